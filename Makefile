@@ -1,0 +1,48 @@
+# Every target does its own set-up: the first run installs the pinned dependencies, later ones find them there.
+#   PYTHON            interpreter to build the environment with, 3.11 or newer
+#   MODEL_LEGO_VENVS  folder of environments, to share them between checkouts (default: .venv)
+#   WORKERS           test processes
+#   ARGS              more arguments for pytest, the demo or the benchmarks
+
+EXTRAS := dev demo draw timm
+WORKERS ?= 2
+ARGS ?=
+
+usable = $(1) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+ifndef PYTHON
+PYTHON := $(shell for p in python3.11 python3.12 python3.13 python3; do \
+	if $(call usable,$$p); then echo $$p; break; fi; done)
+endif
+
+venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
+in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo check test bench clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+venv: ## install the pinned dependencies, unless they are there
+	@$(call usable,$(or $(PYTHON),false)) || { echo "Python 3.11 or newer is needed (with venv):" \
+		"install one, or name it: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) tools/venv.py $(EXTRAS) >/dev/null
+
+demo: venv ## train two small classifiers on real digits, take them apart, build a new one
+	@$(in_venv)/python -m model_lego demo $(ARGS)
+
+check: venv ## lint, format, types, layers
+	$(in_venv)/ruff check .
+	$(in_venv)/ruff format --check .
+	$(in_venv)/mypy src tools $(wildcard benchmarks)
+	$(in_venv)/lint-imports
+
+test: check ## check, then every test and every example of the documentation
+	OMP_NUM_THREADS=1 $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+
+bench: venv ## measure the tables of the documentation
+	@$(in_venv)/python -m benchmarks.run $(ARGS)
+
+clean: ## remove what the other targets made in this checkout
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

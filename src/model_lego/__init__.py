@@ -1,0 +1,36 @@
+"""Take trained image classifiers apart into task-aware components, and build new ones from the pieces."""
+
+from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
+from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
+from model_lego.disassembly import Plan, cut, disassemble, plan, repair
+from model_lego.errors import LegoError
+from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.store import load, save
+from model_lego.surgery.probing import trace
+from model_lego.surgery.repair import RepairSettings
+from model_lego.version import __version__
+
+__all__ = [
+    "Assembly",
+    "Builder",
+    "ChannelGraph",
+    "ChannelSelection",
+    "Component",
+    "ContributionStats",
+    "Cost",
+    "LegoError",
+    "Plan",
+    "Preprocessing",
+    "RepairSettings",
+    "Thresholds",
+    "__version__",
+    "attribute",
+    "cut",
+    "disassemble",
+    "load",
+    "locate",
+    "plan",
+    "repair",
+    "save",
+    "trace",
+]

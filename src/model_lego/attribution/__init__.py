@@ -1,0 +1,8 @@
+"""Which channels decide for which class: contributions, their statistics, relevance."""
+
+from model_lego.attribution.relevance import Relevance, locate, relevance
+from model_lego.attribution.sampling import Sampling
+from model_lego.attribution.statistics import ContributionStats, attribute
+from model_lego.attribution.thresholds import Thresholds
+
+__all__ = ["ContributionStats", "Relevance", "Sampling", "Thresholds", "attribute", "locate", "relevance"]

@@ -1,0 +1,106 @@
+"""Equations (4)-(8): from contributions to the channels that decide for a class, walking backwards along the graph."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_lego.attribution.statistics import ContributionStats
+from model_lego.attribution.thresholds import Thresholds
+from model_lego.graph import ChannelGraph, ChannelSelection, Layer, select
+
+EPS = 1e-5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Relevance:
+    """For each class the channels that are relevant, and a soft score of every channel.
+
+    `hard` is classes x channels (bool), `soft` classes x channels (0..1, the largest over the readers of a channel).
+    """
+
+    classes: tuple[int, ...]
+    hard: Tensor
+    soft: Tensor
+
+
+def aggregate(s: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
+    """Equations (4) and (5): soft and hard relevance of inputs to each output, both out x in.
+
+    With all contributions of an output equal and positive (one input, for instance) every input is relevant.
+    """
+    low, high = s.min(1, keepdim=True).values, s.max(1, keepdim=True).values
+    soft = (s - low) / (high - low + EPS)  # (4)
+    soft = torch.where((high == low) & (high > 0), torch.ones_like(soft), soft)
+    return soft, soft >= alpha if alpha > 0 else torch.ones_like(soft, dtype=torch.bool)  # (5)
+
+
+def allocate(hard: Tensor, soft: Tensor, relevant: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Equations (6)-(8): soft and hard relevance of a layer's inputs, given which of its outputs are relevant.
+
+    `hard`, `soft` are out x in. Where all counts are equal and positive every input is relevant; where all are zero
+    the one with the largest soft sum.
+    """
+    t = hard[relevant].double().sum(0)  # (6)
+    low, high = t.min(), t.max()
+    if high == 0:
+        one = torch.zeros_like(t, dtype=torch.bool)
+        sums = soft[relevant].sum(0)
+        one[sums.argmax()] = True
+        return sums / (sums.max() + EPS), one
+    if high == low:
+        return torch.ones_like(t), torch.ones_like(t, dtype=torch.bool)
+    r = (t - low) / (high - low + EPS)  # (7)
+    return r, r >= beta  # (8)
+
+
+def relevance(
+    graph: ChannelGraph, stats: ContributionStats, *, classes: Sequence[int], thresholds: Thresholds | None = None
+) -> Relevance:
+    """Walk from each class's logit back to the images (equations 4-8).
+
+    Layers are visited in reverse order of execution. A channel is relevant where any reader finds it so; the outputs
+    that count at a layer are those found relevant by the readers visited before it. Frozen channels always count.
+    """
+    thresholds = thresholds or Thresholds()
+    hard = torch.zeros(len(classes), graph.width, dtype=torch.bool)
+    soft = torch.zeros(len(classes), graph.width, dtype=torch.float64)
+    for place, label in enumerate(classes):
+        hard[place, graph.frozen] = True
+        hard[place, graph.head[label]] = True
+        for layer in reversed(graph.layers):
+            if layer.name in stats.layers:
+                mean = stats.mean(layer.name, label)
+                _visit(layer, mean, hard[place], soft[place], *thresholds.of(layer.op))
+    return Relevance(tuple(classes), hard, soft)
+
+
+def _visit(layer: Layer, mean: Tensor, hard: Tensor, soft: Tensor, alpha: float, beta: float) -> None:
+    """Find the relevant inputs of one layer; a grouped layer works inside each group."""
+    outputs, inputs = layer.outputs.chunk(layer.groups), layer.inputs.chunk(layer.groups)
+    for s, outs, ins in zip(mean.chunk(layer.groups), outputs, inputs, strict=True):
+        relevant = hard[outs]
+        if not bool(relevant.any()):
+            continue
+        soft_qp, hard_qp = aggregate(s, alpha)
+        r, found = allocate(hard_qp, soft_qp, relevant, beta)
+        hard[ins[found]] = True
+        soft.scatter_reduce_(0, ins, r, "amax")
+
+
+def locate(
+    graph: ChannelGraph,
+    stats: ContributionStats,
+    *,
+    classes: Sequence[int],
+    thresholds: Thresholds | None = None,
+    multiple: int = 1,
+) -> ChannelSelection:
+    """Select the channels of a component for some classes (label numbers): the union over the classes.
+
+    `multiple` rounds the kept width of each group up. Raises UnknownClass, EmptySelection.
+    """
+    found = relevance(graph, stats, classes=classes, thresholds=thresholds)
+    scores = found.soft.amax(0)
+    return select(graph, found.hard.any(0), logits=classes, scores=scores, multiple=multiple)

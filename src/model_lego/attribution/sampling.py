@@ -1,0 +1,173 @@
+"""Which samples the statistics are taken from: the most confident correct ones of each class, random ones, or all."""
+
+import hashlib
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.batches import Batches, checked
+from model_lego.errors import BadConfig, BadBatches, EmptySelection
+from model_lego.graph import ChannelGraph
+from model_lego.progress import Progress, quiet, tracked
+
+#: "confident": the most confident correctly labelled; "random": any; "all": every sample.
+Sampling = Literal["confident", "random", "all"]
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The chosen samples by the fingerprint of their image: fingerprint -> how many times; per class the number."""
+
+    fingerprints: dict[bytes, int]
+    counts: dict[int, int]
+    fallbacks: tuple[int, ...] = ()  # classes without a correctly labelled sample
+
+
+@dataclass(slots=True)
+class _Seen:
+    """What is kept of one class while the batches go by."""
+
+    scores: list[float] = field(default_factory=list)  # log-probability of the label
+    correct: list[bool] = field(default_factory=list)
+    prints: list[bytes] = field(default_factory=list)
+
+
+def choose(
+    model: nn.Module,
+    graph: ChannelGraph,
+    batches: Batches,
+    *,
+    classes: Sequence[int],
+    sampling: Sampling,
+    per_class: int | None = None,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> Choice | None:
+    """Choose samples of the classes (label numbers); None means all.
+
+    The same number for every class: `per_class`, else 1 % of the smallest class and at least 50, where a class has
+    that many. Samples are ordered by (confidence, position), so that the choice is reproducible. Raises EmptySelection
+    for a class without samples, BadBatches.
+    """
+    if sampling not in ("confident", "random", "all"):
+        raise BadConfig(f"sampling '{sampling}' is unknown; use 'confident', 'random' or 'all'")
+    if per_class is not None and per_class < 1:
+        raise BadConfig(f"{per_class} samples a class make no statistics; give at least 1")
+    if sampling == "all":
+        return None
+    seen = _look(model, graph, batches, classes, sampling, progress)
+    smallest = min(len(found.prints) for found in seen.values())
+    number = per_class or max(50, math.ceil(0.01 * smallest))
+    fingerprints: dict[bytes, int] = {}
+    counts, fallbacks = {}, []
+    generator = torch.Generator().manual_seed(seed)
+    for label, found in seen.items():
+        if sampling == "random":
+            order = torch.randperm(len(found.prints), generator=generator).tolist()[:number]
+        else:
+            order = _most_confident(found, number)
+            if not any(found.correct):
+                fallbacks.append(label)
+        for place in order:
+            fingerprints[found.prints[place]] = fingerprints.get(found.prints[place], 0) + 1
+        counts[label] = len(order)
+    if fallbacks:
+        warnings.warn(
+            f"no sample of class {fallbacks} is labelled correctly by the network; "
+            "its samples of highest label probability are used",
+            stacklevel=3,
+        )
+    return Choice(fingerprints, counts, tuple(fallbacks))
+
+
+def _look(
+    model: nn.Module,
+    graph: ChannelGraph,
+    batches: Batches,
+    classes: Sequence[int],
+    sampling: Sampling,
+    progress: Progress,
+) -> dict[int, _Seen]:
+    """Run through the batches once and note confidence and fingerprint of every sample of the classes."""
+    seen = {label: _Seen() for label in classes}
+    reader = checked(batches, shape=graph.program.image_shape, labels=len(graph.head))
+    for images, labels in tracked(reader, "choosing samples", progress):
+        mine = torch.isin(labels, torch.tensor(list(classes)))
+        if not bool(mine.any()):
+            continue
+        images, labels = images[mine], labels[mine]
+        scores, correct = _confidence(model, graph, images, labels) if sampling == "confident" else _unknown(labels)
+        for image, label, score, right in zip(images, labels.tolist(), scores, correct, strict=True):
+            found = seen[label]
+            found.scores.append(score)
+            found.correct.append(right)
+            found.prints.append(fingerprint(image))
+    empty = [label for label, found in seen.items() if not found.prints]
+    if empty:
+        raise EmptySelection(f"class {empty[0]} has no sample in the batches; give some, or leave the class out")
+    return seen
+
+
+def _confidence(model: nn.Module, graph: ChannelGraph, images: Tensor, labels: Tensor) -> tuple[list[float], list[bool]]:
+    with torch.no_grad():
+        device = next((p.device for p in model.parameters()), torch.device("cpu"))
+        logits = graph.program.run(model, images.to(device)).double().cpu()
+    own = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
+    return own.tolist(), (logits.argmax(1) == labels).tolist()
+
+
+def _unknown(labels: Tensor) -> tuple[list[float], list[bool]]:
+    return [0.0] * len(labels), [True] * len(labels)
+
+
+def _most_confident(found: _Seen, number: int) -> list[int]:
+    """Places of the most confident correct samples; ties go to the earlier one."""
+    eligible = [place for place, right in enumerate(found.correct) if right] or list(range(len(found.scores)))
+    return sorted(eligible, key=lambda place: (-found.scores[place], place))[:number]
+
+
+def fingerprint(image: Tensor) -> bytes:
+    """A short digest of one image, by which it is found again however the batches are ordered."""
+    return hashlib.blake2b(image.contiguous().cpu().numpy().tobytes(), digest_size=12).digest()
+
+
+def chosen(
+    batches: Batches, choice: Choice | None, *, shape: tuple[int, ...], labels: int, classes: Sequence[int]
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the chosen samples in batches; raises BadBatches where some of them do not come again."""
+    wanted = dict(choice.fingerprints) if choice is not None else {}
+    asked = torch.tensor(list(classes))
+    for images, numbers in checked(batches, shape=shape, labels=labels):
+        mine = torch.isin(numbers, asked)
+        if choice is not None:
+            for place in mine.nonzero().reshape(-1).tolist():
+                key = fingerprint(images[place])
+                mine[place] = wanted.get(key, 0) > 0
+                wanted[key] = wanted.get(key, 0) - 1
+        if bool(mine.any()):
+            yield images[mine], numbers[mine]
+    missing = sum(count for count in wanted.values() if count > 0)
+    if missing:
+        raise BadBatches(
+            f"{missing} of the chosen images did not come again when the batches were read a second time; "
+            "give batches without random augmentation"
+        )
+
+
+def gathered(samples: Iterable[tuple[Tensor, Tensor]], batch_size: int = 128) -> Iterator[tuple[Tensor, Tensor]]:
+    """Put small leftovers of batches together to batches of a decent size."""
+    images: list[Tensor] = []
+    labels: list[Tensor] = []
+    for some, numbers in samples:
+        images.append(some)
+        labels.append(numbers)
+        if sum(map(len, images)) >= batch_size:
+            yield torch.cat(images), torch.cat(labels)
+            images, labels = [], []
+    if images:
+        yield torch.cat(images), torch.cat(labels)

@@ -1,0 +1,197 @@
+"""attribute: the contributions of every layer, summed over the samples of each class."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_lego.attribution.contribution import TapForm, tap_form
+from model_lego.attribution.sampling import Sampling, choose, chosen, gathered
+from model_lego.batches import Batches
+from model_lego.errors import UnknownClass
+from model_lego.graph import RULES, ChannelGraph, Layer
+from model_lego.graph.rule import OpRule, Window
+from model_lego.graph.walk import concrete
+from model_lego.progress import Progress, quiet
+
+#: Elements of batch x block x out_channels held at once: small enough for the cache of one core.
+BLOCK_ELEMENTS = 1 << 19
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LayerStats:
+    """Sums over the samples of each class of s+ (equation 3), for one layer.
+
+    Either `sums` (in_channels x classes x out_channels/groups), or, where a layer reads one number a channel, the two
+    vectors that give them: s+ = relu(weight) * positive + relu(-weight) * negative, each classes x in_channels.
+    """
+
+    layer: Layer
+    sums: Tensor | None
+    positive: Tensor | None
+    negative: Tensor | None
+    weight: Tensor | None  # in_channels x out_channels/groups
+
+    def summed(self, place: int) -> Tensor:
+        """s+ of one class, summed over its samples: out_channels x in_channels/groups, float64."""
+        if self.sums is not None:
+            by_input = self.sums[:, place]
+        else:
+            assert self.positive is not None and self.negative is not None and self.weight is not None
+            weight = self.weight.double()
+            by_input = weight.clamp(min=0) * self.positive[place][:, None]
+            by_input = by_input + (-weight).clamp(min=0) * self.negative[place][:, None]
+        return torch.cat([block.T for block in by_input.chunk(self.layer.groups, 0)])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContributionStats:
+    """Contributions of all layers for some classes (label numbers of the source), with how they were sampled."""
+
+    classes: tuple[int, ...]
+    counts: tuple[int, ...]  # samples a class
+    layers: Mapping[str, LayerStats]
+    sampling: Sampling
+    fallbacks: tuple[int, ...] = ()
+
+    def mean(self, layer: str, label: int) -> Tensor:
+        """s+ of one class, averaged over its samples: out_channels x in_channels/groups, float64 (Eq. 3)."""
+        if label not in self.classes:
+            raise UnknownClass(f"class {label} is not in the statistics, which have {list(self.classes)}")
+        place = self.classes.index(label)
+        return self.layers[layer].summed(place) / self.counts[place]
+
+    def __str__(self) -> str:
+        return f"ContributionStats({len(self.layers)} layers, classes {list(self.classes)}, samples {list(self.counts)})"
+
+
+def attribute(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    graph: ChannelGraph,
+    classes: Sequence[int] | None = None,
+    sampling: Sampling = "confident",
+    per_class: int | None = None,
+    seed: int = 0,
+    rules: Mapping[object, OpRule] = RULES,
+    progress: Progress = quiet,
+) -> ContributionStats:
+    """Sum the contributions of every layer over samples of each class (equations 1-3, s+ taken for each sample).
+
+    `classes` are label numbers, all of the network's by default; memory grows with these only. Depthwise layers are
+    left out: each of their channels has one input. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
+    """
+    classes = tuple(range(len(graph.head))) if classes is None else tuple(classes)
+    for label in classes:
+        if not 0 <= label < len(graph.head):
+            raise UnknownClass(f"class {label} is not among the {len(graph.head)} classes of the network")
+    choice = choose(
+        model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed, progress=progress
+    )
+    summer = _Summer(model, graph, classes, rules)
+    shape, labels = graph.program.image_shape, len(graph.head)
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    done = 0
+    with torch.no_grad():
+        for images, numbers in gathered(chosen(batches, choice, shape=shape, labels=labels, classes=classes)):
+            summer.begin(numbers)
+            graph.program.run(model, images.to(device), summer)
+            done += len(images)
+            progress("summing contributions", done, None)
+    return summer.finish(sampling, choice.fallbacks if choice is not None else ())
+
+
+class _Summer:
+    """Hears of every operator of the running network and sums the contributions of the mixing ones."""
+
+    def __init__(
+        self, model: nn.Module, graph: ChannelGraph, classes: tuple[int, ...], rules: Mapping[object, OpRule]
+    ) -> None:
+        self.classes = torch.tensor(classes)
+        self.counts = torch.zeros(len(classes), dtype=torch.int64)
+        self.sums: dict[str, _LayerSum] = {}
+        nodes = {node.name: node for node in graph.program.nodes}
+        for layer in graph.layers:
+            if layer.groups == 1 or layer.groups < len(layer.inputs):
+                self.sums[layer.node] = _layer_sum(model, graph, layer, nodes[layer.node], rules, len(classes))
+        self.one_hot = torch.empty(0)
+
+    def begin(self, labels: Tensor) -> None:
+        """Take the labels of the batch that runs next."""
+        self.one_hot = (labels[None, :] == self.classes[:, None]).double()
+        self.counts += self.one_hot.sum(1).long()
+
+    def __call__(self, node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        found = self.sums.get(node.name)
+        if found is not None:
+            found.add(args[0], self.one_hot)
+        return args
+
+    def finish(self, sampling: Sampling, fallbacks: tuple[int, ...]) -> ContributionStats:
+        """Give the statistics."""
+        return ContributionStats(
+            classes=tuple(self.classes.tolist()),
+            counts=tuple(self.counts.tolist()),
+            layers={found.layer.name: found.stats() for found in self.sums.values()},
+            sampling=sampling,
+            fallbacks=fallbacks,
+        )
+
+
+def _layer_sum(
+    model: nn.Module,
+    graph: ChannelGraph,
+    layer: Layer,
+    node: fx.Node,
+    rules: Mapping[object, OpRule],
+    classes: int,
+) -> "_LayerSum":
+    rule = rules[node.target]
+    assert rule.window is not None  # every mixing row has one
+    shapes = [concrete(arg.meta["val"].shape) if isinstance(arg, fx.Node) else None for arg in node.args]
+    window: Window = rule.window(list(node.args), shapes)
+    weight = graph.program.tensor(model, layer.weight).detach()
+    spatial = shapes[0][2:] if window.kernel else ()  # type: ignore[index]
+    form = tap_form(weight, window, tuple(spatial))
+    return _LayerSum(layer, form, classes)
+
+
+class _LayerSum:
+    """Running sums of one layer, in float64."""
+
+    def __init__(self, layer: Layer, form: TapForm, classes: int) -> None:
+        self.layer = layer
+        self.form = form
+        inputs, terms, outputs = form.weight.shape
+        self.two_vectors = terms == 1
+        if self.two_vectors:
+            self.positive = torch.zeros(classes, inputs, dtype=torch.float64)
+            self.negative = torch.zeros(classes, inputs, dtype=torch.float64)
+        else:
+            self.sums = torch.zeros(inputs, classes, outputs, dtype=torch.float64)
+
+    def add(self, x: Tensor, one_hot: Tensor) -> None:
+        """Add one batch; `one_hot` is classes x batch."""
+        terms = self.form.terms(x if x.dtype in (torch.float32, torch.float64) else x.float())
+        if self.two_vectors:
+            values = terms[..., 0].double().cpu()
+            self.positive += one_hot @ values.clamp(min=0)
+            self.negative += one_hot @ (-values).clamp(min=0)
+            return
+        weight = self.form.weight.to(terms.dtype)
+        hot = one_hot.to(terms)
+        block = max(1, BLOCK_ELEMENTS // (terms.shape[0] * weight.shape[2]))
+        by_input = terms.transpose(0, 1).contiguous()  # in_channels x batch x terms
+        for start in range(0, len(by_input), block):
+            stop = start + block
+            s = torch.bmm(by_input[start:stop], weight[start:stop]).clamp_(min=0)  # s+, per sample
+            self.sums[start:stop] += torch.matmul(hot, s).cpu()
+
+    def stats(self) -> LayerStats:
+        """Give the sums as they stand."""
+        if self.two_vectors:
+            return LayerStats(self.layer, None, self.positive, self.negative, self.form.weight[:, 0].clone())
+        return LayerStats(self.layer, self.sums, None, None, None)

@@ -1,0 +1,25 @@
+"""Thresholds of equations (5) and (8)."""
+
+from dataclasses import dataclass
+
+from model_lego.errors import BadConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """Where soft relevance becomes hard: alpha for aggregation (5), beta for allocation (8); the published defaults."""
+
+    conv_alpha: float = 0.3
+    conv_beta: float = 0.2
+    linear_alpha: float = 0.4
+    linear_beta: float = 0.3
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            value = getattr(self, name)
+            if not 0.0 <= value <= 1.0:
+                raise BadConfig(f"threshold {name} is {value}; it has to lie between 0 and 1")
+
+    def of(self, op: str) -> tuple[float, float]:
+        """alpha and beta for a layer, by its operator."""
+        return (self.linear_alpha, self.linear_beta) if "linear" in op else (self.conv_alpha, self.conv_beta)

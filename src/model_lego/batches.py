@@ -1,0 +1,75 @@
+"""Image batches: any re-iterable of (images, labels), checked while it is read."""
+
+from collections.abc import Callable, Iterable, Iterator
+
+import torch
+from torch import Tensor
+
+from model_lego.errors import BadBatches, ShapeMismatch
+
+#: Re-iterable of (images float B x C x H x W, labels int64 B).
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+def checked(
+    batches: Batches, *, shape: tuple[int, ...] | None = None, labels: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches and refuse what cannot be used.
+
+    `shape` is what an image has to have (channels x height x width), `labels` the number of classes. Raises
+    BadBatches (one-shot, empty, NaN, labels out of range), ShapeMismatch.
+    """
+    refuse_one_shot(batches)
+    number = -1
+    for number, batch in enumerate(batches):  # noqa: B007
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):  # noqa: PLR2004
+            raise BadBatches(f"batch {number} is not a pair (images, labels) of tensors")
+        yield _checked_pair(number, batch[0], batch[1], shape, labels)
+    if number < 0:
+        raise BadBatches("the batches are empty; give at least one (images, labels)")
+
+
+def refuse_one_shot(batches: Batches) -> None:
+    """Raise BadBatches for a generator: confidence, statistics and repair each read the batches once."""
+    if iter(batches) is batches:
+        raise BadBatches(
+            f"the batches are a one-shot {type(batches).__name__}, but they are read several times; "
+            "give a list or a DataLoader"
+        )
+
+
+def _checked_pair(
+    number: int, images: Tensor, labels: Tensor, shape: tuple[int, ...] | None, count: int | None
+) -> tuple[Tensor, Tensor]:
+    if not images.is_floating_point():
+        raise BadBatches(f"images of batch {number} are {images.dtype}; give floats, scaled as the network wants them")
+    if shape is not None and tuple(images.shape[1:]) != shape:
+        raise ShapeMismatch(
+            f"images of batch {number} have shape {tuple(images.shape[1:])}, but the network takes {shape} "
+            "(channels x height x width)"
+        )
+    if not bool(torch.isfinite(images).all()):
+        raise BadBatches(f"images of batch {number} contain NaN or infinite values")
+    if labels.dim() != 1 or len(labels) != len(images) or labels.is_floating_point():
+        raise BadBatches(
+            f"labels of batch {number} have shape {tuple(labels.shape)} ({labels.dtype}) for {len(images)} images; "
+            "give one int64 an image"
+        )
+    labels = labels.to(device="cpu", dtype=torch.int64)
+    if count is not None and len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < count):
+        wrong = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
+        raise BadBatches(f"label {wrong} of batch {number} is out of range: there are {count} classes")
+    return images, labels
+
+
+class Mapped:
+    """Batches with a function applied to the images each time they are read."""
+
+    def __init__(self, batches: Batches, function: Callable[[Tensor], Tensor]) -> None:
+        refuse_one_shot(batches)
+        self._batches = batches
+        self._function = function
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self._batches:
+            yield self._function(images), labels

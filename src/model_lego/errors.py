@@ -1,0 +1,77 @@
+"""Every way in which this library says no: one base class, one child a kind of refusal.
+
+A message says what is wrong, where (a layer path, a file), and what to do about it.
+Each child is also the builtin error that it resembles, so that ordinary `except ValueError` works.
+"""
+
+
+class LegoError(Exception):
+    """Base of all errors that this library raises on purpose."""
+
+
+class UnsupportedOpError(LegoError, TypeError):
+    """The network uses an operator that the rule table does not have."""
+
+    def __init__(self, op: str, where: str) -> None:
+        self.op = op
+        self.where = where
+        super().__init__(
+            f"operator {op} in layer '{where}' is not in the table of operator rules; "
+            "add a row for it (docs/how-to/add-an-operator.md) or replace the layer"
+        )
+
+
+class RefusedError(LegoError, ValueError):
+    """The network does something that cannot be taken apart; the message says what and where."""
+
+
+class TraceFailed(LegoError, RuntimeError):
+    """torch.export could not turn the network into a graph."""
+
+
+class ShapeMismatch(LegoError, ValueError):
+    """Images, labels or tensors do not have the shape that the network needs."""
+
+
+class BadBatches(LegoError, ValueError):
+    """The image batches cannot be used: one-shot, empty, NaN, labels out of range."""
+
+
+class EmptySelection(LegoError, ValueError):
+    """A class has no samples, or nothing is left to keep."""
+
+
+class UnknownClass(LegoError, ValueError):
+    """A class was asked for that the source does not have."""
+
+
+class ClassClash(LegoError, ValueError):
+    """Two components bring the same class and no policy was named."""
+
+
+class IncompatibleComponents(LegoError, ValueError):
+    """Components cannot be joined in the layout that was asked for."""
+
+
+class CutMismatch(LegoError, RuntimeError):
+    """The cut network is not what was planned: its forward has channel counts written into it."""
+
+
+class CorruptComponent(LegoError, ValueError):
+    """A saved component or assembly is damaged or was tampered with."""
+
+
+class SchemaTooNew(LegoError, ValueError):
+    """A saved component was written by a newer version of this library."""
+
+
+class OutputExists(LegoError, FileExistsError):
+    """The output folder exists already and overwriting was not asked for."""
+
+
+class BadConfig(LegoError, ValueError):
+    """An option has a value that makes no sense."""
+
+
+class BadWeights(LegoError, ValueError):
+    """A weights file is not a plain state dict, or does not fit the network."""

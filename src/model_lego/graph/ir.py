@@ -1,0 +1,144 @@
+"""The nouns of the channel graph: layers, axes, coupled channels and their groups.
+
+A *channel* here is a coupled channel: all places in the network that have to be kept or cut together carry the same
+channel number. A residual stream of 64 maps is 64 channels however many layers write to it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from model_lego.graph.program import Program
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Axis:
+    """Which channels one dimension of a parameter or buffer stands for.
+
+    `channels` has `size * groups` entries: in a grouped convolution the same position along the input axis is another
+    channel in each group of output channels.
+    """
+
+    channels: Tensor
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layer:
+    """One channel-mixing operator: where it stands, its tensors, and the channels that it reads and writes."""
+
+    name: str  # path of the module that owns the weight; "#2" and so on for its further calls
+    node: str  # name of the node in the exported graph
+    op: str  # name of the row in the rule table
+    weight: str
+    bias: str | None
+    inputs: Tensor  # channel of each input position
+    outputs: Tensor  # channel of each output position
+    groups: int = 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelGroup:
+    """Channels that are written together, by one layer or by all writers of one stream.
+
+    `name` is the first layer that writes them; `frozen` gives the reasons why some of them cannot be cut.
+    """
+
+    name: str
+    writers: tuple[str, ...]
+    channels: Tensor
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Freeze:
+    """Why some channels cannot be cut, and the layer where that was found."""
+
+    reason: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Balance:
+    """Blocks (rows) of channels that must keep equal numbers, because the network views or chunks them as blocks."""
+
+    blocks: Tensor  # blocks x channels in a block
+    where: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspect:
+    """Channels whose number may be written into the forward at a line of code (`x.view(-1, 400)`); trace tries it."""
+
+    channels: Tensor
+    line: str
+    where: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Follow:
+    """An attribute of a module that holds a number of channels and has to follow the cut."""
+
+    owner: str
+    attribute: str
+    inputs: Tensor
+    outputs: Tensor
+    groups: int = 1
+
+
+@dataclass(frozen=True, eq=False)
+class ChannelGraph:
+    """How channels run through a network, read off its exported graph."""
+
+    program: Program
+    width: int  # number of coupled channels
+    layers: tuple[Layer, ...]
+    groups: tuple[ChannelGroup, ...]
+    axes: Mapping[str, Mapping[int, Axis]]  # tensor name (the first, where tied) -> dimension -> axis
+    frozen: Tensor  # bool, one a channel
+    freezes: tuple[Freeze, ...]
+    balances: tuple[Balance, ...]
+    suspects: tuple[Suspect, ...]
+    follows: tuple[Follow, ...]
+    head: Tensor  # channel of each logit
+    births: Mapping[tuple[int, int], Tensor]  # channels made by node (position, count), for the check after a cut
+    unused: tuple[str, ...]  # tensors that no operator reads in eval mode
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def group_of(self) -> Tensor:
+        """Group number of each channel; -1 for channels in no group."""
+        owner = torch.full((self.width,), -1, dtype=torch.int64)
+        for number, group in enumerate(self.groups):
+            owner[group.channels] = number
+        return owner
+
+    @cached_property
+    def is_head(self) -> Tensor:
+        """Whether a channel is one of the logits, one bool a channel."""
+        head = torch.zeros(self.width, dtype=torch.bool)
+        head[self.head] = True
+        return head
+
+    @cached_property
+    def cuttable(self) -> Tensor:
+        """Whether a channel may be cut: neither frozen nor one of the logits, one bool a channel."""
+        return ~self.frozen & ~self.is_head
+
+    def layer(self, name: str) -> Layer:
+        """Find a layer by the path of its module; raises KeyError."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def __str__(self) -> str:
+        cuttable = int(self.cuttable.sum())
+        lines = [
+            f"{len(self.layers)} layers, {len(self.groups)} groups, {self.width} channels, {cuttable} of them cuttable"
+        ]
+        lines += [f"  frozen: {freeze.reason} (layer '{freeze.where}')" for freeze in self.freezes]
+        return "\n".join(lines + [f"  note: {note}" for note in self.notes])

@@ -1,0 +1,67 @@
+"""Operators that read across channels: the channels around them are kept whole, and the reason is said."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from model_lego.graph import labels as lab
+from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.rule import Call, Carry, OpRule, Route, freeze_all, without_channels
+
+
+def softmax(call: Call) -> Tensor:
+    """softmax: the last operator on the logits is passed through, one over channels inside freezes them."""
+    labels: Tensor = call.args[0]
+    dim = call.arg(1, "dim") % len(call.shape())
+    if dim in lab.carried(labels) and not call.is_output:
+        call.tracker.freeze(labels, "softmax reads across channels", call)
+    return labels
+
+
+def whole(reason: str) -> Carry:
+    """Freeze every operand; the result has no channels that could be cut."""
+
+    def carry(call: Call) -> Tensor | tuple[Tensor, ...]:
+        freeze_all(call, reason)
+        return without_channels(call)
+
+    return carry
+
+
+def made(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """Constants made in the forward pass carry no channels."""
+    return without_channels(call)
+
+
+def _frozen(names: list[str], reason: str) -> dict[object, OpRule]:
+    return rows(names, OpRule("", Route.FREEZES, whole(reason), reason=reason))
+
+
+def _rows() -> dict[object, OpRule]:
+    carry: Callable[[Call], Tensor] = softmax
+    return {
+        **rows(
+            ["softmax.int", "log_softmax.int", "_softmax", "_log_softmax"],
+            OpRule("", Route.FREEZES, carry, reason="reads across channels; passed through as the last operator"),
+        ),
+        **_frozen(
+            ["matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"],
+            "a product of two values mixes channels without a weight of its own",
+        ),
+        **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
+        **_frozen(
+            ["cumsum", "sort", "topk", "argmax", "gather", "index_select", "index.Tensor", "unfold", "im2col", "col2im",
+             "scatter.src", "grid_sampler_2d", "cross", "cdist", "embedding", "masked_fill.Scalar", "tril", "triu",
+             "bilinear", "_weight_norm", "vdot", "atan2", "eq.Scalar", "gt.Scalar", "lt.Scalar", "ge.Scalar"],
+            "reads positions that are computed or lie across channels",
+        ),
+        **rows(
+            ["zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "arange.start",
+             "arange.start_step", "empty.memory_format", "linspace", "scalar_tensor", "new_zeros", "new_ones",
+             "new_full", "rand", "bernoulli", "meshgrid.indexing", "new_empty"],
+            OpRule("", Route.MOVES, made),
+        ),
+    }  # fmt: skip
+
+
+ROWS: dict[object, OpRule] = _rows()

@@ -1,0 +1,159 @@
+"""Operators in which every output channel is a weighted sum over input channels: convolutions and linear layers."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from model_lego.graph import labels as lab
+from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.rule import Call, OpRule, Route, Window, as_tuple, solid
+
+
+def convolution(dims: int) -> Callable[[Call], Tensor]:
+    """Labels through a convolution with `dims` spatial dimensions."""
+
+    def carry(call: Call) -> Tensor:
+        groups = _window(call.args, call.shapes, dims).groups
+        return _mix(call, in_dim=1, weight_out=0, weight_in=1, groups=groups)
+
+    return carry
+
+
+def transposed(dims: int) -> Callable[[Call], Tensor]:
+    """Labels through a transposed convolution: the weight is in_channels x out_channels/groups x kernel."""
+
+    def carry(call: Call) -> Tensor:
+        groups = _transposed_window(call.args, call.shapes, dims).groups
+        return _mix(call, in_dim=1, weight_out=1, weight_in=0, groups=groups)
+
+    return carry
+
+
+def linear(call: Call) -> Tensor:
+    """Labels through a linear layer, which reads the last dimension."""
+    return _mix(call, in_dim=len(call.shape()) - 1, weight_out=0, weight_in=1, groups=1)
+
+
+def _mix(call: Call, *, in_dim: int, weight_out: int, weight_in: int, groups: int) -> Tensor:
+    dims, out_size = len(call.out), call.out[in_dim]
+    inputs = solid(call, call.args[0], call.shape(), in_dim)
+    weight, bias = call.parameter(1), call.parameter(2)
+    if inputs is None:
+        return _whole(call, in_dim, "reads an axis other than the channel axis")
+    if weight is None:
+        return _whole(call, in_dim, "its weight is computed in the forward pass")
+    if call.arg(2, "bias") is not None and bias is None:
+        return _whole(call, in_dim, "its bias is computed in the forward pass")
+    if groups > 1 and groups == call.shape()[in_dim]:
+        outputs = inputs.repeat_interleave(out_size // groups)  # depthwise: a channel stays what it is
+        if weight_out == 0:
+            call.tracker.bind(weight, 0, outputs, call)
+        elif out_size == groups:
+            call.tracker.bind(weight, 0, inputs, call)
+        else:
+            return _whole(call, in_dim, "a depthwise transposed convolution with a channel multiplier")
+    elif groups > 1 and weight_out == 1:
+        return _whole(call, in_dim, "a grouped transposed convolution")
+    else:
+        if groups > 1:
+            call.tracker.balance(inputs.reshape(groups, -1), call)
+        call.tracker.bind(weight, weight_in, inputs, call, groups=groups)
+        outputs = call.tracker.born(weight, weight_out, out_size, call)
+        if groups > 1:
+            call.tracker.balance(outputs.reshape(groups, -1), call)
+    if bias is not None:
+        call.tracker.bind(bias, 0, outputs, call)
+    call.tracker.mixes(call, inputs, outputs, groups=groups)
+    return lab.along(outputs, dims, in_dim)
+
+
+def _whole(call: Call, dim: int, reason: str) -> Tensor:
+    """Keep all channels around a layer that cannot be cut."""
+    call.tracker.freeze(call.args[0], reason, call)
+    return lab.along(call.tracker.fresh(call.out[dim], reason, call), len(call.out), dim)
+
+
+def _window(args: Sequence[Any], shapes: Sequence[Any], dims: int) -> Window:
+    weight = shapes[1]
+    stride, padding, dilation, groups = _defaults(args, [1, 0, 1, 1])
+    kernel = tuple(weight[2:])
+    dilation = as_tuple(dilation, dims)
+    return Window(
+        kernel=kernel,
+        stride=as_tuple(stride, dims),
+        padding=_padding(padding, kernel, dilation),
+        dilation=dilation,
+        groups=groups,
+    )
+
+
+def _transposed_window(args: Sequence[Any], shapes: Sequence[Any], dims: int) -> Window:
+    weight = shapes[1]
+    stride, padding, output_padding, groups, dilation = _defaults(args, [1, 0, 0, 1, 1])
+    return Window(
+        kernel=tuple(weight[2:]),
+        stride=as_tuple(stride, dims),
+        padding=tuple((p, p) for p in as_tuple(padding, dims)),
+        dilation=as_tuple(dilation, dims),
+        groups=groups,
+        transposed=True,
+        output_padding=as_tuple(output_padding, dims),
+    )
+
+
+def _defaults(args: Sequence[Any], defaults: Sequence[Any]) -> list[Any]:
+    given = list(args[3:])
+    return given + list(defaults[len(given) :])
+
+
+def _padding(padding: Any, kernel: tuple[int, ...], dilation: tuple[int, ...]) -> tuple[tuple[int, int], ...]:
+    """Pairs (before, after); "same" puts the odd one after, as torch does."""
+    if padding == "valid":
+        return tuple((0, 0) for _ in kernel)
+    if padding == "same":
+        totals = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return tuple((total // 2, total - total // 2) for total in totals)
+    return tuple((p, p) for p in as_tuple(padding, len(kernel)))
+
+
+def _linear_window(args: Sequence[Any], shapes: Sequence[Any]) -> Window:
+    return Window()
+
+
+def _row(dims: int) -> OpRule:
+    return OpRule(
+        "",
+        Route.MIXES,
+        convolution(dims),
+        window=lambda args, shapes: _window(args, shapes, dims),
+        weights=(1, 2),
+        follows=("in_channels", "out_channels", "groups"),
+    )
+
+
+def _transposed_row(dims: int) -> OpRule:
+    return OpRule(
+        "",
+        Route.MIXES,
+        transposed(dims),
+        window=lambda args, shapes: _transposed_window(args, shapes, dims),
+        weights=(1, 2),
+        follows=("in_channels", "out_channels", "groups"),
+    )
+
+
+ROWS: dict[object, OpRule] = {
+    **rows(["conv1d", "conv1d.padding"], _row(1)),
+    **rows(["conv2d", "conv2d.padding"], _row(2)),
+    **rows(["conv3d", "conv3d.padding"], _row(3)),
+    **rows(["conv_transpose1d"], _transposed_row(1)),
+    **rows(["conv_transpose2d.input"], _transposed_row(2)),
+    **rows(["conv_transpose3d.input"], _transposed_row(3)),
+    **rows(
+        ["linear"],
+        OpRule(
+            "", Route.MIXES, linear, window=_linear_window, weights=(1, 2), follows=("in_features", "out_features")
+        ),
+    ),
+}

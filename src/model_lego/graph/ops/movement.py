@@ -1,0 +1,255 @@
+"""Operators that only move values: the labels are moved by running the operator on them."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model_lego.graph import labels as lab
+from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.rule import Call, OpRule, Route
+
+
+def moved(call: Call, operator: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
+    """Run a data-moving operator on the labels of the first argument, at full size, and narrow the result."""
+    result: Tensor = operator(lab.spread(call.args[0], call.shape()), *args, **kwargs)
+    return lab.compress(result)
+
+
+def dims_only(call: Call) -> Tensor:
+    """Operators that reorder, add or drop whole dimensions: the narrowed labels go through as they are."""
+    result: Tensor = call.node.target(*call.args, **call.kwargs)  # type: ignore[operator]
+    return result
+
+
+def squeeze(call: Call) -> Tensor:
+    """Drop dimensions of size 1 of the value (narrowed label dimensions have size 1 as well)."""
+    full = lab.spread(call.args[0], call.shape())
+    return lab.compress(call.node.target(full, *call.args[1:]))  # type: ignore[operator]
+
+
+def reshape(call: Call) -> Tensor:
+    """Views: a channel axis that becomes a grid needs rows of equal numbers; sizes written in are suspect."""
+    labels: Tensor = call.args[0]
+    result = moved(call, torch.reshape, tuple(call.out))
+    if bool((labels == lab.NONE).all()):
+        return result
+    axes = lab.carried(result)
+    if len(axes) > 1:
+        call.tracker.balance(_grid(result, axes), call)
+    written = call.written(1) if isinstance(call.node.args[1], list | tuple) else ()
+    touched = [dim for dim, fixed in enumerate(written) if fixed and call.out[dim] > 1]
+    if any(_holds_channels(call, result, dim) for dim in touched):
+        call.tracker.suspect(labels, call)
+    return result
+
+
+def _holds_channels(call: Call, result: Tensor, dim: int) -> bool:
+    return result.shape[dim] > 1 or (len(lab.carried(result)) == 0 and dim == 1)
+
+
+def _grid(labels: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """The carrying dimensions as rows x columns, the last one along the columns."""
+    return labels.reshape([labels.shape[dim] for dim in axes]).reshape(-1, labels.shape[axes[-1]])
+
+
+def flatten(call: Call) -> Tensor:
+    """Join dimensions; the sizes are taken from the value, never written in."""
+    return moved(call, call.node.target, *call.args[1:], **call.kwargs)  # type: ignore[arg-type]
+
+
+def expand(call: Call) -> Tensor:
+    """Repeat dimensions of size 1; channels that are repeated over other positions cannot be cut."""
+    labels: Tensor = call.args[0]
+    grown = len(call.out) - len(call.shape())
+    result = labels.reshape((1,) * grown + tuple(labels.shape))
+    call.tracker.suspect(labels, call)
+    return result
+
+
+def cat(call: Call) -> Tensor:
+    """Put values side by side; along any other dimension than the channels' they are tied."""
+    dim = call.arg(1, "dim", 0) % len(call.out)
+    operands = list(zip(call.args[0], call.shapes[0], strict=True))
+    operands = [(labels, shape) for labels, shape in operands if shape != (0,)]
+    others = {axis for labels, _ in operands for axis in lab.carried(labels) if axis != dim}
+    if others and all(labels.shape[dim] == 1 for labels, _ in operands):
+        first = operands[0][0]
+        for labels, _ in operands[1:]:
+            call.tracker.couple(*torch.broadcast_tensors(first, labels), call)
+        return first
+    vectors = []
+    for labels, shape in operands:
+        channels = lab.vector(labels, shape, dim)
+        if channels is None:
+            for every, _ in operands:
+                call.tracker.freeze(every, "is concatenated along two axes of channels", call)
+            return lab.neutral(len(call.out))
+        vectors.append(_filled(call, channels))
+    if dim != 0 and not others and _spatial(operands, dim):
+        return operands[0][0]
+    return lab.along(torch.cat(vectors), len(call.out), dim)
+
+
+def _spatial(operands: list[tuple[Tensor, tuple[int, ...]]], dim: int) -> bool:
+    """Whether nothing along `dim` carries a channel in any operand."""
+    return all(bool((labels == lab.NONE).all()) for labels, _ in operands)
+
+
+def _filled(call: Call, channels: Tensor) -> Tensor:
+    missing = channels == lab.NONE
+    if bool(missing.any()):
+        channels = channels.clone()
+        channels[missing] = call.tracker.fresh(int(missing.sum()), "has no channels of its own", call)
+    return channels
+
+
+def stack(call: Call) -> Tensor:
+    """Branches in a new dimension: equal positions go together."""
+    dim = call.arg(1, "dim", 0) % len(call.out)
+    first, *others = call.args[0]
+    for labels in others:
+        call.tracker.couple(*torch.broadcast_tensors(first, labels), call)
+    return first.unsqueeze(dim)  # type: ignore[no-any-return]
+
+
+def chunk(call: Call) -> tuple[Tensor, ...]:
+    """Equal blocks, counted from the size at run time."""
+    dim = call.arg(2, "dim", 0) % len(call.shape())
+    return _blocks(call, dim, [shape[dim] for shape in call.out_shapes], written=False)
+
+
+def split(call: Call) -> tuple[Tensor, ...]:
+    """Blocks whose size is a number in the graph: it may be computed or written in."""
+    dim = call.arg(2, "dim", 0) % len(call.shape())
+    return _blocks(call, dim, [shape[dim] for shape in call.out_shapes], written=True)
+
+
+def unbind(call: Call) -> tuple[Tensor, ...]:
+    """One result for each position of a dimension."""
+    dim = call.arg(1, "dim", 0) % len(call.shape())
+    labels: Tensor = call.args[0]
+    if labels.shape[dim] == 1:
+        return tuple(labels.squeeze(dim) for _ in call.out_shapes)
+    if len(lab.carried(labels)) == 1:
+        call.tracker.freeze(labels, "is taken apart channel by channel", call)
+    return tuple(lab.compress(part) for part in labels.unbind(dim))
+
+
+def _blocks(call: Call, dim: int, sizes: list[int], *, written: bool) -> tuple[Tensor, ...]:
+    labels: Tensor = call.args[0]
+    if labels.shape[dim] == 1:
+        return tuple(labels for _ in sizes)
+    if len(set(sizes)) == 1 and len(lab.carried(labels)) == 1:
+        call.tracker.balance(labels.reshape(len(sizes), -1), call)
+        if written:
+            call.tracker.suspect(labels, call)
+    else:
+        call.tracker.freeze(labels, "is split at channel numbers written into the forward", call)
+    return tuple(lab.compress(part) for part in labels.split(sizes, dim))
+
+
+def slice_(call: Call) -> Tensor:
+    """A range along one dimension; on channels it is suspect, and needs equal blocks or freezes."""
+    labels: Tensor = call.args[0]
+    dim = call.arg(1, "dim", 0) % len(call.shape())
+    size, taken = call.shape()[dim], call.out[dim]
+    if labels.shape[dim] == 1 or size == taken:
+        return labels
+    start = call.arg(2, "start") or 0
+    start = max(start + size, 0) if start < 0 else start
+    step = call.arg(4, "step", 1)
+    equal = step == 1 and size % taken == 0 and start % taken == 0 and len(lab.carried(labels)) == 1
+    if equal:
+        call.tracker.balance(labels.reshape(size // taken, taken), call)
+        call.tracker.suspect(labels, call)
+    else:
+        call.tracker.freeze(labels, "is sliced at channel numbers written into the forward", call)
+    return lab.compress(labels.narrow(dim, start, min(size - start, taken * step)).index_select(
+        dim, torch.arange(0, min(size - start, taken * step), step)
+    ))  # fmt: skip
+
+
+def select(call: Call) -> Tensor:
+    """One position of a dimension."""
+    labels: Tensor = call.args[0]
+    dim = call.arg(1, "dim", 0) % len(call.shape())
+    if labels.shape[dim] == 1:
+        return labels.squeeze(dim)
+    call.tracker.freeze(labels, "is read at a channel number written into the forward", call)
+    return lab.compress(labels.select(dim, call.arg(2, "index")))
+
+
+def pad(call: Call) -> Tensor:
+    """Constant padding; on the channel axis it adds channels that cannot be cut."""
+    labels: Tensor = call.args[0]
+    amounts = call.arg(1, "pad")
+    for dim in lab.carried(labels):
+        place = 2 * (labels.dim() - 1 - dim)
+        before, after = (amounts[place], amounts[place + 1]) if place < len(amounts) else (0, 0)
+        if before == after == 0:
+            continue
+        if before < 0 or after < 0 or call.arg(2, "mode", "constant") != "constant" or len(lab.carried(labels)) > 1:
+            call.tracker.freeze(labels, "is padded along the channels with other than constants", call)
+            return lab.along(call.tracker.fresh(call.out[dim], "padding", call), labels.dim(), dim)
+        added = call.tracker.fresh(before + after, "is a number of padded channels written into the forward", call)
+        middle = lab.vector(labels, call.shape(), dim)
+        assert middle is not None  # there is one carrying dimension only
+        labels = lab.along(torch.cat([added[:before], middle, added[before:]]), labels.dim(), dim)
+    return labels
+
+
+def whole_moves(call: Call) -> Tensor:
+    """Moves for which only values without channels along the moved dimensions are followed."""
+    result = moved(call, call.node.target, *call.args[1:], **call.kwargs)  # type: ignore[arg-type]
+    if result.shape != call.args[0].shape:
+        call.tracker.suspect(call.args[0], call)
+    return result
+
+
+def shuffle(call: Call) -> Tensor:
+    """channel_shuffle and pixel_(un)shuffle: the labels are shuffled along, blocks must keep equal numbers."""
+    labels: Tensor = call.args[0]
+    channels = lab.vector(labels, call.shape(), 1)
+    if channels is None:
+        call.tracker.freeze(labels, "is shuffled over two axes of channels", call)
+        return lab.neutral(len(call.out))
+    result = moved(call, call.node.target, *call.args[1:])  # type: ignore[arg-type]
+    rows = call.args[1] if "channel" in str(call.node.target) else None
+    if rows is not None:
+        call.tracker.balance(channels.reshape(rows, -1), call)
+    elif "unshuffle" not in str(call.node.target):
+        call.tracker.freeze(labels, "pixel_shuffle makes pixels of channels", call)
+    return result
+
+
+ROWS: dict[object, OpRule] = {
+    **rows(["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes"],
+           OpRule("", Route.MOVES, dims_only)),
+    **rows(["squeeze", "squeeze.dim", "squeeze.dims"], OpRule("", Route.MOVES, squeeze)),
+    **rows(["view", "reshape", "_unsafe_view"], OpRule("", Route.MOVES, reshape)),
+    **rows(["flatten.using_ints"], OpRule("", Route.MOVES, flatten)),
+    **rows(["unflatten.int", "view_as", "reshape_as"], OpRule("", Route.MOVES, lambda call: _unflatten(call))),
+    **rows(["expand", "expand_as"], OpRule("", Route.MOVES, expand)),
+    **rows(["cat", "concat", "concatenate"], OpRule("", Route.JOINS, cat)),
+    **rows(["stack"], OpRule("", Route.JOINS, stack)),
+    **rows(["chunk"], OpRule("", Route.MOVES, chunk)),
+    **rows(["split.Tensor", "split_with_sizes", "split.sizes"], OpRule("", Route.MOVES, split)),
+    **rows(["unbind.int"], OpRule("", Route.MOVES, unbind)),
+    **rows(["slice.Tensor", "narrow"], OpRule("", Route.MOVES, slice_)),
+    **rows(["select.int"], OpRule("", Route.MOVES, select)),
+    **rows(["pad", "constant_pad_nd"], OpRule("", Route.MOVES, pad)),
+    **rows(["flip", "roll", "repeat", "tile", "repeat_interleave.self_int"], OpRule("", Route.MOVES, whole_moves)),
+    **rows(["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"], OpRule("", Route.MOVES, shuffle)),
+}  # fmt: skip
+
+
+def _unflatten(call: Call) -> Tensor:
+    """Views whose sizes come from elsewhere: followed like a view with every size written in."""
+    result = moved(call, torch.reshape, tuple(call.out))
+    axes = lab.carried(result)
+    if len(axes) > 1:
+        call.tracker.balance(_grid(result, axes), call)
+    call.tracker.suspect(call.args[0], call)
+    return result

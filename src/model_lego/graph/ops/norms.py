@@ -1,0 +1,72 @@
+"""Normalisations: over batch and pixels they keep channels, over channels they freeze them."""
+
+from torch import Tensor
+
+from model_lego.graph import labels as lab
+from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.rule import Call, OpRule, Route
+
+
+def per_channel(call: Call) -> Tensor:
+    """batch_norm and instance_norm: weight, bias and statistics stand for the channels of dimension 1."""
+    labels: Tensor = call.args[0]
+    return _bound(call, labels, dim=1, positions=(1, 2, 3, 4))
+
+
+def group_norm(call: Call) -> Tensor:
+    """group_norm: an instance norm where each channel is a group of its own, else reads across channels."""
+    labels: Tensor = call.args[0]
+    call.tracker.freeze(labels, "group_norm normalises across channels", call)
+    return _bound(call, labels, dim=1, positions=(2, 3))
+
+
+def layer_norm(call: Call) -> Tensor:
+    """layer_norm: over the channels it freezes them."""
+    labels: Tensor = call.args[0]
+    normalised = len(call.args[1])
+    first = len(call.shape()) - normalised
+    if any(dim >= first for dim in lab.carried(labels)):
+        call.tracker.freeze(labels, "layer_norm normalises across channels", call)
+        if normalised == 1:
+            return _bound(call, labels, dim=len(call.shape()) - 1, positions=(2, 3))
+    return labels
+
+
+def _bound(call: Call, labels: Tensor, *, dim: int, positions: tuple[int, ...]) -> Tensor:
+    names = [name for name in map(call.parameter, positions) if name is not None]
+    if bool((labels == lab.NONE).all()) or not names:
+        return labels
+    channels = lab.vector(labels, call.shape(), dim)
+    if channels is None:
+        call.tracker.freeze(labels, "is normalised along another axis than its channels", call)
+        return labels
+    for name in names:
+        call.tracker.bind(name, 0, channels, call)
+    return labels
+
+
+ROWS: dict[object, OpRule] = {
+    **rows(["batch_norm", "instance_norm"], OpRule("", Route.KEEPS, per_channel, weights=(1, 2, 3, 4), follows=("num_features",))),
+    **rows(
+        ["group_norm"],
+        OpRule(
+            "",
+            Route.FREEZES,
+            group_norm,
+            weights=(2, 3),
+            follows=("num_channels",),
+            reason="normalises across channels",
+        ),
+    ),
+    **rows(
+        ["layer_norm", "rms_norm"],
+        OpRule(
+            "",
+            Route.FREEZES,
+            layer_norm,
+            weights=(2, 3),
+            follows=("normalized_shape",),
+            reason="normalises across channels",
+        ),
+    ),
+}

@@ -1,0 +1,69 @@
+"""Operators that reduce or resize space: pools, interpolation, means over pixels."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from model_lego.graph import labels as lab
+from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.rule import Call, OpRule, Route
+
+
+def spatial(dims: int) -> Callable[[Call], Tensor]:
+    """Operators on the last `dims` dimensions, each channel for itself."""
+
+    def carry(call: Call) -> Tensor:
+        labels: Tensor = call.args[0]
+        if any(dim >= labels.dim() - dims for dim in lab.carried(labels)):
+            call.tracker.freeze(labels, "is pooled over channels", call)
+            return lab.neutral(len(call.out))
+        return labels
+
+    return carry
+
+
+def with_indices(dims: int) -> Callable[[Call], tuple[Tensor, ...]]:
+    """Pools that also give positions."""
+    carry = spatial(dims)
+
+    def both(call: Call) -> tuple[Tensor, ...]:
+        labels = carry(call)
+        return (labels, labels)
+
+    return both
+
+
+def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """Mean, sum, max … over dimensions; over channels it freezes them."""
+    labels: Tensor = call.args[0]
+    size = len(call.shape())
+    given = call.arg(1, "dim")
+    dims = range(size) if given is None or given == [] else [given] if isinstance(given, int) else given
+    over = {dim % size for dim in dims}
+    if over & set(lab.carried(labels)):
+        call.tracker.freeze(labels, "is reduced over channels", call)
+        labels = labels.new_full([1 if dim in over else n for dim, n in enumerate(labels.shape)], lab.NONE)
+    if len(call.out) < size:
+        labels = labels.reshape([n for dim, n in enumerate(labels.shape) if dim not in over])
+    return labels if len(call.out_shapes) == 1 else tuple(labels for _ in call.out_shapes)
+
+
+_REDUCING = [
+    "mean.dim", "sum.dim_IntList", "amax", "amin", "max.dim", "min.dim", "var.correction", "std.correction", "mean",
+    "sum", "linalg_vector_norm", "norm.ScalarOpt_dim", "logsumexp", "prod.dim_int", "var.dim", "var_mean.correction",
+]  # fmt: skip
+
+ROWS: dict[object, OpRule] = {
+    **rows(["avg_pool1d", "max_pool1d", "adaptive_avg_pool1d", "upsample_linear1d.vec", "upsample_nearest1d.vec"],
+           OpRule("", Route.KEEPS, spatial(1))),
+    **rows(["avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d.vec", "upsample_bilinear2d.vec",
+            "upsample_bicubic2d.vec", "_upsample_bilinear2d_aa.vec", "reflection_pad2d", "replication_pad2d",
+            "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d"],
+           OpRule("", Route.KEEPS, spatial(2))),
+    **rows(["avg_pool3d", "max_pool3d", "adaptive_avg_pool3d", "upsample_trilinear3d.vec"],
+           OpRule("", Route.KEEPS, spatial(3))),
+    **rows(["adaptive_max_pool1d", "max_pool1d_with_indices"], OpRule("", Route.KEEPS, with_indices(1))),
+    **rows(["adaptive_max_pool2d", "max_pool2d_with_indices"], OpRule("", Route.KEEPS, with_indices(2))),
+    **rows(["adaptive_max_pool3d", "max_pool3d_with_indices"], OpRule("", Route.KEEPS, with_indices(3))),
+    **rows(_REDUCING, OpRule("", Route.KEEPS, reduce)),
+}  # fmt: skip

@@ -1,0 +1,191 @@
+"""The exported network: torch.export's graph, which tensor each placeholder stands for, and how to run it."""
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export.graph_signature import InputKind
+
+from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
+
+#: Called before an operator runs: node and its arguments; gives the arguments to use.
+Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """A network as a list of ATen operators.
+
+    `tensors` maps a placeholder to the dotted name of its parameter, buffer or constant; `constants` holds those that
+    are attributes of no module. `image` is the placeholder of the images, `output` the node whose value is returned.
+    """
+
+    module: fx.GraphModule
+    tensors: Mapping[str, str]
+    aliases: Mapping[str, tuple[str, ...]]  # tensor name -> every name of the same tensor in the model
+    constants: Mapping[str, Tensor]
+    image: str
+    outputs: tuple[fx.Node, ...]
+    image_shape: tuple[int, ...]  # channels x height x width
+
+    @property
+    def nodes(self) -> list[fx.Node]:
+        """The nodes in the order in which they run."""
+        return list(self.module.graph.nodes)
+
+    @property
+    def output(self) -> fx.Node:
+        """The node that gives the logits."""
+        return self.outputs[0]
+
+    def canonical(self, name: str) -> str:
+        """Tied tensors are one tensor: the first of their names stands for all."""
+        return self.aliases.get(name, (name,))[0]
+
+    def run(self, model: nn.Module, images: Tensor, intercept: Intercept | None = None) -> Tensor:
+        """Run the graph on images with the tensors that `model` has now; gives the logits, batch x classes."""
+        values = []
+        for node in self.module.graph.find_nodes(op="placeholder"):
+            values.append(images if node.name == self.image else self.tensor(model, self.tensors[node.name]))
+        result = _Runner(self.module, intercept).run(*values)
+        logits: Tensor = result[0] if isinstance(result, tuple | list) else result
+        return logits
+
+    def tensor(self, model: nn.Module, name: str) -> Tensor:
+        """Find a parameter, buffer, tensor attribute or lifted constant by its dotted name."""
+        found = find_tensor(model, name)
+        return self.constants[name].to(_device_of(model)) if found is None else found
+
+
+class _Runner(fx.Interpreter):
+    """Runs the graph node by node and frees values after their last use."""
+
+    def __init__(self, module: fx.GraphModule, intercept: Intercept | None) -> None:
+        super().__init__(module, garbage_collect_values=True)
+        self.intercept = intercept
+
+    def run_node(self, n: fx.Node) -> Any:
+        args, kwargs = self.fetch_args_kwargs_from_env(n)
+        if n.op == "call_function" and self.intercept is not None:
+            args = self.intercept(n, args)
+        return getattr(self, n.op)(n.target, args, kwargs)
+
+
+def export_program(model: nn.Module, example: Tensor, *, training: bool = False) -> Program:
+    """Turn a network into a Program; the model is left as it is.
+
+    `example` is one image or a batch (B x C x H x W). Raises TraceFailed where torch.export cannot follow the network,
+    ShapeMismatch where the example does not fit it.
+    """
+    twin = hookless_copy(model).train(training)
+    images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
+    try:
+        with torch.no_grad():
+            twin(images[:2].clone())
+    except Exception as error:
+        raise ShapeMismatch(
+            f"the network does not run on images of shape {tuple(example.shape[1:])} ({example.dtype}): "
+            f"{_first_line(error)}"
+        ) from error
+    try:
+        exported = torch.export.export(
+            twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False
+        )
+    except Exception as error:
+        raise TraceFailed(f"torch.export cannot follow {type(model).__name__}: {_where(error)}") from error
+    return _program(exported, twin, images)
+
+
+def hookless_copy(model: nn.Module) -> nn.Module:
+    """Deep-copy a network without its hooks; raises RefusedError for networks that cannot be copied."""
+    for path, module in model.named_modules():
+        for hook in module._forward_pre_hooks.values():
+            if type(hook).__name__ in {"WeightNorm", "SpectralNorm"}:
+                raise RefusedError(
+                    f"layer '{path}' has old-style {type(hook).__name__}, whose weight is made by a hook; "
+                    "call torch.nn.utils.remove_weight_norm / remove_spectral_norm first"
+                )
+    try:
+        twin = copy.deepcopy(model)
+    except Exception as error:
+        raise RefusedError(f"{type(model).__name__} cannot be deep-copied: {_first_line(error)}") from error
+    for module in twin.modules():
+        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
+            hooks.clear()
+        module._backward_pre_hooks.clear()
+        module._forward_hooks_with_kwargs.clear()
+        module._forward_pre_hooks_with_kwargs.clear()
+        module._forward_hooks_always_called.clear()
+    return twin
+
+
+def find_tensor(model: nn.Module, name: str) -> Tensor | None:
+    """Find a tensor of a module by its dotted name; None where there is no such attribute."""
+    owner: Any = model
+    for part in name.split("."):
+        owner = getattr(owner, part, None)
+        if owner is None:
+            return None
+    return owner if isinstance(owner, Tensor) else None
+
+
+def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Tensor) -> Program:
+    tensors: dict[str, str] = {}
+    image = ""
+    for spec in exported.graph_signature.input_specs:
+        if spec.kind == InputKind.USER_INPUT:
+            image = spec.arg.name
+        elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER, InputKind.CONSTANT_TENSOR):
+            tensors[spec.arg.name] = str(spec.target)
+        else:
+            raise TraceFailed(f"the network takes an input of kind {spec.kind.name} ('{spec.target}')")
+    (final,) = exported.graph.find_nodes(op="output")
+    mutations = len(exported.graph_signature.buffers_to_mutate)
+    outputs = tuple(node for node in final.args[0][mutations:] if isinstance(node, fx.Node))
+    batch = exported.graph_module.graph.find_nodes(op="placeholder")
+    shape = next(node.meta["val"].shape for node in batch if node.name == image)
+    if not isinstance(shape[0], torch.SymInt):
+        raise TraceFailed(
+            f"{type(twin).__name__} has the batch size written into its forward; "
+            "take it from x.size(0), or use flatten(1), so that any batch size runs"
+        )
+    names = _aliases(twin)
+    return Program(
+        module=exported.graph_module,
+        tensors=tensors,
+        aliases={name: names.get(name, (name,)) for name in tensors.values()},
+        constants={name: value for name, value in exported.constants.items() if isinstance(value, Tensor)},
+        image=image,
+        outputs=outputs,
+        image_shape=tuple(images.shape[1:]),
+    )
+
+
+def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:
+    """All names of each tensor: tied weights and modules under two names come as one placeholder."""
+    by_identity: dict[int, list[str]] = {}
+    for name, tensor in (
+        *model.named_parameters(remove_duplicate=False),
+        *model.named_buffers(remove_duplicate=False),
+    ):
+        by_identity.setdefault(id(tensor), []).append(name)
+    return {name: tuple(names) for names in by_identity.values() for name in names}
+
+
+def _device_of(model: nn.Module) -> torch.device:
+    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+
+
+def _first_line(error: Exception) -> str:
+    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+
+
+def _where(error: Exception) -> str:
+    """The cause and the user's own line, where torch.export names one."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    place = [line for line in lines if line.startswith("File ") and "site-packages/torch/" not in line]
+    first = lines[0] if lines else type(error).__name__
+    return f"{first} ({place[-1]})" if place else first

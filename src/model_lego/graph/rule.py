@@ -1,0 +1,169 @@
+"""What a row of the operator table says, and what it gets to see of the network."""
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, fx
+
+from model_lego.graph import labels as lab
+
+
+class Route(enum.Enum):
+    """How an operator carries channels from its input to its output."""
+
+    KEEPS = "keeps"  # each output channel is made of the same input channel
+    JOINS = "joins"  # channels at the same position of several inputs go together
+    MOVES = "moves"  # values change their place only: view, concat, split, pad
+    MIXES = "mixes"  # every output channel is a weighted sum over input channels
+    FREEZES = "freezes"  # reads across channels: they can only be kept whole
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Geometry of a channel-mixing operator; a linear layer has no spatial dimensions."""
+
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    padding: tuple[tuple[int, int], ...] = ()  # before and after, a pair each spatial dimension
+    dilation: tuple[int, ...] = ()
+    groups: int = 1
+    transposed: bool = False
+    output_padding: tuple[int, ...] = ()
+
+
+class Tracker(Protocol):
+    """What rows report to: the builder of the channel graph, or the check of a network after the cut."""
+
+    def couple(self, left: Tensor, right: Tensor, call: "Call") -> None:
+        """State that the channels at equal positions have to be kept or cut together."""
+
+    def freeze(self, labels: Tensor, reason: str, call: "Call") -> None:
+        """State that these channels cannot be cut."""
+
+    def balance(self, blocks: Tensor, call: "Call") -> None:
+        """State that these blocks (rows) of channels must keep equal numbers."""
+
+    def suspect(self, labels: Tensor, call: "Call") -> None:
+        """State that the forward may have a number of these channels written into it."""
+
+    def bind(self, name: str, dim: int, channels: Tensor, call: "Call", *, groups: int = 1) -> None:
+        """State that a dimension of a parameter or buffer stands for these channels."""
+
+    def born(self, name: str, dim: int, size: int, call: "Call") -> Tensor:
+        """Give the channels that a dimension of a weight writes."""
+
+    def fresh(self, count: int, reason: str, call: "Call") -> Tensor:
+        """Give new channels that cannot be cut."""
+
+    def mixes(self, call: "Call", inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+        """Record a channel-mixing layer."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Call:
+    """One operator call as a row sees it: labels, shapes and literal arguments."""
+
+    node: fx.Node
+    where: str  # path of the module whose forward makes the call
+    args: tuple[Any, ...]  # literals as they are, SymInts as numbers, values as their labels
+    kwargs: dict[str, Any]
+    shapes: tuple[Any, ...]  # shape of each tensor argument, None for others
+    out_shapes: tuple[tuple[int, ...], ...]
+    tracker: Tracker
+    is_output: bool = False
+
+    def arg(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument by position or keyword."""
+        if position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name, default)
+
+    def shape(self, position: int = 0) -> tuple[int, ...]:
+        """Shape of a tensor argument."""
+        shape: tuple[int, ...] = self.shapes[position]
+        return shape
+
+    @property
+    def out(self) -> tuple[int, ...]:
+        """Shape of the (first) result."""
+        return self.out_shapes[0]
+
+    def parameter(self, position: int) -> str | None:
+        """Name of the parameter or buffer that stands at an argument; None where it is computed or absent."""
+        if position >= len(self.node.args):
+            return None
+        node = self.node.args[position]
+        return node.meta.get("tensor_name") if isinstance(node, fx.Node) else None
+
+    def written(self, position: int) -> tuple[bool, ...]:
+        """Which numbers of a size argument are written into the graph, rather than taken from the batch size or -1."""
+        sizes = self.node.args[position]
+        return tuple(isinstance(size, int) and size != -1 for size in sizes)  # type: ignore[union-attr]
+
+
+#: Says how labels run through a call: gives the labels of its result, or a tuple for operators with several results.
+Carry = Callable[[Call], Tensor | tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class OpRule:
+    """One row: how an operator carries channels.
+
+    `window` reads the geometry of a mixing operator off its arguments and their shapes; `weights` are the positions of
+    tensors that the row binds to channels by name; `follows` are the attributes of the module that owns them which
+    hold a number of channels.
+    """
+
+    name: str
+    route: Route
+    carry: Carry
+    window: Callable[[Sequence[Any], Sequence[Any]], Window] | None = None
+    weights: tuple[int, ...] = ()
+    follows: tuple[str, ...] = ()
+    reason: str = ""
+
+
+def freeze_all(call: Call, reason: str) -> None:
+    """Freeze the channels of every tensor argument."""
+    for argument in flat_labels(call.args):
+        call.tracker.freeze(argument, reason, call)
+
+
+def flat_labels(arguments: Sequence[Any]) -> list[Tensor]:
+    """The labels among the arguments, lists of tensors included."""
+    found: list[Tensor] = []
+    for argument in arguments:
+        if isinstance(argument, Tensor):
+            found.append(argument)
+        elif isinstance(argument, list | tuple):
+            found.extend(item for item in argument if isinstance(item, Tensor))
+    return found
+
+
+def without_channels(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """Labels of a result that carries no channels that could be cut."""
+    if len(call.out_shapes) == 1:
+        return lab.neutral(len(call.out))
+    return tuple(lab.neutral(len(shape)) for shape in call.out_shapes)
+
+
+def solid(call: Call, labels: Tensor, shape: Sequence[int], dim: int) -> Tensor | None:
+    """The channel at each position of `dim`, with new frozen channels where there was none; None if not one axis."""
+    channels = lab.vector(labels, shape, dim)
+    if channels is None:
+        return None
+    missing = channels == lab.NONE
+    if bool(missing.any()):
+        channels = channels.clone()
+        channels[missing] = call.tracker.fresh(int(missing.sum()), "made by an operator that is kept whole", call)
+    return channels
+
+
+def as_tuple(value: Any, count: int) -> tuple[int, ...]:
+    """A number or a list of one as `count` numbers."""
+    if isinstance(value, int):
+        return (value,) * count
+    values = tuple(value)
+    return values * count if len(values) == 1 else values

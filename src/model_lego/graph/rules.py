@@ -1,0 +1,19 @@
+"""The table of operator rules: how every operator carries channels. Everything structural asks this table."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from model_lego.graph.ops import across, elementwise, mixing, movement, norms, pooling
+from model_lego.graph.rule import OpRule
+
+#: ATen overload -> its row. Extend by value: `trace(model, example, rules={**RULES, my_operator: my_row})`.
+RULES: Mapping[object, OpRule] = MappingProxyType(
+    {
+        **elementwise.ROWS,
+        **movement.ROWS,
+        **pooling.ROWS,
+        **norms.ROWS,
+        **mixing.ROWS,
+        **across.ROWS,
+    }
+)

@@ -1,0 +1,95 @@
+"""ChannelSelection: which channels are kept, completed so that the network can really be cut that way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.graph.ir import ChannelGraph
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChannelSelection:
+    """The channels to keep (one bool a channel of the graph) and the logits to keep, in the order wanted."""
+
+    keep: Tensor
+    logits: tuple[int, ...]
+
+    def kept(self, channels: Tensor) -> int:
+        """How many of these channels are kept."""
+        return int(self.keep[channels].sum())
+
+
+def select(
+    graph: ChannelGraph,
+    wanted: Tensor,
+    *,
+    logits: Sequence[int],
+    scores: Tensor | None = None,
+    multiple: int = 1,
+) -> ChannelSelection:
+    """Complete a wish to something that can be cut.
+
+    `wanted` is one bool a channel. Frozen channels and at least one channel of each group are kept, blocks that must
+    stay equal are filled up, and the width of each group is rounded up to a `multiple`; what is added is what has the
+    highest of `scores` (one number a channel). Raises UnknownClass, EmptySelection, BadConfig.
+    """
+    if multiple < 1:
+        raise BadConfig(f"kept widths cannot be rounded to a multiple of {multiple}; give 1 or more")
+    chosen = _checked_logits(graph, logits)
+    if scores is None:
+        scores = torch.zeros(graph.width, dtype=torch.float64)
+    keep = (wanted & graph.cuttable) | graph.frozen
+    keep[graph.head] = False
+    keep[graph.head[list(chosen)]] = True
+    blocks = [row for balance in graph.balances for row in [balance.blocks]]
+    while True:
+        before = int(keep.sum())
+        for group in graph.groups:
+            _fill_group(graph, group.channels, keep, scores, multiple)
+        for rows in blocks:
+            _fill_blocks(rows, keep, scores)
+        if int(keep.sum()) == before:
+            return ChannelSelection(keep, chosen)
+
+
+def keep_all(graph: ChannelGraph) -> ChannelSelection:
+    """Keep every channel and every logit."""
+    everything = torch.ones(graph.width, dtype=torch.bool)
+    return ChannelSelection(everything, tuple(range(len(graph.head))))
+
+
+def _checked_logits(graph: ChannelGraph, logits: Sequence[int]) -> tuple[int, ...]:
+    count = len(graph.head)
+    if not logits:
+        raise EmptySelection("no class was chosen; name at least one")
+    for logit in logits:
+        if not 0 <= logit < count:
+            raise UnknownClass(f"class {logit} is not among the {count} classes of the network (0 to {count - 1})")
+    if len(set(logits)) < len(logits):
+        raise UnknownClass(f"a class is named twice in {list(logits)}")
+    return tuple(logits)
+
+
+def _fill_group(graph: ChannelGraph, channels: Tensor, keep: Tensor, scores: Tensor, multiple: int) -> None:
+    if bool(graph.is_head[channels].any()):
+        return
+    kept = int(keep[channels].sum())
+    target = min(len(channels), max(1, -(-kept // multiple) * multiple))
+    _add_best(channels, target - kept, keep, scores)
+
+
+def _fill_blocks(rows: Tensor, keep: Tensor, scores: Tensor) -> None:
+    target = int(keep[rows].sum(1).max())
+    for row in rows:
+        _add_best(row, max(target, 1) - int(keep[row].sum()), keep, scores)
+
+
+def _add_best(channels: Tensor, count: int, keep: Tensor, scores: Tensor) -> None:
+    if count <= 0:
+        return
+    free = channels[~keep[channels]]
+    order = torch.argsort(scores[free], descending=True, stable=True)
+    keep[free[order[:count]]] = True

@@ -1,0 +1,283 @@
+"""From a network to its channel graph: what the rows of the table report is collected and tied together."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.errors import RefusedError
+from model_lego.graph import labels as lab
+from model_lego.graph.ir import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Layer, Suspect
+from model_lego.graph.program import Program, export_program
+from model_lego.graph.rule import Call, OpRule
+from model_lego.graph.rules import RULES
+from model_lego.graph.walk import carry_labels, concrete, source_line
+
+WRITTEN_IN = "the forward has the number of channels written into it"
+
+
+def read_graph(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    rules: Mapping[object, OpRule] = RULES,
+    program: Program | None = None,
+    whole: frozenset[str] = frozenset(),
+) -> ChannelGraph:
+    """Read the channel graph of a classifier off its exported operators; the model is left as it is.
+
+    `example` is a batch of images (B x C x H x W) like those the network takes; a `program` exported already is used
+    as it is. `whole` names lines of code whose channels are kept whole, because the forward there has their number
+    written into it. Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
+    """
+    if program is None:
+        program = export_program(model, example)
+    if len(program.outputs) != 1 or not isinstance(program.output.meta["val"], Tensor):
+        raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
+    builder = _Builder(program)
+    values = carry_labels(program, rules, builder)
+    return _finish(builder, values.get(program.output), model, whole)
+
+
+@dataclass
+class _Builder:
+    """Collects what the rows say; points are numbered as they come up and tied together at the end."""
+
+    program: Program
+    size: int = 0
+    edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    frozen: list[tuple[Tensor, Freeze]] = field(default_factory=list)
+    balances: list[Balance] = field(default_factory=list)
+    suspects: list[Suspect] = field(default_factory=list)
+    axes: dict[str, dict[int, Axis]] = field(default_factory=dict)
+    leaves: dict[str, Tensor] = field(default_factory=dict)
+    births: dict[tuple[int, int], Tensor] = field(default_factory=dict)
+    writers: list[tuple[str, Tensor]] = field(default_factory=list)
+    layers: list[Layer] = field(default_factory=list)
+    follows: list[Follow] = field(default_factory=list)
+    position: int = 0
+    count: int = 0
+
+    def _new(self, count: int) -> Tensor:
+        points = torch.arange(self.size, self.size + count)
+        self.size += count
+        return points
+
+    def image(self, shape: tuple[int, ...]) -> Tensor:
+        points = self._new(shape[1])
+        self.births[(-1, 0)] = points
+        self.writers.append(("images", points))
+        self.frozen.append((points, Freeze("the images", "images")))
+        return lab.along(points, len(shape), 1)
+
+    def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        name = self._canonical(name)
+        if name not in self.leaves:
+            self.leaves[name] = self._new(int(torch.Size(shape).numel())).reshape(shape)
+        return self.leaves[name]
+
+    def _canonical(self, name: str) -> str:
+        return self.program.canonical(name)
+
+    def couple(self, left: Tensor, right: Tensor, call: Call) -> None:
+        both = (left != lab.NONE) & (right != lab.NONE)
+        self.edges.append((left[both].reshape(-1), right[both].reshape(-1)))
+
+    def freeze(self, labels: Tensor, reason: str, call: Call) -> None:
+        points = labels[labels != lab.NONE]
+        if len(points):
+            self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
+
+    def balance(self, blocks: Tensor, call: Call) -> None:
+        self.balances.append(Balance(blocks, call.where))
+
+    def suspect(self, labels: Tensor, call: Call) -> None:
+        points = labels[labels != lab.NONE]
+        if len(points):
+            self.suspects.append(Suspect(points, source_line(call.node), call.where))
+
+    def bind(self, name: str, dim: int, channels: Tensor, call: Call, *, groups: int = 1) -> None:
+        axes = self.axes.setdefault(self._canonical(name), {})
+        if dim not in axes:
+            axes[dim] = Axis(channels, groups)
+        elif axes[dim].groups == groups and len(axes[dim].channels) == len(channels):
+            self.couple(axes[dim].channels, channels, call)
+        else:
+            self.freeze(torch.cat([axes[dim].channels, channels]), "is used in two ways", call)
+
+    def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
+        axes = self.axes.setdefault(self._canonical(name), {})
+        if dim not in axes:
+            points = self._new(size)
+            axes[dim] = Axis(points)
+            self.writers.append((call.where or name, points))
+        return axes[dim].channels
+
+    def fresh(self, count: int, reason: str, call: Call) -> Tensor:
+        points = self._new(count)
+        self.births[(self.position, self.count)] = points
+        self.count += 1
+        self.writers.append((call.where, points))
+        self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
+        return points
+
+    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+        weight = call.parameter(1)
+        assert weight is not None  # rows report computed weights as frozen instead
+        weight = self._canonical(weight)
+        name = weight.rpartition(".")[0] or weight
+        calls = sum(layer.name.partition("#")[0] == name for layer in self.layers)
+        self.layers.append(
+            Layer(
+                name=f"{name}#{calls + 1}" if calls else name,
+                node=call.node.name,
+                op=str(call.node.target),
+                weight=weight,
+                bias=call.parameter(2),
+                inputs=inputs,
+                outputs=outputs,
+                groups=groups,
+            )
+        )
+
+    def ran(self, call: Call, rule: OpRule) -> None:
+        self.position += 1
+        self.count = 0
+        for place in rule.weights:
+            name = call.parameter(place)
+            if name is None:
+                continue
+            last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
+            axis = self.axes.get(self._canonical(name), {}).get(0)
+            for attribute in rule.follows if axis is not None else ():
+                ins, outs = (last.inputs, last.outputs) if last else (axis.channels, axis.channels)  # type: ignore[union-attr]
+                self.follows.append(Follow(name.rpartition(".")[0], attribute, ins, outs, last.groups if last else 1))
+            return
+
+
+def _short(call: Call) -> str:
+    return str(call.node.target).removeprefix("aten.").removesuffix(".default")
+
+
+def _finish(builder: _Builder, logits: Tensor | None, model: nn.Module, whole: frozenset[str]) -> ChannelGraph:
+    edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
+    left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
+    channel = lab.components(builder.size, left, right)
+    width = int(channel.max()) + 1
+    axes = {
+        name: {dim: Axis(channel[axis.channels], axis.groups) for dim, axis in dims.items()}
+        for name, dims in builder.axes.items()
+    }
+    frozen = [(channel[points], freeze) for points, freeze in builder.frozen]
+    for name, points in builder.leaves.items():
+        frozen += _leaf_axes(name, channel[points], builder, channel, axes)
+    suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
+    frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
+    is_frozen = torch.zeros(width, dtype=torch.bool)
+    for channels, _ in frozen:
+        is_frozen[channels] = True
+    return ChannelGraph(
+        program=builder.program,
+        width=width,
+        layers=tuple(
+            replace(layer, inputs=channel[layer.inputs], outputs=channel[layer.outputs]) for layer in builder.layers
+        ),
+        groups=_groups(builder.writers, channel, width, frozen),
+        axes=axes,
+        frozen=is_frozen,
+        freezes=tuple(dict.fromkeys(freeze for _, freeze in frozen if freeze.where != "images")),
+        balances=tuple(Balance(channel[balance.blocks], balance.where) for balance in builder.balances),
+        suspects=tuple(suspect for suspect in suspects if suspect.line not in whole),
+        follows=tuple(
+            replace(follow, inputs=channel[follow.inputs], outputs=channel[follow.outputs])
+            for follow in builder.follows
+        ),
+        head=_head(builder.program, logits, channel, is_frozen),
+        births={key: channel[points] for key, points in builder.births.items()},
+        unused=_unused(builder.program, model),
+    )
+
+
+def _leaf_axes(
+    name: str, channels: Tensor, builder: _Builder, channel: Tensor, axes: dict[str, dict[int, Axis]]
+) -> list[tuple[Tensor, Freeze]]:
+    """Say which dimension of an operand tensor stands for channels, or freeze what it touches."""
+    written = torch.zeros(int(channel.max()) + 1, dtype=torch.bool)
+    for _, points in builder.writers:
+        written[channel[points]] = True
+    narrow = lab.compress(channels)
+    carried = lab.carried(narrow)
+    where = name.rpartition(".")[0]
+    if not bool(written[narrow].all()):
+        return [(narrow.reshape(-1), Freeze(f"tensor '{name}' stands for no channels of a layer", where))]
+    if len(carried) != 1:
+        return [(narrow.reshape(-1), Freeze(f"tensor '{name}' carries channels along {len(carried)} axes", where))]
+    if name in axes or name in builder.program.constants:
+        return [(narrow.reshape(-1), Freeze(f"tensor '{name}' cannot be cut where it is", where))]
+    axes[name] = {carried[0]: Axis(narrow.reshape(-1))}
+    return []
+
+
+def _groups(
+    writers: list[tuple[str, Tensor]], channel: Tensor, width: int, frozen: list[tuple[Tensor, Freeze]]
+) -> tuple[ChannelGroup, ...]:
+    """Channels that are connected through common writers."""
+    sets = [(name, channel[points].unique()) for name, points in writers if len(points)]
+    left = torch.cat([channels[:-1] for _, channels in sets])
+    right = torch.cat([channels[1:] for _, channels in sets])
+    number = lab.components(width, left, right)
+    names: dict[int, list[str]] = {}
+    for name, channels in sets:
+        names.setdefault(int(number[channels[0]]), []).append(name)
+    reasons: dict[int, list[str]] = {}
+    for channels, freeze in frozen:
+        for group in number[channels].unique().tolist():
+            reasons.setdefault(group, []).append(freeze.reason)
+    return tuple(
+        ChannelGroup(
+            name=found[0],
+            writers=tuple(dict.fromkeys(found)),
+            channels=(number == group).nonzero().reshape(-1),
+            frozen=tuple(dict.fromkeys(reasons.get(group, []))),
+        )
+        for group, found in names.items()
+        if found[0] != "images"
+    )
+
+
+def _head(program: Program, logits: Tensor | None, channel: Tensor, frozen: Tensor) -> Tensor:
+    """The channel of each logit; raises RefusedError where the output is not one row of logits an image."""
+    shape = concrete(program.output.meta["val"].shape)
+    if len(shape) != 2:
+        raise RefusedError(
+            f"the network gives a value of shape {('batch', *shape[1:])}; it has to give batch x classes logits"
+        )
+    if shape[1] == 1:
+        raise RefusedError(
+            "the network has a single output (a sigmoid head); give it one logit a class, "
+            "for two classes for instance cat([-x, x], dim=1) in a layer of its own"
+        )
+    channels = lab.vector(logits, shape, 1) if logits is not None else None
+    if channels is None or bool((channels == lab.NONE).any()):
+        raise RefusedError("the logits come out of an operator that mixes classes; take them before it")
+    head = channel[channels]
+    if len(head.unique()) < len(head):
+        raise RefusedError("two logits are tied to the same channel: classes cannot be told apart")
+    if bool(frozen[head].any()):
+        raise RefusedError(
+            "the logits cannot be cut to the chosen classes: an operator reads across them; "
+            "remove what stands behind the last linear layer"
+        )
+    return head
+
+
+def _unused(program: Program, model: nn.Module) -> tuple[str, ...]:
+    """Tensors that no operator of the eval-mode graph reads: auxiliary heads, dead branches."""
+    used = {
+        name
+        for node in program.nodes
+        if node.op == "placeholder" and node.users and node.name in program.tensors
+        for name in program.aliases[program.tensors[node.name]]
+    }
+    return tuple(name for name, _ in model.named_parameters() if name not in used)

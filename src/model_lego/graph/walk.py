@@ -1,0 +1,184 @@
+"""Carry labels through every operator of a program; what the rows report goes to a tracker."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, fx
+
+from model_lego.errors import RefusedError, UnsupportedOpError
+from model_lego.graph import labels as lab
+from model_lego.graph.program import Program
+from model_lego.graph.rule import Call, OpRule, Route, Tracker
+
+
+class Source(Tracker, Protocol):
+    """A tracker that also says what images and tensors start with."""
+
+    def image(self, shape: tuple[int, ...]) -> Tensor:
+        """Labels of the images."""
+
+    def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        """Labels of a parameter, buffer or constant that is used as an ordinary operand."""
+
+    def ran(self, call: Call, rule: OpRule) -> None:
+        """Hear of each call after its row has been asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    program: Program
+    rules: Mapping[object, OpRule]
+    source: Source
+    values: dict[fx.Node, Any]
+    weights_only: set[fx.Node]  # nodes that only ever end in the weight of a mixing operator
+
+
+def carry_labels(program: Program, rules: Mapping[object, OpRule], source: Source) -> dict[fx.Node, Any]:
+    """Give the labels of every value; raises UnsupportedOpError, RefusedError."""
+    state = _State(program, rules, source, {}, _weights_only(program, rules))
+    outputs = set(program.outputs)
+    for node in program.nodes:
+        if node.op == "placeholder":
+            _placeholder(state, node)
+        elif node.op == "call_function":
+            state.values[node] = _call(state, node, is_output=node in outputs)
+        elif node.op != "output":
+            raise RefusedError(f"the exported graph has a node of kind {node.op} ('{node.target}')")
+    return state.values
+
+
+def _placeholder(state: _State, node: fx.Node) -> None:
+    shape = concrete(node.meta["val"].shape)
+    if node.name == state.program.image:
+        state.values[node] = state.source.image(shape)
+        return
+    node.meta["tensor_name"] = state.program.tensors[node.name]
+    state.values[node] = None  # labelled when an operator wants it, see _labels
+
+
+def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
+    value = node.meta.get("val")
+    if isinstance(value, torch.SymInt | int | torch.SymBool | torch.SymFloat | bool | float):
+        return None
+    if node.target.__name__ == "getitem":  # type: ignore[union-attr]
+        container, place = node.args
+        return state.values[container][place]  # type: ignore[index]
+    rule = state.rules.get(node.target)
+    where = module_path(node)
+    if rule is None:
+        if value is None:  # assertions about sizes and data types give nothing
+            return None
+        raise UnsupportedOpError(str(node.target), where)
+    _refuse_hidden_writes(node, where)
+    bound = rule.weights
+    args = tuple(_labels(state, arg, weight=place in bound) for place, arg in enumerate(node.args))
+    values = value if isinstance(value, list | tuple) else (value,)
+    call = Call(
+        node=node,
+        where=where,
+        args=args,
+        kwargs={key: _labels(state, arg, weight=False) for key, arg in node.kwargs.items()},
+        shapes=tuple(_shape(arg) for arg in node.args),
+        out_shapes=tuple(concrete(item.shape) for item in values if isinstance(item, Tensor)),
+        tracker=state.source,
+        is_output=is_output,
+    )
+    result = lab.neutral(len(call.out)) if node in state.weights_only else rule.carry(call)
+    if node not in state.weights_only:
+        state.source.ran(call, rule)
+    return result
+
+
+def _labels(state: _State, arg: Any, *, weight: bool) -> Any:
+    """An argument with values replaced by their labels and symbolic sizes by numbers."""
+    if isinstance(arg, fx.Node):
+        value = arg.meta.get("val")
+        if not isinstance(value, Tensor | list | tuple):
+            return concrete_number(value)
+        if state.values[arg] is None and isinstance(value, Tensor):
+            dims = value.dim()
+            if weight or arg in state.weights_only or value.numel() == 1:
+                return lab.neutral(dims)
+            return state.source.leaf(state.program.tensors[arg.name], concrete(value.shape))
+        return state.values[arg]
+    if isinstance(arg, list | tuple):
+        return [_labels(state, item, weight=weight) for item in arg]
+    return arg
+
+
+def _shape(arg: Any) -> Any:
+    if isinstance(arg, fx.Node):
+        value = arg.meta.get("val")
+        return concrete(value.shape) if isinstance(value, Tensor) else None
+    if isinstance(arg, list | tuple):
+        return [_shape(item) for item in arg]
+    return None
+
+
+def _weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.Node]:
+    """Values made of tensors alone that end in the weights of mixing operators: computed weights and what leads there."""
+    from_tensors: set[fx.Node] = set()
+    for node in program.nodes:
+        if node.op == "placeholder" and node.name != program.image:
+            from_tensors.add(node)
+        elif node.op == "call_function" and node.all_input_nodes and set(node.all_input_nodes) <= from_tensors:
+            from_tensors.add(node)
+    found: set[fx.Node] = set()
+    for node in reversed(program.nodes):
+        if node in from_tensors and node.users and all(_as_weight(user, node, rules, found) for user in node.users):
+            found.add(node)
+    return found
+
+
+def _as_weight(user: fx.Node, node: fx.Node, rules: Mapping[object, OpRule], found: set[fx.Node]) -> bool:
+    if user in found:
+        return True
+    rule = rules.get(user.target)
+    places = [place for place, arg in enumerate(user.args) if arg is node]
+    return rule is not None and rule.route is Route.MIXES and bool(places) and set(places) <= set(rule.weights)
+
+
+def _refuse_hidden_writes(node: fx.Node, where: str) -> None:
+    """A write into a view changes a value that the graph shows no write to."""
+    schema = getattr(node.target, "_schema", None)
+    if schema is None or not schema.is_mutable or node.users:
+        return
+    first = node.args[0]
+    if isinstance(first, fx.Node) and first.op == "call_function" and _is_view(first):
+        raise RefusedError(
+            f"layer '{where}' writes into a part of a value ({schema.name}); "
+            "the graph does not show where that goes: build the value with torch.cat or torch.where"
+        )
+
+
+def _is_view(node: fx.Node) -> bool:
+    if node.target.__name__ == "getitem":  # type: ignore[union-attr]
+        return True
+    schema = getattr(node.target, "_schema", None)
+    aliases = [argument.alias_info for argument in schema.arguments[:1]] if schema is not None else []
+    return bool(aliases) and aliases[0] is not None and not aliases[0].is_write
+
+
+def module_path(node: fx.Node) -> str:
+    """Path of the innermost module whose forward makes a call; "" for the network itself."""
+    stack = list((node.meta.get("nn_module_stack") or {}).values())
+    return str(stack[-1][0]) if stack else ""
+
+
+def source_line(node: fx.Node) -> str:
+    """File and line of the user's code that makes a call, to tell one place in the code from another."""
+    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
+    places = [line for line in lines if line.startswith("File ")]
+    return places[-1] if places else node.name
+
+
+def concrete(shape: Any) -> tuple[int, ...]:
+    """A shape with symbolic sizes replaced by those of the example."""
+    return tuple(concrete_number(size) for size in shape)
+
+
+def concrete_number(value: Any) -> Any:
+    """A symbolic number as the number that it had in the example."""
+    return value.node.hint if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool) else value

@@ -1,0 +1,77 @@
+"""The card (README.md) of a saved folder, made of its manifest alone."""
+
+import json
+from collections.abc import Iterator
+
+from model_lego.store.manifest import Manifest, PartRecord
+
+_HEADER = """---
+library_name: model-lego
+pipeline_tag: image-classification
+tags:
+- model-lego
+- image-classification
+---
+"""
+
+_USE = """
+## Use
+
+```python
+import model_lego as ml
+
+part = ml.load("path/to/this/folder"{factory})
+logits = part(images)  # batch x {classes}, in the order of part.classes
+```
+"""
+
+
+def card(manifest: Manifest) -> str:
+    """Write the card as Markdown; the same manifest gives the same text."""
+    classes = manifest.assembly.classes if manifest.assembly else manifest.parts[0].classes
+    lines = [_HEADER, f"# {manifest.kind.capitalize()}: {_text(', '.join(classes))}", ""]
+    if manifest.assembly:
+        lines += [f"Layout {_text(manifest.assembly.layout)}, head {_text(manifest.assembly.head)}.", ""]
+    own = any(part.origin.builder is None for part in manifest.parts)
+    lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
+    for number, part in enumerate(manifest.parts):
+        lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
+    if manifest.assembly:
+        lines += _settings("Settings of the assembly", manifest.assembly.settings)
+    lines += ["## File", "", f"`{manifest.weights.file}`: {manifest.weights.bytes:,} bytes, sha256 "]
+    lines[-1] += f"`{manifest.weights.sha256}`. Written with "
+    lines[-1] += ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items())) + "."
+    return "\n".join(lines) + "\n"
+
+
+def _part(part: PartRecord, title: str) -> Iterator[str]:
+    origin = part.origin
+    before, after = origin.cost_before, origin.cost_after
+    source = f"`{origin.builder.name}`" if origin.builder else "a network of the user's own"
+    yield from (f"## {title}", "")
+    yield f"Cut from {source} with {len(origin.source_classes)} classes (digest `{_text(origin.source_digest)}`);"
+    yield f"input {' x '.join(map(str, origin.input_shape))} (channels x height x width)."
+    yield from ("", "| class | label in the source |", "|---|---|")
+    yield from (f"| {_text(name)} | {label} |" for name, label in zip(part.classes, part.labels, strict=True))
+    yield from ("", "| | before | after |", "|---|---|---|")
+    yield f"| parameters | {before.parameters:,} | {after.parameters:,} |"
+    yield f"| multiply-adds | {before.macs:,} | {after.macs:,} |"
+    yield f"| bytes | {before.bytes:,} | {after.bytes:,} |"
+    yield ""
+    if part.preprocessing is not None:
+        size = " x ".join(map(str, part.preprocessing.size)) if part.preprocessing.size else "as given"
+        mean, std = list(part.preprocessing.mean), list(part.preprocessing.std)
+        yield from (f"Images: values 0..1, size {size}, then mean {mean} and standard deviation {std}.", "")
+    yield from _settings("Settings of the cut", origin.settings)
+
+
+def _settings(title: str, settings: object) -> Iterator[str]:
+    if settings:
+        text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=True)
+        yield from (f"{title}:", "", "```json", text.replace("```", "'''"), "```", "")
+
+
+def _text(value: str) -> str:
+    """Make a name harmless in Markdown: no line breaks, no cells, no tags, no code marks."""
+    flat = " ".join(value.split())
+    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("`", "'")

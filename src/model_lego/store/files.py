@@ -1,0 +1,168 @@
+"""Folders and files: written whole or not at all, read only where they should be and no larger than they say."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from model_lego.errors import CorruptComponent, OutputExists
+from model_lego.store.digest import digest_of_bytes
+from model_lego.store.manifest import ITEM_BYTES, TensorRecord, WeightsRecord
+from model_lego.store.tensors import dtype_name
+
+WEIGHTS = "model.safetensors"
+MANIFEST = "manifest.json"
+CARD = "README.md"
+MAX_MANIFEST_BYTES = 64 * 2**20
+
+
+@contextmanager
+def replacing(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+    """Give an empty folder that becomes `folder` when the block ends well; if it does not, nothing has changed.
+
+    Raises:
+        OutputExists: `folder` is there and `overwrite` is not set, or it is not a saved component or assembly.
+    """
+    folder = folder.resolve()
+    _refuse_existing(folder, overwrite=overwrite)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError):
+        raise OutputExists(f"{folder.parent} is a file, so there can be no folder in it") from None
+    # The new folder is made inside of the temporary one, which nobody else may read: so it gets ordinary permissions.
+    holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        fresh = holder / "new"
+        fresh.mkdir()
+        yield fresh
+        _refuse_existing(folder, overwrite=overwrite)
+        _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
+    """Write tensors as safetensors, row-major, each with its own storage; give the bytes of the file.
+
+    Raises:
+        ValueError: a tensor is sparse or of a data type that the format has not.
+    """
+    for name, tensor in tensors.items():
+        if tensor.layout != torch.strided or dtype_name(tensor) not in ITEM_BYTES:
+            raise ValueError(
+                f"tensor '{name}' is {tensor.dtype}, {tensor.layout}: only dense tensors of the types "
+                f"{', '.join(ITEM_BYTES)} have a place in the file"
+            )
+    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
+    safetensors.torch.save_file(own, path, metadata={"format": "pt"})
+    return path.read_bytes()
+
+
+def read_manifest(folder: Path) -> bytes:
+    """Read the manifest of a saved folder, unparsed.
+
+    Raises:
+        CorruptComponent: there is none, or it is larger than 64 MiB.
+    """
+    if not folder.is_dir():
+        raise CorruptComponent(f"{folder} is not a folder: give the folder of a saved component or assembly")
+    path = _plain_file(folder / MANIFEST)
+    if path.stat().st_size > MAX_MANIFEST_BYTES:
+        raise CorruptComponent(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes: that is no manifest of ours")
+    return _read(path)
+
+
+def read_weights(folder: Path, record: WeightsRecord, tensors: Mapping[str, TensorRecord]) -> dict[str, Tensor]:
+    """Read the weights of a saved folder and hold them against its manifest.
+
+    Raises:
+        CorruptComponent: size, sha256, names, shapes or data types differ from the manifest's.
+    """
+    data = read_verified(folder, record)
+    try:
+        found = safetensors.torch.load(data)
+    except (SafetensorError, AssertionError, ValueError, RuntimeError, TypeError, KeyError) as error:
+        raise CorruptComponent(f"{folder / WEIGHTS} is not a safetensors file: {error}") from None
+    refuse_differences(folder, have=found, expected=tensors, holder="manifest")
+    for name, tensor in found.items():
+        saved, said = (dtype_name(tensor), tuple(tensor.shape)), (tensors[name].dtype, tensors[name].shape)
+        if saved != said:
+            raise CorruptComponent(f"{folder / WEIGHTS}: tensor '{name}' is {saved}, but the manifest says {said}")
+    return found
+
+
+def read_verified(folder: Path, record: WeightsRecord) -> bytes:
+    """Read the weights file of a saved folder, checking its size and its sha256 only."""
+    path = _plain_file(folder / WEIGHTS)
+    if path.stat().st_size != record.bytes:
+        raise CorruptComponent(
+            f"{path} has {path.stat().st_size:,} bytes, but the manifest says {record.bytes:,}: copy the folder again"
+        )
+    data = _read(path)
+    if digest_of_bytes(data) != record.sha256:
+        raise CorruptComponent(f"{path} is not the file that was saved (sha256 differs): copy the folder again")
+    return data
+
+
+def refuse_differences(
+    folder: Path, *, have: Mapping[str, object], expected: Mapping[str, object], holder: str
+) -> None:
+    """Refuse a weights file whose tensor names `have` are not those that its `holder` expects."""
+    missing, unexpected = sorted(expected.keys() - have.keys()), sorted(have.keys() - expected.keys())
+    if missing or unexpected:
+        raise CorruptComponent(
+            f"{folder / WEIGHTS} does not fit its {holder}: missing tensors {_some(missing)}, "
+            f"unexpected tensors {_some(unexpected)}"
+        )
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return f"{names[:5]}{more}" if names else "none"
+
+
+def _refuse_existing(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is in the way, and never throw away files that this library did not write."""
+    if not folder.exists():
+        return
+    if not overwrite:
+        raise OutputExists(f"{folder} exists already: choose another folder, or pass overwrite=True")
+    if not (folder / MANIFEST).is_file():
+        raise OutputExists(f"{folder} is not a saved component or assembly (no {MANIFEST}): it is not overwritten")
+    if others := sorted({entry.name for entry in folder.iterdir()} - {WEIGHTS, MANIFEST, CARD}):
+        raise OutputExists(f"{folder} holds files that were not saved by this library ({others[0]}): move them first")
+
+
+def _swap(fresh: Path, folder: Path, *, aside: Path) -> None:
+    """Put `fresh` in the place of `folder`; on failure the old one is back."""
+    try:
+        if folder.exists():
+            folder.rename(aside)
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _plain_file(path: Path) -> Path:
+    """Refuse what is not an ordinary file at exactly this place."""
+    if path.is_symlink():
+        raise CorruptComponent(f"{path} is a symbolic link: a saved folder holds its own files")
+    if not path.is_file():
+        raise CorruptComponent(f"{path} is missing: a saved folder holds {MANIFEST} and {WEIGHTS}")
+    return path
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise CorruptComponent(f"{path} cannot be read: {error.strerror}") from error

@@ -1,0 +1,272 @@
+"""The manifest of a saved component or assembly: its records, and how it is written and read as JSON.
+
+Nothing in a manifest names code to import: a builder is one of the allow-listed kinds with plain arguments.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    FiniteFloat,
+    JsonValue,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+
+from model_lego.errors import CorruptComponent, SchemaTooNew
+
+SCHEMA = 1
+
+#: From a schema number to the function that turns such a manifest into one of the next number.
+MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({})
+
+_LINE = 110
+_SHOWN = 3
+_DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"]
+
+#: Data types that can be saved: name -> bytes of one element.
+ITEM_BYTES: Mapping[str, int] = MappingProxyType({name: getattr(torch, name).itemsize for name in _DTYPES})
+
+#: Arguments of torchvision and timm builders that would download weights, read a file or a pickle.
+_FETCHING = frozenset(
+    {
+        "cache_dir",
+        "checkpoint_path",
+        "pretrained",
+        "pretrained_backbone",
+        "pretrained_cfg",
+        "pretrained_cfg_overlay",
+        "weights",
+        "weights_backbone",
+    }
+)
+
+Count = Annotated[int, Field(ge=0, lt=2**63)]
+Size = Annotated[int, Field(gt=0, lt=2**31)]
+
+
+class Record(BaseModel):
+    """Base of all records: exact types, no unknown keys, no change."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class BuilderRecord(Record):
+    """How to build the uncut network: `zoo:`, `torchvision:` or `timm:` and a name, with JSON arguments."""
+
+    name: Annotated[str, Field(pattern=r"\A(zoo|torchvision|timm):[A-Za-z0-9_.\-]+\z")]
+    arguments: dict[str, JsonValue]
+
+    @field_validator("arguments")
+    @classmethod
+    def _fetches_nothing(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
+        if fetching := sorted(name for name in _FETCHING & arguments.keys() if arguments[name]):
+            raise ValueError(f"{', '.join(fetching)} would fetch weights: leave it out, the tensors are in the file")
+        return arguments
+
+
+class CostRecord(Record):
+    """Parameters, multiply-adds for one image, bytes of the tensors."""
+
+    parameters: Count
+    macs: Count
+    bytes: Count
+
+
+class PreprocessingRecord(Record):
+    """Normalisation and size of the images, as in `Preprocessing`."""
+
+    mean: tuple[FiniteFloat, ...]
+    std: tuple[FiniteFloat, ...]
+    size: tuple[Size, Size] | None
+
+
+class OriginRecord(Record):
+    """Where a component comes from and how it was cut, as in `Origin`."""
+
+    builder: BuilderRecord | None
+    source_digest: str
+    source_classes: tuple[str, ...]
+    input_shape: tuple[Size, ...]
+    kept_outputs: dict[str, tuple[Count, ...]]
+    kept_inputs: dict[str, tuple[Count, ...]]
+    attributes: dict[str, dict[str, Count]]
+    settings: dict[str, JsonValue]
+    cost_before: CostRecord
+    cost_after: CostRecord
+
+
+class PartRecord(Record):
+    """One component: its classes, the labels that they had in the source, and its origin."""
+
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    labels: tuple[int, ...]
+    preprocessing: PreprocessingRecord | None
+    memory_format: Literal["contiguous", "channels_last"]
+    origin: OriginRecord
+
+    @model_validator(mode="after")
+    def _one_label_a_class(self) -> "PartRecord":
+        if len(self.classes) != len(self.labels):
+            raise ValueError(f"{len(self.classes)} classes but {len(self.labels)} labels")
+        return self
+
+
+class AssemblyRecord(Record):
+    """What an assembly adds to its parts."""
+
+    layout: Literal["parallel", "padded"]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    head: str
+    settings: dict[str, JsonValue]
+
+
+class TensorRecord(Record):
+    """Shape and data type of one saved tensor."""
+
+    dtype: str
+    shape: tuple[Count, ...]
+
+    @field_validator("dtype")
+    @classmethod
+    def _known(cls, dtype: str) -> str:
+        if dtype not in ITEM_BYTES:
+            raise ValueError(f"tensors of type {dtype} cannot be saved; types are {', '.join(ITEM_BYTES)}")
+        return dtype
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the tensor's values."""
+        return math.prod(self.shape) * ITEM_BYTES[self.dtype]
+
+
+class WeightsRecord(Record):
+    """The weights file: always next to the manifest, never anywhere else."""
+
+    file: Literal["model.safetensors"]
+    bytes: Count
+    sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+
+
+class Manifest(Record):
+    """Everything about a saved component or assembly but its tensors."""
+
+    format: Literal["model-lego"]
+    schema_number: Annotated[Literal[1], Field(alias="schema")]
+    kind: Literal["component", "assembly"]
+    parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
+    assembly: AssemblyRecord | None
+    tensors: dict[str, TensorRecord]
+    aliases: dict[str, str]
+    weights: WeightsRecord
+    versions: dict[str, str]
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> "Manifest":
+        if (self.kind == "assembly") != (self.assembly is not None):
+            raise ValueError(f"kind is {self.kind} but 'assembly' says otherwise")
+        single = self.assembly is None or self.assembly.layout == "padded"
+        if single and len(self.parts) != 1:
+            raise ValueError(f"{len(self.parts)} parts where there must be one")
+        if wrong := (self.aliases.keys() & self.tensors.keys()) | (set(self.aliases.values()) - self.tensors.keys()):
+            raise ValueError(f"aliases that are tensors, or of no tensor: {', '.join(sorted(wrong)[:_SHOWN])}")
+        needed = sum(record.nbytes for record in self.tensors.values())
+        if needed > self.weights.bytes:
+            raise ValueError(f"the tensors need {needed:,} bytes, the weights file has {self.weights.bytes:,}")
+        return self
+
+    def prefixes(self) -> tuple[str, ...]:
+        """Give the path of every part inside the component or assembly, with a dot behind it if there is one."""
+        if self.assembly is None:
+            return ("",)
+        if self.assembly.layout == "padded":
+            return ("padded.",)
+        return tuple(f"parts.{number}." for number in range(len(self.parts)))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """Read a manifest from JSON; `where` names it in messages.
+
+    Raises:
+        CorruptComponent: it is not JSON, or not a manifest.
+        SchemaTooNew: a newer version of this library wrote it.
+    """
+    try:
+        raw = json.loads(data, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise CorruptComponent(f"{where} is not valid JSON: {error}") from None
+    if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
+        raise CorruptComponent(f"{where} has no schema number: it is not a manifest of this library")
+    if raw["schema"] > SCHEMA:
+        raise SchemaTooNew(
+            f"{where} has schema {raw['schema']}, this version reads up to {SCHEMA}: install a newer model-lego"
+        )
+    try:
+        return validated(_migrated(raw, where))
+    except ValueError as error:
+        raise CorruptComponent(f"{where}: {error}") from None
+
+
+def validated(raw: Mapping[str, Any]) -> Manifest:
+    """Check a manifest given as plain JSON values.
+
+    Raises:
+        ValueError: a value is missing, unknown or wrong; the message names each by its path.
+    """
+    try:
+        # Through JSON text, so that lists may stand for tuples while every other type stays exact.
+        return Manifest.model_validate_json(json.dumps(raw, allow_nan=False))
+    except ValidationError as error:
+        raise ValueError("; ".join(_complaints(error))) from None
+    except (TypeError, RecursionError) as error:
+        raise ValueError(str(error)) from None
+
+
+def to_json(manifest: Manifest) -> str:
+    """Write a manifest as JSON: sorted keys, short values on one line; the same manifest gives the same text."""
+    return _pretty(manifest.model_dump(mode="json", by_alias=True), 0) + "\n"
+
+
+def _migrated(raw: dict[str, Any], where: str) -> dict[str, Any]:
+    """Lift a manifest of an older schema to today's."""
+    while raw["schema"] < SCHEMA:
+        number = raw["schema"]
+        if number not in MIGRATIONS:
+            raise CorruptComponent(f"{where} has schema {number}, which never was one")
+        raw = MIGRATIONS[number](raw) | {"schema": number + 1}
+    return raw
+
+
+def _complaints(error: ValidationError) -> Iterator[str]:
+    """Say in words what is wrong, at most three complaints."""
+    for one in error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN]:
+        path = ".".join(str(step) for step in one["loc"])
+        words = one["msg"].removeprefix("Value error, ")
+        yield f"{path}: {words}" if path else words
+    if error.error_count() > _SHOWN:
+        yield f"and {error.error_count() - _SHOWN} more"
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _pretty(value: Any, depth: int) -> str:
+    """Indent objects and lists, but keep what fits, and every list of numbers, on one line."""
+    line = json.dumps(value, sort_keys=True, allow_nan=False)
+    flat = isinstance(value, list) and not any(isinstance(item, dict | list | str) for item in value)
+    if flat or not isinstance(value, dict | list) or len(line) + 2 * depth <= _LINE:
+        return line
+    pad, end = "  " * (depth + 1), "  " * depth
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(pad + _pretty(item, depth + 1) for item in value) + f"\n{end}]"
+    items = (f"{pad}{json.dumps(key)}: {_pretty(value[key], depth + 1)}" for key in sorted(value))
+    return "{\n" + ",\n".join(items) + f"\n{end}}}"

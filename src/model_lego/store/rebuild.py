@@ -1,0 +1,199 @@
+"""Build a saved network again: the uncut one, less what was dropped, with the saved attributes and tensors."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.component import Assembly, Builder, Component, Head
+from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.store.files import refuse_differences
+from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
+from model_lego.store.records import builder_from, component_from
+from model_lego.store.tensors import named_tensors, to_channels_last
+
+Factory = Callable[[], nn.Module]
+
+#: The key of `Origin.settings` that lists the modules (or parameters) which were replaced by None.
+DROPPED = "dropped_modules"
+
+
+def rebuild(
+    folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor], factory: Factory | Mapping[str, Factory] | None
+) -> Component | Assembly:
+    """Build the component or assembly of a manifest and put the saved tensors in, in eval mode on the CPU.
+
+    Raises:
+        BadConfig: a part needs a factory and there is none.
+        CorruptComponent: the manifest and the tensors do not make a network.
+    """
+    parts = [_component(folder, part, key, factory) for key, part in zip(_keys(manifest), manifest.parts, strict=True)]
+    root = parts[0] if manifest.assembly is None else _assembly(manifest, parts)
+    _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
+    if isinstance(root, Assembly):
+        _refuse_head(folder, root)
+    return root.eval()
+
+
+def _keys(manifest: Manifest) -> tuple[str, ...]:
+    """Name the parts as a mapping of factories does: "component", "padded", or "0", "1" and so on."""
+    return tuple(prefix.rstrip(".").removeprefix("parts.") or "component" for prefix in manifest.prefixes())
+
+
+def _component(
+    folder: Path, record: PartRecord, key: str, factory: Factory | Mapping[str, Factory] | None
+) -> Component:
+    """Build a part with the uncut network's tensors still in it, but for those that were dropped."""
+    module = _uncut(folder, record.origin, key, factory.get(key) if isinstance(factory, Mapping) else factory)
+    where = f"{folder}: part '{key}'"
+    for path in _dropped(record.origin, where):
+        _drop(module, path, where)
+    _set_attributes(module, record.origin.attributes, where)
+    try:
+        return component_from(record, module)
+    except BadConfig as error:
+        raise CorruptComponent(f"{where}: {error}") from None
+
+
+def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None) -> nn.Module:
+    """Build the uncut network without touching the global random state; its initial values are all replaced."""
+    builder = builder_from(record)
+    build = partial(_built, folder, builder) if factory is None and builder is not None else factory
+    if build is None:
+        raise BadConfig(
+            f"{folder}: part '{key}' was cut from a network that is not from torchvision, timm or our zoo: "
+            "pass factory=, a function without arguments that builds the uncut network"
+        )
+    # A default device that the user has set elsewhere would put half of the network there.
+    with torch.random.fork_rng(devices=_cuda_in_use()), torch.device("cpu"):
+        module = build()
+    if not isinstance(module, nn.Module):
+        raise BadConfig(f"the factory of part '{key}' gave {type(module).__name__}, not a torch.nn.Module")
+    return module
+
+
+def _built(folder: Path, builder: Builder) -> nn.Module:
+    from model_lego.models.registry import build_from
+
+    try:
+        return build_from(builder)
+    except ImportError as error:
+        raise BadConfig(f"{folder}: {builder.name} cannot be built here: {error}") from error
+    except Exception as error:  # builders of three libraries fail in every possible way on arguments they do not know
+        arguments = dict(builder.arguments)
+        raise CorruptComponent(f"{folder}: {builder.name} cannot be built with {arguments}: {error}") from error
+
+
+def _cuda_in_use() -> range:
+    return range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+
+
+def _dropped(record: OriginRecord, where: str) -> list[str]:
+    paths = record.settings.get(DROPPED, [])
+    if not isinstance(paths, list) or not all(isinstance(path, str) for path in paths):
+        raise CorruptComponent(f"{where}: {DROPPED} is not a list of module paths")
+    return [str(path) for path in paths]
+
+
+def _drop(module: nn.Module, path: str, where: str) -> None:
+    """Replace a submodule, parameter or buffer by None."""
+    parent, _, name = path.rpartition(".")
+    owner = dict(module.named_modules(remove_duplicate=False)).get(parent)
+    if owner is None or not any(name in slots for slots in (owner._modules, owner._parameters, owner._buffers)):
+        raise CorruptComponent(f"{where}: {DROPPED} names '{path}', which the uncut network has not")
+    setattr(owner, name, None)
+
+
+def _set_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str, int]], where: str) -> None:
+    """Give layers the channel counts that they had after the cut."""
+    owners = dict(module.named_modules(remove_duplicate=False))
+    for path, values in attributes.items():
+        for name, value in values.items():
+            current = vars(owners[path]).get(name) if path in owners else None
+            if current is None:
+                raise CorruptComponent(f"{where}: layer '{path}' of the uncut network has no attribute '{name}'")
+            setattr(owners[path], name, _in_the_form_of(current, value, f"{where}: attribute '{path}.{name}'"))
+
+
+def _in_the_form_of(current: object, value: int, where: str) -> object:
+    """Give `value` as `current` is: a number, a switch, or a tuple of one number (LayerNorm's normalized_shape)."""
+    if type(current) is tuple and len(current) == 1:
+        return (_in_the_form_of(current[0], value, where),)
+    if type(current) is bool and value in (0, 1):
+        return bool(value)
+    if type(current) is int:
+        return value
+    raise CorruptComponent(f"{where} is {current!r} in the uncut network, which {value} cannot replace")
+
+
+def _assembly(manifest: Manifest, parts: list[Component]) -> Assembly:
+    record = manifest.assembly
+    assert record is not None
+    padded = parts[0] if record.layout == "padded" else None
+    return Assembly(
+        parts,
+        layout=record.layout,
+        classes=record.classes,
+        head=Head(record.head, torch.empty(0), torch.empty(0)),
+        padded=padded,
+        settings=record.settings,
+    )
+
+
+def _laid_out(manifest: Manifest, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put the tensors of channels-last parts in that order."""
+    records = zip(manifest.prefixes(), manifest.parts, strict=True)
+    swapped = tuple(f"{prefix}module." for prefix, part in records if part.memory_format == "channels_last")
+    return {name: to_channels_last(one) if name.startswith(swapped) else one for name, one in tensors.items()}
+
+
+def _install(folder: Path, root: nn.Module, tensors: Mapping[str, Tensor], aliases: Mapping[str, str]) -> None:
+    """Replace every tensor of `root` by the saved one of its name; aliases become one and the same object again."""
+    owners = dict(root.named_modules(remove_duplicate=False))
+    placed: dict[str, Tensor] = {}
+    expected: dict[str, Tensor] = {}
+    for name in sorted({*tensors, *aliases}):
+        path, _, attribute = name.rpartition(".")
+        owner, kept = owners.get(path), aliases.get(name, name)
+        if owner is None or not _holds(owner, attribute):
+            expected[name] = tensors[kept]  # reported below, with the others
+            continue
+        expected[name] = placed.setdefault(kept, _as_held(owner, attribute, tensors[kept]))
+        try:
+            setattr(owner, attribute, expected[name])
+        except TypeError as error:
+            raise CorruptComponent(f"{folder}: tensor '{name}' cannot be tied to '{kept}': {error}") from None
+    have = named_tensors(root)
+    refuse_differences(folder, have=expected, expected=have, holder="network")
+    if torn := [name for name in have if have[name] is not expected[name]]:
+        raise CorruptComponent(f"{folder}: '{torn[0]}' is one tensor with another in the network, but not in the file")
+
+
+def _holds(owner: nn.Module, name: str) -> bool:
+    """Tell whether `owner` has a parameter, buffer or tensor attribute `name`, empty (None) or not."""
+    slots = owner._parameters | owner._buffers
+    return name in slots or (name in vars(owner) and isinstance(vars(owner)[name], Tensor | None))
+
+
+def _as_held(owner: nn.Module, name: str, tensor: Tensor) -> Tensor:
+    """Make `tensor` a parameter where `owner` has one; whether it takes gradients is as in the uncut network."""
+    if name not in owner._parameters:
+        return tensor
+    held = owner._parameters[name]
+    takes_gradients = tensor.is_floating_point() and (held is None or held.requires_grad)
+    return nn.Parameter(tensor, requires_grad=takes_gradients)
+
+
+def _refuse_head(folder: Path, assembly: Assembly) -> None:
+    """Refuse a head whose tensors do not fit the assembly's classes and its parts' logits."""
+    parts = [assembly.padded] if assembly.padded is not None else list(assembly.parts)
+    joined, width = sum(len(part.classes) for part in parts), len(assembly.classes)  # type: ignore[misc, arg-type]
+    weight, shift = tuple(assembly.head.weight.shape), tuple(assembly.head.shift.shape)
+    fits = weight == (width, joined) or (weight == (width,) and joined == width)
+    if not fits or shift != (width,):
+        raise CorruptComponent(
+            f"{folder}: the head has weight {weight} and shift {shift}, "
+            f"which does not fit {joined} logits and {width} classes"
+        )

@@ -1,0 +1,139 @@
+"""Between the nouns (Component, Assembly) and the records of their manifest."""
+
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from torch import Tensor, nn
+
+from model_lego.component import Assembly, Builder, Component, Cost, Origin, Preprocessing
+from model_lego.store.digest import digest_of_bytes
+from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
+from model_lego.store.tensors import dtype_name, is_channels_last
+from model_lego.version import __version__
+
+
+def manifest_of(
+    part: Component | Assembly, tensors: Mapping[str, Tensor], aliases: Mapping[str, str], weights: bytes
+) -> Manifest:
+    """Describe a component or assembly whose `tensors` were written as the bytes `weights`.
+
+    Raises:
+        ValueError: something in it cannot be written, such as a setting that is not a JSON value.
+    """
+    whole = isinstance(part, Assembly)
+    parts = parts_of(part)
+    raw = {
+        "format": "model-lego",
+        "schema": SCHEMA,
+        "kind": "assembly" if whole else "component",
+        "parts": [_part(component) for component in parts],
+        "assembly": _assembly(part) if isinstance(part, Assembly) else None,
+        "tensors": {name: {"dtype": dtype_name(one), "shape": list(one.shape)} for name, one in tensors.items()},
+        "aliases": dict(aliases),
+        "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": digest_of_bytes(weights)},
+        "versions": _versions(parts),
+    }
+    return validated(raw)
+
+
+def parts_of(part: Component | Assembly) -> list[Component]:
+    """Give the components that stand in a saved folder, in the order of its records."""
+    if isinstance(part, Component):
+        return [part]
+    if part.padded is not None:
+        return [part.padded]
+    return [component for component in part.parts if isinstance(component, Component)]
+
+
+def component_from(record: PartRecord, module: nn.Module) -> Component:
+    """Make a component of its record and its network."""
+    saved = record.preprocessing
+    return Component(
+        module,
+        classes=record.classes,
+        labels=record.labels,
+        origin=_origin_from(record.origin),
+        preprocessing=Preprocessing(mean=saved.mean, std=saved.std, size=saved.size) if saved else None,
+    )
+
+
+def builder_from(record: OriginRecord) -> Builder | None:
+    """Make the builder of an origin's record, if it has one."""
+    return Builder(record.builder.name, dict(record.builder.arguments)) if record.builder else None
+
+
+def _origin_from(record: OriginRecord) -> Origin:
+    return Origin(
+        builder=builder_from(record),
+        source_digest=record.source_digest,
+        source_classes=record.source_classes,
+        input_shape=record.input_shape,
+        kept_outputs=record.kept_outputs,
+        kept_inputs=record.kept_inputs,
+        attributes=record.attributes,
+        settings=record.settings,
+        cost_before=Cost(**record.cost_before.model_dump()),
+        cost_after=Cost(**record.cost_after.model_dump()),
+    )
+
+
+def _part(component: Component) -> dict[str, Any]:
+    return {
+        "classes": component.classes,
+        "labels": component.labels,
+        "preprocessing": asdict(component.preprocessing) if component.preprocessing else None,
+        "memory_format": "channels_last" if is_channels_last(component.module) else "contiguous",
+        "origin": _origin(component.origin),
+    }
+
+
+def _origin(origin: Origin) -> dict[str, Any]:
+    builder = origin.builder and {"name": origin.builder.name, "arguments": _plain(origin.builder.arguments)}
+    return {
+        "builder": builder,
+        "source_digest": origin.source_digest,
+        "source_classes": origin.source_classes,
+        "input_shape": origin.input_shape,
+        "kept_outputs": dict(origin.kept_outputs),
+        "kept_inputs": dict(origin.kept_inputs),
+        # int(): a switch such as GoogLeNet's aux_logits is a bool, and JSON keeps the two apart.
+        "attributes": {path: {key: int(one) for key, one in ones.items()} for path, ones in origin.attributes.items()},
+        "settings": _plain(origin.settings),
+        "cost_before": asdict(origin.cost_before),
+        "cost_after": asdict(origin.cost_after),
+    }
+
+
+def _assembly(part: Assembly) -> dict[str, Any]:
+    return {
+        "layout": part.layout,
+        "classes": part.classes,
+        "head": part.head.kind,
+        "settings": _plain(part.settings),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Turn mappings of any kind into dicts; what is no JSON value is refused later, by its path."""
+    if isinstance(value, Mapping):
+        if wrong := [key for key in value if not isinstance(key, str)]:
+            raise ValueError(f"settings must have text keys, not {wrong[0]!r}")
+        return {key: _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return value
+
+
+def _versions(parts: list[Component]) -> dict[str, str]:
+    """Give the versions of the libraries that matter to the saved network, of those that are installed."""
+    names = ["torch", "torchvision", "safetensors"]
+    if any(part.origin.builder and part.origin.builder.name.startswith("timm:") for part in parts):
+        names.append("timm")
+    found = {"model-lego": __version__}
+    for name in names:
+        with suppress(PackageNotFoundError):
+            found[name] = version(name)
+    return found

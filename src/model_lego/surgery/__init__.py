@@ -1,0 +1,1 @@
+"""What is done to networks: slicing, checking, repair, placement in assemblies, scaling."""

@@ -1,0 +1,59 @@
+"""trace: the channel graph, with every number that may be written into the forward tried out.
+
+`x.view(-1, 400)` and `x.view(-1, x.size(1) * 25)` export to the same operator. Which one it is shows when a network
+that was cut there runs, or does not. So the suspects are cut on trial, and those that fail are kept whole.
+"""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.errors import CutMismatch
+from model_lego.graph import RULES, ChannelGraph, read_graph, select
+from model_lego.graph.rule import OpRule
+from model_lego.surgery.slicing import slice_model
+from model_lego.surgery.verification import check_cut
+
+
+def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> ChannelGraph:
+    """Read the channel graph of a classifier; the model is left as it is.
+
+    `example` is one image or a batch (B x C x H x W) like those the network takes. Channels whose number is written
+    into the forward come out frozen, with the layer. Raises UnsupportedOpError, RefusedError, TraceFailed,
+    ShapeMismatch.
+    """
+    graph = read_graph(model, example, rules=rules)
+    lines = frozenset(suspect.line for suspect in graph.suspects)
+    if not lines or _survives(model, graph, example, rules):
+        return graph
+    whole = {line for line in lines if not _survives(model, _only(model, example, graph, rules, lines, line), example, rules)}
+    graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
+    if whole == lines or _survives(model, graph, example, rules):
+        return graph
+    return read_graph(model, example, rules=rules, program=graph.program, whole=lines)
+
+
+def _only(
+    model: nn.Module,
+    example: Tensor,
+    graph: ChannelGraph,
+    rules: Mapping[object, OpRule],
+    lines: frozenset[str],
+    line: str,
+) -> ChannelGraph:
+    """The graph with all suspects kept whole but those of one line."""
+    return read_graph(model, example, rules=rules, program=graph.program, whole=lines - {line})
+
+
+def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, rules: Mapping[object, OpRule]) -> bool:
+    """Cut about half of the channels, another half in each block, and see whether the network is what was planned."""
+    generator = torch.Generator().manual_seed(0)
+    wanted = torch.rand(graph.width, generator=generator) < 0.5  # noqa: PLR2004
+    scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
+    selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
+    try:
+        check_cut(slice_model(model, graph, selection).module, model, graph, selection, example, rules=rules)
+    except CutMismatch:
+        return False
+    return True

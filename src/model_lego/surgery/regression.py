@@ -1,0 +1,79 @@
+"""Closed-form refit of one layer: ridge towards the weights that the cut left, with an unpenalised intercept."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fit:
+    """A change of a layer: `change` (groups x features x outputs) to the weights, `intercept` (groups x outputs)."""
+
+    change: Tensor
+    intercept: Tensor
+
+
+class Moments:
+    """Sums over rows that a least-squares fit needs, in float64; groups are independent problems."""
+
+    def __init__(self, groups: int, features: int, outputs: int) -> None:
+        self.rows = 0
+        self.gram = torch.zeros(groups, features, features, dtype=torch.float64)
+        self.cross = torch.zeros(groups, features, outputs, dtype=torch.float64)
+        self.x_sum = torch.zeros(groups, features, dtype=torch.float64)
+        self.y_sum = torch.zeros(groups, outputs, dtype=torch.float64)
+
+    def add(self, x: Tensor, y: Tensor) -> None:
+        """Add rows: `x` groups x rows x features, `y` groups x rows x outputs."""
+        x, y = x.double().cpu(), y.double().cpu()
+        self.rows += x.shape[1]
+        self.gram += x.transpose(1, 2) @ x
+        self.cross += x.transpose(1, 2) @ y
+        self.x_sum += x.sum(1)
+        self.y_sum += y.sum(1)
+
+    def centred(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gram and cross products about the means, and the means."""
+        x_mean, y_mean = self.x_sum / self.rows, self.y_sum / self.rows
+        gram = self.gram - self.rows * x_mean[:, :, None] * x_mean[:, None, :]
+        cross = self.cross - self.rows * x_mean[:, :, None] * y_mean[:, None, :]
+        return gram, cross, x_mean, y_mean
+
+
+def ridge(moments: Moments, weight: Tensor, strength: float) -> Fit:
+    """Minimise ||Y - X W - c||^2 + lambda ||W - weight||^2 over W and c, c not penalised.
+
+    lambda is `strength` times the mean diagonal of the centred X'X. `weight` is groups x features x outputs.
+    """
+    gram, cross, x_mean, y_mean = moments.centred()
+    residual = cross - gram @ weight  # X'(Y - X weight)
+    scale = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-30)
+    gram.diagonal(dim1=1, dim2=2).add_((strength * scale)[:, None])
+    change = torch.cholesky_solve(residual, torch.linalg.cholesky(gram))
+    return Fit(change, _intercept(y_mean, x_mean, weight + change))
+
+
+def ridge_dual(x: Tensor, y: Tensor, weight: Tensor, strength: float) -> Fit:
+    """The same from the rows themselves, for fewer rows than features: a system of the size of the rows.
+
+    `x` groups x rows x features, `y` groups x rows x outputs.
+    """
+    x, y = x.double().cpu(), y.double().cpu()
+    x_mean, y_mean = x.mean(1), y.mean(1)
+    centred = x - x_mean[:, None]
+    residual = (y - y_mean[:, None]) - centred @ weight
+    kernel = centred @ centred.transpose(1, 2)
+    scale = kernel.diagonal(dim1=1, dim2=2).sum(1).clamp(min=1e-30) / x.shape[2]
+    kernel.diagonal(dim1=1, dim2=2).add_((strength * scale)[:, None])
+    change = centred.transpose(1, 2) @ torch.cholesky_solve(residual, torch.linalg.cholesky(kernel))
+    return Fit(change, _intercept(y_mean, x_mean, weight + change))
+
+
+def shift_only(x_mean: Tensor, y_mean: Tensor, weight: Tensor) -> Fit:
+    """Leave the weights and match the means: what the removed channels added on average goes into the intercept."""
+    return Fit(torch.zeros_like(weight), _intercept(y_mean, x_mean, weight))
+
+
+def _intercept(y_mean: Tensor, x_mean: Tensor, weight: Tensor) -> Tensor:
+    return y_mean - (x_mean[:, None] @ weight)[:, 0]

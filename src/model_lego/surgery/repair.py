@@ -1,0 +1,248 @@
+"""Repair: refit a cut network layer by layer so that it gives what its source gave, in closed form.
+
+Source and cut network run side by side over all calibration images, one operator after the other. At each
+channel-mixing layer the cut one is refitted: from its own, already repaired inputs to the source's outputs (before
+normalisation) at the kept channels. Each operator runs once in each network, plus once more in the source of a fit.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_lego.errors import BadConfig
+from model_lego.graph import RULES, ChannelGraph, ChannelSelection, Layer
+from model_lego.graph.program import Program
+from model_lego.graph.rule import OpRule, Window
+from model_lego.graph.walk import concrete
+from model_lego.progress import Progress, quiet
+from model_lego.surgery.frontier import Frontier
+from model_lego.surgery.patches import input_rows, output_rows, row_count
+from model_lego.surgery.regression import Fit, Moments, ridge, ridge_dual, shift_only
+from model_lego.surgery.slicing import kept_positions
+
+#: "ridge": refit weights and intercept; "mean": the intercept alone; "bn": re-estimate BatchNorm; "none".
+Method = Literal["ridge", "mean", "bn", "none"]
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True, slots=True)
+class RepairSettings:
+    """How a cut network is repaired.
+
+    `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
+    one layer, as a multiple of its features and at least `least_rows`; `memory` bounds the bytes of activations held
+    in memory, beyond which they go to a temporary file.
+    """
+
+    method: Method = "ridge"
+    strength: float = 1e-2
+    rows: int = 20
+    least_rows: int = 20_000
+    memory: int = 2 << 30
+    chunk: int = 64
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.method not in ("ridge", "mean", "bn", "none"):
+            raise BadConfig(f"repair method '{self.method}' is unknown; use 'ridge', 'mean', 'bn' or 'none'")
+        if not self.strength > 0:
+            raise BadConfig(f"repair strength {self.strength} has to be positive")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One of the two networks that run side by side."""
+
+    model: nn.Module
+    program: Program
+    frontier: Frontier
+
+
+@torch.no_grad()
+def repair_model(
+    cut: nn.Module,
+    source: nn.Module,
+    *,
+    graph: ChannelGraph,
+    selection: ChannelSelection,
+    program: Program,
+    images: Tensor,
+    settings: RepairSettings | None = None,
+    rules: Mapping[object, OpRule] = RULES,
+    progress: Progress = quiet,
+) -> tuple[str, ...]:
+    """Refit a cut network in place on calibration images (N x C x H x W); gives the layers that were left alone.
+
+    `program` is the cut network's own. The source is only run.
+    """
+    settings = settings or RepairSettings()
+    if settings.method == "none":
+        return ()
+    chunks = list(images.split(settings.chunk))
+    with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
+        walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, rules)
+        return walk.run(chunks, progress)
+
+
+class _Walk:
+    """Both networks at the same operator."""
+
+    def __init__(
+        self,
+        source: Side,
+        cut: Side,
+        graph: ChannelGraph,
+        selection: ChannelSelection,
+        settings: RepairSettings,
+        rules: Mapping[object, OpRule],
+    ) -> None:
+        self.source, self.cut, self.graph, self.selection = source, cut, graph, selection
+        self.settings, self.rules = settings, rules
+        self.layers = {layer.node: layer for layer in graph.layers}
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        weights = [layer.weight for layer in graph.layers]
+        self.shared = {weight for weight in weights if weights.count(weight) > 1}
+        self.last_use = {side.program: _last_uses(side.program) for side in (source, cut)}
+        self.rank = torch.full((graph.width,), -1, dtype=torch.int64)
+        self.rank[graph.head[list(selection.logits)]] = torch.arange(len(selection.logits))
+        self.left_alone: list[str] = []
+
+    def run(self, chunks: list[Tensor], progress: Progress) -> tuple[str, ...]:
+        """Walk through both programs in step."""
+        for side in (self.source, self.cut):
+            for node in side.program.module.graph.find_nodes(op="placeholder"):
+                if node.name == side.program.image:
+                    side.frontier.put(node, list(chunks))
+        calls = [
+            [node for node in side.program.nodes if node.op == "call_function"] for side in (self.source, self.cut)
+        ]
+        for done, (theirs, ours) in enumerate(zip(*calls, strict=True)):
+            self._step(theirs, ours, len(chunks))
+            progress("repairing", done + 1, len(calls[0]))
+        return tuple(self.left_alone)
+
+    def _step(self, theirs: fx.Node, ours: fx.Node, chunks: int) -> None:
+        layer = self.layers.get(theirs.name)
+        wanted = [self._call(self.source, theirs, number) for number in range(chunks)]
+        if layer is not None and self.settings.method != "bn":
+            self._refit(layer, theirs, ours, wanted)
+        if self.settings.method == "bn" and theirs.target == aten.batch_norm.default:
+            self._estimate(ours, chunks)
+        given = [self._call(self.cut, ours, number) for number in range(chunks)]
+        for side, node, values in ((self.source, theirs, wanted), (self.cut, ours, given)):
+            side.frontier.put(node, values)
+            for dead in self.last_use[side.program].get(node, ()):
+                side.frontier.drop(dead)
+
+    def _call(self, side: Side, node: fx.Node, number: int) -> Any:
+        args, kwargs = self._arguments(side, node, number)
+        return node.target(*args, **kwargs)  # type: ignore[operator]
+
+    def _arguments(self, side: Side, node: fx.Node, number: int) -> tuple[Any, Any]:
+        def value(argument: fx.Node) -> Any:
+            if argument.op == "placeholder" and argument.name != side.program.image:
+                return side.program.tensor(side.model, side.program.tensors[argument.name])
+            return side.frontier.values[argument][number]
+
+        return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
+
+    def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Sequence[Tensor]) -> None:
+        rule = self.rules[ours.target]
+        weight = self.cut.program.tensor(self.cut.model, layer.weight)
+        assert rule.window is not None  # every mixing row has one
+        shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]
+        window = rule.window(list(ours.args), shapes)
+        settle = _settler(self.cut, layer, ours)
+        if layer.weight in self.shared or window.transposed or settle is None:
+            self.left_alone.append(layer.name)
+            return
+        kept = kept_positions(layer.outputs, self.selection, self.rank)
+        fit = self._fit(ours, wanted, kept, window, weight)
+        change = fit.change.transpose(1, 2).reshape(weight.shape)
+        weight += change.to(weight)
+        settle(fit.intercept.reshape(-1))
+
+    def _fit(self, ours: fx.Node, wanted: Sequence[Tensor], kept: Tensor, window: Window, weight: Tensor) -> Fit:
+        flat = _by_feature(weight, window.groups).double().cpu()
+        groups, features, outputs = flat.shape
+        total = sum(row_count(y, window) for y in wanted)
+        cap = max(self.settings.least_rows, self.settings.rows * features)
+        share = min(1.0, cap / total)
+        few = min(total, cap) < features and self.settings.method == "ridge"
+        moments = None if few else Moments(groups, features, outputs)
+        held: list[tuple[Tensor, Tensor]] = []
+        for number, y in enumerate(wanted):
+            (x, *_), _ = self._arguments(self.cut, ours, number)
+            count = row_count(y, window)
+            places = torch.arange(count)
+            if share < 1:
+                places = torch.randperm(count, generator=self.generator)[: max(1, round(share * count))]
+            rows = input_rows(x, window, places.to(x.device))
+            dim = 1 if window.kernel else y.dim() - 1
+            goal = output_rows(y.index_select(dim, kept.to(y.device)), window, places.to(y.device))
+            if moments is None:
+                held.append((rows.double().cpu(), goal.double().cpu()))
+            else:
+                moments.add(rows, goal)
+        if moments is None:
+            x_all, y_all = (torch.cat([pair[side] for pair in held], 1) for side in (0, 1))
+            return ridge_dual(x_all, y_all, flat, self.settings.strength)
+        if self.settings.method == "mean":
+            _, _, x_mean, y_mean = moments.centred()
+            return shift_only(x_mean, y_mean, flat)
+        return ridge(moments, flat, self.settings.strength)
+
+    def _estimate(self, ours: fx.Node, chunks: int) -> None:
+        """Set the running statistics of a BatchNorm to those of the cut network's own values."""
+        count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        for number in range(chunks):
+            (x, *_), _ = self._arguments(self.cut, ours, number)
+            values = x.double().cpu().transpose(0, 1).flatten(1)
+            count += values.shape[1]
+            total, squares = total + values.sum(1), squares + values.square().sum(1)
+        mean = total / count
+        variance = (squares / count - mean.square()).clamp(min=0)
+        for place, value in ((3, mean), (4, variance)):
+            node = ours.args[place]
+            if isinstance(node, fx.Node):
+                buffer = self.cut.program.tensor(self.cut.model, self.cut.program.tensors[node.name])
+                buffer.copy_(value.to(buffer))
+
+
+def _by_feature(weight: Tensor, groups: int) -> Tensor:
+    """Weights as groups x features x outputs/groups."""
+    return weight.reshape(groups, weight.shape[0] // groups, -1).transpose(1, 2)
+
+
+def _settler(side: Side, layer: Layer, node: fx.Node) -> Any:
+    """Where the intercept goes: into the bias, the mean of the BatchNorm behind, or a new bias; None where nowhere."""
+    program, model = side.program, side.model
+    if layer.bias is not None:
+        bias = program.tensor(model, layer.bias)
+        return lambda c: bias.copy_(c.to(bias))
+    followers = list(node.users)
+    if len(followers) == 1 and followers[0].target == aten.batch_norm.default:
+        statistics = followers[0].args[3]
+        if isinstance(statistics, fx.Node) and len(statistics.users) == 1:
+            mean = program.tensor(model, program.tensors[statistics.name])
+            return lambda c: mean.sub_(c.to(mean))
+    return None
+
+
+def _last_uses(program: Program) -> dict[fx.Node, list[fx.Node]]:
+    """For each node the values that it is the last to read."""
+    last: dict[fx.Node, fx.Node] = {}
+    for node in program.nodes:
+        for argument in node.all_input_nodes:
+            last[argument] = node
+        if node.op == "call_function" and not node.users:
+            last[node] = node
+    found: dict[fx.Node, list[fx.Node]] = {}
+    for value, user in last.items():
+        if user.op != "output" and (value.op == "call_function" or value.name == program.image):
+            found.setdefault(user, []).append(value)
+    return found

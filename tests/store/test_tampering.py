@@ -1,0 +1,265 @@
+import hashlib
+import json
+import shutil
+
+import pytest
+import safetensors.torch
+import torch
+from torch import nn
+
+from model_lego.component import Builder, Component
+from model_lego.errors import CorruptComponent, SchemaTooNew
+from model_lego.store import inspect, load, manifest, save
+from tests.store.samples import Tiny, origin, read_json, reseal, tiny_assembly, tiny_component, write_json
+
+ORIGIN = ("parts", 0, "origin")
+
+
+@pytest.fixture
+def saved(tmp_path):
+    return save(tiny_component(), tmp_path / "pets")
+
+
+@pytest.fixture
+def assembled(tmp_path):
+    return save(tiny_assembly(), tmp_path / "all")
+
+
+def refused(folder, words, factory=Tiny):
+    with pytest.raises(CorruptComponent, match=words):
+        load(folder, factory=factory)
+
+
+def edit(folder, path, value):
+    """Set the value at `path` of the manifest."""
+    raw = read_json(folder)
+    at = raw
+    for step in path[:-1]:
+        at = at[step]
+    at[path[-1]] = value
+    write_json(folder, raw)
+
+
+def test_a_flipped_bit_anywhere_in_the_weights(saved):
+    weights = saved / "model.safetensors"
+    whole = weights.read_bytes()
+    for position in (0, 9, len(whole) // 2, len(whole) - 1):
+        weights.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
+        refused(saved, "sha256 differs")
+        with pytest.raises(CorruptComponent, match="sha256 differs"):
+            inspect(saved, check_weights=True)
+        assert inspect(saved).kind == "component"
+
+
+@pytest.mark.parametrize("length", [0, 1, 100])
+def test_truncated_weights(saved, length):
+    weights = saved / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:length])
+    refused(saved, "bytes, but the manifest says")
+
+
+def test_weights_that_are_no_safetensors_though_the_digest_fits(saved):
+    data = b"\xff" * 200_000
+    (saved / "model.safetensors").write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    edit(saved, ("weights",), {"file": "model.safetensors", "bytes": len(data), "sha256": digest})
+    refused(saved, "not a safetensors file")
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "model.safetensors"])
+def test_missing_and_linked_files(saved, tmp_path, name):
+    elsewhere = tmp_path / name
+    shutil.move(saved / name, elsewhere)
+    refused(saved, f"{name} is missing")
+    (saved / name).symlink_to(elsewhere)
+    refused(saved, "symbolic link")
+    (saved / name).unlink()
+    (saved / name).mkdir()
+    refused(saved, f"{name} is missing")
+
+
+def test_no_folder_at_all(tmp_path):
+    refused(tmp_path / "nothing", "is not a folder")
+    (tmp_path / "file").write_text("x")
+    refused(tmp_path / "file", "is not a folder")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe", "not valid JSON"),
+        (b"[" * 200_000, "not valid JSON"),
+        (b'{"schema": NaN}', "NaN"),
+        (b'{"schema": ' + b"9" * 10_000 + b"}", "not valid JSON"),
+        (b"[]", "no schema number"),
+        (b"{}", "no schema number"),
+        (b'{"schema": true}', "no schema number"),
+        (b'{"schema": "1"}', "no schema number"),
+        (b'{"schema": 0}', "never was one"),
+        (b'{"schema": 1}', "Field required"),
+        (b'{"schema": 1, "format": "\\ud800"}', "manifest.json"),
+        (b'{"schema": 1, "format": 1e999}', "manifest.json"),
+    ],
+)
+def test_manifests_that_are_none(saved, text, words):
+    (saved / "manifest.json").write_bytes(text)
+    refused(saved, words)
+
+
+def test_a_manifest_too_large_to_be_one(saved):
+    with (saved / "manifest.json").open("r+b") as file:
+        file.truncate(64 * 2**20 + 1)  # sparse: takes no room on the disk
+    refused(saved, "larger than 67,108,864 bytes")
+
+
+def test_a_newer_schema_is_named(saved):
+    edit(saved, ("schema",), 2)
+    with pytest.raises(SchemaTooNew, match=r"schema 2, .* up to 1: install a newer"):
+        load(saved, factory=Tiny)
+
+
+def test_an_older_schema_is_migrated(saved, monkeypatch):
+    raw = read_json(saved) | {"schema": 0}
+    raw["sort"] = raw.pop("kind")
+    write_json(saved, raw)
+    rename = {0: lambda old: {("kind" if key == "sort" else key): value for key, value in old.items()}}
+    monkeypatch.setattr(manifest, "MIGRATIONS", rename)
+    assert load(saved, factory=Tiny).classes == ("bee", "dog")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("surprise",), 1, "surprise: Extra inputs"),
+        ((*ORIGIN, "surprise"), 1, "surprise: Extra inputs"),
+        (("kind",), "assembly", "'assembly' says otherwise"),
+        (("parts",), [], "parts: "),
+        (("parts", 0, "labels"), [1], "2 classes but 1 labels"),
+        (("parts", 0, "labels"), [1, 3.0], "labels.1"),
+        (("parts", 0, "classes"), "ab", "classes"),
+        (("parts", 0, "preprocessing", "std"), [1.0, 1.0], "3 means but 2"),
+        (("parts", 0, "preprocessing", "std"), [1.0, 1.0, 0.0], "not positive"),
+        (("parts", 0, "preprocessing", "size"), [10**10, 10**10], "size"),
+        (("weights", "file"), "../elsewhere.safetensors", "weights.file"),
+        (("weights", "file"), "/model.safetensors", "weights.file"),
+        (("weights", "sha256"), "0" * 64, "sha256 differs"),
+        (("weights", "sha256"), "", "weights.sha256"),
+        (("weights", "bytes"), 10**15, "bytes, but the manifest says"),
+        (("tensors", "module.head.bias", "shape"), [10**18], "the tensors need"),
+        (("tensors", "module.head.bias", "shape"), [1], "the manifest says"),
+        (("tensors", "module.head.bias", "dtype"), "int32", "the manifest says"),
+        (("tensors", "module.head.bias", "dtype"), "os", "tensors of type os"),
+        (("tensors", "module.extra"), {"dtype": "uint8", "shape": [0]}, r"missing tensors \['module.extra'\]"),
+        (("aliases", "module.extra"), "module.nothing", "of no tensor: module.nothing"),
+        (("aliases", "module.head.bias"), "module.head.weight", "aliases that are tensors"),
+        (("aliases", "module.extra"), "module.head.bias", r"unexpected tensors \['module.extra'\]"),
+        (("aliases",), {}, "missing tensors"),
+        ((*ORIGIN, "builder"), {"name": "os:system", "arguments": {}}, "builder.name"),
+        ((*ORIGIN, "builder"), {"name": "zoo:lenet\nx", "arguments": {}}, "builder.name"),
+        ((*ORIGIN, "builder"), {"name": "timm:hf-hub:a/b", "arguments": {}}, "builder.name"),
+        ((*ORIGIN, "builder"), {"name": "timm:resnet18", "arguments": {"pretrained": True}}, "would fetch"),
+        ((*ORIGIN, "attributes", "conv", "out_channels"), -1, "out_channels"),
+        ((*ORIGIN, "attributes", "conv", "out_channels"), True, "out_channels"),
+        ((*ORIGIN, "attributes", "conv", "forward"), 1, "no attribute 'forward'"),
+        ((*ORIGIN, "attributes", "conv", "__class__"), 1, "no attribute '__class__'"),
+        ((*ORIGIN, "attributes", "conv", "_parameters"), 1, "cannot replace"),
+        ((*ORIGIN, "attributes", "conv", "kernel_size"), 1, "cannot replace"),
+        ((*ORIGIN, "attributes", "nowhere"), {"out_channels": 1}, "layer 'nowhere'"),
+        ((*ORIGIN, "attributes", ""), {"use_aux": 2}, "cannot replace"),
+        ((*ORIGIN, "settings", "dropped_modules"), ["nowhere.aux"], "'nowhere.aux', which the uncut"),
+        ((*ORIGIN, "settings", "dropped_modules"), ["forward"], "'forward', which the uncut"),
+        ((*ORIGIN, "settings", "dropped_modules"), "aux", "not a list"),
+        ((*ORIGIN, "settings", "dropped_modules"), [], r"missing tensors \['module.aux.bias', 'module.aux.weight'\]"),
+        ((*ORIGIN, "settings", "dropped_modules"), ["aux", "gain"], "'gain', which the uncut"),
+        ((*ORIGIN, "settings", "dropped_modules"), ["aux", "again"], r"unexpected tensors \['module.again.bias'"),
+    ],
+)
+def test_an_edited_manifest(saved, path, value, words):
+    edit(saved, path, value)
+    refused(saved, words)
+
+
+def test_many_complaints_are_cut_short(saved):
+    write_json(saved, {"schema": 1, **{f"k{number}": 1 for number in range(50)}})
+    with pytest.raises(CorruptComponent, match=r"and \d+ more$") as caught:
+        load(saved)
+    assert len(str(caught.value)) < 600
+
+
+def test_extra_and_missing_tensors_in_a_resealed_file(saved):
+    tensors = safetensors.torch.load_file(saved / "model.safetensors")
+    reseal(saved, tensors | {"module.evil": torch.zeros(1)}, describe=False)
+    refused(saved, r"does not fit its manifest: .*unexpected tensors \['module.evil'\]")
+    reseal(saved, tensors | {"module.evil": torch.zeros(1)})
+    refused(saved, r"does not fit its network: .*unexpected tensors \['module.evil'\]")
+    reseal(saved, tensors | {"module.forward": torch.zeros(1), "module.conv.out_channels": torch.zeros(1)})
+    refused(saved, r"unexpected tensors \['module.conv.out_channels', 'module.forward'\]")
+    less = {name: one for name, one in tensors.items() if name != "module.bn.running_var"}
+    reseal(saved, less)
+    refused(saved, r"missing tensors \['module.bn.running_var'\], unexpected tensors none")
+
+
+def test_tensors_of_another_type_in_a_resealed_file(saved):
+    tensors = safetensors.torch.load_file(saved / "model.safetensors")
+    reseal(saved, tensors | {"module.head.bias": torch.zeros(2, dtype=torch.int64)}, describe=False)
+    refused(saved, "'module.head.bias' is .*int64.* but the manifest says .*float32")
+
+
+def test_what_the_network_ties_must_be_tied_in_the_file(saved):
+    tensors = safetensors.torch.load_file(saved / "model.safetensors")
+    reseal(saved, tensors | {"module.mix.bias": torch.zeros(5)})
+    raw = read_json(saved)
+    del raw["aliases"]["module.mix.bias"]
+    write_json(saved, raw)
+    refused(saved, "'module.again.bias' is one tensor with another")
+
+
+def test_another_network_than_the_saved_one(saved):
+    refused(saved, "'aux', which the uncut network has not", factory=lambda: nn.Linear(2, 2))
+    edit(saved, (*ORIGIN, "settings"), {})
+    refused(saved, "layer '' of the uncut network has no attribute", factory=lambda: nn.Linear(2, 2))
+    edit(saved, (*ORIGIN, "attributes"), {})
+    refused(saved, "does not fit its network: missing tensors .*'module.weight'", factory=lambda: nn.Linear(2, 2))
+
+
+def test_arguments_that_the_builder_refuses(tmp_path, registry):
+    part = Component(
+        nn.Linear(1, 1),
+        classes=["a"],
+        labels=[0],
+        origin=origin(builder=Builder("torchvision:resnet18", {"no_such_argument": 1})),
+    )
+    save(part, tmp_path / "part")
+    refused(tmp_path / "part", "torchvision:resnet18 cannot be built with .*no_such_argument", factory=None)
+    edit(tmp_path / "part", (*ORIGIN, "builder", "name"), "torchvision:no_such_network")
+    refused(tmp_path / "part", "cannot be built", factory=None)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("assembly",), None, "'assembly' says otherwise"),
+        (("assembly", "layout"), "padded", "2 parts where there must be one"),
+        (("assembly", "layout"), "sideways", "assembly.layout"),
+        (("assembly", "classes"), ["a"], "the head has weight"),
+    ],
+)
+def test_an_edited_assembly(assembled, path, value, words):
+    edit(assembled, path, value)
+    refused(assembled, words)
+
+
+def test_a_head_that_does_not_fit(assembled):
+    tensors = safetensors.torch.load_file(assembled / "model.safetensors")
+    reseal(assembled, tensors | {"head.shift": torch.zeros(3)})
+    refused(assembled, r"shift \(3,\), which does not fit 4 logits and 4 classes")
+    reseal(assembled, tensors | {"head.weight": torch.zeros(4, 3)})
+    refused(assembled, "does not fit")
+
+
+def test_a_manifest_is_one_json_object_with_sorted_keys(saved):
+    text = (saved / "manifest.json").read_text()
+    assert json.dumps(json.loads(text)) == json.dumps(json.loads(text), sort_keys=True)
+    assert max(map(len, text.splitlines())) <= 120
