@@ -1,5 +1,6 @@
 """Take trained image classifiers apart into task-aware components, and build new ones from the pieces."""
 
+from model_lego.assembly import assemble
 from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.disassembly import Plan, cut, disassemble, plan, repair
@@ -24,6 +25,7 @@ __all__ = [
     "RepairSettings",
     "Thresholds",
     "__version__",
+    "assemble",
     "attribute",
     "cut",
     "disassemble",

@@ -1,0 +1,282 @@
+"""Measuring components and assemblies beside their baselines: evaluate."""
+
+import difflib
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from itertools import groupby
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.batches import Batches, checked
+from model_lego.component import Assembly, Component, Cost
+from model_lego.contenders import Contender
+from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.progress import Progress, quiet, tracked
+from model_lego.results import PartRow, Report, Row
+
+LONE = (
+    "the component has a single class, so that every sample of it is right whatever the network does; look at the "
+    "AUROC, which needs samples of other classes (name them with class_names)"
+)
+
+
+@torch.no_grad()
+def evaluate(
+    part: Component | Assembly,
+    batches: Batches,
+    *,
+    class_names: Sequence[str] | None = None,
+    baselines: Sequence[Contender] = (),
+    progress: Progress = quiet,
+) -> Report:
+    """Measure a part and its baselines in one pass over the batches; all of them are left as they are.
+
+    Labels are positions in `part.classes`, unless `class_names` names the label numbers (for a component on the data
+    of its source: `component.origin.source_classes`); samples of classes that the part does not have are then used as
+    such. Images are given as the part takes them. Raises EmptySelection, BadBatches, ShapeMismatch, UnknownClass,
+    BadConfig.
+    """
+    subject = _subject(part)
+    places = _places(part.classes, class_names)
+    contenders = (subject.contender, *baselines)
+    tallies = [_Tally(contender, len(part.classes), subject.scored) for contender in contenders]
+    counts, others = torch.zeros(len(part.classes), dtype=torch.int64), 0
+    with eval_mode([contender.model for contender in contenders]):
+        reader = checked(batches, shape=subject.shape, labels=len(places))
+        for images, labels in tracked(reader, "evaluating", progress):
+            where = places[labels]
+            counts += torch.bincount(where[where >= 0], minlength=len(counts))
+            others += int((where < 0).sum())
+            logits = _run(contenders, images)
+            for tally, given in zip(tallies, logits, strict=True):
+                tally.add(given, where)
+            for member in subject.members:
+                member.add(logits[0], where)
+    if not int(counts.sum()):
+        raise EmptySelection(
+            f"there is no sample of the classes {', '.join(part.classes[:10])} among {others} samples; class_names has "
+            "to name the label numbers"
+        )
+    return Report(
+        kind=type(part).__name__,
+        classes=part.classes,
+        rows=tuple(tally.row(counts) for tally in tallies),
+        counts=tuple(counts.tolist()),
+        others=others,
+        parts=tuple(member.row() for member in subject.members),
+        notes=(LONE,) if subject.scored and len(part.classes) == 1 else (),
+    )
+
+
+def separation(logits: Tensor, where: Tensor) -> tuple[float, ...]:
+    """Area under the ROC curve of each class's logit against all other samples; nan where one side has no samples.
+
+    `logits` is samples x classes, `where` the class of each sample, -1 for other classes.
+    """
+    from torchmetrics.functional.classification import binary_auroc
+
+    areas = []
+    for number, column in enumerate(logits.unbind(1)):
+        mine = where == number
+        if not bool(mine.any()) or bool(mine.all()):
+            areas.append(math.nan)
+            continue
+        rank = torch.unique(column, return_inverse=True)[1].double()  # of bare logits a float32 sigmoid would be taken
+        areas.append(float(binary_auroc(rank / max(1.0, float(rank.max())), mine.long())))
+    return tuple(areas)
+
+
+@contextmanager
+def eval_mode(models: Sequence[nn.Module]) -> Iterator[None]:
+    """Put networks in eval mode for a while; each of their modules gets its own mode back."""
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """The part that is evaluated: itself as a contender, its image shape, the members of an assembly."""
+
+    contender: Contender
+    shape: tuple[int, ...] | None  # None where the part resizes
+    members: tuple["_Member", ...]
+    scored: bool  # whether its classes' separation is measured
+
+
+@dataclass(slots=True, eq=False)
+class _Tally:
+    """What is counted for one contender."""
+
+    contender: Contender
+    classes: int
+    scored: bool
+    right: Tensor = field(init=False)
+    logits: list[Tensor] = field(default_factory=list)
+    where: list[Tensor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.right = torch.zeros(self.classes, dtype=torch.int64)
+        if len(self.contender.columns) != self.classes:
+            raise BadConfig(
+                f"contender '{self.contender.name}' has {len(self.contender.columns)} columns, but the part has "
+                f"{self.classes} classes"
+            )
+
+    def add(self, logits: Tensor, where: Tensor) -> None:
+        """Count a batch: logits, batch x outputs, and the class of each sample, -1 for other classes."""
+        columns = torch.tensor(self.contender.columns)
+        if int(columns.max()) >= logits.shape[1]:
+            raise BadConfig(
+                f"contender '{self.contender.name}' has {logits.shape[1]} outputs and none number {int(columns.max())}"
+            )
+        chosen = logits[:, columns]
+        if self.contender.restricted:
+            right = chosen.argmax(1) == where
+        else:
+            right = (logits.argmax(1) == columns[where.clamp(min=0)]) & (where >= 0)
+        self.right += torch.bincount(where[right], minlength=self.classes)
+        if self.scored:
+            self.logits.append(chosen)
+            self.where.append(where)
+
+    def row(self, counts: Tensor) -> Row:
+        """The row of this contender; `counts` are the samples of each class."""
+        total = int(counts.sum())
+        return Row(
+            name=self.contender.name,
+            accuracy=_percent(int(self.right.sum()), total),
+            per_class=tuple(_percent(*pair) for pair in zip(self.right.tolist(), counts.tolist(), strict=True)),
+            parameters=self.contender.cost.parameters,
+            macs=self.contender.cost.macs,
+            bytes=self.contender.cost.bytes,
+            samples=total,
+            note=self.contender.note,
+            separation=separation(torch.cat(self.logits), torch.cat(self.where)) if self.scored else (),
+        )
+
+
+@dataclass(slots=True, eq=False)
+class _Member:
+    """What is counted for one part of an assembly."""
+
+    name: str
+    classes: tuple[str, ...]
+    columns: slice  # of its own logits
+    spots: Tensor  # place of each of the assembly's classes among the part's own, -1 for those it does not have
+    samples: int = 0
+    own: int = 0
+    joint: int = 0
+    other: int = 0
+
+    def add(self, logits: Tensor, where: Tensor) -> None:
+        """Count a batch of logits: the assembly's, then those of its parts."""
+        mine = (where >= 0) & (self.spots[where] >= 0)
+        logits, where = logits[mine], where[mine]
+        answer = logits[:, : len(self.spots)].argmax(1)
+        self.samples += len(where)
+        self.own += int((logits[:, self.columns].argmax(1) == self.spots[where]).sum())
+        self.joint += int((answer == where).sum())
+        self.other += int((self.spots[answer] < 0).sum())
+
+    def row(self) -> PartRow:
+        """The row of this part."""
+        own, joint, other = (_percent(number, self.samples) for number in (self.own, self.joint, self.other))
+        return PartRow(self.name, self.classes, own, joint, other, self.samples)
+
+
+class _WithOwn(nn.Module):
+    """Gives an assembly's logits and, behind them, its parts' own."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        super().__init__()
+        self.assembly = assembly
+
+    def forward(self, images: Tensor) -> Tensor:
+        joined = self.assembly.joined(images)
+        return torch.cat([self.assembly.head(joined), joined], 1)
+
+
+def _subject(part: Component | Assembly) -> _Subject:
+    if isinstance(part, Component):
+        return _Subject(_itself(part, part, _cost(part, part.origin.cost_after.macs)), _shape(part), (), True)
+    if isinstance(part, Assembly):
+        inner = _inner(part)
+        mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
+        cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
+        return _Subject(_itself(part, _WithOwn(part), cost), _shape(inner[0]), _members(part), False)
+    raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
+
+
+def _itself(part: Component | Assembly, model: nn.Module, cost: Cost) -> Contender:
+    return Contender(type(part).__name__.lower(), model, tuple(range(len(part.classes))), True, cost)
+
+
+def _cost(part: nn.Module, macs: int) -> Cost:
+    """What a part costs as it is now: it may have been stored in another data type since it was cut."""
+    tensors = [*part.parameters(), *part.buffers()]
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in part.parameters()),
+        macs=macs,
+        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+    )
+
+
+def _shape(component: Component) -> tuple[int, ...] | None:
+    """Shape of the images that a component takes; None where it resizes them."""
+    resizes = component.preprocessing is not None and component.preprocessing.size is not None
+    return None if resizes else component.origin.input_shape
+
+
+def _inner(assembly: Assembly) -> list[Component]:
+    """The components that an assembly runs."""
+    return [assembly.padded] if assembly.padded is not None else list(assembly.parts)  # type: ignore[arg-type]
+
+
+def _members(assembly: Assembly) -> tuple[_Member, ...]:
+    """The parts of an assembly; those of a padded one are told by the numbers before their classes."""
+    if assembly.padded is None:
+        owned = [part.classes for part in _inner(assembly)]
+    else:
+        pairs = [name.split(".", 1) for name in assembly.padded.classes]
+        owned = [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
+    members, first = [], len(assembly.classes)
+    for number, classes in enumerate(owned, 1):
+        spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
+        title = f"{number} ({', '.join(classes)})"
+        members.append(_Member(title, classes, slice(first, first + len(classes)), spots))
+        first += len(classes)
+    return tuple(members)
+
+
+def _places(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+    """Position in `classes` of each label number, -1 for other classes."""
+    known = classes if class_names is None else class_names
+    for name in classes:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownClass(f"class_names do not name the part's class '{name}'{hint}")
+    return torch.tensor([classes.index(name) if name in classes else -1 for name in known])
+
+
+def _run(contenders: Sequence[Contender], images: Tensor) -> list[Tensor]:
+    """All outputs of each contender on a batch; a network that several share runs once."""
+    done: dict[object, Tensor] = {}
+    keys = [(id(contender.model), contender.preprocessing) for contender in contenders]
+    for key, contender in zip(keys, contenders, strict=True):
+        if key not in done:
+            done[key] = contender.logits(images).cpu()
+    return [done[key] for key in keys]
+
+
+def _percent(number: int, total: int) -> float:
+    return 100 * number / total if total else math.nan

@@ -1,0 +1,166 @@
+"""What an evaluation found: Report, with a row for each contender and, for assemblies, one for each part."""
+
+import json
+import math
+import textwrap
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+#: Characters in a line, and rows of a table of classes, that a printed report takes at most.
+WIDTH = 80
+MOST = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One network on the samples of the part's classes; accuracies in %, nan for a class without samples.
+
+    `separation` is, for each class, the area under the ROC curve of its logit against all other samples seen; it is
+    empty where an assembly was evaluated.
+    """
+
+    name: str
+    accuracy: float
+    per_class: tuple[float, ...]
+    parameters: int
+    macs: int
+    bytes: int
+    samples: int
+    note: str = ""
+    separation: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PartRow:
+    """One part of an assembly on the samples of its classes, in %.
+
+    `own`: right by arg-max over the part's own logits; `joint`: right by arg-max over all classes of the assembly;
+    `other`: taken for a class that only other parts have.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    own: float
+    joint: float
+    other: float
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A component or an assembly beside its baselines; the first row is the part itself.
+
+    `counts` are the samples of each class, `others` those of classes that the part does not have.
+    """
+
+    kind: str
+    classes: tuple[str, ...]
+    rows: tuple[Row, ...]
+    counts: tuple[int, ...]
+    others: int
+    parts: tuple[PartRow, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy of the part itself, in %."""
+        return self.rows[0].accuracy
+
+    def row(self, name: str) -> Row:
+        """Find a row by the name of its contender; raises KeyError."""
+        for row in self.rows:
+            if row.name == name:
+                return row
+        raise KeyError(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values; numbers that are not defined are None."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
+        return plain
+
+    def __str__(self) -> str:
+        seen = f"{sum(self.counts)} samples" + (f" and {self.others} of other classes" if self.others else "")
+        title = f"{self.kind} for {', '.join(self.classes)}"
+        blocks = [[_clip(title, WIDTH), seen], self._contenders(), self._parts(), self._classes(), self._remarks()]
+        return "\n\n".join("\n".join(block) for block in blocks if block)
+
+    def _contenders(self) -> list[str]:
+        scored = bool(self.rows[0].separation)
+        header = ["", "accuracy", *(["AUROC"] if scored else []), "parameters", "multiply-adds", "size"]
+        return _table(
+            header,
+            [
+                [
+                    row.name,
+                    _percent(row.accuracy),
+                    *([_area(_mean(row.separation))] if scored else []),
+                    _short(row.parameters),
+                    _short(row.macs),
+                    _short(row.bytes) + "B",
+                ]
+                for row in self.rows
+            ],
+        )
+
+    def _parts(self) -> list[str]:
+        if not self.parts:
+            return []
+        return _table(
+            ["part", "samples", "own", "joint", "other"],
+            [
+                [part.name, str(part.samples), _percent(part.own), _percent(part.joint), _percent(part.other)]
+                for part in self.parts
+            ],
+        )
+
+    def _classes(self) -> list[str]:
+        first = self.rows[0]
+        areas = [[_area(area)] for area in first.separation] or [[] for _ in self.classes]
+        shown = zip(self.classes, self.counts, first.per_class, areas, strict=True)
+        lines = _table(
+            ["class", "samples", "accuracy", *(["AUROC"] if first.separation else [])],
+            [[name, str(count), _percent(value), *area] for name, count, value, area in list(shown)[:MOST]],
+        )
+        return lines + [f"… and {len(self.classes) - MOST} more classes"] * (len(self.classes) > MOST)
+
+    def _remarks(self) -> list[str]:
+        remarks = [f"{row.name}: {row.note}" for row in self.rows if row.note]
+        remarks += [f"note: {note}" for note in self.notes]
+        return [line for remark in remarks for line in textwrap.wrap(remark, WIDTH, subsequent_indent="  ")]
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, first: int = 26) -> list[str]:
+    """Aligned text: the first column to the left, at most `first` wide, numbers to the right."""
+    cells = [[_clip(row[0], first), *row[1:]] for row in (header, *rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    return [
+        "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
+        for row in cells
+    ]
+
+
+def _clip(text: str, width: int) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _percent(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.2f} %"
+
+
+def _area(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.4f}"
+
+
+def _mean(values: Sequence[float]) -> float:
+    defined = [value for value in values if not math.isnan(value)]
+    return sum(defined) / len(defined) if defined else math.nan
+
+
+def _short(number: float) -> str:
+    """A count to three digits: 12.3k, 4.56M."""
+    for unit in ("", "k", "M", "G"):
+        if number < 999.5:
+            return f"{number:.3g}{unit}"
+        number /= 1000
+    return f"{number:.3g}T"

@@ -1,0 +1,147 @@
+"""Parameter scaling: bring the parts of an assembly to a common level (equation 9), or their logits (as published)."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_lego.graph import ChannelGraph, read_graph
+from model_lego.graph.program import hookless_copy
+
+aten = torch.ops.aten
+
+#: Largest factor, and one over the smallest: a dead filter must not be blown up.
+LIMIT = 10.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ScaleFactors:
+    """What a network's parts are multiplied with, and the places where a guard stepped in."""
+
+    factors: Tensor
+    guarded: tuple[int, ...]
+
+
+def logit_factors(logits: Tensor, labels: Tensor, parts: Sequence[int]) -> ScaleFactors:
+    """One factor a logit: 1 / (mean winning logit of its class's correct samples).
+
+    `logits` are the joined ones (N x classes), `labels` their columns, `parts` the number of classes of each part. A
+    sample is correct when its own part, alone, gives its class. A class without a correct sample, or with a mean that
+    is not positive, takes the median factor of its part, and 1 where there is none.
+    """
+    factors = torch.full((logits.shape[1],), torch.nan, dtype=torch.float64)
+    start = 0
+    for width in parts:
+        own = logits[:, start : start + width].double()
+        winner = own.argmax(1) + start
+        for column in range(start, start + width):
+            right = (labels == column) & (winner == column)
+            mean = own[right, column - start].mean() if bool(right.any()) else torch.tensor(torch.nan)
+            factors[column] = 1 / mean if mean > 0 else torch.nan
+        part = factors[start : start + width]
+        part[part.isnan()] = part.nanmedian() if not bool(part.isnan().all()) else 1.0
+        start += width
+    correct = [bool(((labels == column)).any()) for column in range(logits.shape[1])]
+    return ScaleFactors(factors, tuple(column for column, seen in enumerate(correct) if not seen))
+
+
+def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list[nn.Module]:
+    """Equation (9): C[j] <- (ebar / e[j]) C[j] in every layer but the last, on copies of networks of one architecture.
+
+    e[j] is the sum over pixels of the map that filter j gives (behind its BatchNorm), averaged over the images; ebar
+    its mean over the filters of all parts. All e are measured on the unscaled parts. A filter with e[j] <= 0 keeps
+    its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor.
+    """
+    graphs = [read_graph(module, part) for module, part in zip(modules, images, strict=True)]
+    levels = [_levels(*each) for each in zip(modules, graphs, images, strict=True)]
+    together = [_by_group(*each) for each in zip(graphs, levels, strict=True)]
+    count = min(len(groups) for groups in together)
+    means = [
+        torch.cat([groups[number][groups[number] > 0] for groups in together]).mean() for number in range(count)
+    ]
+    return [_scaled(*each, means) for each in zip(modules, graphs, levels, strict=True)]
+
+
+def _levels(module: nn.Module, graph: ChannelGraph, images: Tensor) -> Tensor:
+    """e of each channel: the mean over its writers and the images of the sum over pixels; NaN where nothing writes."""
+    writers = _writers(graph)
+    total = torch.zeros(graph.width, dtype=torch.float64)
+    count = torch.zeros(graph.width, dtype=torch.float64)
+
+    def listen(node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        for argument in node.all_input_nodes:
+            channels = writers.pop(argument.name, None)
+            if channels is not None:
+                value = args[[a is argument for a in node.args].index(True)] if argument in node.args else None
+                if isinstance(value, Tensor):
+                    sums = value.double().cpu().flatten(2).sum(2).mean(0) if value.dim() > 2 else value.double().mean(0)
+                    total.index_add_(0, channels, sums)
+                    count.index_add_(0, channels, torch.ones(len(channels), dtype=torch.float64))
+        return args
+
+    with torch.no_grad():
+        graph.program.run(module, images, listen)
+    return total / count
+
+
+def _writers(graph: ChannelGraph) -> dict[str, Tensor]:
+    """The node whose value is the map of a layer: its BatchNorm where one follows, else the layer itself."""
+    nodes = {node.name: node for node in graph.program.nodes}
+    found = {}
+    for layer in graph.layers:
+        depthwise = layer.groups > 1 and layer.groups == len(layer.inputs)
+        if not depthwise and not bool(graph.is_head[layer.outputs].any()):
+            found[_map_node(nodes[layer.node]).name] = layer.outputs
+    return found
+
+
+def _map_node(node: fx.Node) -> fx.Node:
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].target == aten.batch_norm.default else node
+
+
+def _by_group(graph: ChannelGraph, levels: Tensor) -> list[Tensor]:
+    return [levels[group.channels] for group in graph.groups if not bool(graph.is_head[group.channels].any())]
+
+
+def _scaled(module: nn.Module, graph: ChannelGraph, levels: Tensor, means: Sequence[Tensor]) -> nn.Module:
+    twin = hookless_copy(module)
+    factor = torch.ones(graph.width, dtype=torch.float64)
+    groups = [group for group in graph.groups if not bool(graph.is_head[group.channels].any())]
+    for group, mean in zip(groups, means, strict=False):
+        level = levels[group.channels]
+        wanted = (mean / level).clamp(1 / LIMIT, LIMIT)
+        factor[group.channels] = torch.where(level > 0, wanted, torch.ones_like(wanted))
+    nodes = {node.name: node for node in graph.program.nodes}
+    done: set[str] = set()
+    for layer in graph.layers:
+        if bool(graph.is_head[layer.outputs].any()) or (layer.groups > 1 and layer.groups == len(layer.inputs)):
+            continue
+        for name, dim in _scalable(nodes[layer.node], layer.weight, layer.bias, graph):
+            if name not in done:
+                done.add(name)
+                tensor = graph.program.tensor(twin, name)
+                shape = [-1 if place == dim else 1 for place in range(tensor.dim())]
+                with torch.no_grad():
+                    tensor.mul_(factor[layer.outputs].reshape(shape).to(tensor))
+    return twin
+
+
+def _scalable(node: fx.Node, weight: str, bias: str | None, graph: ChannelGraph) -> list[tuple[str, int]]:
+    """The tensors whose scale is the scale of a layer's map, with their output dimension."""
+    following = _map_node(node)
+    if following is not node:
+        names = [graph.program.tensors.get(a.name) for a in following.args[1:3] if isinstance(a, fx.Node)]
+        affine = [(name, 0) for name in names if name is not None]
+        if len(affine) == 2:
+            return affine
+        return []  # a BatchNorm without weight and bias takes every scale out again
+    dim = 1 if "transpose" in str(node.target) else 0
+    return [(weight, dim)] + ([(bias, 0)] if bias is not None else [])
+
+
+def described(factors: Tensor) -> Mapping[str, float]:
+    """Smallest and largest factor, for the record."""
+    return {"least": float(factors.min()), "most": float(factors.max())}

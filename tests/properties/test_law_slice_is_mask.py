@@ -1,0 +1,107 @@
+"""Law 2: the sliced network equals the source with the dropped channels zeroed at the input of every mixing operator.
+
+What is expected comes from the source run with hooks that zero (tests/oracles.py), not from the library's own masking.
+"""
+
+from collections.abc import Iterable
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.surgery.probing import trace
+from model_lego.surgery.slicing import slice_model
+from tests.oracles import masked_forward
+from tests.properties.helpers import (
+    FREEZING,
+    ZOO,
+    half_plan,
+    kept_inputs,
+    lost,
+    some_logits,
+    traced,
+    zoo_images,
+    zoo_model,
+)
+from tests.tiny_models import OTHER, TINY, inputs
+
+SEEDS = (0, 1, 2)
+ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
+CHANGED = 1e-3  # what the mask has to change at least, in parts of the largest logit
+
+#: Networks in which no channel at all can be cut, with the reason; every other one has to lose channels.
+NOTHING_TO_CUT: dict[str, str] = {}
+
+
+#: Bugs of the code under test, to be taken off this list when they are gone.
+BROKEN = {
+    "shuffle": "a grid of channels that is transposed keeps equal numbers in its rows, but has to keep equal columns"
+}
+
+
+def cases(names: Iterable[str]):
+    xfail = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in BROKEN.items()}
+    return [pytest.param(name, marks=xfail.get(name, [])) for name in names]
+
+
+def expected_logits(name: str, model: nn.Module, x: Tensor, graph: ChannelGraph, plan: ChannelSelection) -> Tensor:
+    logits = masked_forward(model, x, kept_inputs(graph, plan))[:, list(plan.logits)]
+    return logits.log_softmax(1) if name == "log_softmax_head" else logits  # over fewer classes it adds up to one again
+
+
+def check(name: str, model: nn.Module, graph: ChannelGraph, x: Tensor, seed: int) -> None:
+    plan = half_plan(graph, seed=seed, logits=some_logits(graph, seed=seed))
+    assert list(plan.logits) != sorted(plan.logits)  # the order of the logits is put to the test too
+    groups = lost(graph, plan)
+    assert all(count > 0 for count, _ in groups.values()), groups
+    assert bool(groups) != (name in NOTHING_TO_CUT)
+    expected = expected_logits(name, model, x, graph, plan)
+    with torch.no_grad():
+        whole = model(x)[:, list(plan.logits)]
+        found = slice_model(model, graph, plan).module(x)
+    largest = expected.abs().max()
+    assert found.shape == (len(x), len(plan.logits))
+    assert (found - expected).abs().max() <= ALIKE * largest
+    if name not in NOTHING_TO_CUT:
+        assert (expected - whole).abs().max() > CHANGED * largest
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("name", cases([*TINY, *OTHER]))
+def test_a_slice_of_a_tiny_network_is_its_mask(name, seed):
+    model, graph = traced(name)
+    check(name, model, graph, inputs(name, batch=5, seed=seed + 1), seed)
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_a_slice_of_a_torchvision_network_is_its_mask(name):
+    model = zoo_model(name)
+    graph = trace(model, zoo_images(2))
+    assert not graph.freezes
+    assert int(graph.cuttable.sum()) == graph.width - 3 - 10  # all but the images' channels and the logits
+    for seed in SEEDS[:2]:
+        check(name, model, graph, zoo_images(3, seed=seed + 1), seed)
+
+
+@pytest.mark.parametrize("name", [*TINY, *OTHER])
+def test_what_cannot_be_cut_is_said_with_its_layer_and_nothing_else_is_frozen(name):
+    graph = traced(name)[1]
+    expected = FREEZING.get(name, [])
+    for where, reason in expected:
+        assert any(freeze.where == where and reason in freeze.reason for freeze in graph.freezes), (where, reason)
+        assert reason in str(graph)
+    for freeze in graph.freezes:
+        assert any(freeze.where == where or freeze.where.startswith(f"{where}.") for where, _ in expected), freeze
+    frozen = [group for group in graph.groups if bool(graph.frozen[group.channels].any())]
+    assert bool(frozen) == bool(expected)
+    assert all(group.frozen for group in frozen)  # a group that is held says why
+
+
+@pytest.mark.parametrize("name", FREEZING)
+def test_a_plan_keeps_what_is_frozen(name):
+    graph = traced(name)[1]
+    plan = half_plan(graph, seed=5, logits=[1])
+    assert bool(plan.keep[graph.frozen].all())
+    assert plan.keep[graph.head].tolist() == [False, True, False, False, False]
