@@ -182,7 +182,7 @@ def _noise(parts: Sequence[Component]) -> Tensor:
 
 
 def _layer_scaled(parts: Sequence[Component], images: Tensor) -> list[Component]:
-    if len({type(part.module) for part in parts}) > 1:
+    if len({type(part.module).__name__ for part in parts}) > 1:
         raise IncompatibleComponents("layer scaling compares the layers of one architecture; use scaling='logit'")
     seen = [part.preprocessing(images) if part.preprocessing is not None else images for part in parts]
     modules = scale_layers([part.module for part in parts], seen)

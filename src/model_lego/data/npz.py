@@ -1,0 +1,52 @@
+"""Data sets in one .npz file with x_train, y_train, x_test, y_test and class_names."""
+
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import torch
+
+from model_lego.data.sets import DataSplit, ImageSet, in_memory
+from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
+
+
+def open_npz(path: Path) -> DataSplit:
+    """Read a .npz: images uint8 (or float in 0..1) N x H x W x C or N x H x W, labels integers.
+
+    Raises BadConfig, BadBatches, ShapeMismatch.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as found:
+            arrays: dict[str, Any] = {name: found[name] for name in found.files}
+    except (OSError, ValueError, BadZipFile, EOFError) as error:
+        raise BadConfig(f"'{path}' cannot be read as .npz without pickles: {error}") from error
+    missing = [name for name in ("x_train", "y_train", "x_test", "y_test", "class_names") if name not in arrays]
+    if missing:
+        raise BadConfig(f"'{path}' misses {', '.join(missing)}; it needs x_train y_train x_test y_test class_names")
+    names = tuple(str(name) for name in arrays["class_names"].reshape(-1))
+    train, test = (_images(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"], len(names)) for part in ("train", "test"))
+    return DataSplit(train, test, names)
+
+
+def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
+    y = y.reshape(-1)
+    if x.ndim not in (3, 4) or len(x) != len(y):
+        raise ShapeMismatch(
+            f"x_{part} of '{path}' has shape {x.shape} for {len(y)} labels; it has to be N x H x W x C or N x H x W"
+        )
+    if not np.issubdtype(y.dtype, np.integer):
+        raise BadBatches(f"y_{part} of '{path}' is {y.dtype}; labels have to be integers")
+    if len(y) and not (0 <= y.min() and y.max() < classes):
+        raise BadBatches(
+            f"labels y_{part} of '{path}' are out of range: {y.min()} to {y.max()}, but there are {classes} class names"
+        )
+    if np.issubdtype(x.dtype, np.floating):
+        if not np.isfinite(x).all():
+            raise BadBatches(f"x_{part} of '{path}' contains NaN or infinite values")
+        x = x.astype(np.float32)
+    elif x.dtype != np.uint8:
+        raise BadBatches(f"x_{part} of '{path}' is {x.dtype}; images have to be uint8 or float in 0..1")
+    pixels = torch.from_numpy(np.ascontiguousarray(x))
+    pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
+    return in_memory(pixels, torch.from_numpy(y.astype(np.int64)))

@@ -1,0 +1,25 @@
+"""Data by name: an .npz file, an image folder, `torchvision:NAME` or `digits`."""
+
+from pathlib import Path
+
+from model_lego.data.digits import open_digits
+from model_lego.data.folders import open_folder
+from model_lego.data.npz import open_npz
+from model_lego.data.sets import DataSplit
+from model_lego.data.torchvision_sets import open_torchvision
+from model_lego.errors import BadConfig
+
+
+def open_data(source: str | Path, *, root: str | Path = "data", download: bool = False) -> DataSplit:
+    """Open a data set; raises BadConfig and what the readers raise."""
+    text = str(source)
+    if text == "digits":
+        return open_digits()
+    if text.startswith("torchvision:"):
+        return open_torchvision(text.partition(":")[2], root=Path(root), download=download)
+    path = Path(source)
+    if path.is_dir():
+        return open_folder(path)
+    if path.suffix == ".npz" and path.is_file():
+        return open_npz(path)
+    raise BadConfig(f"data '{text}' is no .npz file, image folder, torchvision:NAME or 'digits'")

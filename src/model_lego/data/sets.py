@@ -1,0 +1,92 @@
+"""Labelled images and the batches that are made of them."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_lego.errors import BadBatches, BadConfig, EmptySelection
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ImageSet:
+    """Images with labels; `image` gives one as float channels x height x width, scaled to 0..1."""
+
+    labels: Tensor  # int64
+    image: Callable[[int], Tensor]
+    numbers: Tensor  # which images of the source these are
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DataSplit:
+    """Training and test images of the same classes."""
+
+    train: ImageSet
+    test: ImageSet
+    class_names: tuple[str, ...]
+
+
+class Batched:
+    """Re-iterable batches of an image set: (images float B x C x H x W in 0..1, labels int64 B)."""
+
+    def __init__(self, images: ImageSet, batch_size: int, shuffle_seed: int | None) -> None:
+        self.images, self.batch_size, self.shuffle_seed = images, batch_size, shuffle_seed
+
+    def __len__(self) -> int:
+        return -(-len(self.images) // self.batch_size)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        order = torch.arange(len(self.images))
+        if self.shuffle_seed is not None:
+            order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
+        for places in order.split(self.batch_size):
+            numbers = self.images.numbers[places].tolist()
+            yield _stacked([self.images.image(number) for number in numbers]), self.images.labels[places]
+
+
+def _stacked(images: list[Tensor]) -> Tensor:
+    shapes = {tuple(image.shape) for image in images}
+    if len(shapes) > 1:
+        raise BadBatches(f"images have different sizes {sorted(shapes)}; give a size to bring them to (--size)")
+    return torch.stack(images)
+
+
+def batches(images: ImageSet, *, batch_size: int = 128, shuffle_seed: int | None = None) -> Batched:
+    """Batches of an image set; with a seed, shuffled, always in the same order."""
+    if batch_size < 1:
+        raise BadConfig(f"batch size {batch_size} has to be at least 1")
+    return Batched(images, batch_size, shuffle_seed)
+
+
+def subset(images: ImageSet, classes: Sequence[int], *, per_class: int | None = None, seed: int = 0) -> ImageSet:
+    """Images of some classes, renumbered to their positions in `classes`; at most `per_class` seeded ones of each.
+
+    Raises EmptySelection for a class without images.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    places, labels = [], []
+    for position, label in enumerate(classes):
+        mine = (images.labels == label).nonzero().reshape(-1)
+        if not len(mine):
+            raise EmptySelection(f"there is no image of class {label} in the data")
+        if per_class is not None:
+            mine = mine[torch.randperm(len(mine), generator=generator)[:per_class]]
+        places.append(mine)
+        labels.append(torch.full((len(mine),), position))
+    joined, numbers = torch.cat(places), torch.cat(labels)
+    order = torch.argsort(joined)
+    return ImageSet(numbers[order], images.image, images.numbers[joined[order]])
+
+
+def in_memory(pixels: Tensor, labels: Tensor) -> ImageSet:
+    """Images held as one uint8 or float tensor, N x C x H x W."""
+
+    def image(number: int) -> Tensor:
+        pixel = pixels[number]
+        return pixel.float() / 255 if pixel.dtype == torch.uint8 else pixel.float()
+
+    return ImageSet(labels, image, torch.arange(len(labels)))

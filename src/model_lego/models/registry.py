@@ -1,0 +1,78 @@
+"""Networks by name: `zoo:`, `torchvision:` and `timm:`; nothing is ever downloaded."""
+
+import difflib
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+from torch import nn
+
+from model_lego.component import Builder
+from model_lego.errors import BadConfig
+from model_lego.models.lenet import LeNet5
+from model_lego.models.resnet import ResNet20
+from model_lego.models.vgg import VGG16
+
+#: Our own networks.
+ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {"lenet5": LeNet5, "resnet20": ResNet20, "vgg16": VGG16}
+)
+#: Arguments that would fetch weights or name code.
+FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
+
+
+def build(name: str, **arguments: Any) -> nn.Module:
+    """Build an untrained network, "zoo:vgg16" or "torchvision:resnet18"; raises BadConfig."""
+    kind, _, plain = name.partition(":")
+    for argument in FORBIDDEN:
+        if arguments.get(argument):
+            raise BadConfig(f"argument '{argument}' of {name} would fetch weights; load them from a file instead")
+    makers = {"zoo": _zoo, "torchvision": _torchvision, "timm": _timm}
+    if kind not in makers or not plain:
+        raise BadConfig(f"'{name}' names no network; use zoo:NAME, torchvision:NAME or timm:NAME")
+    given = {key: value for key, value in arguments.items() if key not in FORBIDDEN}
+    try:
+        return makers[kind](plain, given)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, BadConfig):
+            raise
+        raise BadConfig(f"{name} cannot be built with {given}: {error}") from error
+
+
+def build_from(builder: Builder) -> nn.Module:
+    """Build the uncut network that a component's file names."""
+    return build(builder.name, **builder.arguments)
+
+
+def _zoo(name: str, arguments: dict[str, Any]) -> nn.Module:
+    if name not in ZOO:
+        raise _unknown(f"zoo:{name}", list(ZOO))
+    return ZOO[name](**arguments)
+
+
+def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
+    import torchvision
+
+    names = torchvision.models.list_models(module=torchvision.models)
+    if name not in names:
+        raise _unknown(f"torchvision:{name}", names)
+    if name in ("googlenet", "inception_v3"):
+        arguments = {"init_weights": False} | arguments
+    model: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
+    return model
+
+
+def _timm(name: str, arguments: dict[str, Any]) -> nn.Module:
+    try:
+        import timm
+    except ImportError as error:
+        raise BadConfig("timm networks need the extra: pip install model-lego[timm]") from error
+    if name not in timm.list_models():
+        raise _unknown(f"timm:{name}", timm.list_models())
+    model: nn.Module = timm.create_model(name, pretrained=False, **arguments)
+    return model
+
+
+def _unknown(name: str, names: list[str]) -> BadConfig:
+    near = difflib.get_close_matches(name.partition(":")[2], names, n=3)
+    return BadConfig(f"'{name}' is unknown" + (f"; did you mean {' or '.join(near)}?" if near else ""))

@@ -1,0 +1,34 @@
+"""VGG-16 with BatchNorm for images of 32 x 32 pixels (Simonyan and Zisserman, 2015)."""
+
+from torch import Tensor, nn
+
+#: Channels of the convolutions at width 1; "M" halves the map.
+STAGES = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
+
+
+class VGG16(nn.Module):
+    """Thirteen 3x3 convolutions and three linear layers; keys are numbered as in torchvision's vgg16_bn."""
+
+    def __init__(self, num_classes: int = 10, *, width: float = 1.0, in_channels: int = 3) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = in_channels
+        for stage in STAGES:
+            if isinstance(stage, str):
+                layers.append(nn.MaxPool2d(2))
+                continue
+            out = max(1, int(stage * width))
+            layers += [nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+            channels = out
+        self.features = nn.Sequential(*layers)
+        hidden = max(1, int(2048 * width))
+        self.classifier = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+            nn.Linear(hidden, num_classes),
+        )  # fmt: skip
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Give logits, batch x classes."""
+        logits: Tensor = self.classifier(self.features(x).flatten(1))
+        return logits
