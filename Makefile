@@ -29,7 +29,7 @@ venv: ## install the pinned dependencies, unless they are there
 	@$(PYTHON) tools/venv.py $(EXTRAS) >/dev/null
 
 demo: venv ## train two small classifiers on real digits, take them apart, build a new one
-	@$(in_venv)/python -m model_lego demo $(ARGS)
+	@$(in_venv)/python -m model_lego demo --overwrite $(ARGS)
 
 check: venv ## lint, format, types, layers
 	$(in_venv)/ruff check .

@@ -1,0 +1,62 @@
+"""The command line: each command parses, makes one library call, and prints."""
+
+import sys
+import traceback
+import warnings
+from typing import Any
+
+import typer
+
+from model_lego.cli.assemble import assemble_command
+from model_lego.cli.demo import demo_command
+from model_lego.cli.disassemble import disassemble_command, plan_command
+from model_lego.cli.evaluate import evaluate_command
+from model_lego.cli.inspect import inspect_command, ops_command
+from model_lego.cli.render import say
+from model_lego.errors import LegoError
+
+app = typer.Typer(
+    name="model-lego",
+    help="Take trained image classifiers apart and build new ones from the pieces, without training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("demo")(demo_command)
+app.command("plan")(plan_command)
+app.command("disassemble")(disassemble_command)
+app.command("assemble")(assemble_command)
+app.command("evaluate")(evaluate_command)
+app.command("inspect")(inspect_command)
+app.command("ops")(ops_command)
+
+
+@app.callback()
+def _common() -> None:
+    """Take trained image classifiers apart and build new ones from the pieces, without training."""
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line: exit code 0 ok, 1 for an error that is said in one line, 2 for wrong usage.
+
+    `--debug` anywhere shows the traceback.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    warnings.showwarning = _note
+    try:
+        app([argument for argument in given if argument != "--debug"])
+    except (LegoError, OSError) as error:
+        if debug:
+            traceback.print_exc()
+        say(f"error: {' '.join(str(error).split())}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        say("interrupted; nothing was written")
+        sys.exit(130)
+
+
+def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
+    """Warnings of our own as one line; those of libraries are no business of a command's user."""
+    if issubclass(category, UserWarning) and "model_lego" in filename:
+        say(f"note: {message}")

@@ -1,0 +1,48 @@
+"""model-lego assemble: build one classifier from saved components."""
+
+from typing import Annotated
+
+import typer
+
+from model_lego.cli import options as o
+from model_lego.cli.render import Bar, say, show, show_json
+from model_lego.cli.sources import check_out, data_for, open_component
+
+
+def assemble_command(
+    parts: Annotated[list[str], typer.Argument(help="folders of saved components")],
+    out: o.Out,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")] = None,
+    calibration_per_class: Annotated[int, typer.Option(help="calibration images a class")] = 50,
+    layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
+    scaling: Annotated[str | None, typer.Option(help="logit (as published) or layer (equation 9)")] = None,
+    head: Annotated[str, typer.Option(help="auto, concat or affine")] = "auto",
+    on_clash: Annotated[str, typer.Option(help="a class in two parts: error, prefer or average")] = "error",
+    seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
+) -> None:  # fmt: skip
+    """Build one classifier from components, without training."""
+    from model_lego import assemble, save
+
+    check_out(out, overwrite=overwrite)
+    components = [open_component(part) for part in parts]
+    names = list(dict.fromkeys(name for component in components for name in component.classes))
+    calibration = None
+    if data is not None:
+        calibration = data_for(data, names, batch_size, train=True, per_class=calibration_per_class, seed=seed)
+    assembly = assemble(
+        components, calibration=calibration, layout=layout, scaling=scaling, head=head,  # type: ignore[arg-type]
+        on_clash=on_clash, seed=seed, progress=Bar(),  # type: ignore[arg-type]
+    )  # fmt: skip
+    folder = save(assembly, out, overwrite=overwrite)
+    if json:
+        show_json({"folder": str(folder), "classes": assembly.classes, "settings": assembly.settings})
+        return
+    check = assembly.settings["check"]
+    show(str(assembly))
+    show(
+        f"checked on {check['images']} images: its joined logits are its parts' side by side "
+        f"(largest difference {check['difference']:.2g}, largest logit {check['largest_logit']:.3g})"
+    )
+    if calibration is None:
+        show("no calibration images were given: the parts' logits are not brought to a common level (--data)")
+    say(f"written to {folder}")

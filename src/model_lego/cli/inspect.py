@@ -1,0 +1,40 @@
+"""model-lego inspect and model-lego ops: look at what is there."""
+
+import json as plain_json
+from typing import Annotated
+
+import typer
+
+from model_lego.cli import options as o
+from model_lego.cli.render import out, show_json, show_table
+
+
+def inspect_command(
+    folder: Annotated[str, typer.Argument(help="a saved component or assembly")], json: o.Json = False
+) -> None:
+    """Show where a saved component or assembly comes from, after checking its digest."""
+    from model_lego.store import inspect
+    from model_lego.store.manifest import to_json
+
+    manifest = plain_json.loads(to_json(inspect(folder, check_weights=True)))
+    if json:
+        show_json(manifest)
+        return
+    manifest.pop("tensors", None)
+    for part in manifest.get("parts", []):
+        for key in ("kept_inputs", "kept_outputs"):
+            origin = part.get("origin", part)
+            if key in origin:
+                origin[key] = {layer: f"{len(kept)} channels" for layer, kept in origin[key].items()}
+    out.print_json(data=manifest)
+
+
+def ops_command(json: o.Json = False) -> None:
+    """Show the table of operator rules: how each operator carries channels."""
+    from model_lego.graph import RULES
+
+    rows = [(str(operator).removeprefix("aten."), rule.route.value, rule.reason) for operator, rule in RULES.items()]
+    if json:
+        show_json([dict(zip(("operator", "route", "reason"), row, strict=True)) for row in rows])
+        return
+    show_table(f"{len(rows)} operators", ("operator", "channels", "reason"), sorted(rows))

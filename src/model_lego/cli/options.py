@@ -1,0 +1,34 @@
+"""Options that several commands share, each written once."""
+
+from typing import Annotated
+
+import typer
+
+Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, timm:NAME, or a saved folder")]
+Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or a plain state dict")]
+Arguments = Annotated[
+    list[str] | None, typer.Option("--argument", "-a", help="builder argument as key=value, for instance width=0.5")
+]
+Data = Annotated[
+    str, typer.Option("--data", "-d", help=".npz file, image folder, torchvision:NAME (in ./data), or digits")
+]
+Classes = Annotated[str, typer.Option("--classes", "-c", help="classes of the component: names or numbers, comma-separated")]
+SourceClasses = Annotated[
+    str | None,
+    typer.Option("--source-classes", help="classes of the network in the order of its logits, where not all the data's"),
+]
+Mean = Annotated[str | None, typer.Option("--mean", help="normalisation of the network, one number a channel: 0.49,0.48,0.45")]
+Std = Annotated[str | None, typer.Option("--std", help="normalisation of the network, one number a channel")]
+Size = Annotated[int | None, typer.Option("--size", help="side in pixels to which images are brought")]
+Alpha = Annotated[float, typer.Option(help="threshold of equation (5), convolutions")]
+Beta = Annotated[float, typer.Option(help="threshold of equation (8), convolutions")]
+LinearAlpha = Annotated[float, typer.Option(help="threshold of equation (5), linear layers")]
+LinearBeta = Annotated[float, typer.Option(help="threshold of equation (8), linear layers")]
+SamplingOpt = Annotated[str, typer.Option("--sampling", help="samples of the statistics: confident, random or all")]
+PerClass = Annotated[int | None, typer.Option("--per-class", help="samples a class; 1 % and at least 50 by default")]
+Multiple = Annotated[int, typer.Option("--multiple", help="round kept widths up to a multiple")]
+Seed = Annotated[int, typer.Option("--seed", help="seed of every random choice")]
+Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
+Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
+BatchSize = Annotated[int, typer.Option("--batch-size", help="images that run at once")]

@@ -1,0 +1,152 @@
+"""What the words on a command line stand for: networks, data, classes, preprocessing."""
+
+import ast
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from model_lego.component import Builder, Component, Preprocessing
+from model_lego.data import DataSplit, ImageSet, batches, open_data
+from model_lego.data.sets import Batched, subset
+from model_lego.errors import BadConfig, OutputExists, UnknownClass
+from model_lego.models import build, load_weights
+from model_lego.models.weights import infer_classes
+from model_lego.store import load
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Source:
+    """A network with its data, in the network's own label numbers."""
+
+    model: nn.Module
+    builder: Builder
+    class_names: tuple[str, ...]
+    preprocessing: Preprocessing | None
+    train: Batched
+    test: Batched
+
+
+def open_source(
+    model: str,
+    *,
+    data: str,
+    weights: str | None,
+    arguments: Sequence[str] | None,
+    source_classes: str | None,
+    mean: str | None,
+    std: str | None,
+    size: int | None,
+    batch_size: int,
+) -> Source:
+    """Open a network and its data; raises LegoError."""
+    if weights is None:
+        raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
+    split = open_data(data)
+    names = tuple(split_list(source_classes)) if source_classes else split.class_names
+    given = parse_arguments(arguments)
+    given.setdefault("num_classes", infer_classes(weights) or len(names))
+    if given["num_classes"] != len(names):
+        raise UnknownClass(
+            f"the network has {given['num_classes']} classes, but {len(names)} are named "
+            f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
+        )
+    network = load_weights(build(model, **given), weights).eval()
+    return Source(
+        model=network,
+        builder=Builder(model, given),
+        class_names=names,
+        preprocessing=parse_preprocessing(mean, std, size),
+        train=_of_classes(split.train, split, names, batch_size),
+        test=_of_classes(split.test, split, names, batch_size),
+    )
+
+
+def open_part(folder: str) -> Any:
+    """Load a saved component or assembly; raises LegoError."""
+    if not Path(folder).is_dir():
+        raise BadConfig(f"'{folder}' is no folder of a saved component or assembly")
+    return load(folder)
+
+
+def open_component(folder: str) -> Component:
+    """Load a saved component; raises LegoError."""
+    part = open_part(folder)
+    if not isinstance(part, Component):
+        raise BadConfig(f"'{folder}' holds an assembly; name components")
+    return part
+
+
+def data_for(data: str, names: Sequence[str], batch_size: int, *, train: bool, per_class: int | None = None, seed: int = 0) -> Batched:
+    """Batches of the named classes, labels being their positions."""
+    split = open_data(data)
+    images = split.train if train else split.test
+    return batches(subset(images, _numbers(split, names), per_class=per_class, seed=seed), batch_size=batch_size)
+
+
+def check_out(folder: str, *, overwrite: bool) -> None:
+    """Refuse an output folder that exists before any work is done; raises OutputExists."""
+    if Path(folder).exists() and not overwrite:
+        raise OutputExists(f"'{folder}' exists already; choose another --out, or give --overwrite")
+
+
+def chosen(text: str) -> list[str | int]:
+    """Classes as written: names, or numbers where they are digits."""
+    return [int(item) if item.isdigit() else item for item in split_list(text)]
+
+
+def split_list(text: str) -> list[str]:
+    """Comma-separated words, and ranges of numbers: "0-4,7"."""
+    items: list[str] = []
+    for item in filter(None, (word.strip() for word in text.split(","))):
+        first, dash, last = item.partition("-")
+        if dash and first.isdigit() and last.isdigit():
+            items += [str(number) for number in range(int(first), int(last) + 1)]
+        else:
+            items.append(item)
+    if not items:
+        raise BadConfig("no class is named; give some, separated by commas")
+    return items
+
+
+def named(items: Sequence[str | int], names: Sequence[str]) -> list[str | int]:
+    """Numbers that are names of classes (digits) count as names."""
+    return [str(item) if str(item) in names else item for item in items]
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Builder arguments key=value; values are Python literals, else text."""
+    found: dict[str, Any] = {}
+    for argument in arguments or ():
+        key, equals, value = argument.partition("=")
+        if not equals or not key.isidentifier():
+            raise BadConfig(f"'{argument}' is no key=value")
+        try:
+            found[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            found[key] = value
+    return found
+
+
+def parse_preprocessing(mean: str | None, std: str | None, size: int | None) -> Preprocessing:
+    """Preprocessing of the options; images of the command line are always in 0..1."""
+    try:
+        numbers = [tuple(float(item) for item in text.split(",")) if text else () for text in (mean, std)]
+    except ValueError as error:
+        raise BadConfig(f"--mean and --std take numbers separated by commas: {error}") from error
+    return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size else None)
+
+
+def _of_classes(images: ImageSet, split: DataSplit, names: Sequence[str], batch_size: int) -> Batched:
+    if tuple(names) == split.class_names:
+        return batches(images, batch_size=batch_size)
+    return batches(subset(images, _numbers(split, names)), batch_size=batch_size)
+
+
+def _numbers(split: DataSplit, names: Sequence[str]) -> list[int]:
+    for name in names:
+        if name not in split.class_names:
+            raise UnknownClass(f"the data has no class '{name}'; it has {', '.join(split.class_names[:10])} …")
+    return [split.class_names.index(name) for name in names]
