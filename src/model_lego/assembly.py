@@ -62,7 +62,8 @@ def assemble(
     Raises:
         ClassClash, IncompatibleComponents, BadBatches, ShapeMismatch, BadConfig.
     """
-    _check_options(parts, layout, scaling, head, on_clash, calibration)
+    _check_parts(parts)
+    _check_options(layout, scaling, head, on_clash, calibration)
     names = [name for part in parts for name in part.classes]
     classes, pick = _joined_classes(parts, names, on_clash)
     images, labels = _calibration(parts, calibration, classes, class_names, progress)
@@ -86,19 +87,7 @@ def assemble(
     return assembly
 
 
-def _check_options(
-    parts: Sequence[Component],
-    layout: str,
-    scaling: str | None,
-    head: str,
-    on_clash: str,
-    calibration: Batches | None,
-) -> None:
-    if not parts:
-        raise BadConfig("there is no component to assemble; give at least one")
-    for number, part in enumerate(parts):
-        if not isinstance(part, Component):
-            raise BadConfig(f"part {number + 1} is a {type(part).__name__}, not a component; assemble takes components")
+def _check_options(layout: str, scaling: str | None, head: str, on_clash: str, calibration: Batches | None) -> None:
     for name, value, allowed in (
         ("layout", layout, ("parallel", "padded")),
         ("scaling", scaling, (None, "logit", "layer")),
@@ -109,13 +98,23 @@ def _check_options(
             raise BadConfig(f"{name} '{value}' is unknown; use one of {', '.join(map(repr, allowed))}")
     if calibration is None and (scaling is not None or head == "affine"):
         raise BadConfig(f"scaling '{scaling}' and head '{head}' need calibration images; give calibration=")
+
+
+def _check_parts(parts: Sequence[Component]) -> None:
+    if not parts:
+        raise BadConfig("there is no component to assemble; give at least one")
+    for number, part in enumerate(parts):
+        if not isinstance(part, Component):
+            raise BadConfig(f"part {number + 1} is a {type(part).__name__}, not a component; assemble takes components")
     with_own = [part.preprocessing is not None for part in parts]
     if any(with_own) and not all(with_own):
         raise IncompatibleComponents(
             "some parts take images scaled to 0..1 and others take them as their source did; "
             "give every component its preprocessing"
         )
-    shapes = {part.origin.input_shape for part in parts if part.preprocessing is None or part.preprocessing.size is None}
+    shapes = {
+        part.origin.input_shape for part in parts if part.preprocessing is None or part.preprocessing.size is None
+    }
     if len(shapes) > 1:
         raise IncompatibleComponents(
             f"the parts take images of different shapes {sorted(shapes)}; give them a preprocessing with a size"
@@ -253,7 +252,7 @@ def _fitted_head(
     if settings["scaling"] == "logit":
         found = logit_factors(joined, _columns(labels, pick), [len(part.classes) for part in parts])
         factors = found.factors
-        settings["factors"] = described(factors) | {"guarded": list(found.guarded)}
+        settings["factors"] = {**described(factors), "guarded": list(found.guarded)}
     plain = _head(pick, width, "logit" if factors is not None else "concat", factors)
     if kind == "concat":
         return plain
@@ -281,4 +280,3 @@ def _self_check(assembly: Assembly, parts: Sequence[Component], images: Tensor) 
             "use layout='parallel'"
         )
     return {"images": len(images), "difference": difference, "largest_logit": largest}
-

@@ -21,8 +21,8 @@ def checked(
     """
     refuse_one_shot(batches)
     number = -1
-    for number, batch in enumerate(batches):  # noqa: B007
-        if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):  # noqa: PLR2004
+    for number, batch in enumerate(batches):
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
             raise BadBatches(f"batch {number} is not a pair (images, labels) of tensors")
         yield _checked_pair(number, batch[0], batch[1], shape, labels)
     if number < 0:
@@ -56,7 +56,7 @@ def _checked_pair(
             "give one int64 an image"
         )
     labels = labels.to(device="cpu", dtype=torch.int64)
-    if count is not None and len(labels) and not (0 <= int(labels.min()) and int(labels.max()) < count):
+    if count is not None and len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < count):
         wrong = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
         raise BadBatches(f"label {wrong} of batch {number} is out of range: there are {count} classes")
     return images, labels

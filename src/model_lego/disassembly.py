@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute, locate
 from model_lego.batches import Batches, Mapped, checked, refuse_one_shot
-from model_lego.component import Builder, Component, Cost, Origin, Preprocessing
+from model_lego.component import Builder, Component, Origin, Preprocessing
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
@@ -43,7 +43,14 @@ class Plan:
         """For each layer: name, operator, kept and all input channels, kept and all output channels."""
         keep = self.selection.kept
         return [
-            (layer.name, _short(layer.op), keep(layer.inputs), len(layer.inputs), keep(layer.outputs), len(layer.outputs))
+            (
+                layer.name,
+                _short(layer.op),
+                keep(layer.inputs),
+                len(layer.inputs),
+                keep(layer.outputs),
+                len(layer.outputs),
+            )
             for layer in self.graph.layers
         ]
 
@@ -148,7 +155,8 @@ def _cut(
     component = Component(
         made.module, classes=planned.classes, labels=planned.labels, origin=origin, preprocessing=preprocessing
     )
-    return component.train(model.training), program
+    component.training = model.training
+    return component, program
 
 
 def repair(
@@ -172,7 +180,6 @@ def repair(
         _prepared(calibration, component.preprocessing), component, limit=None, seed=settings.seed
     ).to(_first_parameter(source))
     graph = graph or trace(source, images[:2])
-    selection = selection_of(component, graph)
     module = hookless_copy(component.module)
     program = export_program(module, images)
     twin = Component(
@@ -183,7 +190,9 @@ def repair(
         preprocessing=component.preprocessing,
     )
     _refit(twin, program, source, graph, selection_of(component, graph), images, settings, progress)
-    return twin.train(component.training)
+    for ours, theirs in zip(twin.modules(), component.modules(), strict=True):
+        ours.training = theirs.training
+    return twin
 
 
 def disassemble(

@@ -1,6 +1,6 @@
 """How long loops report that they move on; the library itself is silent."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -15,7 +15,7 @@ def quiet(what: str, done: int, total: int | None) -> None:
 
 def tracked(items: Iterable[T], what: str, progress: Progress) -> Iterator[T]:
     """Yield `items` and report after each; the total is taken from `len` where there is one."""
-    total = len(items) if hasattr(items, "__len__") else None
+    total = len(items) if isinstance(items, Sized) else None
     progress(what, 0, total)
     done = 0
     for item in items:

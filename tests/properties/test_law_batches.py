@@ -104,7 +104,6 @@ def test_other_classes_do_not_sway_the_statistics_of_a_class():
             torch.testing.assert_close(alone.mean(layer, label), every.mean(layer, label), rtol=1e-12, atol=1e-13)
 
 
-@pytest.mark.xfail(strict=True, reason="chosen samples are found again by their image alone, not by image and label")
 def test_an_image_under_two_labels_stands_for_the_class_it_was_chosen_for():
     model, graph, (x, labels) = balanced("plain")
     first, second = present((x, labels))[:2]

@@ -214,7 +214,6 @@ def test_a_component_has_mode_type_memory_format_and_frozen_parameters_of_its_so
         assert component.origin.cost_after.parameters < component.origin.cost_before.parameters
 
 
-@pytest.mark.xfail(strict=True, reason="cut and repair set one mode for all modules, over what slice_model copied")
 @pytest.mark.parametrize("method", METHODS)
 def test_a_component_has_the_mode_of_each_module_of_its_source(method):
     model = build("in_place", dtype=torch.float32).train()
@@ -224,7 +223,6 @@ def test_a_component_has_the_mode_of_each_module_of_its_source(method):
     assert modes == {path: module.training for path, module in model.named_modules()}
 
 
-@pytest.mark.xfail(strict=True, reason="an auxiliary head is replaced by None, which the forward of training calls")
 def test_a_component_without_its_auxiliary_head_can_be_trained():
     model = build("auxiliary", dtype=torch.float32)
     component = disassembly.disassemble(model, batches("auxiliary"), classes=[1, 2], sampling="all", repair="none")

@@ -11,6 +11,8 @@ from model_lego.attribution.thresholds import Thresholds
 from model_lego.graph import ChannelGraph, ChannelSelection, Layer, select
 
 EPS = 1e-5
+#: Contributions that differ by less, relatively, are equal: rounding must not decide.
+EQUAL = 1e-12
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,27 +30,30 @@ class Relevance:
 def aggregate(s: Tensor, alpha: float) -> tuple[Tensor, Tensor]:
     """Equations (4) and (5): soft and hard relevance of inputs to each output, both out x in.
 
-    With all contributions of an output equal and positive (one input, for instance) every input is relevant.
+    Where all contributions of an output are equal and positive (one input, for instance) every input is relevant;
+    where all are zero the one that adds most to all these outputs together.
     """
     low, high = s.min(1, keepdim=True).values, s.max(1, keepdim=True).values
     soft = (s - low) / (high - low + EPS)  # (4)
-    soft = torch.where((high == low) & (high > 0), torch.ones_like(soft), soft)
-    return soft, soft >= alpha if alpha > 0 else torch.ones_like(soft, dtype=torch.bool)  # (5)
+    hard = soft >= alpha  # (5)
+    equal = (high - low <= EQUAL * high) & (high > 0)
+    softest = torch.zeros_like(hard[0])
+    softest[s.sum(0).argmax()] = True
+    return torch.where(equal, torch.ones_like(soft), soft), torch.where(high == 0, softest, hard | equal)
 
 
-def allocate(hard: Tensor, soft: Tensor, relevant: Tensor, beta: float) -> tuple[Tensor, Tensor]:
-    """Equations (6)-(8): soft and hard relevance of a layer's inputs, given which of its outputs are relevant.
+def allocate(hard: Tensor, sums: Tensor, beta: float) -> tuple[Tensor, Tensor]:
+    """Equations (6)-(8): soft and hard relevance of a layer's inputs, from its relevant outputs.
 
-    `hard`, `soft` are out x in. Where all counts are equal and positive every input is relevant; where all are zero
-    the one with the largest soft sum.
+    `hard` has a row for each relevant output; `sums` are the soft sums of the inputs. Where all counts are equal and
+    positive every input is relevant; where all are zero the one with the largest soft sum.
     """
-    t = hard[relevant].double().sum(0)  # (6)
+    t = hard.double().sum(0)  # (6)
     low, high = t.min(), t.max()
     if high == 0:
         one = torch.zeros_like(t, dtype=torch.bool)
-        sums = soft[relevant].sum(0)
         one[sums.argmax()] = True
-        return sums / (sums.max() + EPS), one
+        return one.double(), one
     if high == low:
         return torch.ones_like(t), torch.ones_like(t, dtype=torch.bool)
     r = (t - low) / (high - low + EPS)  # (7)
@@ -83,8 +88,8 @@ def _visit(layer: Layer, mean: Tensor, hard: Tensor, soft: Tensor, alpha: float,
         relevant = hard[outs]
         if not bool(relevant.any()):
             continue
-        soft_qp, hard_qp = aggregate(s, alpha)
-        r, found = allocate(hard_qp, soft_qp, relevant, beta)
+        _, hard_qp = aggregate(s[relevant], alpha)
+        r, found = allocate(hard_qp, s[relevant].sum(0), beta)
         hard[ins[found]] = True
         soft.scatter_reduce_(0, ins, r, "amax")
 

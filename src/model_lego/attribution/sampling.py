@@ -3,6 +3,7 @@
 import hashlib
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.batches import Batches, checked
-from model_lego.errors import BadConfig, BadBatches, EmptySelection
+from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.progress import Progress, quiet, tracked
 
@@ -21,7 +22,7 @@ Sampling = Literal["confident", "random", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen samples by the fingerprint of their image: fingerprint -> how many times; per class the number."""
+    """The chosen samples by the fingerprint of image and label: fingerprint -> how many times; per class the number."""
 
     fingerprints: dict[bytes, int]
     counts: dict[int, int]
@@ -63,26 +64,22 @@ def choose(
     seen = _look(model, graph, batches, classes, sampling, progress)
     smallest = min(len(found.prints) for found in seen.values())
     number = per_class or max(50, math.ceil(0.01 * smallest))
-    fingerprints: dict[bytes, int] = {}
-    counts, fallbacks = {}, []
     generator = torch.Generator().manual_seed(seed)
-    for label, found in seen.items():
-        if sampling == "random":
-            order = torch.randperm(len(found.prints), generator=generator).tolist()[:number]
-        else:
-            order = _most_confident(found, number)
-            if not any(found.correct):
-                fallbacks.append(label)
-        for place in order:
-            fingerprints[found.prints[place]] = fingerprints.get(found.prints[place], 0) + 1
-        counts[label] = len(order)
+    places = {
+        label: torch.randperm(len(found.prints), generator=generator).tolist()[:number]
+        if sampling == "random"
+        else _most_confident(found, number)
+        for label, found in seen.items()
+    }
+    fallbacks = [label for label, found in seen.items() if not any(found.correct)]
     if fallbacks:
         warnings.warn(
             f"no sample of class {fallbacks} is labelled correctly by the network; "
             "its samples of highest label probability are used",
             stacklevel=3,
         )
-    return Choice(fingerprints, counts, tuple(fallbacks))
+    prints = Counter(seen[label].prints[place] for label, order in places.items() for place in order)
+    return Choice(dict(prints), {label: len(order) for label, order in places.items()}, tuple(fallbacks))
 
 
 def _look(
@@ -106,14 +103,16 @@ def _look(
             found = seen[label]
             found.scores.append(score)
             found.correct.append(right)
-            found.prints.append(fingerprint(image))
+            found.prints.append(fingerprint(image, label))
     empty = [label for label, found in seen.items() if not found.prints]
     if empty:
         raise EmptySelection(f"class {empty[0]} has no sample in the batches; give some, or leave the class out")
     return seen
 
 
-def _confidence(model: nn.Module, graph: ChannelGraph, images: Tensor, labels: Tensor) -> tuple[list[float], list[bool]]:
+def _confidence(
+    model: nn.Module, graph: ChannelGraph, images: Tensor, labels: Tensor
+) -> tuple[list[float], list[bool]]:
     with torch.no_grad():
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
         logits = graph.program.run(model, images.to(device)).double().cpu()
@@ -131,9 +130,10 @@ def _most_confident(found: _Seen, number: int) -> list[int]:
     return sorted(eligible, key=lambda place: (-found.scores[place], place))[:number]
 
 
-def fingerprint(image: Tensor) -> bytes:
-    """A short digest of one image, by which it is found again however the batches are ordered."""
-    return hashlib.blake2b(image.contiguous().cpu().numpy().tobytes(), digest_size=12).digest()
+def fingerprint(image: Tensor, label: int) -> bytes:
+    """A short digest of one labelled image, by which it is found again however the batches are ordered."""
+    pixels = image.contiguous().cpu().view(torch.uint8).numpy()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=12, key=str(label).encode()).digest()
 
 
 def chosen(
@@ -146,7 +146,7 @@ def chosen(
         mine = torch.isin(numbers, asked)
         if choice is not None:
             for place in mine.nonzero().reshape(-1).tolist():
-                key = fingerprint(images[place])
+                key = fingerprint(images[place], int(numbers[place]))
                 mine[place] = wanted.get(key, 0) > 0
                 wanted[key] = wanted.get(key, 0) - 1
         if bool(mine.any()):

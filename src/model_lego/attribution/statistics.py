@@ -39,7 +39,9 @@ class LayerStats:
         if self.sums is not None:
             by_input = self.sums[:, place]
         else:
-            assert self.positive is not None and self.negative is not None and self.weight is not None
+            assert self.positive is not None
+            assert self.negative is not None
+            assert self.weight is not None
             weight = self.weight.double()
             by_input = weight.clamp(min=0) * self.positive[place][:, None]
             by_input = by_input + (-weight).clamp(min=0) * self.negative[place][:, None]
@@ -64,7 +66,9 @@ class ContributionStats:
         return self.layers[layer].summed(place) / self.counts[place]
 
     def __str__(self) -> str:
-        return f"ContributionStats({len(self.layers)} layers, classes {list(self.classes)}, samples {list(self.counts)})"
+        return (
+            f"ContributionStats({len(self.layers)} layers, classes {list(self.classes)}, samples {list(self.counts)})"
+        )
 
 
 def attribute(

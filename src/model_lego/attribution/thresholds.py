@@ -21,5 +21,5 @@ class Thresholds:
                 raise BadConfig(f"threshold {name} is {value}; it has to lie between 0 and 1")
 
     def of(self, op: str) -> tuple[float, float]:
-        """alpha and beta for a layer, by its operator."""
+        """Alpha and beta for a layer, by its operator."""
         return (self.linear_alpha, self.linear_beta) if "linear" in op else (self.conv_alpha, self.conv_beta)

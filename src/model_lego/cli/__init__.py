@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    warnings.showwarning = _note
+    warnings.showwarning = _note  # type: ignore[assignment]
     try:
         app([argument for argument in given if argument != "--debug"])
     except (LegoError, OSError) as error:

@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import torch
-import typer
 from torch import nn
 
 from model_lego.cli import options as o
@@ -39,7 +38,6 @@ def demo_command(
     """Train two classifiers on real digits (0-4, 5-9); take {1, 3} and {7, 8, 9} out; join them."""
     from model_lego import assemble, ensemble, evaluate, load, save
 
-
     for name in ("digits-1-3", "digits-7-8-9", "assembly"):
         check_out(f"{out}/{name}", overwrite=overwrite)
     digits = open_data("digits")
@@ -71,11 +69,14 @@ def demo_command(
         f"One classifier for {', '.join(names)}, built from the two components without training",
         ("", "accuracy %", "parameters", "multiply-adds"),
         [
-            ("both uncut sources side by side", f"{ensemble_row.accuracy:.1f}", f"{ensemble_row.parameters:,}", f"{ensemble_row.macs:,}"),
-            ("components, logits side by side", f"{side.accuracy:.1f}", f"{side.rows[0].parameters:,}", f"{side.rows[0].macs:,}"),
-            (f"components, calibrated on {PER_CLASS} images a class", f"{row.accuracy:.1f}", f"{row.parameters:,}", f"{row.macs:,}"),
+            (name, f"{found.accuracy:.1f}", f"{found.parameters:,}", f"{found.macs:,}")
+            for name, found in (
+                ("both uncut sources side by side", ensemble_row),
+                ("components, logits side by side", side.rows[0]),
+                (f"components, calibrated on {PER_CLASS} images a class", row),
+            )
         ],
-    )  # fmt: skip
+    )
     show(f"{sum(joint.counts)} test images, none of them seen in training or calibration. Everything lies in {out}/")
 
 

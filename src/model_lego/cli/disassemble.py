@@ -7,6 +7,8 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import Source, check_out, chosen, named, open_source
+from model_lego.component import Component
+from model_lego.contenders import Contender
 
 
 def plan_command(
@@ -34,7 +36,9 @@ def plan_command(
     if json:
         columns = ("layer", "op", "kept_in", "in", "kept_out", "out")
         cost = {"parameters": origin.cost_after.parameters, "macs": origin.cost_after.macs}
-        show_json({"classes": planned.classes, "layers": [dict(zip(columns, row, strict=True)) for row in rows], **cost})
+        show_json(
+            {"classes": planned.classes, "layers": [dict(zip(columns, row, strict=True)) for row in rows], **cost}
+        )
         return
     show_table(
         f"Plan for {', '.join(planned.classes)}",
@@ -86,8 +90,8 @@ def disassemble_command(
     say(f"written to {folder}")
 
 
-def _baselines(component: object, source: Source) -> tuple[object, ...]:
+def _baselines(component: Component, source: Source) -> tuple[Contender, ...]:
     """The uncut source, the cut without repair, and cuts of the same size."""
     from model_lego import baselines
 
-    return baselines(component, source.model, calibration=source.train, progress=Bar())  # type: ignore[arg-type]
+    return baselines(component, source.model, calibration=source.train, progress=Bar())

@@ -12,12 +12,18 @@ Arguments = Annotated[
 Data = Annotated[
     str, typer.Option("--data", "-d", help=".npz file, image folder, torchvision:NAME (in ./data), or digits")
 ]
-Classes = Annotated[str, typer.Option("--classes", "-c", help="classes of the component: names or numbers, comma-separated")]
+Classes = Annotated[
+    str, typer.Option("--classes", "-c", help="classes of the component: names or numbers, comma-separated")
+]
 SourceClasses = Annotated[
     str | None,
-    typer.Option("--source-classes", help="classes of the network in the order of its logits, where not all the data's"),
+    typer.Option(
+        "--source-classes", help="classes of the network in the order of its logits, where not all the data's"
+    ),
 ]
-Mean = Annotated[str | None, typer.Option("--mean", help="normalisation of the network, one number a channel: 0.49,0.48,0.45")]
+Mean = Annotated[
+    str | None, typer.Option("--mean", help="normalisation of the network, one number a channel: 0.49,0.48,0.45")
+]
 Std = Annotated[str | None, typer.Option("--std", help="normalisation of the network, one number a channel")]
 Size = Annotated[int | None, typer.Option("--size", help="side in pixels to which images are brought")]
 Alpha = Annotated[float, typer.Option(help="threshold of equation (5), convolutions")]

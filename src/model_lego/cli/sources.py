@@ -79,7 +79,9 @@ def open_component(folder: str) -> Component:
     return part
 
 
-def data_for(data: str, names: Sequence[str], batch_size: int, *, train: bool, per_class: int | None = None, seed: int = 0) -> Batched:
+def data_for(
+    data: str, names: Sequence[str], batch_size: int, *, train: bool, per_class: int | None = None, seed: int = 0
+) -> Batched:
     """Batches of the named classes, labels being their positions."""
     split = open_data(data)
     images = split.train if train else split.test

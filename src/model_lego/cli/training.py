@@ -20,7 +20,7 @@ def train(model: nn.Module, batches: Batched, *, epochs: int, seed: int, progres
     for _ in range(epochs):
         for places in torch.randperm(len(images), generator=generator).split(batches.batch_size):
             optimizer.zero_grad()
-            F.cross_entropy(model(images[places]), labels[places]).backward()  # type: ignore[no-untyped-call]
+            F.cross_entropy(model(images[places]), labels[places]).backward()
             optimizer.step()
             schedule.step()
             done += 1

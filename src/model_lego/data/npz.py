@@ -25,7 +25,9 @@ def open_npz(path: Path) -> DataSplit:
     if missing:
         raise BadConfig(f"'{path}' misses {', '.join(missing)}; it needs x_train y_train x_test y_test class_names")
     names = tuple(str(name) for name in arrays["class_names"].reshape(-1))
-    train, test = (_images(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"], len(names)) for part in ("train", "test"))
+    train, test = (
+        _images(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"], len(names)) for part in ("train", "test")
+    )
     return DataSplit(train, test, names)
 
 
@@ -37,7 +39,7 @@ def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
         )
     if not np.issubdtype(y.dtype, np.integer):
         raise BadBatches(f"y_{part} of '{path}' is {y.dtype}; labels have to be integers")
-    if len(y) and not (0 <= y.min() and y.max() < classes):
+    if len(y) and not (y.min() >= 0 and y.max() < classes):
         raise BadBatches(
             f"labels y_{part} of '{path}' are out of range: {y.min()} to {y.max()}, but there are {classes} class names"
         )

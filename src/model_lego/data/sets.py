@@ -1,5 +1,6 @@
 """Labelled images and the batches that are made of them."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,7 +38,7 @@ class Batched:
         self.images, self.batch_size, self.shuffle_seed = images, batch_size, shuffle_seed
 
     def __len__(self) -> int:
-        return -(-len(self.images) // self.batch_size)
+        return math.ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         order = torch.arange(len(self.images))

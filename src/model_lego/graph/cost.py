@@ -30,9 +30,9 @@ def _mixes(node: fx.Node, rules: Mapping[object, OpRule]) -> bool:
 def _macs(node: fx.Node, rule: OpRule) -> int:
     """Multiply-adds of a mixing operator for one image."""
     shapes = [concrete(arg.meta["val"].shape) if isinstance(arg, fx.Node) else None for arg in node.args]
-    assert rule.window is not None and shapes[0] is not None and shapes[1] is not None  # a mixing operator has both
+    assert rule.window is not None  # a mixing operator has one
+    assert shapes[0] is not None
+    assert shapes[1] is not None
     window = rule.window(list(node.args), shapes)
     places = shapes[0] if window.transposed else concrete(node.meta["val"].shape)
     return prod(places[1:]) * prod(shapes[1][1:])  # weight.shape[1:]: channels on the other side, and taps
-
-

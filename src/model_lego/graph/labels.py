@@ -70,4 +70,5 @@ def components(size: int, left: Tensor, right: Tensor) -> Tensor:
         if torch.equal(new, lowest):
             break
         lowest = new
-    return torch.unique(lowest, return_inverse=True)[1]
+    numbers: Tensor = torch.unique(lowest, return_inverse=True)[1]
+    return numbers

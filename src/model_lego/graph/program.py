@@ -84,16 +84,16 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
     try:
         with torch.no_grad():
-            twin(images[:2].clone())
+            given = twin(images.clone())
     except Exception as error:
         raise ShapeMismatch(
             f"the network does not run on images of shape {tuple(example.shape[1:])} ({example.dtype}): "
             f"{_first_line(error)}"
         ) from error
+    if not training and not isinstance(given, Tensor):
+        raise RefusedError(f"the network gives a {type(given).__name__}; it has to give one tensor of logits")
     try:
-        exported = torch.export.export(
-            twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False
-        )
+        exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
         raise TraceFailed(f"torch.export cannot follow {type(model).__name__}: {_where(error)}") from error
     return _program(exported, twin, images)
@@ -147,7 +147,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
     outputs = tuple(node for node in final.args[0][mutations:] if isinstance(node, fx.Node))
     batch = exported.graph_module.graph.find_nodes(op="placeholder")
     shape = next(node.meta["val"].shape for node in batch if node.name == image)
-    if not isinstance(shape[0], torch.SymInt):
+    if not isinstance(shape[0], torch.SymInt) or shape[0].node.expr.is_number:
         raise TraceFailed(
             f"{type(twin).__name__} has the batch size written into its forward; "
             "take it from x.size(0), or use flatten(1), so that any batch size runs"

@@ -144,16 +144,15 @@ class _Builder:
     def ran(self, call: Call, rule: OpRule) -> None:
         self.position += 1
         self.count = 0
-        for place in rule.weights:
-            name = call.parameter(place)
-            if name is None:
-                continue
-            last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
-            axis = self.axes.get(self._canonical(name), {}).get(0)
-            for attribute in rule.follows if axis is not None else ():
-                ins, outs = (last.inputs, last.outputs) if last else (axis.channels, axis.channels)  # type: ignore[union-attr]
-                self.follows.append(Follow(name.rpartition(".")[0], attribute, ins, outs, last.groups if last else 1))
+        names = [name for name in map(call.parameter, rule.weights) if name is not None]
+        axis = self.axes.get(self._canonical(names[0]), {}).get(0) if names else None
+        if axis is None:
             return
+        last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
+        ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (axis.channels, axis.channels, 1)
+        owners = {name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))}
+        for owner in sorted(owners):
+            self.follows += [Follow(owner, attribute, ins, outs, groups) for attribute in rule.follows]
 
 
 def _short(call: Call) -> str:

@@ -38,6 +38,6 @@ class LeNet5(nn.Module):
         return logits
 
 
-def _block(channels: int, out: int, batch_norm: bool, padding: int) -> list[nn.Module]:  # noqa: FBT001
+def _block(channels: int, out: int, batch_norm: bool, padding: int) -> list[nn.Module]:
     norm: list[nn.Module] = [nn.BatchNorm2d(out)] if batch_norm else []
     return [nn.Conv2d(channels, out, 5, padding=padding), *norm, nn.ReLU(inplace=True), nn.MaxPool2d(2)]

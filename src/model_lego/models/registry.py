@@ -14,9 +14,7 @@ from model_lego.models.resnet import ResNet20
 from model_lego.models.vgg import VGG16
 
 #: Our own networks.
-ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
-    {"lenet5": LeNet5, "resnet20": ResNet20, "vgg16": VGG16}
-)
+ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType({"lenet5": LeNet5, "resnet20": ResNet20, "vgg16": VGG16})
 #: Arguments that would fetch weights or name code.
 FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
 

@@ -8,7 +8,9 @@ from torch.nn import functional as F
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
-def affine_map(logits: Tensor, labels: Tensor, start: Tensor, *, folds: int = 5, seed: int = 0) -> tuple[Tensor, Tensor, float]:
+def affine_map(
+    logits: Tensor, labels: Tensor, start: Tensor, *, folds: int = 5, seed: int = 0
+) -> tuple[Tensor, Tensor, float]:
     """Convex logistic map of the joined logits: weight (classes x joined), bias, and the strength that was chosen.
 
     Minimises cross-entropy plus strength times the squared distance to `start` (classes x joined), by L-BFGS to
@@ -43,7 +45,7 @@ def _solve(logits: Tensor, labels: Tensor, start: Tensor, strength: float, level
         optimizer.zero_grad()
         fit = F.cross_entropy(F.linear(logits, start + change / level, bias), labels)
         value = fit + strength * (change.square().sum() + bias.square().sum())
-        value.backward()  # type: ignore[no-untyped-call]
+        value.backward()
         return value
 
     with torch.enable_grad():

@@ -7,6 +7,7 @@ themselves, whatever order their channels get in the joint network.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -29,9 +30,7 @@ class Placed:
     attributes: Mapping[str, Mapping[str, int]]
 
 
-def place(
-    modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[object, OpRule] = RULES
-) -> Placed:
+def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> Placed:
     """Put networks of one class into one, zeros where they would read each other.
 
     Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
@@ -55,7 +54,9 @@ def place(
     return Placed(joint, attributes)
 
 
-def _same_operators(modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph], rules: Mapping[object, OpRule]) -> None:
+def _same_operators(
+    modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph], rules: Mapping[object, OpRule]
+) -> None:
     """The parts have to run the same operators with the same scalars, and share tensors that carry no channels."""
     kinds = {type(module).__name__ for module in modules}
     calls = [[node for node in graph.program.nodes if node.op == "call_function"] for graph in graphs]
@@ -79,7 +80,7 @@ def _same_operators(modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]
             )
 
 
-def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[object]:
+def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[Any]:
     """Literal arguments that change values: eps, slopes, strides; not sizes and numbers of groups."""
     rule = rules.get(node.target)
     if rule is None or rule.route is Route.MOVES:
@@ -88,9 +89,9 @@ def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[object]:
     return literal[:-1] if rule.route is Route.MIXES and len(literal) > 3 else literal  # the last one is `groups`
 
 
-def _holds_values(argument: object) -> bool:
+def _holds_values(argument: Any) -> bool:
     nodes: list[fx.Node] = []
-    fx.node.map_arg(argument, nodes.append)  # type: ignore[arg-type]
+    fx.node.map_arg(argument, nodes.append)
     return bool(nodes)
 
 

@@ -27,7 +27,9 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     lines = frozenset(suspect.line for suspect in graph.suspects)
     if not lines or _survives(model, graph, example, rules):
         return graph
-    whole = {line for line in lines if not _survives(model, _only(model, example, graph, rules, lines, line), example, rules)}
+    whole = {
+        line for line in lines if not _survives(model, _only(model, example, graph, rules, lines, line), example, rules)
+    }
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
     if whole == lines or _survives(model, graph, example, rules):
         return graph
@@ -49,7 +51,7 @@ def _only(
 def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, rules: Mapping[object, OpRule]) -> bool:
     """Cut about half of the channels, another half in each block, and see whether the network is what was planned."""
     generator = torch.Generator().manual_seed(0)
-    wanted = torch.rand(graph.width, generator=generator) < 0.5  # noqa: PLR2004
+    wanted = torch.rand(graph.width, generator=generator) < 0.5
     scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
     selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
     try:

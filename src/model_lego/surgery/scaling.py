@@ -43,7 +43,7 @@ def logit_factors(logits: Tensor, labels: Tensor, parts: Sequence[int]) -> Scale
         part = factors[start : start + width]
         part[part.isnan()] = part.nanmedian() if not bool(part.isnan().all()) else 1.0
         start += width
-    correct = [bool(((labels == column)).any()) for column in range(logits.shape[1])]
+    correct = [bool((labels == column).any()) for column in range(logits.shape[1])]
     return ScaleFactors(factors, tuple(column for column, seen in enumerate(correct) if not seen))
 
 
@@ -58,14 +58,12 @@ def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list
     levels = [_levels(*each) for each in zip(modules, graphs, images, strict=True)]
     together = [_by_group(*each) for each in zip(graphs, levels, strict=True)]
     count = min(len(groups) for groups in together)
-    means = [
-        torch.cat([groups[number][groups[number] > 0] for groups in together]).mean() for number in range(count)
-    ]
+    means = [torch.cat([groups[number][groups[number] > 0] for groups in together]).mean() for number in range(count)]
     return [_scaled(*each, means) for each in zip(modules, graphs, levels, strict=True)]
 
 
 def _levels(module: nn.Module, graph: ChannelGraph, images: Tensor) -> Tensor:
-    """e of each channel: the mean over its writers and the images of the sum over pixels; NaN where nothing writes."""
+    """E of each channel: the mean over its writers and the images of the sum over pixels; NaN where nothing writes."""
     writers = _writers(graph)
     total = torch.zeros(graph.width, dtype=torch.float64)
     count = torch.zeros(graph.width, dtype=torch.float64)

@@ -26,9 +26,7 @@ class Slice:
 
 def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Slice:
     """Copy a network and keep only the selected channels; the source is left as it is."""
-    twin = hookless_copy(model).train(model.training)
-    for source, copied in zip(model.modules(), twin.modules(), strict=True):
-        copied.training = source.training
+    twin = hookless_copy(model)
     rank = _ranks(graph, selection)
     with torch.no_grad():
         for name, axes in graph.axes.items():
@@ -97,9 +95,7 @@ def _replace(model: nn.Module, names: tuple[str, ...], old: Tensor, new: Tensor)
             setattr(owner, attribute, new)
 
 
-def _follow(
-    model: nn.Module, follow: Follow, selection: ChannelSelection, changed: dict[str, dict[str, int]]
-) -> None:
+def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, changed: dict[str, dict[str, int]]) -> None:
     """Let an attribute that holds a number of channels follow the cut."""
     ins, outs = len(follow.inputs), len(follow.outputs)
     kept_in, kept_out = selection.kept(follow.inputs), selection.kept(follow.outputs)
@@ -123,7 +119,10 @@ def _follow(
 
 
 def _drop_unused(model: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
-    """Take out the largest modules none of whose tensors is read: uncut they would not fit the rest in training."""
+    """Take out the largest modules none of whose tensors is read: uncut they would not fit the rest in training.
+
+    A forward that asks for such a module in training (an auxiliary head) gets one that gives nothing.
+    """
     unused = set(graph.unused)
     dropped: list[str] = []
     for path, module in list(model.named_modules()):
@@ -131,6 +130,13 @@ def _drop_unused(model: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
         inside = any(path.startswith(f"{other}.") for other in dropped)
         if path and names and not inside and unused.issuperset(names):
             parent, _, attribute = path.rpartition(".")
-            setattr(model.get_submodule(parent), attribute, None)
+            setattr(model.get_submodule(parent), attribute, Absent())
             dropped.append(path)
     return tuple(dropped)
+
+
+class Absent(nn.Module):
+    """Stands where an auxiliary head was: takes anything, gives None."""
+
+    def forward(self, *_: Any) -> None:
+        """Give nothing."""

@@ -160,7 +160,6 @@ def reshaping(function) -> nn.Module:
     return nn.Sequential(*layers).double().eval()
 
 
-@pytest.mark.xfail(strict=True, reason="a specialised batch size is a SymInt too, whose expression is the number 2")
 @pytest.mark.parametrize("function", [lambda x: x.view(2, 8), lambda x: x.view(2, -1), lambda x: x.reshape(2, 8)])
 def test_a_batch_size_written_into_the_forward_is_refused(function):
     with pytest.raises(TraceFailed, match="batch size"):

@@ -57,7 +57,7 @@ def batches(count: int = 10) -> list[tuple[Tensor, Tensor]]:
     return [(inputs("plain", batch=count), torch.arange(count) % CLASSES)]
 
 
-# --------------------------------------------------------------------------------------------- operators not in the table
+# ------------------------------------------------------------------------------------------ operators not in the table
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def batches(count: int = 10) -> list[tuple[Tensor, Tensor]]:
         (lambda x: torch.erfinv(torch.tanh(x) * 0.5), "aten.erfinv.default"),
         (lambda x: torch.cumprod(x, 1), "aten.cumprod.default"),
         (lambda x: torch.fft.fft2(x).real, "aten.fft_fft2.default"),
-        (lambda x: torch.ops.lego_tests.turn(x), "lego_tests.turn.default"),
+        (torch.ops.lego_tests.turn, "lego_tests.turn.default"),
     ],
 )
 def test_an_unknown_operator_is_named_with_its_layer(function, operator):
@@ -87,7 +87,6 @@ def test_a_row_for_it_is_added_by_value():
     assert read_graph(between(turn), inputs("plain"), rules={**RULES, turn: keeping}).layers
 
 
-@pytest.mark.xfail(strict=True, reason="an operator that gives nothing is taken for an assertion and passed over")
 def test_an_unknown_operator_that_only_writes_is_named_too():
     def write(x):
         torch.ops.lego_tests.turn_(x)
@@ -97,23 +96,19 @@ def test_an_unknown_operator_that_only_writes_is_named_too():
         graph_of(between(write))
 
 
-@pytest.mark.xfail(strict=True, reason="the norm's order, its second argument, is read as its dimensions: TypeError")
 def test_a_norm_over_the_channels_freezes_them():
     graph = graph_of(between(lambda x: F.normalize(x, dim=1)))
     assert any("linalg_vector_norm" in freeze.reason and freeze.where == "1" for freeze in graph.freezes)
 
 
-# ------------------------------------------------------------------------------------------------------ refused networks
+# ---------------------------------------------------------------------------------------------------- refused networks
 
 
 @pytest.mark.parametrize(
     ("name", "error", "message"),
     [
         ("one_logit", RefusedError, r"single output \(a sigmoid head\); give it one logit a class"),
-        pytest.param(
-            *("write_into_view", RefusedError, "writes into a part of a value"),
-            marks=pytest.mark.xfail(strict=True, reason="fill_ is looked up in the table before the write is seen"),
-        ),
+        ("write_into_view", RefusedError, "writes into a part of a value"),
         ("data_dependent", TraceFailed, r"cannot follow DataDependent.*line \d+"),
     ],
 )
@@ -163,7 +158,6 @@ def test_logits_that_cannot_be_cut_to_some_classes_are_refused(function, message
         graph_of(behind(function))
 
 
-@pytest.mark.xfail(strict=True, reason="a dict of one tensor is traced as if it were the tensor; the component fails")
 def test_a_network_that_gives_a_dict_is_refused_or_works():
     model = behind(lambda x: {"out": x})
     try:
@@ -183,7 +177,7 @@ def test_old_style_weight_norm_is_refused_with_what_to_do():
     assert len(graph_of(model).layers) == 4
 
 
-# --------------------------------------------------------------------------------------------- shared, tied, in place
+# ---------------------------------------------------------------------------------------------- shared, tied, in place
 
 
 def test_a_module_called_twice_is_two_layers_with_one_set_of_channels():
@@ -244,7 +238,7 @@ def test_the_hooks_of_a_network_are_not_called():
     assert all(len(module._forward_hooks) == 1 for module in model.modules())
 
 
-# ------------------------------------------------------------------------------------ heads: log-softmax, auxiliary ones
+# ---------------------------------------------------------------------------------- heads: log-softmax, auxiliary ones
 
 
 def test_a_log_softmax_head_is_cut_and_adds_up_to_one_again():
@@ -273,16 +267,14 @@ def test_an_auxiliary_head_is_dropped_and_that_is_said():
 
 
 def test_what_was_kept_whole_is_said():
-    component = disassembly.disassemble(
-        build("group_norm"), batches(), classes=[0, 3], sampling="all", repair="none"
-    )
+    component = disassembly.disassemble(build("group_norm"), batches(), classes=[0, 3], sampling="all", repair="none")
     assert component.origin.settings["kept_whole"] == [
         "group_norm normalises across channels (group_norm) (layer '1')",
         "group_norm normalises across channels (group_norm) (layer '4')",
     ]
 
 
-# -------------------------------------------------------------------------------------------------------------- batches
+# ------------------------------------------------------------------------------------------------------------- batches
 
 
 def test_images_with_other_channels_are_refused_in_trace_and_after_it():

@@ -18,7 +18,7 @@ def keep(call: Call) -> Tensor:
 
 
 def join(call: Call) -> Tensor:
-    """Tie the channels at equal positions of all tensor operands; whether an operand broadcasts is seen by its shape."""
+    """Tie the channels at equal positions of all tensor operands; an operand's shape tells whether it broadcasts."""
     operands = [
         (labels, shape)
         for labels, shape in zip(call.args, call.shapes, strict=False)

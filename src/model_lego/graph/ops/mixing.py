@@ -45,27 +45,31 @@ def _mix(call: Call, *, in_dim: int, weight_out: int, weight_in: int, groups: in
         return _whole(call, in_dim, "its weight is computed in the forward pass")
     if call.arg(2, "bias") is not None and bias is None:
         return _whole(call, in_dim, "its bias is computed in the forward pass")
-    if groups > 1 and groups == call.shape()[in_dim]:
-        outputs = inputs.repeat_interleave(out_size // groups)  # depthwise: a channel stays what it is
-        if weight_out == 0:
-            call.tracker.bind(weight, 0, outputs, call)
-        elif out_size == groups:
-            call.tracker.bind(weight, 0, inputs, call)
-        else:
-            return _whole(call, in_dim, "a depthwise transposed convolution with a channel multiplier")
-    elif groups > 1 and weight_out == 1:
+    depthwise = groups > 1 and groups == call.shape()[in_dim]
+    if groups > 1 and weight_out == 1 and not (depthwise and out_size == groups):
         return _whole(call, in_dim, "a grouped transposed convolution")
+    if depthwise:
+        outputs = inputs.repeat_interleave(out_size // groups)  # a channel stays what it is
+        call.tracker.bind(weight, 0, outputs, call)
     else:
-        if groups > 1:
-            call.tracker.balance(inputs.reshape(groups, -1), call)
-        call.tracker.bind(weight, weight_in, inputs, call, groups=groups)
-        outputs = call.tracker.born(weight, weight_out, out_size, call)
-        if groups > 1:
-            call.tracker.balance(outputs.reshape(groups, -1), call)
+        outputs = _born(call, weight, inputs, out_size, weight_out=weight_out, weight_in=weight_in, groups=groups)
     if bias is not None:
         call.tracker.bind(bias, 0, outputs, call)
     call.tracker.mixes(call, inputs, outputs, groups=groups)
     return lab.along(outputs, dims, in_dim)
+
+
+def _born(
+    call: Call, weight: str, inputs: Tensor, out_size: int, *, weight_out: int, weight_in: int, groups: int
+) -> Tensor:
+    """New channels, made of the inputs of their group; every group has to keep as many."""
+    if groups > 1:
+        call.tracker.balance(inputs.reshape(groups, -1), call)
+    call.tracker.bind(weight, weight_in, inputs, call, groups=groups)
+    outputs = call.tracker.born(weight, weight_out, out_size, call)
+    if groups > 1:
+        call.tracker.balance(outputs.reshape(groups, -1), call)
+    return outputs
 
 
 def _whole(call: Call, dim: int, reason: str) -> Tensor:
@@ -152,8 +156,6 @@ ROWS: dict[object, OpRule] = {
     **rows(["conv_transpose3d.input"], _transposed_row(3)),
     **rows(
         ["linear"],
-        OpRule(
-            "", Route.MIXES, linear, window=_linear_window, weights=(1, 2), follows=("in_features", "out_features")
-        ),
+        OpRule("", Route.MIXES, linear, window=_linear_window, weights=(1, 2), follows=("in_features", "out_features")),
     ),
 }

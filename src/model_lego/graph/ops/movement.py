@@ -75,9 +75,9 @@ def cat(call: Call) -> Tensor:
     operands = [(labels, shape) for labels, shape in operands if shape != (0,)]
     others = {axis for labels, _ in operands for axis in lab.carried(labels) if axis != dim}
     if others and all(labels.shape[dim] == 1 for labels, _ in operands):
-        first = operands[0][0]
+        first: Tensor = operands[0][0]
         for labels, _ in operands[1:]:
-            call.tracker.couple(*torch.broadcast_tensors(first, labels), call)
+            _tie(call, first, labels)
         return first
     vectors = []
     for labels, shape in operands:
@@ -88,8 +88,15 @@ def cat(call: Call) -> Tensor:
             return lab.neutral(len(call.out))
         vectors.append(_filled(call, channels))
     if dim != 0 and not others and _spatial(operands, dim):
-        return operands[0][0]
+        along: Tensor = operands[0][0]
+        return along
     return lab.along(torch.cat(vectors), len(call.out), dim)
+
+
+def _tie(call: Call, left: Tensor, right: Tensor) -> None:
+    """Couple equal positions of labels of different narrowness."""
+    wide, broad = torch.broadcast_tensors(left, right)
+    call.tracker.couple(wide, broad, call)
 
 
 def _spatial(operands: list[tuple[Tensor, tuple[int, ...]]], dim: int) -> bool:
@@ -110,7 +117,7 @@ def stack(call: Call) -> Tensor:
     dim = call.arg(1, "dim", 0) % len(call.out)
     first, *others = call.args[0]
     for labels in others:
-        call.tracker.couple(*torch.broadcast_tensors(first, labels), call)
+        _tie(call, first, labels)
     return first.unsqueeze(dim)  # type: ignore[no-any-return]
 
 
@@ -224,13 +231,23 @@ def shuffle(call: Call) -> Tensor:
     return result
 
 
+def _unflatten(call: Call) -> Tensor:
+    """Views whose sizes come from elsewhere: followed like a view with every size written in."""
+    result = moved(call, torch.reshape, tuple(call.out))
+    axes = lab.carried(result)
+    if len(axes) > 1:
+        call.tracker.balance(_grid(result, axes), call)
+    call.tracker.suspect(call.args[0], call)
+    return result
+
+
 ROWS: dict[object, OpRule] = {
     **rows(["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes"],
            OpRule("", Route.MOVES, dims_only)),
     **rows(["squeeze", "squeeze.dim", "squeeze.dims"], OpRule("", Route.MOVES, squeeze)),
     **rows(["view", "reshape", "_unsafe_view"], OpRule("", Route.MOVES, reshape)),
     **rows(["flatten.using_ints"], OpRule("", Route.MOVES, flatten)),
-    **rows(["unflatten.int", "view_as", "reshape_as"], OpRule("", Route.MOVES, lambda call: _unflatten(call))),
+    **rows(["unflatten.int", "view_as", "reshape_as"], OpRule("", Route.MOVES, _unflatten)),
     **rows(["expand", "expand_as"], OpRule("", Route.MOVES, expand)),
     **rows(["cat", "concat", "concatenate"], OpRule("", Route.JOINS, cat)),
     **rows(["stack"], OpRule("", Route.JOINS, stack)),
@@ -243,13 +260,3 @@ ROWS: dict[object, OpRule] = {
     **rows(["flip", "roll", "repeat", "tile", "repeat_interleave.self_int"], OpRule("", Route.MOVES, whole_moves)),
     **rows(["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"], OpRule("", Route.MOVES, shuffle)),
 }  # fmt: skip
-
-
-def _unflatten(call: Call) -> Tensor:
-    """Views whose sizes come from elsewhere: followed like a view with every size written in."""
-    result = moved(call, torch.reshape, tuple(call.out))
-    axes = lab.carried(result)
-    if len(axes) > 1:
-        call.tracker.balance(_grid(result, axes), call)
-    call.tracker.suspect(call.args[0], call)
-    return result

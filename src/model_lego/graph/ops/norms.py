@@ -46,7 +46,10 @@ def _bound(call: Call, labels: Tensor, *, dim: int, positions: tuple[int, ...]) 
 
 
 ROWS: dict[object, OpRule] = {
-    **rows(["batch_norm", "instance_norm"], OpRule("", Route.KEEPS, per_channel, weights=(1, 2, 3, 4), follows=("num_features",))),
+    **rows(
+        ["batch_norm", "instance_norm"],
+        OpRule("", Route.KEEPS, per_channel, weights=(1, 2, 3, 4), follows=("num_features",)),
+    ),
     **rows(
         ["group_norm"],
         OpRule(

@@ -37,7 +37,7 @@ def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
     """Mean, sum, max … over dimensions; over channels it freezes them."""
     labels: Tensor = call.args[0]
     size = len(call.shape())
-    given = call.arg(1, "dim")
+    given = call.arg(2 if "norm" in str(call.node.target) else 1, "dim")
     dims = range(size) if given is None or given == [] else [given] if isinstance(given, int) else given
     over = {dim % size for dim in dims}
     if over & set(lab.carried(labels)):

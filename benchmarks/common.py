@@ -1,0 +1,32 @@
+"""Where benchmark data lies, and how results are recorded."""
+
+import json
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def shared(name: str) -> Path | None:
+    """A file of the benchmark data (MODEL_LEGO_SHARED, by default the folder `shared` beside the checkout)."""
+    folder = Path(os.environ.get("MODEL_LEGO_SHARED", ROOT.parent / "shared"))
+    path = folder / name
+    return path if path.is_file() else None
+
+
+def record(name: str, result: dict[str, Any]) -> None:
+    """Print a result and write it to benchmarks/results."""
+    result = result | {
+        "torch": torch.__version__,
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+    }
+    text = json.dumps(result, indent=2, sort_keys=True)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_text(text + "\n")
+    print(text)
