@@ -4,10 +4,11 @@ from model_lego.assembly import assemble
 from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.contenders import Contender, baselines, ensemble
-from model_lego.disassembly import Plan, cut, disassemble, plan, repair
+from model_lego.disassembly import Plan, cut, disassemble, plan
 from model_lego.errors import LegoError
 from model_lego.evaluation import evaluate
 from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.refitting import repair
 from model_lego.results import Report
 from model_lego.store import load, save
 from model_lego.surgery.probing import trace

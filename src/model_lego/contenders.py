@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model_lego.batches import Batches, Mapped, refuse_one_shot
 from model_lego.component import Component, Cost, Preprocessing
-from model_lego.disassembly import calibration_images, selection_of
+from model_lego.refitting import calibration_images, selection_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of

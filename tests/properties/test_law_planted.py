@@ -138,9 +138,7 @@ def test_the_walk_is_that_of_the_equations(name, seed):
 
 def found_inputs(s: Tensor, alpha: float, beta: float) -> set[int]:
     """The library's relevant inputs of a layer with contributions `s` (out x in, averaged), all outputs relevant."""
-    soft, hard = aggregate(s, alpha)
-    relevant = torch.ones(len(s), dtype=torch.bool)
-    return set(allocate(hard, soft, relevant, beta)[1].nonzero().flatten().tolist())
+    return set(allocate(aggregate(s, alpha)[1], s.sum(0), beta)[1].nonzero().flatten().tolist())
 
 
 def contributions(outputs: int, inputs_: int, seed: int) -> Tensor:

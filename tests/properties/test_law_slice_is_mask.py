@@ -3,8 +3,6 @@
 What is expected comes from the source run with hooks that zero (tests/oracles.py), not from the library's own masking.
 """
 
-from collections.abc import Iterable
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -34,17 +32,6 @@ CHANGED = 1e-3  # what the mask has to change at least, in parts of the largest 
 NOTHING_TO_CUT: dict[str, str] = {}
 
 
-#: Bugs of the code under test, to be taken off this list when they are gone.
-BROKEN = {
-    "shuffle": "a grid of channels that is transposed keeps equal numbers in its rows, but has to keep equal columns"
-}
-
-
-def cases(names: Iterable[str]):
-    xfail = {name: [pytest.mark.xfail(strict=True, reason=reason)] for name, reason in BROKEN.items()}
-    return [pytest.param(name, marks=xfail.get(name, [])) for name in names]
-
-
 def expected_logits(name: str, model: nn.Module, x: Tensor, graph: ChannelGraph, plan: ChannelSelection) -> Tensor:
     logits = masked_forward(model, x, kept_inputs(graph, plan))[:, list(plan.logits)]
     return logits.log_softmax(1) if name == "log_softmax_head" else logits  # over fewer classes it adds up to one again
@@ -68,7 +55,7 @@ def check(name: str, model: nn.Module, graph: ChannelGraph, x: Tensor, seed: int
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-@pytest.mark.parametrize("name", cases([*TINY, *OTHER]))
+@pytest.mark.parametrize("name", [*TINY, *OTHER])
 def test_a_slice_of_a_tiny_network_is_its_mask(name, seed):
     model, graph = traced(name)
     check(name, model, graph, inputs(name, batch=5, seed=seed + 1), seed)

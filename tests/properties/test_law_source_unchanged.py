@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_lego import disassembly
+from model_lego import disassembly, refitting
 from model_lego.attribution import attribute, locate
 from model_lego.errors import BadBatches, LegoError, ShapeMismatch, UnknownClass, UnsupportedOpError
 from model_lego.surgery.probing import trace
@@ -90,7 +90,7 @@ def test_every_step_leaves_the_source_as_it_was(watched):
     component = disassembly.cut(watched.model, planned)
     watched.check()
     for method in METHODS[:3]:
-        twin = disassembly.repair(component, watched.model, data, method=method, graph=graph)
+        twin = refitting.repair(component, watched.model, data, method=method, graph=graph)
         watched.check()
         assert twin is not component
     assert all(torch.equal(x, y) and torch.equal(a, b) for (x, a), (y, b) in zip(data, before, strict=True))
@@ -142,7 +142,7 @@ def test_a_bad_second_batch_leaves_the_source_as_it_was(what, error, message, sa
         watched.model, batches("in_place"), classes=[1, 2], sampling="all", repair="none"
     )
     with pytest.raises(error, match=message):
-        disassembly.repair(component, watched.model, data)
+        refitting.repair(component, watched.model, data)
     watched.check()
 
 

@@ -13,10 +13,11 @@ from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
 from model_lego.store.records import builder_from, component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
+from model_lego.surgery.slicing import Absent
 
 Factory = Callable[[], nn.Module]
 
-#: The key of `Origin.settings` that lists the modules (or parameters) which were replaced by None.
+#: The key of `Origin.settings` that lists the modules (or parameters) which were taken out.
 DROPPED = "dropped_modules"
 
 
@@ -98,12 +99,12 @@ def _dropped(record: OriginRecord, where: str) -> list[str]:
 
 
 def _drop(module: nn.Module, path: str, where: str) -> None:
-    """Replace a submodule, parameter or buffer by None."""
+    """Replace a submodule by one that gives nothing, a parameter or buffer by None."""
     parent, _, name = path.rpartition(".")
     owner = dict(module.named_modules(remove_duplicate=False)).get(parent)
     if owner is None or not any(name in slots for slots in (owner._modules, owner._parameters, owner._buffers)):
         raise CorruptComponent(f"{where}: {DROPPED} names '{path}', which the uncut network has not")
-    setattr(owner, name, None)
+    setattr(owner, name, Absent() if name in owner._modules else None)
 
 
 def _set_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str, int]], where: str) -> None:

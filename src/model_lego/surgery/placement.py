@@ -18,6 +18,7 @@ from model_lego.graph import labels as lab
 from model_lego.graph.program import export_program, find_tensor, hookless_copy
 from model_lego.graph.rule import Call, OpRule, Route
 from model_lego.graph.walk import carry_labels
+from model_lego.surgery.intercepts import give_bias, has_empty_bias
 
 SHARED = 0  # the images: every part reads them; parts are numbered from 1
 
@@ -35,6 +36,7 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
 
     Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
     """
+    modules = with_equal_biases(modules)
     graphs = [read_graph(module, example, rules=rules) for module in modules]
     _same_operators(modules, graphs, rules)
     _same_groups(graphs)
@@ -52,6 +54,18 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
         for name in graphs[0].axes:
             _fill(joint, name, modules, graphs, placer.axes[name])
     return Placed(joint, attributes)
+
+
+def with_equal_biases(modules: Sequence[nn.Module]) -> list[nn.Module]:
+    """Copies of networks in which a layer that has a bias in one (a repair may give it) has one in all."""
+    twins = [hookless_copy(module) for module in modules]
+    for path, _ in modules[0].named_modules():
+        layers = [layer for twin in twins for name, layer in twin.named_modules() if name == path]
+        empty = [layer for layer in layers if has_empty_bias(layer)]
+        if len(empty) < len(layers):
+            for layer in empty:
+                give_bias(layer)
+    return twins
 
 
 def _same_operators(

@@ -19,6 +19,7 @@ from model_lego.graph.rule import OpRule, Window
 from model_lego.graph.walk import concrete
 from model_lego.progress import Progress, quiet
 from model_lego.surgery.frontier import Frontier
+from model_lego.surgery.intercepts import settler
 from model_lego.surgery.patches import input_rows, output_rows, row_count
 from model_lego.surgery.regression import Fit, Moments, ridge, ridge_dual, shift_only
 from model_lego.surgery.slicing import kept_positions
@@ -156,7 +157,7 @@ class _Walk:
         assert rule.window is not None  # every mixing row has one
         shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]
         window = rule.window(list(ours.args), shapes)
-        settle = _settler(self.cut, layer, ours)
+        settle = settler(self.cut.model, self.cut.program, ours)
         if layer.weight in self.shared or window.transposed or settle is None:
             self.left_alone.append(layer.name)
             return
@@ -216,21 +217,6 @@ class _Walk:
 def _by_feature(weight: Tensor, groups: int) -> Tensor:
     """Weights as groups x features x outputs/groups."""
     return weight.reshape(groups, weight.shape[0] // groups, -1).transpose(1, 2)
-
-
-def _settler(side: Side, layer: Layer, node: fx.Node) -> Any:
-    """Where the intercept goes: into the bias, the mean of the BatchNorm behind, or a new bias; None where nowhere."""
-    program, model = side.program, side.model
-    if layer.bias is not None:
-        bias = program.tensor(model, layer.bias)
-        return lambda c: bias.copy_(c.to(bias))
-    followers = list(node.users)
-    if len(followers) == 1 and followers[0].target == aten.batch_norm.default:
-        statistics = followers[0].args[3]
-        if isinstance(statistics, fx.Node) and len(statistics.users) == 1:
-            mean = program.tensor(model, program.tensors[statistics.name])
-            return lambda c: mean.sub_(c.to(mean))
-    return None
 
 
 def _last_uses(program: Program) -> dict[fx.Node, list[fx.Node]]:

@@ -22,7 +22,7 @@ LIBRARY = torch.library.Library("lego_tests", "DEF")
 LIBRARY.define("turn(Tensor x) -> Tensor")
 LIBRARY.impl("turn", lambda x: x.flip(1), "CompositeExplicitAutograd")
 LIBRARY.define("turn_(Tensor(a!) x) -> ()")
-LIBRARY.impl("turn_", lambda x: x.copy_(x.flip(1)) and None, "CPU")
+LIBRARY.impl("turn_", lambda x: (x.copy_(x.flip(1)), None)[1], "CPU")
 torch.library.register_fake("lego_tests::turn_", lambda x: None, lib=LIBRARY)
 
 
@@ -144,7 +144,7 @@ def test_a_write_into_a_view_is_refused_with_its_layer(function):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: (x, x), "gives 2 values; it has to give one tensor of logits"),
+        (lambda x: (x, x), "gives a tuple; it has to give one tensor of logits"),
         (lambda x: x[:, :, None], "batch x classes logits"),
         (lambda x: x[:, 0], "batch x classes logits"),
         (lambda x: torch.cat([-x, x], 1), "two logits are tied to the same channel"),

@@ -18,8 +18,15 @@ def moved(call: Call, operator: Callable[..., Any], *args: Any, **kwargs: Any) -
 
 
 def dims_only(call: Call) -> Tensor:
-    """Operators that reorder, add or drop whole dimensions: the narrowed labels go through as they are."""
-    result: Tensor = call.node.target(*call.args, **call.kwargs)  # type: ignore[operator]
+    """Operators that reorder, add or drop whole dimensions: the narrowed labels go through as they are.
+
+    A grid of channels that is transposed stays a grid after a cut only where all its rows keep the same columns.
+    """
+    labels: Tensor = call.args[0].contiguous()
+    result: Tensor = call.node.target(labels, *call.args[1:], **call.kwargs)  # type: ignore[operator]
+    strides = [result.stride(dim) for dim in lab.carried(result)]
+    if strides != sorted(strides, reverse=True):
+        _same_columns(call, _grid(labels, lab.carried(labels)))
     return result
 
 
@@ -52,6 +59,11 @@ def _holds_channels(call: Call, result: Tensor, dim: int) -> bool:
 def _grid(labels: Tensor, axes: tuple[int, ...]) -> Tensor:
     """The carrying dimensions as rows x columns, the last one along the columns."""
     return labels.reshape([labels.shape[dim] for dim in axes]).reshape(-1, labels.shape[axes[-1]])
+
+
+def _same_columns(call: Call, grid: Tensor) -> None:
+    for row in grid[1:]:
+        call.tracker.couple(grid[0], row, call)
 
 
 def flatten(call: Call) -> Tensor:
@@ -225,7 +237,7 @@ def shuffle(call: Call) -> Tensor:
     result = moved(call, call.node.target, *call.args[1:])  # type: ignore[arg-type]
     rows = call.args[1] if "channel" in str(call.node.target) else None
     if rows is not None:
-        call.tracker.balance(channels.reshape(rows, -1), call)
+        _same_columns(call, channels.reshape(rows, -1))
     elif "unshuffle" not in str(call.node.target):
         call.tracker.freeze(labels, "pixel_shuffle makes pixels of channels", call)
     return result

@@ -1,0 +1,44 @@
+"""Classes by name and by number."""
+
+import difflib
+from collections.abc import Sequence
+
+from torch import nn
+
+from model_lego.errors import EmptySelection, UnknownClass
+from model_lego.store.digest import digest_of
+
+
+def label_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[int, ...]:
+    """Classes given by name or number as label numbers; raises UnknownClass with the nearest names."""
+    numbers = []
+    for wanted in classes:
+        if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
+            numbers.append(wanted)
+        elif wanted in names:
+            numbers.append(names.index(str(wanted)))
+        else:
+            near = difflib.get_close_matches(str(wanted), names, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else f"; it has {_listed(names)}"
+            raise UnknownClass(f"the source has no class '{wanted}'{hint}")
+    if len(set(numbers)) < len(numbers):
+        raise UnknownClass(f"a class is named twice in {list(classes)}")
+    if not numbers:
+        raise EmptySelection("no class was chosen; name at least one")
+    return tuple(numbers)
+
+
+def source_names(model: nn.Module, names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+    """Names of the source's classes; unnamed ones are told apart by the source, so that they never clash."""
+    if names is None:
+        short = digest_of(model)[:6]
+        return tuple(f"{label}@{short}" for label in range(count))
+    if len(names) != count:
+        raise UnknownClass(f"{len(names)} class names were given, but the network has {count} logits")
+    if len(set(names)) < count:
+        raise UnknownClass("two classes of the source have the same name; give each its own")
+    return tuple(names)
+
+
+def _listed(names: Sequence[str], most: int = 10) -> str:
+    return ", ".join(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")

@@ -1,0 +1,131 @@
+"""Repairing components: which images are used, which network is refitted, and what is noted about it."""
+
+from dataclasses import asdict, replace
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.batches import Batches, Mapped, checked, refuse_one_shot
+from model_lego.component import Component, Preprocessing
+from model_lego.errors import BadConfig, EmptySelection
+from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.graph.cost import cost_of
+from model_lego.graph.program import Program, export_program, hookless_copy
+from model_lego.progress import Progress, quiet, tracked
+from model_lego.store.digest import digest_of
+from model_lego.surgery.intercepts import give_biases
+from model_lego.surgery.probing import trace
+from model_lego.surgery.repair import Method, RepairSettings, repair_model
+
+
+def repair(
+    component: Component,
+    source: nn.Module,
+    calibration: Batches,
+    *,
+    method: Method | RepairSettings = "ridge",
+    graph: ChannelGraph | None = None,
+    progress: Progress = quiet,
+) -> Component:
+    """Refit a component so that it gives what its source gave; a new component, both arguments are left as they are.
+
+    `calibration` holds images as for `disassemble`; labels are used to leave other classes' images out. Raises
+    BadBatches, ShapeMismatch, EmptySelection, BadConfig.
+    """
+    settings = method if isinstance(method, RepairSettings) else RepairSettings(method=method)
+    if digest_of(source) != component.origin.source_digest:
+        raise BadConfig("the network given as source is not the one that this component was cut from")
+    images = calibration_images(
+        prepared(calibration, component.preprocessing), component, limit=None, seed=settings.seed
+    ).to(first_parameter(source))
+    graph = graph or trace(source, images[:2])
+    module = hookless_copy(component.module)
+    program = export_program(module, images)
+    twin = Component(
+        module,
+        classes=component.classes,
+        labels=component.labels,
+        origin=component.origin,
+        preprocessing=component.preprocessing,
+    )
+    refit(twin, program, source, graph, selection_of(component, graph), images, settings, progress)
+    for ours, theirs in zip(twin.modules(), component.modules(), strict=True):
+        ours.training = theirs.training
+    return twin
+
+
+def refit(
+    component: Component,
+    program: Program,
+    source: nn.Module,
+    graph: ChannelGraph,
+    selection: ChannelSelection,
+    images: Tensor,
+    settings: RepairSettings,
+    progress: Progress,
+) -> None:
+    """Repair a component in place and note how."""
+    images = images.to(first_parameter(source))
+    given = give_biases(component.module, graph.program, graph.layers) if settings.method in ("ridge", "mean") else ()
+    if given:
+        program = export_program(component.module, images)
+    left = repair_model(
+        component.module,
+        source,
+        graph=graph,
+        selection=selection,
+        program=program,
+        images=images,
+        settings=settings,
+        progress=progress,
+    )
+    record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
+    after = cost_of(component.module, program)
+    component.origin = replace(
+        component.origin, settings=dict(component.origin.settings) | {"repair": record}, cost_after=after
+    )
+
+
+def calibration_images(
+    batches: Batches, component: Component, *, limit: int | None, seed: int = 0, progress: Progress = quiet
+) -> Tensor:
+    """Images of the component's classes (labels being the source's): all, or a seeded sample of at most `limit`.
+
+    Raises EmptySelection where there are none, BadBatches, ShapeMismatch.
+    """
+    origin = component.origin
+    wanted = torch.tensor(component.labels)
+    kept: list[tuple[float, Tensor]] = []
+    generator = torch.Generator().manual_seed(seed)
+    reader = checked(batches, shape=origin.input_shape, labels=len(origin.source_classes))
+    for images, labels in tracked(reader, "drawing calibration images", progress):
+        tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)
+        mine = torch.isin(labels, wanted).nonzero().reshape(-1).tolist()
+        kept += [(float(tickets[place]), images[place]) for place in mine]
+        if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
+            kept = sorted(kept, key=lambda pair: pair[0])[:limit]
+    if not kept:
+        raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
+    if limit is not None:
+        kept = sorted(kept, key=lambda pair: pair[0])[:limit]
+    return torch.stack([image for _, image in kept])
+
+
+def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:
+    """The channels that a component kept, read off its origin."""
+    keep = torch.zeros(graph.width, dtype=torch.bool)
+    for layer in graph.layers:
+        keep[layer.outputs[list(component.origin.kept_outputs[layer.name])]] = True
+        keep[layer.inputs[list(component.origin.kept_inputs[layer.name])]] = True
+    return ChannelSelection(keep, component.labels)
+
+
+def prepared(batches: Batches, preprocessing: Preprocessing | None) -> Batches:
+    """Batches as the network takes them; refuses one-shot generators."""
+    refuse_one_shot(batches)
+    return batches if preprocessing is None else Mapped(batches, preprocessing)
+
+
+def first_parameter(model: nn.Module) -> Tensor:
+    """A tensor with the data type and device of a network."""
+    return next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
