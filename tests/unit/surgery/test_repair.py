@@ -84,7 +84,9 @@ def test_a_convolution_of_any_geometry_is_refitted_as_the_oracle_says(geometry):
     assert torch.allclose(cut.second.bias, bias, rtol=1e-6, atol=1e-8)
 
 
-@pytest.mark.parametrize("name", NEARER)
+@pytest.mark.parametrize(
+    "name", ["plain", "plain_nobn", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"]
+)
 def test_a_repaired_network_is_nearer_to_its_source(name):
     model, raw, cut, images, _, _ = repaired(name)
     with torch.no_grad():
