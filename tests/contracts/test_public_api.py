@@ -1,0 +1,102 @@
+"""The public names: what they are, that each is explained in docs/reference.md, and that each has a docstring."""
+
+import dataclasses
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+import model_lego
+from model_lego import errors
+
+PAGE = (Path(__file__).parents[2] / "docs/reference.md").read_text(encoding="utf-8")
+NAMES = [
+    "Assembly",
+    "Builder",
+    "ChannelGraph",
+    "ChannelSelection",
+    "Component",
+    "Contender",
+    "ContributionStats",
+    "Cost",
+    "LegoError",
+    "Plan",
+    "Preprocessing",
+    "RepairSettings",
+    "Report",
+    "Thresholds",
+    "__version__",
+    "assemble",
+    "attribute",
+    "baselines",
+    "cut",
+    "disassemble",
+    "ensemble",
+    "evaluate",
+    "load",
+    "locate",
+    "plan",
+    "repair",
+    "save",
+    "trace",
+]
+FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(model_lego, name))]
+CONFIGS = ["Builder", "Cost", "Preprocessing", "RepairSettings", "Thresholds"]
+CHILDREN = [
+    name for name, found in vars(errors).items() if inspect.isclass(found) and errors.LegoError in found.__bases__
+]
+
+
+def section(name):
+    """What the reference says under the heading of a name."""
+    found = re.search(rf"^### `{name}`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None, f"docs/reference.md has no heading for {name}"
+    return found.group(1)
+
+
+def test_the_public_names_are_these():
+    assert sorted(model_lego.__all__) == sorted(NAMES)
+    assert list(model_lego.__all__) == sorted(model_lego.__all__)
+
+
+def test_the_reference_has_a_heading_for_each_name_and_for_nothing_else():
+    assert sorted(re.findall(r"^### `(\w+)`$", PAGE, re.MULTILINE)) == sorted(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_name_is_explained_in_a_sentence(name):
+    assert len(section(name).split()) >= 5
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_reference_names_every_argument(name):
+    code = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", section(name)))))
+    arguments = inspect.signature(getattr(model_lego, name)).parameters
+    assert [argument for argument in arguments if argument not in code] == []
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_the_reference_names_every_field_of_what_users_fill_in(name):
+    fields = dataclasses.fields(getattr(model_lego, name))
+    assert [field.name for field in fields if f"`.{field.name}`" not in section(name)] == []
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name[0].isupper() and name != "LegoError"])
+def test_attributes_in_the_reference_exist(name):
+    noun = getattr(model_lego, name)
+    known = {*dir(noun), *getattr(noun, "__dataclass_fields__", ()), *inspect.signature(noun).parameters}
+    assert [word for word in re.findall(r"`\.(\w+)", section(name)) if word not in known] == []
+
+
+@pytest.mark.parametrize("name", sorted(set(NAMES) - {"__version__"}))
+def test_each_name_has_a_docstring_of_its_own(name):
+    text = getattr(model_lego, name).__doc__
+    assert text, name
+    assert not text.startswith(f"{name}(")  # what dataclass writes where there is none
+
+
+@pytest.mark.parametrize("name", CHILDREN)
+def test_the_reference_tells_when_each_error_is_raised(name):
+    _, builtin = getattr(errors, name).__bases__
+    assert re.search(rf"^\| `{name}` \| `{builtin.__name__}` \| \S.* \|$", PAGE, re.MULTILINE)

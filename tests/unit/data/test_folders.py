@@ -1,0 +1,128 @@
+"""Image folders: one sub folder a class."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model_lego.data import batches, open_data
+from model_lego.errors import BadBatches, BadConfig, EmptySelection
+
+
+def picture(path, *, mode="RGB", size=(5, 4), value=0):
+    """Write an image, width x height, whose first channel counts up from `value`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    x = np.zeros((size[1], size[0], 3), dtype=np.uint8)
+    x[..., 0] = value + np.arange(size[0] * size[1]).reshape(size[1], size[0])
+    Image.fromarray(x if mode == "RGB" else x[..., 0]).convert(mode).save(path)
+    return x
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two classes, three training images and one test image each; their first pixels are 10, 20, 30 … and 100, 110."""
+    for number, name in enumerate(("bee", "ant")):
+        for count in range(3):
+            picture(tmp_path / "train" / name / f"{count}.png", value=30 * number + 10 * (count + 1))
+        picture(tmp_path / "test" / name / "only.png", value=100 + 10 * number)
+    return tmp_path
+
+
+def everything(images):
+    (pair,) = batches(images, batch_size=100)
+    return pair
+
+
+def first_pixels(images):
+    return (everything(images)[0][:, 0, 0, 0] * 255).round().int().tolist()
+
+
+def test_classes_are_folders_in_the_order_of_their_names(root):
+    split = open_data(root)
+    assert split.class_names == ("ant", "bee")
+    assert everything(split.train)[1].tolist() == [0, 0, 0, 1, 1, 1]
+    assert first_pixels(split.train) == [40, 50, 60, 10, 20, 30]
+    assert first_pixels(split.test) == [110, 100]
+
+
+def test_images_are_read_as_they_were_written(root):
+    images, _ = everything(open_data(str(root)).test)
+    x = picture(root / "copy.png", value=110)
+    assert images.shape == (2, 3, 4, 5)
+    assert images.dtype == torch.float32
+    assert torch.equal(images[0], torch.from_numpy(x).permute(2, 0, 1).float() / 255)
+
+
+def test_the_test_part_may_be_called_val(root):
+    (root / "test").rename(root / "val")
+    assert len(open_data(root).test) == 2
+
+
+@pytest.mark.parametrize(("mode", "channels"), [("L", 1), ("1", 1), ("P", 3), ("RGBA", 3), ("RGB", 3), ("LA", 3)])
+def test_grey_stays_one_channel_and_all_else_becomes_colour(tmp_path, mode, channels):
+    for part in ("train", "test"):
+        picture(tmp_path / part / "ant" / "a.png", mode=mode)
+    assert everything(open_data(tmp_path).train)[0].shape == (1, channels, 4, 5)
+
+
+@pytest.mark.xfail(strict=True, reason="16-bit greys are clipped at 255 instead of being divided by 257")
+def test_grey_of_16_bits_keeps_its_shades(tmp_path):
+    for part in ("train", "test"):
+        (tmp_path / part / "ant").mkdir(parents=True)
+        Image.fromarray(np.array([[0, 16384, 32768, 65535]], dtype=np.uint16)).save(tmp_path / part / "ant" / "a.png")
+    shades = everything(open_data(tmp_path).train)[0].flatten()
+    assert torch.allclose(shades, torch.tensor([0.0, 0.25, 0.5, 1.0]), atol=1e-2)
+
+
+def test_other_files_are_no_images(root):
+    (root / "train" / "ant" / "notes.txt").write_text("about ants")
+    (root / "train" / "list.csv").write_text("ant, bee")
+    assert len(open_data(root).train) == 6
+
+
+def test_an_image_is_read_only_when_it_is_asked_for(root):
+    (root / "train" / "ant" / "0.png").write_bytes(b"broken")
+    split = open_data(root)
+    assert len(everything(split.test)[0]) == 2
+    with pytest.raises(BadBatches, match=r"0\.png' cannot be read"):
+        everything(split.train)
+
+
+def test_images_of_different_sizes_are_refused(root):
+    picture(root / "train" / "ant" / "9.png", size=(6, 4))
+    with pytest.raises(BadBatches, match=r"different sizes .*\(3, 4, 5\), \(3, 4, 6\)"):
+        everything(open_data(root).train)
+
+
+@pytest.mark.parametrize(
+    ("empty", "error", "words"),
+    [
+        ("train", BadConfig, "no folders train/CLASS and test/CLASS"),
+        ("test", BadConfig, "no folders train/CLASS and test/CLASS"),
+    ],
+)
+def test_a_missing_part(root, empty, error, words):
+    (root / empty).rename(root / "elsewhere")
+    with pytest.raises(error, match=words):
+        open_data(root)
+
+
+def test_a_training_part_without_classes(root):
+    (root / "train").rename(root / "elsewhere")
+    (root / "train").mkdir()
+    with pytest.raises(EmptySelection, match="has no class folders"):
+        open_data(root)
+
+
+@pytest.mark.parametrize("part", ["train", "test"])
+def test_a_class_without_images(root, part):
+    for path in (root / part / "bee").iterdir():
+        path.unlink()
+    with pytest.raises(EmptySelection, match=f"{part}/bee' holds no image"):
+        open_data(root)
+
+
+def test_a_class_that_only_the_test_part_has(root):
+    picture(root / "test" / "cow" / "a.png")
+    with pytest.raises(BadConfig, match="has class 'cow', which the training part does not have"):
+        open_data(root)
