@@ -13,7 +13,6 @@ import torch
 from torch import Tensor, nn
 
 from model_lego import ChannelGraph, Preprocessing, disassemble, evaluate, trace
-from model_lego.errors import BadWeights
 from model_lego.models import build, load_weights
 from model_lego.surgery.slicing import slice_model
 from tests.oracles import masked_forward
@@ -85,7 +84,6 @@ def test_the_weights_fit_tensor_for_tensor(network):
     assert sum(parameter.numel() for parameter in network.parameters()) == 269_722
 
 
-@pytest.mark.xfail(strict=True, raises=BadWeights, reason="BatchNorm counters, which old files lack, are asked for")
 def test_our_own_reader_of_weights_takes_the_file(network):
     loaded = load_weights(build("zoo:resnet20", num_classes=10), shared(WEIGHTS) / WEIGHTS).state_dict()
     assert all(torch.equal(loaded[name], tensor) for name, tensor in network.state_dict().items())

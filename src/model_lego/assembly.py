@@ -81,10 +81,11 @@ def assemble(
     if images is not None and labels is not None:
         kind = "affine" if head == "auto" else head
         assembly.settings["calibration_images"] = len(images)
-        assembly.head = _fitted_head(assembly, images, labels, parts, pick, kind, assembly.settings)
+        owners = torch.tensor([classes.index(name) for name in names])
+        assembly.head = _fitted_head(assembly, images, labels, parts, owners, pick, kind, assembly.settings)
     assembly.settings["head"] = assembly.head.kind
     assembly.head.to(example)
-    return assembly
+    return assembly.eval()
 
 
 def _check_options(layout: str, scaling: str | None, head: str, on_clash: str, calibration: Batches | None) -> None:
@@ -115,6 +116,11 @@ def _check_parts(parts: Sequence[Component]) -> None:
     shapes = {
         part.origin.input_shape for part in parts if part.preprocessing is None or part.preprocessing.size is None
     }
+    colours = {part.origin.input_shape[0] for part in parts}
+    if len(colours) > 1:
+        raise IncompatibleComponents(
+            f"the parts take images of {' and '.join(map(str, sorted(colours)))} channels; join parts of one kind"
+        )
     if len(shapes) > 1:
         raise IncompatibleComponents(
             f"the parts take images of different shapes {sorted(shapes)}; give them a preprocessing with a size"
@@ -135,7 +141,7 @@ def _joined_classes(
             f"class '{twice[0]}' is in {' and '.join(owners)}; leave it out of one, or choose on_clash='prefer' or "
             "'average'"
         )
-    pick = torch.zeros(len(classes), len(names))
+    pick = torch.zeros(len(classes), len(names), dtype=torch.float64)
     for row, name in enumerate(classes):
         columns = [column for column, other in enumerate(names) if other == name]
         columns = columns[:1] if on_clash == "prefer" else columns
@@ -158,10 +164,10 @@ def _calibration(
     if missing:
         raise UnknownClass(f"the calibration images have no class '{missing[0]}'; class_names has to name it")
     position = torch.tensor([classes.index(name) if name in classes else -1 for name in known])
-    shape = parts[0].origin.input_shape
-    resized = parts[0].preprocessing is not None and parts[0].preprocessing.size is not None
+    fixed = [part for part in parts if part.preprocessing is None or part.preprocessing.size is None]
+    shape = fixed[0].origin.input_shape if fixed else None
     images, labels = [], []
-    reader = checked(calibration, shape=None if resized else shape, labels=len(known))
+    reader = checked(calibration, shape=shape, labels=len(known))
     for some, numbers in tracked(reader, "reading calibration images", progress):
         places = position[numbers]
         images.append(some[places >= 0])
@@ -176,7 +182,9 @@ def _calibration(
 
 def _noise(parts: Sequence[Component]) -> Tensor:
     generator = torch.Generator().manual_seed(0)
-    images = torch.rand(2, *parts[0].origin.input_shape, generator=generator, dtype=torch.float64)
+    fixed = [part for part in parts if part.preprocessing is None or part.preprocessing.size is None]
+    shape = (fixed or list(parts))[0].origin.input_shape
+    images = torch.rand(2, *shape, generator=generator, dtype=torch.float64)
     return images.to(next(parts[0].parameters()))
 
 
@@ -232,7 +240,7 @@ def _head(pick: Tensor | None, width: int, kind: str, factors: Tensor | None = N
     """Logits side by side, times a factor each, with clashes settled."""
     factors = torch.ones(width, dtype=torch.float64) if factors is None else factors
     weight = factors if pick is None else pick.double() * factors
-    return Head(kind, weight.float(), torch.zeros(weight.shape[0]))
+    return Head(kind, weight, torch.zeros(weight.shape[0], dtype=torch.float64))
 
 
 @torch.no_grad()
@@ -241,6 +249,7 @@ def _fitted_head(
     images: Tensor,
     labels: Tensor,
     parts: Sequence[Component],
+    owners: Tensor,
     pick: Tensor | None,
     kind: str,
     settings: dict[str, Any],
@@ -250,7 +259,7 @@ def _fitted_head(
     width = joined.shape[1]
     factors = None
     if settings["scaling"] == "logit":
-        found = logit_factors(joined, _columns(labels, pick), [len(part.classes) for part in parts])
+        found = logit_factors(joined, labels, owners, [len(part.classes) for part in parts])
         factors = found.factors
         settings["factors"] = {**described(factors), "guarded": list(found.guarded)}
     plain = _head(pick, width, "logit" if factors is not None else "concat", factors)
@@ -259,12 +268,7 @@ def _fitted_head(
     start = plain.weight.double() if plain.weight.dim() == 2 else torch.diag(plain.weight.double())
     weight, bias, strength = affine_map(joined, labels, start, seed=settings["seed"])
     settings["head_strength"] = strength
-    return Head("affine", weight.float(), bias.float())
-
-
-def _columns(labels: Tensor, pick: Tensor | None) -> Tensor:
-    """The joined column of each sample's class; the first one where several parts have it."""
-    return labels if pick is None else pick.argmax(1)[labels]
+    return Head("affine", weight, bias)
 
 
 def _self_check(assembly: Assembly, parts: Sequence[Component], images: Tensor) -> dict[str, Any]:

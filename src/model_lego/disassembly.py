@@ -91,7 +91,7 @@ def plan(
     if stats is None:
         stats = attribute(
             model, feed, graph=graph, classes=labels, sampling=sampling, per_class=per_class, seed=seed,
-            progress=progress,
+            class_names=names, progress=progress,
         )  # fmt: skip
     selection = locate(graph, stats, classes=labels, thresholds=thresholds, multiple=multiple)
     return Plan(
@@ -215,7 +215,7 @@ def disassemble(
     component, program = _cut(model, planned, preprocessing, builder)
     if settings.method != "none":
         images = calibration_images(
-            prepared(calibration or batches, preprocessing),
+            prepared(batches if calibration is None else calibration, preprocessing),
             component,
             limit=CALIBRATION if calibration is None else None,
             seed=seed,

@@ -194,7 +194,6 @@ def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(world):
     assert silent.err == ""
 
 
-@pytest.mark.xfail(strict=True, reason="a bar of a loop whose length is not known is left standing on the line")
 def test_progress_is_wiped_when_the_work_is_done(world):
     drawn = run("plan", *world.source(), "--classes", "ant", terminal=True)
     assert drawn.err.endswith("\x1b[K")

@@ -111,7 +111,6 @@ def test_an_interruption_has_its_own_exit_code(world, tmp_path, monkeypatch):
     assert run(*commands(world, tmp_path / "part")["assemble"]).code == 130
 
 
-@pytest.mark.xfail(strict=True, reason="typer takes Ctrl-C before main does, so that nothing is said")
 def test_an_interruption_is_said(world, tmp_path, monkeypatch):
     monkeypatch.setattr(*BREAKS["Ctrl-C before the card"])
     ran = run(*commands(world, tmp_path / "part")["assemble"])

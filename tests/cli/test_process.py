@@ -37,7 +37,6 @@ def test_a_process_plans_with_relative_paths_and_says_nothing_else(world):
     assert ran.json == run("plan", *world.source(), "--classes", "ant", "--json").json
 
 
-@pytest.mark.xfail(strict=True, reason="stderr is folded at 80 columns, also where it is no terminal")
 def test_an_error_is_one_line_however_long(tmp_path):
     ran = process("inspect", "a-folder-with-a-name-that-is-rather-long-" * 2, folder=tmp_path)
     assert (ran.code, ran.out) == (1, "")

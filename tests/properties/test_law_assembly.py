@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.assembly import assemble
 from model_lego.component import Component, Preprocessing
-from model_lego.errors import CutMismatch, IncompatibleComponents, RefusedError
+from model_lego.errors import CutMismatch, IncompatibleComponents
 from model_lego.surgery.probing import trace
 from tests.parts import cut_part, tiny_part
 from tests.properties.helpers import FREEZING, zoo_model
@@ -98,7 +98,6 @@ def test_a_single_part_is_itself(layout):
     check(unequal("plain")[:1], layout, inputs("plain", batch=5, seed=9))
 
 
-@pytest.mark.xfail(strict=True, raises=RefusedError, reason="a part of one class is read as a network of one output")
 def test_a_part_of_one_class_fits_into_one_dense_network():
     lone = tiny_part("plain", seed=3, names="f", logits=[2])
     check([unequal("plain")[0], lone], "parallel", inputs("plain", batch=5, seed=9), alike=0)

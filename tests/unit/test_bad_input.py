@@ -35,10 +35,6 @@ VERBS = {
 }
 
 
-EMPTY = pytest.mark.xfail(strict=True, reason="`calibration or batches`: an empty list silently means the batches")
-FALLS_BACK = pytest.param("disassemble, calibration", marks=EMPTY)
-
-
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_one_shot_generator_is_refused_before_it_is_used_up(verb):
     generator = (pair for pair in pairs())
@@ -47,7 +43,7 @@ def test_a_one_shot_generator_is_refused_before_it_is_used_up(verb):
     assert len(list(generator)) == 2
 
 
-@pytest.mark.parametrize("verb", [FALLS_BACK if verb == "disassemble, calibration" else verb for verb in VERBS])
+@pytest.mark.parametrize("verb", VERBS)
 def test_empty_batches_are_refused(verb):
     with pytest.raises(BadBatches, match="the batches are empty"):
         VERBS[verb]([])
@@ -107,10 +103,7 @@ def test_no_class_at_all_is_refused():
         plan(build("plain"), pairs(), classes=[], class_names=NAMES)
 
 
-NOT_COUNTED = pytest.mark.xfail(strict=True, reason="with sampling='all' nobody counts the samples of a class")
-
-
-@pytest.mark.parametrize("sampling", ["confident", "random", pytest.param("all", marks=NOT_COUNTED)])
+@pytest.mark.parametrize("sampling", ["confident", "random", "all"])
 def test_a_class_without_samples_is_refused_however_they_are_chosen(sampling):
     given = [(images[labels != 3], labels[labels != 3]) for images, labels in pairs()]
     with pytest.raises(EmptySelection, match="3"):

@@ -47,6 +47,7 @@ def choose(
     sampling: Sampling,
     per_class: int | None = None,
     seed: int = 0,
+    class_names: Sequence[str] | None = None,
     progress: Progress = quiet,
 ) -> Choice | None:
     """Choose samples of the classes (label numbers); None means all.
@@ -62,6 +63,9 @@ def choose(
     if sampling == "all":
         return None
     seen = _look(model, graph, batches, classes, sampling, progress)
+    empty = [label for label, found in seen.items() if not found.prints]
+    if empty:
+        raise EmptySelection(no_sample(empty[0], class_names))
     smallest = min(len(found.prints) for found in seen.values())
     number = per_class or max(50, math.ceil(0.01 * smallest))
     generator = torch.Generator().manual_seed(seed)
@@ -73,13 +77,23 @@ def choose(
     }
     fallbacks = [label for label, found in seen.items() if not any(found.correct)]
     if fallbacks:
+        called = ", ".join(_called(label, class_names) for label in fallbacks)
         warnings.warn(
-            f"no sample of class {fallbacks} is labelled correctly by the network; "
+            f"no sample of class {called} is labelled correctly by the network; "
             "its samples of highest label probability are used",
             stacklevel=3,
         )
     prints = Counter(seen[label].prints[place] for label, order in places.items() for place in order)
     return Choice(dict(prints), {label: len(order) for label, order in places.items()}, tuple(fallbacks))
+
+
+def no_sample(label: int, class_names: Sequence[str] | None) -> str:
+    """The words for a class without samples."""
+    return f"class {_called(label, class_names)} has no sample in the batches; give some, or leave the class out"
+
+
+def _called(label: int, class_names: Sequence[str] | None) -> str:
+    return str(label) if class_names is None else f"'{class_names[label]}'"
 
 
 def _look(
@@ -104,9 +118,6 @@ def _look(
             found.scores.append(score)
             found.correct.append(right)
             found.prints.append(fingerprint(image, label))
-    empty = [label for label, found in seen.items() if not found.prints]
-    if empty:
-        raise EmptySelection(f"class {empty[0]} has no sample in the batches; give some, or leave the class out")
     return seen
 
 

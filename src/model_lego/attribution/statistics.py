@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.attribution.contribution import TapForm, tap_form
-from model_lego.attribution.sampling import Sampling, choose, chosen, gathered
+from model_lego.attribution.sampling import Sampling, choose, chosen, gathered, no_sample
 from model_lego.batches import Batches
-from model_lego.errors import UnknownClass
+from model_lego.errors import EmptySelection, UnknownClass
 from model_lego.graph import RULES, ChannelGraph, Layer
 from model_lego.graph.rule import OpRule, Window
 from model_lego.graph.walk import concrete
@@ -80,21 +80,24 @@ def attribute(
     sampling: Sampling = "confident",
     per_class: int | None = None,
     seed: int = 0,
+    class_names: Sequence[str] | None = None,
     rules: Mapping[object, OpRule] = RULES,
     progress: Progress = quiet,
 ) -> ContributionStats:
     """Sum the contributions of every layer over samples of each class (equations 1-3, s+ taken for each sample).
 
     `classes` are label numbers, all of the network's by default; memory grows with these only. Depthwise layers are
-    left out: each of their channels has one input. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
+    left out: each of their channels has one input. `class_names` are for
+    messages alone. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
     """
     classes = tuple(range(len(graph.head))) if classes is None else tuple(classes)
     for label in classes:
         if not 0 <= label < len(graph.head):
             raise UnknownClass(f"class {label} is not among the {len(graph.head)} classes of the network")
     choice = choose(
-        model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed, progress=progress
-    )
+        model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed,
+        class_names=class_names, progress=progress,
+    )  # fmt: skip
     summer = _Summer(model, graph, classes, rules)
     shape, labels = graph.program.image_shape, len(graph.head)
     device = next((p.device for p in model.parameters()), torch.device("cpu"))
@@ -104,7 +107,11 @@ def attribute(
             summer.begin(numbers)
             graph.program.run(model, images.to(device), summer)
             done += len(images)
-            progress("summing contributions", done, None)
+            progress("summing contributions", done, sum(choice.counts.values()) if choice else None)
+    progress("summing contributions", done, done)
+    empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
+    if empty:
+        raise EmptySelection(no_sample(empty[0], class_names))
     return summer.finish(sampling, choice.fallbacks if choice is not None else ())
 
 

@@ -1,8 +1,10 @@
 """The command line: each command parses, makes one library call, and prints."""
 
+import functools
 import sys
 import traceback
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import typer
@@ -15,6 +17,21 @@ from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.render import say
 from model_lego.errors import LegoError
 
+
+def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
+    """Say so when a command is interrupted; typer would end without a word."""
+
+    @functools.wraps(command)
+    def run(*args: Any, **kwargs: Any) -> None:
+        try:
+            command(*args, **kwargs)
+        except KeyboardInterrupt:
+            say("interrupted; nothing was written")
+            raise typer.Exit(130) from None
+
+    return run
+
+
 app = typer.Typer(
     name="model-lego",
     help="Take trained image classifiers apart and build new ones from the pieces, without training.",
@@ -22,13 +39,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(demo_command)
-app.command("plan")(plan_command)
-app.command("disassemble")(disassemble_command)
-app.command("assemble")(assemble_command)
-app.command("evaluate")(evaluate_command)
-app.command("inspect")(inspect_command)
-app.command("ops")(ops_command)
+app.command("demo")(_interruptible(demo_command))
+app.command("plan")(_interruptible(plan_command))
+app.command("disassemble")(_interruptible(disassemble_command))
+app.command("assemble")(_interruptible(assemble_command))
+app.command("evaluate")(_interruptible(evaluate_command))
+app.command("inspect")(_interruptible(inspect_command))
+app.command("ops")(_interruptible(ops_command))
 
 
 @app.callback()
@@ -51,9 +68,6 @@ def main(arguments: list[str] | None = None) -> None:
             traceback.print_exc()
         say(f"error: {' '.join(str(error).split())}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        say("interrupted; nothing was written")
-        sys.exit(130)
 
 
 def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:

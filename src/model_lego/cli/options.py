@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, timm:NAME, or a saved folder")]
+from model_lego.errors import BadConfig
+
+
+def _seed(value: int) -> int:
+    if not 0 <= value < 2**63:
+        raise BadConfig(f"seed {value} is out of range; it goes from 0 to 2**63 - 1")
+    return value
+
+
+Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME")]
 Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or a plain state dict")]
 Arguments = Annotated[
     list[str] | None, typer.Option("--argument", "-a", help="builder argument as key=value, for instance width=0.5")
@@ -33,7 +42,7 @@ LinearBeta = Annotated[float, typer.Option(help="threshold of equation (8), line
 SamplingOpt = Annotated[str, typer.Option("--sampling", help="samples of the statistics: confident, random or all")]
 PerClass = Annotated[int | None, typer.Option("--per-class", help="samples a class; 1 % and at least 50 by default")]
 Multiple = Annotated[int, typer.Option("--multiple", help="round kept widths up to a multiple")]
-Seed = Annotated[int, typer.Option("--seed", help="seed of every random choice")]
+Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every random choice")]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 out = Console(soft_wrap=True, highlight=False)
-talk = Console(stderr=True, highlight=False)
+talk = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
 class Bar:

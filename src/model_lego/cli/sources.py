@@ -85,7 +85,10 @@ def data_for(
     """Batches of the named classes, labels being their positions."""
     split = open_data(data)
     images = split.train if train else split.test
-    return batches(subset(images, _numbers(split, names), per_class=per_class, seed=seed), batch_size=batch_size)
+    return batches(
+        subset(images, _numbers(split, names), per_class=per_class, seed=seed, class_names=split.class_names),
+        batch_size=batch_size,
+    )
 
 
 def check_out(folder: str, *, overwrite: bool) -> None:
@@ -96,7 +99,7 @@ def check_out(folder: str, *, overwrite: bool) -> None:
 
 def chosen(text: str) -> list[str | int]:
     """Classes as written: names, or numbers where they are digits."""
-    return [int(item) if item.isdigit() else item for item in split_list(text)]
+    return [int(item) if item.isdecimal() else item for item in split_list(text)]
 
 
 def split_list(text: str) -> list[str]:
@@ -104,7 +107,9 @@ def split_list(text: str) -> list[str]:
     items: list[str] = []
     for item in filter(None, (word.strip() for word in text.split(","))):
         first, dash, last = item.partition("-")
-        if dash and first.isdigit() and last.isdigit():
+        if dash and first.isdecimal() and last.isdecimal():
+            if int(first) > int(last):
+                raise BadConfig(f"'{item}' is no range of classes: it runs backwards")
             items += [str(number) for number in range(int(first), int(last) + 1)]
         else:
             items.append(item)
@@ -134,17 +139,19 @@ def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
 
 def parse_preprocessing(mean: str | None, std: str | None, size: int | None) -> Preprocessing:
     """Preprocessing of the options; images of the command line are always in 0..1."""
+    if size is not None and size < 1:
+        raise BadConfig(f"--size {size} is no side of an image; give at least 1")
     try:
         numbers = [tuple(float(item) for item in text.split(",")) if text else () for text in (mean, std)]
     except ValueError as error:
         raise BadConfig(f"--mean and --std take numbers separated by commas: {error}") from error
-    return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size else None)
+    return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size is not None else None)
 
 
 def _of_classes(images: ImageSet, split: DataSplit, names: Sequence[str], batch_size: int) -> Batched:
     if tuple(names) == split.class_names:
         return batches(images, batch_size=batch_size)
-    return batches(subset(images, _numbers(split, names)), batch_size=batch_size)
+    return batches(subset(images, _numbers(split, names), class_names=split.class_names), batch_size=batch_size)
 
 
 def _numbers(split: DataSplit, names: Sequence[str]) -> list[int]:

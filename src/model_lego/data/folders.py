@@ -49,8 +49,9 @@ def _decoded(path: Path) -> Tensor:
     """One image as float channels x height x width in 0..1: grey stays one channel, all else becomes RGB."""
     try:
         with Image.open(path) as opened:
-            picture = opened.convert("L" if opened.mode in ("1", "L", "I;16", "I") else "RGB")
+            deep = opened.mode in ("I;16", "I;16B", "I;16L", "I")  # 16-bit greys, which convert() would clip
+            picture = opened if deep else opened.convert("L" if opened.mode in ("1", "L") else "RGB")
+            pixels = torch.from_numpy(np.array(picture).astype(np.float32)) / (65535 if deep else 255)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise BadBatches(f"image '{path}' cannot be read: {error}") from error
-    pixels = torch.from_numpy(np.array(picture)).float() / 255
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)

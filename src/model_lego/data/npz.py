@@ -17,7 +17,7 @@ def open_npz(path: Path) -> DataSplit:
     Raises BadConfig, BadBatches, ShapeMismatch.
     """
     try:
-        with np.load(path, allow_pickle=False) as found:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
             arrays: dict[str, Any] = {name: found[name] for name in found.files}
     except (OSError, ValueError, BadZipFile, EOFError) as error:
         raise BadConfig(f"'{path}' cannot be read as .npz without pickles: {error}") from error
@@ -46,6 +46,10 @@ def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
     if np.issubdtype(x.dtype, np.floating):
         if not np.isfinite(x).all():
             raise BadBatches(f"x_{part} of '{path}' contains NaN or infinite values")
+        if x.size and not (x.min() >= 0 and x.max() <= 1):
+            raise BadBatches(
+                f"x_{part} of '{path}' has floats from {x.min():g} to {x.max():g}; they have to be in 0..1"
+            )
         x = x.astype(np.float32)
     elif x.dtype != np.uint8:
         raise BadBatches(f"x_{part} of '{path}' is {x.dtype}; images have to be uint8 or float in 0..1")

@@ -41,6 +41,8 @@ class Batched:
         return math.ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        if not len(self.images):
+            return
         order = torch.arange(len(self.images))
         if self.shuffle_seed is not None:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
@@ -52,7 +54,7 @@ class Batched:
 def _stacked(images: list[Tensor]) -> Tensor:
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
-        raise BadBatches(f"images have different sizes {sorted(shapes)}; give a size to bring them to (--size)")
+        raise BadBatches(f"images have different sizes {sorted(shapes)}; bring them to one size first")
     return torch.stack(images)
 
 
@@ -63,17 +65,27 @@ def batches(images: ImageSet, *, batch_size: int = 128, shuffle_seed: int | None
     return Batched(images, batch_size, shuffle_seed)
 
 
-def subset(images: ImageSet, classes: Sequence[int], *, per_class: int | None = None, seed: int = 0) -> ImageSet:
+def subset(
+    images: ImageSet,
+    classes: Sequence[int],
+    *,
+    per_class: int | None = None,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+) -> ImageSet:
     """Images of some classes, renumbered to their positions in `classes`; at most `per_class` seeded ones of each.
 
-    Raises EmptySelection for a class without images.
+    `class_names` are for messages alone. Raises EmptySelection for a class without images.
     """
+    if per_class is not None and per_class < 1:
+        raise BadConfig(f"{per_class} images a class are none; give at least 1")
     generator = torch.Generator().manual_seed(seed)
     places, labels = [], []
     for position, label in enumerate(classes):
         mine = (images.labels == label).nonzero().reshape(-1)
         if not len(mine):
-            raise EmptySelection(f"there is no image of class {label} in the data")
+            called = label if class_names is None else f"'{class_names[label]}'"
+            raise EmptySelection(f"there is no image of class {called} in the data")
         if per_class is not None:
             mine = mine[torch.randperm(len(mine), generator=generator)[:per_class]]
         places.append(mine)

@@ -22,7 +22,7 @@ def open_torchvision(name: str, *, root: Path, download: bool) -> DataSplit:
     try:
         train, test = (maker(str(root), train=train, download=download) for train in (True, False))
     except RuntimeError as error:
-        raise BadConfig(f"{name} is not in '{root}'; name its folder (--root) or ask for the download") from error
+        raise BadConfig(f"{name} is not in '{root}'; download it there first, with torchvision or by hand") from error
     return DataSplit(_images(train), _images(test), tuple(str(name) for name in train.classes))
 
 

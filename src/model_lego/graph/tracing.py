@@ -24,12 +24,14 @@ def read_graph(
     rules: Mapping[object, OpRule] = RULES,
     program: Program | None = None,
     whole: frozenset[str] = frozenset(),
+    lone: bool = False,
 ) -> ChannelGraph:
     """Read the channel graph of a classifier off its exported operators; the model is left as it is.
 
     `example` is a batch of images (B x C x H x W) like those the network takes; a `program` exported already is used
     as it is. `whole` names lines of code whose channels are kept whole, because the forward there has their number
-    written into it. Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
+    written into it. A single logit is refused, but for
+    `lone`: a component of one class. Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
     """
     if program is None:
         program = export_program(model, example)
@@ -37,7 +39,7 @@ def read_graph(
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
     builder = _Builder(program)
     values = carry_labels(program, rules, builder)
-    return _finish(builder, values.get(program.output), model, whole)
+    return _finish(builder, values.get(program.output), model, whole, lone)
 
 
 @dataclass
@@ -159,7 +161,9 @@ def _short(call: Call) -> str:
     return str(call.node.target).removeprefix("aten.").removesuffix(".default")
 
 
-def _finish(builder: _Builder, logits: Tensor | None, model: nn.Module, whole: frozenset[str]) -> ChannelGraph:
+def _finish(
+    builder: _Builder, logits: Tensor | None, model: nn.Module, whole: frozenset[str], lone: bool
+) -> ChannelGraph:
     edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
     left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
     channel = lab.components(builder.size, left, right)
@@ -192,7 +196,7 @@ def _finish(builder: _Builder, logits: Tensor | None, model: nn.Module, whole: f
             replace(follow, inputs=channel[follow.inputs], outputs=channel[follow.outputs])
             for follow in builder.follows
         ),
-        head=_head(builder.program, logits, channel, is_frozen),
+        head=_head(builder.program, logits, channel, is_frozen, lone),
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),
     )
@@ -245,14 +249,14 @@ def _groups(
     )
 
 
-def _head(program: Program, logits: Tensor | None, channel: Tensor, frozen: Tensor) -> Tensor:
+def _head(program: Program, logits: Tensor | None, channel: Tensor, frozen: Tensor, lone: bool) -> Tensor:
     """The channel of each logit; raises RefusedError where the output is not one row of logits an image."""
     shape = concrete(program.output.meta["val"].shape)
     if len(shape) != 2:
         raise RefusedError(
             f"the network gives a value of shape {('batch', *shape[1:])}; it has to give batch x classes logits"
         )
-    if shape[1] == 1:
+    if shape[1] == 1 and not lone:
         raise RefusedError(
             "the network has a single output (a sigmoid head); give it one logit a class, "
             "for two classes for instance cat([-x, x], dim=1) in a layer of its own"

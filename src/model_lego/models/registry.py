@@ -31,7 +31,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
     given = {key: value for key, value in arguments.items() if key not in FORBIDDEN}
     try:
         return makers[kind](plain, given)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         if isinstance(error, BadConfig):
             raise
         raise BadConfig(f"{name} cannot be built with {given}: {error}") from error

@@ -11,6 +11,9 @@ from torch import Tensor, nn
 
 from model_lego.errors import BadWeights
 
+#: What networks call the module of their last layer.
+HEADS = frozenset({"classifier", "fc", "head", "linear", "last_linear"})
+
 
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict; raises BadWeights for anything else, FileNotFoundError."""
@@ -43,7 +46,8 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
     """Load weights into a network, converted to its data type; all or nothing. Raises BadWeights."""
     weights = read_weights(path)
     wanted = model.state_dict()
-    missing, extra = sorted(wanted.keys() - weights.keys()), sorted(weights.keys() - wanted.keys())
+    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # older files have none
+    missing, extra = sorted(wanted.keys() - weights.keys() - counters), sorted(weights.keys() - wanted.keys())
     if missing or extra:
         what = f"misses {_some(missing)}" if missing else f"has {_some(extra)} that the network does not"
         raise BadWeights(f"'{path}' does not fit {type(model).__name__}: it {what}")
@@ -55,22 +59,28 @@ def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
             )
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BadWeights(f"'{name}' in '{path}' contains NaN or infinite values")
-    model.load_state_dict({name: tensor.to(wanted[name].dtype) for name, tensor in weights.items()})
+    converted = {name: tensor.to(wanted[name].dtype) for name, tensor in weights.items()}
+    model.load_state_dict({name: wanted[name] for name in counters} | converted)
     return model
 
 
 def infer_classes(path: str | Path) -> int | None:
-    """Number of classes, read off the last bias or matrix of a weights file; None where there is none."""
-    names = [name for name, tensor in read_weights(path).items() if tensor.dim() in (1, 2) and "running" not in name]
+    """Number of classes, read off the last matrix of the head in a weights file; None where there is none.
+
+    A head is called classifier, fc, head, linear or last_linear, and is a linear layer or a 1 x 1 convolution; where
+    nothing is called so, it is the last matrix in the order of the file's names.
+    """
     weights = read_weights(path)
-    return int(weights[sorted(names, key=_natural)[-1]].shape[0]) if names else None
+    mixing = {name: tensor for name, tensor in weights.items() if tensor.dim() in (2, 4) and name.endswith("weight")}
+    heads = [name for name in mixing if HEADS.intersection(name.split(".")[:-1])]
+    matrices = [name for name, tensor in mixing.items() if tensor.dim() == 2]
+    found = sorted(heads or matrices, key=_natural)
+    return int(mixing[found[-1]].shape[0]) if found else None
 
 
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
-    """Order `layer10` behind `layer2`; heads are called classifier, fc, head or linear, which sort late or alone."""
-    head = any(part in ("classifier", "fc", "head", "linear") for part in name.split("."))
-    parts = tuple((0, int(p)) if p.isdigit() else (1, p) for p in name.split("."))
-    return ((int(head), 0), *parts)
+    """Order `layer10` behind `layer2`."""
+    return tuple((0, int(part)) if part.isdigit() else (1, part) for part in name.split("."))
 
 
 def _some(names: list[str]) -> str:

@@ -37,7 +37,7 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
     Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
     """
     modules = with_equal_biases(modules)
-    graphs = [read_graph(module, example, rules=rules) for module in modules]
+    graphs = [read_graph(module, example, rules=rules, lone=True) for module in modules]
     _same_operators(modules, graphs, rules)
     _same_groups(graphs)
     joint = hookless_copy(modules[0])

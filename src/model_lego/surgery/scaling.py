@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from model_lego.errors import IncompatibleComponents
 from model_lego.graph import ChannelGraph, read_graph
 from model_lego.graph.program import hookless_copy
 
@@ -24,27 +25,29 @@ class ScaleFactors:
     guarded: tuple[int, ...]
 
 
-def logit_factors(logits: Tensor, labels: Tensor, parts: Sequence[int]) -> ScaleFactors:
+def logit_factors(logits: Tensor, labels: Tensor, owners: Tensor, parts: Sequence[int]) -> ScaleFactors:
     """One factor a logit: 1 / (mean winning logit of its class's correct samples).
 
-    `logits` are the joined ones (N x classes), `labels` their columns, `parts` the number of classes of each part. A
-    sample is correct when its own part, alone, gives its class. A class without a correct sample, or with a mean that
-    is not positive, takes the median factor of its part, and 1 where there is none.
+    `logits` are the joined ones (N x columns), `labels` the samples' classes, `owners` the class of each column,
+    `parts` the number of columns of each part. A sample is correct when its own part, alone, gives its class. A class
+    without a correct sample, or with a mean that is not positive, takes the median factor of its part, and 1 where
+    there is none.
     """
     factors = torch.full((logits.shape[1],), torch.nan, dtype=torch.float64)
     start = 0
+    guarded: list[int] = []
     for width in parts:
         own = logits[:, start : start + width].double()
         winner = own.argmax(1) + start
         for column in range(start, start + width):
-            right = (labels == column) & (winner == column)
+            right = (labels == owners[column]) & (winner == column)
             mean = own[right, column - start].mean() if bool(right.any()) else torch.tensor(torch.nan)
             factors[column] = 1 / mean if mean > 0 else torch.nan
         part = factors[start : start + width]
+        guarded += (start + part.isnan().nonzero().reshape(-1)).tolist()
         part[part.isnan()] = part.nanmedian() if not bool(part.isnan().all()) else 1.0
         start += width
-    correct = [bool((labels == column).any()) for column in range(logits.shape[1])]
-    return ScaleFactors(factors, tuple(column for column, seen in enumerate(correct) if not seen))
+    return ScaleFactors(factors, tuple(guarded))
 
 
 def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list[nn.Module]:
@@ -52,13 +55,18 @@ def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list
 
     e[j] is the sum over pixels of the map that filter j gives (behind its BatchNorm), averaged over the images; ebar
     its mean over the filters of all parts. All e are measured on the unscaled parts. A filter with e[j] <= 0 keeps
-    its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor.
+    its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
+    IncompatibleComponents for parts of several architectures.
     """
-    graphs = [read_graph(module, part) for module, part in zip(modules, images, strict=True)]
+    graphs = [read_graph(module, part, lone=True) for module, part in zip(modules, images, strict=True)]
+    operators = {
+        tuple(str(node.target) for node in graph.program.nodes if node.op != "placeholder") for graph in graphs
+    }
+    if len(operators) > 1:
+        raise IncompatibleComponents("layer scaling compares the layers of one architecture; use scaling='logit'")
     levels = [_levels(*each) for each in zip(modules, graphs, images, strict=True)]
     together = [_by_group(*each) for each in zip(graphs, levels, strict=True)]
-    count = min(len(groups) for groups in together)
-    means = [torch.cat([groups[number][groups[number] > 0] for groups in together]).mean() for number in range(count)]
+    means = [torch.cat([level[level > 0] for level in levels]).mean() for levels in zip(*together, strict=True)]
     return [_scaled(*each, means) for each in zip(modules, graphs, levels, strict=True)]
 
 
@@ -72,7 +80,7 @@ def _levels(module: nn.Module, graph: ChannelGraph, images: Tensor) -> Tensor:
         for argument in node.all_input_nodes:
             channels = writers.pop(argument.name, None)
             if channels is not None:
-                value = args[[a is argument for a in node.args].index(True)] if argument in node.args else None
+                value = _found(argument, node.args, args)
                 if isinstance(value, Tensor):
                     sums = value.double().cpu().flatten(2).sum(2).mean(0) if value.dim() > 2 else value.double().mean(0)
                     total.index_add_(0, channels, sums)
@@ -82,6 +90,16 @@ def _levels(module: nn.Module, graph: ChannelGraph, images: Tensor) -> Tensor:
     with torch.no_grad():
         graph.program.run(module, images, listen)
     return total / count
+
+
+def _found(wanted: fx.Node, nodes: Any, values: Any) -> Any:
+    """The value of one node among the arguments of an operator, which may be lists."""
+    if nodes is wanted:
+        return values
+    if isinstance(nodes, list | tuple):
+        inside = (_found(wanted, node, value) for node, value in zip(nodes, values, strict=True))
+        return next((value for value in inside if value is not None), None)
+    return None
 
 
 def _writers(graph: ChannelGraph) -> dict[str, Tensor]:
@@ -108,7 +126,7 @@ def _scaled(module: nn.Module, graph: ChannelGraph, levels: Tensor, means: Seque
     twin = hookless_copy(module)
     factor = torch.ones(graph.width, dtype=torch.float64)
     groups = [group for group in graph.groups if not bool(graph.is_head[group.channels].any())]
-    for group, mean in zip(groups, means, strict=False):
+    for group, mean in zip(groups, means, strict=True):
         level = levels[group.channels]
         wanted = (mean / level).clamp(1 / LIMIT, LIMIT)
         factor[group.channels] = torch.where(level > 0, wanted, torch.ones_like(wanted))

@@ -55,7 +55,6 @@ def test_a_class_that_cannot_be_scaled_takes_the_factor_of_its_part(rows):
     assert torch.allclose(joint.head.weight.double(), expected, rtol=1e-6)
 
 
-@pytest.mark.xfail(strict=True, reason="only classes without any sample are noted, and assemble refuses those before")
 @pytest.mark.parametrize("rows", UNUSUAL.values(), ids=UNUSUAL)
 def test_a_class_that_cannot_be_scaled_is_noted(rows):
     joint = assemble(pair(), scaling="logit", head="concat", calibration=[batch(rows, [0, 1, 2, 3])])
@@ -68,7 +67,6 @@ def test_a_part_that_cannot_be_scaled_at_all_stays_as_it_is():
     assert torch.allclose(joint.head.weight.double(), torch.tensor([1, 1, 1 / 2, 1 / 5], dtype=torch.float64))
 
 
-@pytest.mark.xfail(strict=True, reason="a class of two parts has its factor measured in the first part only")
 def test_each_logit_of_a_shared_class_has_its_own_factor():
     rows = [[4, 1, 0, 0], [1, 5, 1, 8], [0, 0, 2, 1]]  # a, b (5 in one part, 8 in the other), c
     joint = assemble(shared(), scaling="logit", head="concat", on_clash="average", calibration=[batch(rows, [0, 1, 2])])
@@ -178,7 +176,6 @@ def test_layer_scaling_compares_layers_of_one_class():
         layer_scaled(parts, bright("plain"))
 
 
-@pytest.mark.xfail(strict=True, reason="only the names of the classes are compared: ResNet-18 goes with ResNet-50")
 def test_layer_scaling_compares_layers_of_one_architecture():
     parts = [tiny_part("plain", seed=1), tiny_part("plain_nobn", seed=2, names="cd")]
     with pytest.raises(IncompatibleComponents, match="one architecture"):
