@@ -9,7 +9,7 @@ from model_lego import disassembly
 from model_lego.graph import keep_all
 from model_lego.surgery.probing import trace
 from model_lego.surgery.slicing import slice_model
-from tests.properties.helpers import traced, zoo_images, zoo_model
+from tests.properties.helpers import ZOO, traced, zoo_images, zoo_model
 from tests.tiny_models import CLASSES, OTHER, TINY, build, inputs
 
 #: Never called, or in training only: these modules are taken out even where everything is kept.
@@ -83,12 +83,14 @@ def test_a_component_of_everything_gives_the_source(name):
 
 
 @pytest.mark.zoo
-@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "squeezenet1_1"])
+@pytest.mark.parametrize("name", ZOO)
 def test_keeping_all_of_a_torchvision_network_gives_the_source(name):
     model = zoo_model(name)
     graph = trace(model, zoo_images(2))
     made = slice_model(model, graph, keep_all(graph))
-    same_tensors(made.module, model)
+    if not made.dropped:  # GoogLeNet's auxiliary heads are in no operator
+        same_tensors(made.module, model)
+    assert bool(made.dropped) == (name == "googlenet")
     assert torch.equal(run(made.module, zoo_images(3, seed=1)), run(model, zoo_images(3, seed=1)))
 
 
