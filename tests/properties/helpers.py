@@ -1,4 +1,4 @@
-"""What the laws share: plans that cut about half, what they keep as the oracles want it, networks from torchvision."""
+"""What the laws share: plans that cut about half, and what they keep as the oracles want it."""
 
 import functools
 from collections.abc import Sequence
@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.surgery.probing import trace
-from tests.tiny_models import build, inputs, randomize_batchnorm
+from tests.tiny_models import build, inputs
 
 #: Channels that an operator or a number in the forward ties down: network -> (layer, part of the reason).
 FREEZING = {
@@ -22,18 +22,6 @@ FREEZING = {
     "constants": [("", "tensor 'tilt'")],
     "weight_norm": [("1", "weight is computed")],
 }
-
-#: torchvision classifiers that the laws are tried on; all of their hidden channels can be cut.
-ZOO = (
-    "vgg11_bn",
-    "resnet18",
-    "resnet50",
-    "googlenet",
-    "densenet121",
-    "mobilenet_v2",
-    "efficientnet_b0",
-    "squeezenet1_1",
-)
 
 
 @functools.cache
@@ -98,22 +86,3 @@ def lost(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, tuple[in
         if cuttable >= 2:
             counts[f"{number} {group.name}"] = (len(group.channels) - selection.kept(group.channels), cuttable)
     return counts
-
-
-def zoo_model(name: str) -> nn.Module:
-    """A torchvision classifier for 10 classes in float64 and eval mode, random weights, its norms randomised."""
-    import torchvision
-
-    options = {"init_weights": False} if name == "googlenet" else {}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = torchvision.models.get_model(name, weights=None, num_classes=10, **options)
-    randomize_batchnorm(model, torch.Generator().manual_seed(1))
-    return model.double().eval()
-
-
-def zoo_images(batch: int, *, seed: int = 0) -> Tensor:
-    """Random images of 64 x 64 pixels, each of a tint of its own."""
-    generator = torch.Generator().manual_seed(seed)
-    tint = torch.randn(batch, 3, 1, 1, generator=generator, dtype=torch.float64)
-    return tint + torch.randn(batch, 3, 64, 64, generator=generator, dtype=torch.float64)

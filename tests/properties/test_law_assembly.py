@@ -13,8 +13,9 @@ from model_lego.component import Component, Preprocessing
 from model_lego.errors import CutMismatch, IncompatibleComponents
 from model_lego.surgery.probing import trace
 from tests.parts import cut_part, tiny_part
-from tests.properties.helpers import FREEZING, ZOO, zoo_model
-from tests.tiny_models import OTHER, TINY, inputs, randomize_batchnorm, strengthen
+from tests.properties.helpers import FREEZING
+from tests.tiny_models import OTHER, TINY, inputs, randomize_batchnorm
+from tests.whole import ZOO, enliven, zoo_model
 
 ALIKE = 1e-10  # largest difference in float64, in parts of the largest logit
 
@@ -237,16 +238,6 @@ def test_a_number_for_all_channels_that_differs_is_refused():
 
 
 # ----------------------------------------------------------------------------------------------------- whole networks
-
-
-def enliven(model: torch.nn.Module, example: Tensor) -> None:
-    """Strengthen the weights of a deep network until something of the images is left at its end."""
-    for _ in range(8):
-        with torch.no_grad():
-            logits = model(example)
-        if logits.std(0).max() > 0.3 * logits.abs().max():
-            return
-        strengthen(model)
 
 
 @functools.cache

@@ -9,9 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
+from model_lego.attribution.statistics import LayerStats
 from model_lego.graph import ChannelGraph
 from tests.properties.helpers import traced
 from tests.tiny_models import inputs
+from tests.whole import HEADS, ZOO, lively
 
 NETWORKS = ("plain", "residual", "grouped", "se", "depthwise", "conv1d")
 COUNT = 300  # several of the micro-batches in which contributions are summed
@@ -51,12 +53,15 @@ def assert_same(one: ContributionStats, two: ContributionStats, *, bits: bool = 
     assert one.counts == two.counts
     assert list(one.layers) == list(two.layers)
     for name, layer in one.layers.items():
-        for place in range(len(one.classes)):
-            a, b = layer.summed(place), two.layers[name].summed(place)
-            if bits:
-                assert torch.equal(a, b), name
-            else:
-                assert (a - b).abs().max() <= 1e-12 * a.abs().max(), name
+        for a, b in zip(held(layer), held(two.layers[name]), strict=True):
+            assert torch.equal(a, b) if bits else (a - b).abs().max() <= 1e-12 * a.abs().max(), name
+
+
+def held(layer: LayerStats) -> list[Tensor]:
+    """What is summed, a row for each class: to unfold it for a matrix of 4,096 x 25,088 would take a minute."""
+    if layer.sums is not None:
+        return [layer.sums.transpose(0, 1)]
+    return [layer.positive, layer.negative]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -134,8 +139,12 @@ def move_classes(model: nn.Module, head: str, order: Sequence[int]) -> nn.Module
 @pytest.mark.parametrize("sampling", ["all", "confident"])
 @pytest.mark.parametrize(("name", "head"), [("plain", "11"), ("residual", "4.linear"), ("conv_head", "classifier.1")])
 def test_permuting_the_classes_permutes_statistics_and_selection(name, head, sampling):
-    model, graph, batch = balanced(name)
-    order = torch.tensor([2, 4, 0, 3, 1])
+    check_moved_classes(*balanced(name), head, torch.tensor([2, 4, 0, 3, 1]), sampling=sampling)
+
+
+def check_moved_classes(
+    model: nn.Module, graph: ChannelGraph, batch: Batch, head: str, order: Tensor, *, sampling: str
+) -> None:
     moved, labels = move_classes(model, head, order.tolist()), torch.argsort(order)[batch[1]]
     old, chosen = present(batch), [int(torch.argsort(order)[label]) for label in present(batch)]
     options = {"graph": graph, "per_class": 20 if sampling == "confident" else None, "sampling": sampling}
@@ -143,10 +152,10 @@ def test_permuting_the_classes_permutes_statistics_and_selection(name, head, sam
     after = attribute(moved, split((batch[0], labels), 50), classes=chosen, **options)
     assert before.counts == after.counts
     for layer in before.layers:
-        for was, now in zip(old, chosen, strict=True):
-            expected = before.mean(layer, was)
-            expected = expected[order] if layer == head else expected
-            torch.testing.assert_close(after.mean(layer, now), expected, rtol=1e-10, atol=1e-12)
+        for found, expected in zip(held(after.layers[layer]), held(before.layers[layer]), strict=True):
+            torch.testing.assert_close(found, expected, rtol=1e-10, atol=1e-12)  # both in the order of `old`
+    for was, now in zip(old, chosen, strict=True):
+        torch.testing.assert_close(after.mean(head, now), before.mean(head, was)[order], rtol=1e-10, atol=1e-12)
     hidden = ~graph.is_head
     for thresholds in THRESHOLDS:
         for count in (1, 2):
@@ -187,8 +196,12 @@ def move_channels(model: nn.Module, writers: Sequence[str], readers: Sequence[st
 
 @pytest.mark.parametrize(("name", "asked"), STREAMS)
 def test_permuting_the_channels_of_a_layer_permutes_the_selection(name, asked):
-    model, graph, batch = balanced(name)
-    writers, readers = STREAMS[name, asked]
+    check_moved_channels(*balanced(name), *STREAMS[name, asked], asked=asked)
+
+
+def check_moved_channels(
+    model: nn.Module, graph: ChannelGraph, batch: Batch, writers: Sequence[str], readers: Sequence[str], *, asked: str
+) -> None:
     width = model.get_submodule(writers[0]).weight.shape[0]
     order = shuffled(width, seed=2)
     moved = move_channels(model, writers, readers, order)
@@ -221,3 +234,60 @@ def test_the_order_of_the_classes_asked_for_is_the_order_of_the_logits_and_nothi
     one, two = (locate(graph, stats, classes=asked) for asked in (classes, classes[::-1]))
     assert torch.equal(one.keep, two.keep)
     assert (one.logits, two.logits) == (tuple(classes), tuple(classes[::-1]))
+
+
+# ----------------------------------------------------------------------------------------------------- whole networks
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_other_splits_and_orders_of_a_torchvision_network_give_the_same_statistics(name):
+    model, graph, batch = lively(name)
+    for sampling, per_class in (("all", None), ("confident", 3)):
+        options = {"graph": graph, "classes": present(batch), "sampling": sampling, "per_class": per_class}
+        whole = attribute(model, split(batch, 50), **options)
+        assert_same(whole, attribute(model, split(batch, 7, shuffled(len(batch[1]))), **options))
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_permuting_the_classes_of_a_torchvision_network_permutes_the_result(name):
+    model, graph, (x, labels) = lively(name)
+    order = shuffled(len(graph.head))
+    check_moved_classes(model, graph, (x[:40], labels[:40]), HEADS[name], order, sampling="all")
+
+
+#: Network -> modules whose outputs (first) and inputs (second) are the channels of one hidden stream.
+WHOLE_STREAMS = {
+    "vgg11_bn": (["features.8", "features.9"], ["features.11"]),
+    "resnet18": (
+        ["conv1", "bn1", *(f"layer1.{block}.{kind}2" for block in (0, 1) for kind in ("conv", "bn"))],
+        ["layer1.0.conv1", "layer1.1.conv1", "layer2.0.conv1", "layer2.0.downsample.0"],
+    ),
+    "resnet50": (
+        [
+            *("layer2.0.downsample.0", "layer2.0.downsample.1"),
+            *(f"layer2.{block}.{kind}3" for block in range(4) for kind in ("conv", "bn")),
+        ],
+        [*(f"layer2.{block}.conv1" for block in (1, 2, 3)), "layer3.0.conv1", "layer3.0.downsample.0"],
+    ),
+    "googlenet": (["inception4b.branch2.0.conv", "inception4b.branch2.0.bn"], ["inception4b.branch2.1.conv"]),
+    "densenet121": (
+        ["features.denseblock2.denselayer3.conv1", "features.denseblock2.denselayer3.norm2"],
+        ["features.denseblock2.denselayer3.conv2"],
+    ),
+    "mobilenet_v2": ([f"features.4.conv.{path}" for path in ("0.0", "0.1", "1.0", "1.1")], ["features.4.conv.2"]),
+    "efficientnet_b0": (
+        [f"features.3.0.block.{path}" for path in ("0.0", "0.1", "1.0", "1.1", "2.fc2")],
+        ["features.3.0.block.2.fc1", "features.3.0.block.3.0"],
+    ),
+    "squeezenet1_1": (["features.6.squeeze"], ["features.6.expand1x1", "features.6.expand3x3"]),
+}
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_permuting_the_channels_of_a_torchvision_network_permutes_the_selection(name):
+    model, graph, (x, labels) = lively(name)
+    writers, readers = WHOLE_STREAMS[name]
+    check_moved_channels(model, graph, (x[:40], labels[:40]), writers, readers, asked=readers[-1])

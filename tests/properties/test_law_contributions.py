@@ -18,9 +18,10 @@ from model_lego.attribution.contribution import contributions
 from model_lego.graph import RULES, Layer
 from model_lego.graph.rule import Window
 from model_lego.surgery.probing import trace
-from tests.oracles import contributions_conv, contributions_linear
+from tests.oracles import contributions_conv, contributions_linear, hidden_maps
 from tests.properties.helpers import traced
 from tests.tiny_models import CLASSES, inputs
+from tests.whole import ZOO, lively
 
 aten = torch.ops.aten
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}
@@ -56,7 +57,7 @@ def by_output(s: Tensor, groups: int) -> Tensor:
 
 def complete(s: Tensor, y: Tensor, bias: Tensor, groups: int) -> None:
     """The law: what all inputs of an output add up to is the output without its bias, summed over the pixels."""
-    expected = (y - bias.reshape(-1, *(1 for _ in y.shape[2:]))).flatten(2).sum(dim=2)
+    expected = (y - bias.reshape(-1, *(1 for _ in y.shape[2:]))).reshape(*y.shape[:2], -1).sum(dim=2)
     torch.testing.assert_close(by_output(s, groups).sum(dim=2), expected, rtol=1e-10, atol=1e-10)
 
 
@@ -250,3 +251,56 @@ def test_only_the_asked_for_classes_are_summed_and_held():
             torch.testing.assert_close(some.mean(name, label), every.mean(name, label), rtol=1e-12, atol=1e-14)
         if some.layers[name].sums is not None:
             assert some.layers[name].sums.shape[1] == 2
+
+
+# ----------------------------------------------------------------------------------------------------- whole networks
+
+
+def close(one: Tensor, two: Tensor) -> bool:
+    """Equal to 1e-10 of the largest; assert_close would hold many copies of a matrix of 4,096 x 25,088."""
+    return one.shape == two.shape and bool((one - two).abs().max() <= 1e-10 * two.abs().max().clamp(min=1e-3))
+
+
+def every_pair(module: Any, read: Tensor) -> tuple[Tensor, Window]:
+    """The oracle's contributions of a module of torchvision, batch x out x in/groups, and the table's window."""
+    weight = module.weight.detach()
+    if isinstance(module, nn.Linear):
+        return weight * read[:, None, :], window(aten.linear.default, read, weight)
+    names = ("stride", "padding", "dilation", "groups")
+    geometry = {name: getattr(module, name) for name in names}
+    return hidden_maps(read, weight, **geometry).sum((3, 4)), window(
+        aten.conv2d.default, read, weight, *geometry.values()
+    )
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_every_layer_of_a_torchvision_network_is_complete(name):
+    model, graph, (x, labels) = lively(name)
+    x, label = x[:1], int(labels[0])
+    stats = attribute(model, [(x, labels[:1])], graph=graph, classes=[label], sampling="all")
+    heard: list[str] = []
+
+    def compare(layer: Layer, module: Any, read: Tensor, y: Tensor) -> None:
+        expected, geometry = every_pair(module, read)
+        s = contributions(read, module.weight.detach(), geometry)
+        bias = torch.zeros(len(module.weight), dtype=y.dtype) if module.bias is None else module.bias.detach()
+        complete(s, y, bias, layer.groups)
+        assert close(by_output(s, layer.groups), expected), layer.name
+        if layer.name in stats.layers:
+            assert close(stats.layers[layer.name].summed(0), expected[0].clamp(min=0)), layer.name
+        heard.append(layer.name)
+
+    hooks = [
+        model.get_submodule(layer.name).register_forward_hook(
+            lambda module, args, y, layer=layer: compare(layer, module, args[0], y)
+        )
+        for layer in graph.layers
+    ]
+    with torch.no_grad():
+        model(x)
+    for hook in hooks:
+        hook.remove()
+    assert sorted(heard) == sorted(layer.name for layer in graph.layers)
+    depthwise = {layer.name for layer in graph.layers if layer.groups > 1 and layer.groups == len(layer.inputs)}
+    assert set(stats.layers) == set(heard) - depthwise

@@ -9,8 +9,9 @@ from model_lego import disassembly
 from model_lego.graph import keep_all
 from model_lego.surgery.probing import trace
 from model_lego.surgery.slicing import slice_model
-from tests.properties.helpers import ZOO, traced, zoo_images, zoo_model
+from tests.properties.helpers import traced
 from tests.tiny_models import CLASSES, OTHER, TINY, build, inputs
+from tests.whole import ZOO, zoo_images, zoo_model
 
 #: Never called, or in training only: these modules are taken out even where everything is kept.
 DROPPED = {"dead_branch": ("unused",), "auxiliary": ("auxiliary",)}

@@ -18,6 +18,8 @@ from model_lego.graph import ChannelGraph
 from model_lego.surgery.probing import trace
 from tests.oracles import kept_inputs, walk_plain
 from tests.tiny_models import CLASSES, IMAGE, build, inputs, planted, randomize_batchnorm
+from tests.whole import ZOO
+from tests.wired import PLANTED, served, wire
 
 #: conv alpha, conv beta, linear alpha, linear beta.
 THRESHOLDS = [
@@ -71,6 +73,22 @@ def test_the_component_of_a_planted_class_is_wired_through_the_planted_channels(
         with torch.no_grad():
             found = component(images[mine]).argmax(dim=1)
         assert [component.labels[place] for place in found.tolist()] == labels[mine].tolist()
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_exactly_the_wired_channels_of_a_torchvision_network_are_found(name):
+    model, images, labels = wire(name)
+    graph = trace(model, images[:2])
+    stats = attribute(model, [(images, labels)], graph=graph, classes=range(PLANTED), sampling="confident")
+    assert not stats.fallbacks
+    for classes in [(0,), (1,), (2,), (3,), (3, 1)]:
+        keep = locate(graph, stats, classes=classes).keep
+        for layer in graph.layers[1:]:  # the images' channels are never cut
+            answer = served(name, layer.name, len(layer.inputs))
+            expected = {place for place, label in enumerate(answer.tolist()) if label in classes}
+            assert len(expected) < len(layer.inputs)
+            assert kept_at(graph, keep, layer.name) == expected, (layer.name, classes)
 
 
 # ------------------------------------------------------------------------- the whole walk, against the plain loops

@@ -11,18 +11,9 @@ from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.surgery.probing import trace
 from model_lego.surgery.slicing import slice_model
 from tests.oracles import masked_forward
-from tests.properties.helpers import (
-    FREEZING,
-    ZOO,
-    half_plan,
-    kept_inputs,
-    lost,
-    some_logits,
-    traced,
-    zoo_images,
-    zoo_model,
-)
+from tests.properties.helpers import FREEZING, half_plan, kept_inputs, lost, some_logits, traced
 from tests.tiny_models import OTHER, TINY, inputs
+from tests.whole import ZOO, zoo_images, zoo_model
 
 SEEDS = (0, 1, 2)
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit

@@ -1,6 +1,7 @@
 """Law 8: the source is never changed, whatever is done with it, also where that fails half-way."""
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from model_lego.surgery.probing import trace
 from model_lego.surgery.slicing import slice_model
 from tests.properties.helpers import half_plan
 from tests.tiny_models import CLASSES, build, inputs
+from tests.whole import ZOO, zoo_images, zoo_model
 
 NETWORKS = ("plain", "in_place", "tied", "auxiliary", "constants", "weight_norm", "multi_linear")
 METHODS = ("ridge", "mean", "bn", "none")
@@ -24,8 +26,8 @@ Batches = list[tuple[Tensor, Tensor]]
 class Watched:
     """A network in an unusual state, with hooks that count how often they are called."""
 
-    def __init__(self, name: str, *, dtype: torch.dtype = torch.float32) -> None:
-        self.model = build(name, dtype=dtype).to(memory_format=torch.channels_last).train()
+    def __init__(self, model: nn.Module) -> None:
+        self.model = model.to(memory_format=torch.channels_last).train()
         for number, module in enumerate(self.model.modules()):
             if isinstance(module, nn.BatchNorm2d) and number % 2:
                 module.eval()  # as in fine-tuning with frozen statistics
@@ -45,12 +47,22 @@ class Watched:
         assert (len(first._forward_hooks), len(first._forward_pre_hooks), len(first._backward_hooks)) == (1, 1, 1)
 
 
+def watch(name: str) -> Watched:
+    return Watched(build(name, dtype=torch.float32))
+
+
+def digest(tensor: Tensor) -> bytes:
+    return hashlib.blake2b(tensor.detach().numpy().tobytes()).digest()
+
+
 def state(model: nn.Module) -> dict[str, Any]:
     """All there is to see of a network, and of what the library could leave behind around it."""
     tensors = [*model.named_parameters(remove_duplicate=False), *model.named_buffers(remove_duplicate=False)]
     held = [(path, key, value) for path, module in model.named_modules() for key, value in vars(module).items()]
     return {
-        "bytes": {name: tensor.detach().numpy().tobytes() for name, tensor in model.state_dict().items()},
+        "bytes": {
+            name: hashlib.blake2b(t.detach().numpy().tobytes()).digest() for name, t in model.state_dict().items()
+        },
         "identity": [(name, id(tensor), tensor.data_ptr(), tensor.stride()) for name, tensor in tensors],
         "grad": [(name, tensor.requires_grad, tensor.grad, tensor.dtype) for name, tensor in tensors],
         "modes": [(path, module.training) for path, module in model.named_modules()],
@@ -69,18 +81,29 @@ def batches(name: str, *, dtype: torch.dtype = torch.float32) -> Batches:
 
 @pytest.fixture(params=NETWORKS)
 def watched(request):
-    found = Watched(request.param)
+    found = watch(request.param)
     found.name = request.param
     return found
 
 
 def test_every_step_leaves_the_source_as_it_was(watched):
-    data = batches(watched.name)
+    check_steps(watched, batches(watched.name), METHODS[:3])
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", ZOO)
+def test_every_step_leaves_a_torchvision_network_as_it_was(name):
+    x, labels = zoo_images(8).float(), torch.arange(8) % 4
+    check_steps(Watched(zoo_model(name).float()), [(x[:4], labels[:4]), (x[4:], labels[4:])], ("bn",))
+
+
+def check_steps(watched: Watched, data: Batches, methods: Sequence[str]) -> None:
     before = [(x.clone(), labels.clone()) for x, labels in data]
     graph = trace(watched.model, data[0][0])
     watched.check()
+    classes = sorted({label for _, labels in data for label in labels.tolist()})
     for sampling in ("all", "random"):
-        stats = attribute(watched.model, data, graph=graph, sampling=sampling)
+        stats = attribute(watched.model, data, graph=graph, classes=classes, sampling=sampling)
         watched.check()
     locate(graph, stats, classes=[1, 2])
     slice_model(watched.model, graph, half_plan(graph, seed=1, logits=[2, 0]))
@@ -89,7 +112,7 @@ def test_every_step_leaves_the_source_as_it_was(watched):
     watched.check()
     component = disassembly.cut(watched.model, planned)
     watched.check()
-    for method in METHODS[:3]:
+    for method in methods:
         twin = refitting.repair(component, watched.model, data, method=method, graph=graph)
         watched.check()
         assert twin is not component
@@ -99,7 +122,7 @@ def test_every_step_leaves_the_source_as_it_was(watched):
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", ["plain", "in_place"])
 def test_disassemble_leaves_the_source_as_it_was(name, method):
-    watched = Watched(name)
+    watched = watch(name)
     component = disassembly.disassemble(
         watched.model, batches(name), classes=[0, 4], sampling="random", repair=method, per_class=3
     )
@@ -133,7 +156,7 @@ def spoiled(data: Batches, what: str) -> Batches:
 )
 @pytest.mark.parametrize("sampling", ["all", "confident"])
 def test_a_bad_second_batch_leaves_the_source_as_it_was(what, error, message, sampling):
-    watched = Watched("in_place")
+    watched = watch("in_place")
     data = spoiled(batches("in_place"), what)
     with pytest.raises(error, match=message):
         disassembly.disassemble(watched.model, data, classes=[1, 2], sampling=sampling)
@@ -155,7 +178,7 @@ class StoppedError(Exception):
     "stage", ["choosing samples", "summing contributions", "drawing calibration images", "repairing"]
 )
 def test_stopping_half_way_leaves_the_source_as_it_was(stage, method):
-    watched = Watched("in_place")
+    watched = watch("in_place")
     heard: list[str] = []
 
     def stop(what: str, done: int, total: int | None) -> None:
@@ -185,7 +208,7 @@ class Unknown(nn.Module):
     ],
 )
 def test_a_refusal_leaves_the_source_as_it_was(spoil: Callable[[Any], Any], error):
-    watched = Watched("plain")
+    watched = watch("plain")
     spoil(watched.model)
     watched.before = state(watched.model)
     with pytest.raises(error):

@@ -17,15 +17,15 @@ from model_lego.store import inspect, load, save
 from model_lego.surgery.slicing import Absent
 from tests.store.samples import read_json
 from tests.tiny_models import build, inputs, randomize_batchnorm
+from tests.whole import ZOO
 
 LENET = Builder("zoo:lenet5", {"num_classes": 5, "width": 0.5})
 #: Builders and the images that their networks take.
 BUILDERS = {
     "lenet5": (LENET, (1, 28, 28)),
     "resnet20": (Builder("zoo:resnet20", {"num_classes": 5, "width": 0.5, "blocks": 2}), (3, 32, 32)),
-    "resnet18": (Builder("torchvision:resnet18", {"num_classes": 5}), (3, 32, 32)),
-    "googlenet": (Builder("torchvision:googlenet", {"num_classes": 5}), (3, 64, 64)),
 }
+BUILDERS |= {name: (Builder(f"torchvision:{name}", {"num_classes": 5}), (3, 64, 64)) for name in ZOO}
 NORMALISED = Preprocessing(mean=(0.25,), std=(0.5,), size=(28, 28))
 
 
@@ -91,7 +91,7 @@ def check(part: Component | Assembly, folder: Path, images: Tensor, *, factory=N
 # --------------------------------------------------------------------------------------------------------- components
 
 
-@pytest.mark.parametrize("name", [name for name in BUILDERS if name != "googlenet"])
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.zoo] * (name in ZOO)) for name in BUILDERS])
 def test_a_component_comes_back_by_its_builder(tmp_path, name):
     builder, shape = BUILDERS[name]
     made = component(builder, shape, repair="none")

@@ -76,20 +76,22 @@ def relevance(
         hard[place, graph.head[label]] = True
         for layer in reversed(graph.layers):
             if layer.name in stats.layers:
-                mean = stats.mean(layer.name, label)
-                _visit(layer, mean, hard[place], soft[place], *thresholds.of(layer.op))
+                _visit(stats, layer, label, hard[place], soft[place], *thresholds.of(layer.op))
     return Relevance(tuple(classes), hard, soft)
 
 
-def _visit(layer: Layer, mean: Tensor, hard: Tensor, soft: Tensor, alpha: float, beta: float) -> None:
+def _visit(
+    stats: ContributionStats, layer: Layer, label: int, hard: Tensor, soft: Tensor, alpha: float, beta: float
+) -> None:
     """Find the relevant inputs of one layer; a grouped layer works inside each group."""
     outputs, inputs = layer.outputs.chunk(layer.groups), layer.inputs.chunk(layer.groups)
-    for s, outs, ins in zip(mean.chunk(layer.groups), outputs, inputs, strict=True):
+    for group, (outs, ins) in enumerate(zip(outputs, inputs, strict=True)):
         relevant = hard[outs]
         if not bool(relevant.any()):
             continue
-        _, hard_qp = aggregate(s[relevant], alpha)
-        r, found = allocate(hard_qp, s[relevant].sum(0), beta)
+        s = stats.mean_rows(layer.name, label, group, relevant)
+        _, hard_qp = aggregate(s, alpha)
+        r, found = allocate(hard_qp, s.sum(0), beta)
         hard[ins[found]] = True
         soft.scatter_reduce_(0, ins, r, "amax")
 

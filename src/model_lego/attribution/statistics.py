@@ -36,16 +36,24 @@ class LayerStats:
 
     def summed(self, place: int) -> Tensor:
         """s+ of one class, summed over its samples: out_channels x in_channels/groups, float64."""
+        outputs = torch.ones(len(self.layer.outputs) // self.layer.groups, dtype=torch.bool)
+        return torch.cat([self.rows(place, group, outputs) for group in range(self.layer.groups)])
+
+    def rows(self, place: int, group: int, outputs: Tensor) -> Tensor:
+        """s+ of one class, summed over its samples, for some outputs (bool) of one group: outputs x in_channels/groups.
+
+        A classifier's first matrix may have 10^8 entries, of which location needs few rows.
+        """
+        width = len(self.layer.inputs) // self.layer.groups
+        inputs = slice(group * width, (group + 1) * width)
         if self.sums is not None:
-            by_input = self.sums[:, place]
-        else:
-            assert self.positive is not None
-            assert self.negative is not None
-            assert self.weight is not None
-            weight = self.weight.double()
-            by_input = weight.clamp(min=0) * self.positive[place][:, None]
-            by_input = by_input + (-weight).clamp(min=0) * self.negative[place][:, None]
-        return torch.cat([block.T for block in by_input.chunk(self.layer.groups, 0)])
+            return self.sums[inputs, place][:, outputs].T
+        assert self.positive is not None
+        assert self.negative is not None
+        assert self.weight is not None
+        weight = self.weight[inputs][:, outputs].T.double()
+        s = weight.clamp(min=0).mul_(self.positive[place, inputs])
+        return s.addcmul_(weight.clamp_(max=0), self.negative[place, inputs], value=-1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,10 +68,18 @@ class ContributionStats:
 
     def mean(self, layer: str, label: int) -> Tensor:
         """s+ of one class, averaged over its samples: out_channels x in_channels/groups, float64 (Eq. 3)."""
+        place = self._place(label)
+        return self.layers[layer].summed(place) / self.counts[place]
+
+    def mean_rows(self, layer: str, label: int, group: int, outputs: Tensor) -> Tensor:
+        """The same for some outputs (bool) of one group only: outputs x in_channels/groups."""
+        place = self._place(label)
+        return self.layers[layer].rows(place, group, outputs) / self.counts[place]
+
+    def _place(self, label: int) -> int:
         if label not in self.classes:
             raise UnknownClass(f"class {label} is not in the statistics, which have {list(self.classes)}")
-        place = self.classes.index(label)
-        return self.layers[layer].summed(place) / self.counts[place]
+        return self.classes.index(label)
 
     def __str__(self) -> str:
         return (
