@@ -12,16 +12,23 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 def checked(
-    batches: Batches, *, shape: tuple[int, ...] | None = None, labels: int | None = None
+    batches: Batches,
+    *,
+    shape: tuple[int, ...] | None = None,
+    labels: int | None = None,
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches and refuse what cannot be used.
 
-    `shape` is what an image has to have (channels x height x width), `labels` the number of classes. Raises
-    BadBatches (one-shot, empty, NaN, labels out of range), ShapeMismatch.
+    `shape` is what an image has to have (channels x height x width), `labels` the number of classes; of a share
+    (first, step) only every step-th batch is looked at. Raises BadBatches (one-shot, empty, NaN, labels out of range),
+    ShapeMismatch.
     """
     refuse_one_shot(batches)
     number = -1
     for number, batch in enumerate(batches):
+        if number % share[1] != share[0]:
+            continue
         if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
             raise BadBatches(f"batch {number} is not a pair (images, labels) of tensors")
         yield _checked_pair(number, batch[0], batch[1], shape, labels)

@@ -69,6 +69,10 @@ class OutputExists(LegoError, FileExistsError):
     """The output folder exists already and overwriting was not asked for."""
 
 
+class ProcessFailed(LegoError, RuntimeError):
+    """Another of the processes that share a job failed; the message has its words."""
+
+
 class BadConfig(LegoError, ValueError):
     """An option has a value that makes no sense."""
 

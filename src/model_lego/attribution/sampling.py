@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from model_lego.batches import Batches, checked
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
+from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
 
 #: "confident": the most confident correctly labelled; "random": any; "all": every sample.
@@ -22,7 +23,10 @@ Sampling = Literal["confident", "random", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen samples by the fingerprint of image and label: fingerprint -> how many times; per class the number."""
+    """The chosen samples by the fingerprint of image and label: fingerprint -> how many times; per class the number.
+
+    Of several processes each holds those that it has read itself; the numbers are of all.
+    """
 
     fingerprints: dict[bytes, int]
     counts: dict[int, int]
@@ -36,6 +40,7 @@ class _Seen:
     scores: list[float] = field(default_factory=list)  # log-probability of the label
     correct: list[bool] = field(default_factory=list)
     prints: list[bytes] = field(default_factory=list)
+    order: list[tuple[int, int]] = field(default_factory=list)  # batch, place in it
 
 
 def choose(
@@ -49,12 +54,13 @@ def choose(
     seed: int = 0,
     class_names: Sequence[str] | None = None,
     progress: Progress = quiet,
+    group: Group = None,
 ) -> Choice | None:
     """Choose samples of the classes (label numbers); None means all.
 
     The same number for every class: `per_class`, else 1 % of the smallest class and at least 50, where a class has
     that many. Samples are ordered by (confidence, position), so that the choice is reproducible. Raises EmptySelection
-    for a class without samples, BadBatches.
+    for a class without samples, BadBatches, ProcessFailed.
     """
     if sampling not in ("confident", "random", "all"):
         raise BadConfig(f"sampling '{sampling}' is unknown; use 'confident', 'random' or 'all'")
@@ -62,7 +68,9 @@ def choose(
         raise BadConfig(f"{per_class} samples a class make no statistics; give at least 1")
     if sampling == "all":
         return None
-    seen = _look(model, graph, batches, classes, sampling, progress)
+    rank, count = place_in(group)
+    shares = in_all(lambda: _look(model, graph, batches, classes, sampling, progress, (rank, count)), group)
+    seen = {label: _joined([share[label] for share in shares]) for label in classes}
     empty = [label for label, found in seen.items() if not found.prints]
     if empty:
         raise EmptySelection(no_sample(empty[0], class_names))
@@ -83,7 +91,12 @@ def choose(
             "its samples of highest label probability are used",
             stacklevel=3,
         )
-    prints = Counter(seen[label].prints[place] for label, order in places.items() for place in order)
+    prints = Counter(
+        seen[label].prints[place]
+        for label, order in places.items()
+        for place in order
+        if seen[label].order[place][0] % count == rank
+    )
     return Choice(dict(prints), {label: len(order) for label, order in places.items()}, tuple(fallbacks))
 
 
@@ -103,22 +116,39 @@ def _look(
     classes: Sequence[int],
     sampling: Sampling,
     progress: Progress,
+    share: tuple[int, int],
 ) -> dict[int, _Seen]:
-    """Run through the batches once and note confidence and fingerprint of every sample of the classes."""
+    """Run through a share of the batches once and note confidence and fingerprint of the samples of the classes."""
     seen = {label: _Seen() for label in classes}
-    reader = checked(batches, shape=graph.program.image_shape, labels=len(graph.head))
-    for images, labels in tracked(reader, "choosing samples", progress):
+    reader = checked(batches, shape=graph.program.image_shape, labels=len(graph.head), share=share)
+    for turn, (images, labels) in enumerate(tracked(reader, "choosing samples", progress)):
         mine = torch.isin(labels, torch.tensor(list(classes)))
         if not bool(mine.any()):
             continue
         images, labels = images[mine], labels[mine]
         scores, correct = _confidence(model, graph, images, labels) if sampling == "confident" else _unknown(labels)
-        for image, label, score, right in zip(images, labels.tolist(), scores, correct, strict=True):
+        samples = zip(images, labels.tolist(), scores, correct, strict=True)
+        for place, (image, label, score, right) in enumerate(samples):
             found = seen[label]
+            found.order.append((share[0] + turn * share[1], place))
             found.scores.append(score)
             found.correct.append(right)
             found.prints.append(fingerprint(image, label))
     return seen
+
+
+def _joined(shares: Sequence[_Seen]) -> _Seen:
+    """What several processes saw of a class, as one would have seen it."""
+    samples = [
+        sample for seen in shares for sample in zip(seen.order, seen.scores, seen.correct, seen.prints, strict=True)
+    ]
+    samples.sort(key=lambda sample: sample[0])
+    return _Seen(
+        scores=[score for _, score, _, _ in samples],
+        correct=[right for _, _, right, _ in samples],
+        prints=[mark for _, _, _, mark in samples],
+        order=[order for order, _, _, _ in samples],
+    )
 
 
 def _confidence(
@@ -148,12 +178,18 @@ def fingerprint(image: Tensor, label: int) -> bytes:
 
 
 def chosen(
-    batches: Batches, choice: Choice | None, *, shape: tuple[int, ...], labels: int, classes: Sequence[int]
+    batches: Batches,
+    choice: Choice | None,
+    *,
+    shape: tuple[int, ...],
+    labels: int,
+    classes: Sequence[int],
+    share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
-    """Yield the chosen samples in batches; raises BadBatches where some of them do not come again."""
+    """Yield the chosen samples of a share in batches; raises BadBatches where some of them do not come again."""
     wanted = dict(choice.fingerprints) if choice is not None else {}
     asked = torch.tensor(list(classes))
-    for images, numbers in checked(batches, shape=shape, labels=labels):
+    for images, numbers in checked(batches, shape=shape, labels=labels, share=share):
         mine = torch.isin(numbers, asked)
         if choice is not None:
             for place in mine.nonzero().reshape(-1).tolist():
@@ -166,7 +202,7 @@ def chosen(
     if missing:
         raise BadBatches(
             f"{missing} of the chosen images did not come again when the batches were read a second time; "
-            "give batches without random augmentation"
+            "give batches without random augmentation" + (" and in one order" if share[1] > 1 else "")
         )
 
 

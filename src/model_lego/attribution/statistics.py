@@ -1,6 +1,6 @@
 """attribute: the contributions of every layer, summed over the samples of each class."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from model_lego.errors import EmptySelection, UnknownClass
 from model_lego.graph import RULES, ChannelGraph, Layer
 from model_lego.graph.rule import OpRule, Window
 from model_lego.graph.walk import concrete
+from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 
 #: Elements of batch x block x out_channels held at once: small enough for the cache of one core.
@@ -99,12 +100,14 @@ def attribute(
     class_names: Sequence[str] | None = None,
     rules: Mapping[object, OpRule] = RULES,
     progress: Progress = quiet,
+    group: Group = None,
 ) -> ContributionStats:
     """Sum the contributions of every layer over samples of each class (equations 1-3, s+ taken for each sample).
 
     `classes` are label numbers, all of the network's by default; memory grows with these only. Depthwise layers are
-    left out: each of their channels has one input. `class_names` are for
-    messages alone. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
+    left out: each of their channels has one input. `class_names` are for messages alone. With a `group` of
+    torch.distributed, every process of which makes this call with the same batches, each reads its share of them and
+    all get the same sums. Raises BadBatches, EmptySelection, ProcessFailed, ShapeMismatch, UnknownClass.
     """
     classes = tuple(range(len(graph.head))) if classes is None else tuple(classes)
     for label in classes:
@@ -112,23 +115,40 @@ def attribute(
             raise UnknownClass(f"class {label} is not among the {len(graph.head)} classes of the network")
     choice = choose(
         model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed,
-        class_names=class_names, progress=progress,
+        class_names=class_names, progress=progress, group=group,
     )  # fmt: skip
     summer = _Summer(model, graph, classes, rules)
-    shape, labels = graph.program.image_shape, len(graph.head)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
-    done = 0
-    with torch.no_grad():
-        for images, numbers in gathered(chosen(batches, choice, shape=shape, labels=labels, classes=classes)):
-            summer.begin(numbers)
-            graph.program.run(model, images.to(device), summer)
-            done += len(images)
-            progress("summing contributions", done, sum(choice.counts.values()) if choice else None)
-    progress("summing contributions", done, done)
+    samples = chosen(
+        batches, choice, shape=graph.program.image_shape, labels=len(graph.head), classes=classes,
+        share=place_in(group),
+    )  # fmt: skip
+    total = sum(choice.fingerprints.values()) if choice else None
+    in_all(lambda: _read(model, graph, gathered(samples), summer, total, progress), group)
+    add_up(summer.tensors(), group)
     empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
     if empty:
         raise EmptySelection(no_sample(empty[0], class_names))
     return summer.finish(sampling, choice.fallbacks if choice is not None else ())
+
+
+def _read(
+    model: nn.Module,
+    graph: ChannelGraph,
+    samples: Iterable[tuple[Tensor, Tensor]],
+    summer: "_Summer",
+    total: int | None,
+    progress: Progress,
+) -> None:
+    """Run the network over the samples while the summer listens."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    done = 0
+    with torch.no_grad():
+        for images, numbers in samples:
+            summer.begin(numbers)
+            graph.program.run(model, images.to(device), summer)
+            done += len(images)
+            progress("summing contributions", done, total)
+    progress("summing contributions", done, done)
 
 
 class _Summer:
@@ -156,6 +176,12 @@ class _Summer:
         if found is not None:
             found.add(args[0], self.one_hot)
         return args
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Yield all that is summed, in the order of the layers."""
+        yield self.counts
+        for found in self.sums.values():
+            yield from (found.positive, found.negative) if found.two_vectors else (found.sums,)
 
     def finish(self, sampling: Sampling, fallbacks: tuple[int, ...]) -> ContributionStats:
         """Give the statistics."""
