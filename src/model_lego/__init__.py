@@ -13,6 +13,7 @@ from model_lego.results import Report
 from model_lego.store import load, save
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings
+from model_lego.training import TrainingSettings, train
 from model_lego.version import __version__
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "RepairSettings",
     "Report",
     "Thresholds",
+    "TrainingSettings",
     "__version__",
     "assemble",
     "attribute",
@@ -44,4 +46,5 @@ __all__ = [
     "repair",
     "save",
     "trace",
+    "train",
 ]

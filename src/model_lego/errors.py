@@ -73,6 +73,10 @@ class ProcessFailed(LegoError, RuntimeError):
     """Another of the processes that share a job failed; the message has its words."""
 
 
+class TrainingFailed(LegoError, ArithmeticError):
+    """A training went astray: its loss is not finite any more."""
+
+
 class BadConfig(LegoError, ValueError):
     """An option has a value that makes no sense."""
 

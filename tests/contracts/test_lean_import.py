@@ -18,7 +18,7 @@ LATE = (
     "torch_geometric", "torch_pruning", "torchmetrics", "torchvision", "typer",
 )  # fmt: skip
 #: What the command line needs at once, to say a word of help.
-TERMINAL = ("PIL", "rich", "typer")
+TERMINAL = ("rich", "typer")
 
 REPORT = """
 import json, logging, sys, warnings

@@ -26,6 +26,7 @@ NAMES = [
     "RepairSettings",
     "Report",
     "Thresholds",
+    "TrainingSettings",
     "__version__",
     "assemble",
     "attribute",
@@ -40,6 +41,7 @@ NAMES = [
     "repair",
     "save",
     "trace",
+    "train",
 ]
 FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(model_lego, name))]
 CONFIGS = ["Builder", "Cost", "Preprocessing", "RepairSettings", "Thresholds"]

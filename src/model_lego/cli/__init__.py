@@ -15,6 +15,7 @@ from model_lego.cli.disassemble import disassemble_command, plan_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.render import say
+from model_lego.cli.train import train_command
 from model_lego.errors import LegoError
 
 
@@ -40,6 +41,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command("demo")(_interruptible(demo_command))
+app.command("train")(_interruptible(train_command))
 app.command("plan")(_interruptible(plan_command))
 app.command("disassemble")(_interruptible(disassemble_command))
 app.command("assemble")(_interruptible(assemble_command))

@@ -10,7 +10,6 @@ from torch import nn
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json, show_table
 from model_lego.cli.sources import check_out
-from model_lego.cli.training import train
 from model_lego.component import Builder, Component
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import Batched, subset
@@ -19,7 +18,7 @@ from model_lego.models import build_from
 #: Digits that each classifier knows, and those that are taken out of it.
 KNOWN = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 TAKEN = ((1, 3), (7, 8, 9))
-EPOCHS = 8
+TRAINING: dict[str, Any] = {"epochs": 8, "batch_size": 64, "learning_rate": 0.05, "crop": 0, "flip": False}
 PER_CLASS = 50
 
 
@@ -82,14 +81,14 @@ def demo_command(
 
 def _piece(digits: DataSplit, known: tuple[int, ...], taken: tuple[int, ...], seed: int) -> _Piece:
     """Train one classifier, take a component out and measure it."""
-    from model_lego import Preprocessing, baselines, disassemble, evaluate
+    from model_lego import Preprocessing, TrainingSettings, baselines, disassemble, evaluate, train
 
     builder = Builder("zoo:lenet5", {"num_classes": len(known), "width": 2.0})
     training = _of(digits, "train", known)
     say(f"training a classifier of the digits {', '.join(map(str, known))} …")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        source = train(build_from(builder), training, epochs=EPOCHS, seed=seed, progress=Bar())
+        source = train(build_from(builder), training.images, TrainingSettings(seed=seed, **TRAINING), progress=Bar())
     say(f"taking {', '.join(map(str, taken))} out of it …")
     names = [str(digit) for digit in known]
     common: dict[str, Any] = {

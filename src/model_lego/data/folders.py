@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
 from model_lego.data.sets import DataSplit, ImageSet
@@ -47,6 +46,8 @@ def _part(folder: Path, names: tuple[str, ...]) -> ImageSet:
 
 def _decoded(path: Path) -> Tensor:
     """One image as float channels x height x width in 0..1: grey stays one channel, all else becomes RGB."""
+    from PIL import Image, UnidentifiedImageError
+
     try:
         with Image.open(path) as opened:
             deep = opened.mode in ("I;16", "I;16B", "I;16L", "I")  # 16-bit greys, which convert() would clip

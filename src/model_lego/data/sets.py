@@ -48,10 +48,11 @@ class Batched:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
         for places in order.split(self.batch_size):
             numbers = self.images.numbers[places].tolist()
-            yield _stacked([self.images.image(number) for number in numbers]), self.images.labels[places]
+            yield stacked([self.images.image(number) for number in numbers]), self.images.labels[places]
 
 
-def _stacked(images: list[Tensor]) -> Tensor:
+def stacked(images: list[Tensor]) -> Tensor:
+    """Images of one size as a batch; raises BadBatches."""
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         raise BadBatches(f"images have different sizes {sorted(shapes)}; bring them to one size first")

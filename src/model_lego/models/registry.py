@@ -9,12 +9,28 @@ from torch import nn
 
 from model_lego.component import Builder
 from model_lego.errors import BadConfig
+from model_lego.models.alexnet import AlexNet
+from model_lego.models.bottleneck import ResNet50
+from model_lego.models.googlenet import GoogLeNet
 from model_lego.models.lenet import LeNet5
+from model_lego.models.mobilenet import MobileNet
 from model_lego.models.resnet import ResNet20
+from model_lego.models.simplenet import SimpleNet
 from model_lego.models.vgg import VGG16
 
 #: Our own networks.
-ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType({"lenet5": LeNet5, "resnet20": ResNet20, "vgg16": VGG16})
+ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
+    {
+        "lenet5": LeNet5,
+        "alexnet": AlexNet,
+        "vgg16": VGG16,
+        "resnet20": ResNet20,
+        "resnet50": ResNet50,
+        "googlenet": GoogLeNet,
+        "simplenet": SimpleNet,
+        "mobilenet": MobileNet,
+    }
+)
 #: Arguments that would fetch weights or name code.
 FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
 

@@ -2,6 +2,8 @@
 
 from torch import Tensor, nn
 
+from model_lego.models.layers import scaled
+
 #: Channels of the convolutions at width 1; "M" halves the map.
 STAGES = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M")
 
@@ -17,11 +19,11 @@ class VGG16(nn.Module):
             if isinstance(stage, str):
                 layers.append(nn.MaxPool2d(2))
                 continue
-            out = max(1, int(stage * width))
+            out = scaled(stage, width)
             layers += [nn.Conv2d(channels, out, 3, padding=1), nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
             channels = out
         self.features = nn.Sequential(*layers)
-        hidden = max(1, int(2048 * width))
+        hidden = scaled(2048, width)
         self.classifier = nn.Sequential(
             nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Dropout(),
             nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(),

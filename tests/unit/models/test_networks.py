@@ -6,6 +6,12 @@ import pytest
 import torch
 
 from model_lego.models import build
+from model_lego.surgery.probing import trace
+from model_lego.surgery.slicing import slice_model
+from tests.oracles import masked_forward
+from tests.properties.helpers import half_plan, kept_inputs
+from tests.properties.helpers import lost as lost_channels
+from tests.tiny_models import randomize_batchnorm, strengthen
 
 
 def count(model):
@@ -96,13 +102,64 @@ def test_vgg16_numbers_its_layers_as_torchvision_does():
     assert [ours[name].shape for name in features] == [theirs[name].shape for name in features]
 
 
-@pytest.mark.parametrize("name", ["zoo:resnet20", "zoo:vgg16"])
+#: The small-image forms, counted by others: AlexNet with one linear layer, ResNet-50 and MobileNet with a 3x3 stem.
+PUBLISHED = {"alexnet": 2_472_266, "resnet50": 23_520_842, "mobilenet": 3_217_226}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_small_image_forms_have_the_parameters_that_are_published(name):
+    assert count(build(f"zoo:{name}")) == PUBLISHED[name]
+
+
+def test_googlenet_has_the_parameters_that_are_published():
+    # counted elsewhere with a bias at every convolution, which BatchNorm makes idle: 6,166,250
+    model = build("zoo:googlenet")
+    biases = sum(module.out_channels for module in model.modules() if isinstance(module, torch.nn.Conv2d))
+    assert count(model) + biases == 6_166_250
+
+
+def test_simplenet_has_the_parameters_of_its_paper():
+    # the paper says 5.48 M: kernels and biases of thirteen convolutions, and a linear layer
+    model = build("zoo:simplenet")
+    norms = sum(2 * module.num_features for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d))
+    planes = (3, 64, 128, 128, 128, 128, 128, 256, 256, 256, 512, 2048, 256, 256)
+    kernels = (9,) * 10 + (1, 1, 9)
+    by_hand = sum((i * k + 1) * o for (i, o), k in zip(itertools.pairwise(planes), kernels, strict=True)) + 2_570
+    assert count(model) - norms == by_hand
+    assert 5_480_000 <= by_hand < 5_490_000
+
+
+SMALL = ["zoo:alexnet", "zoo:resnet50", "zoo:googlenet", "zoo:mobilenet", "zoo:simplenet"]
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_image_forms_take_64_pixels_too(name):
+    assert shape(name, 64, width=0.125, num_classes=6) == (2, 6)
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_small_image_forms_can_be_taken_apart(name):
+    model = build(name, width=0.125).double().eval()
+    strengthen(model)
+    randomize_batchnorm(model, torch.Generator().manual_seed(0))
+    x = torch.randn(3, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    graph = trace(model, x)
+    assert not graph.freezes
+    plan = half_plan(graph, seed=0, logits=[7, 2, 5])
+    assert all(lost for lost, _ in lost_channels(graph, plan).values())
+    expected = masked_forward(model, x, kept_inputs(graph, plan))[:, [7, 2, 5]]
+    with torch.no_grad():
+        found = slice_model(model, graph, plan).module(x)
+    assert (found - expected).abs().max() <= 1e-8 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", ["zoo:resnet20", "zoo:vgg16", *SMALL])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_networks_for_images_of_32_pixels(name, channels):
     assert shape(name, 32, channels=channels, in_channels=channels, width=0.125, num_classes=6) == (2, 6)
 
 
-@pytest.mark.parametrize("name", ["zoo:lenet5", "zoo:resnet20", "zoo:vgg16"])
+@pytest.mark.parametrize("name", ["zoo:lenet5", "zoo:resnet20", "zoo:vgg16", *SMALL])
 def test_no_width_is_so_small_that_a_layer_has_no_channel(name):
     model = build(name, width=0.001)
     assert all(tensor.numel() for tensor in model.parameters())

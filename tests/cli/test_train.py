@@ -1,0 +1,101 @@
+"""model-lego train: weights that disassemble takes, a training that outlives a kill, wrong input."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.cli.world import CLASSES, contents, run
+
+SMALL = ("-a", "image_size=16", "-a", "width=0.5")
+QUICK = ("--epochs", 12, "--batch-size", 16, "--learning-rate", 0.05, "--crop", 1, "--no-flip", *SMALL)
+
+
+def train(world, out, *more):
+    return run("train", "zoo:lenet5", "--data", world.data, "--out", out, *QUICK, *more)
+
+
+def test_what_was_trained_is_taken_apart(world, tmp_path):
+    ran = train(world, tmp_path / "net", "--json")
+    assert (ran.code, ran.err) == (0, "")
+    record = json.loads((tmp_path / "net" / "training.json").read_text())
+    assert {key: ran.json[key] for key in record} == record
+    assert (record["network"], record["classes"]) == ("zoo:lenet5", list(CLASSES))
+    assert record["test_accuracy"] > 70
+    assert sorted(path.name for path in (tmp_path / "net").iterdir()) == ["model.safetensors", "training.json"]
+    taken = run(
+        "disassemble", "zoo:lenet5", *SMALL, "--data", world.data, "--weights", tmp_path / "net" / "model.safetensors",
+        "--classes", "bee,cat", "--out", tmp_path / "part", "--json",
+    )  # fmt: skip
+    assert taken.code == 0
+    assert taken.json["classes"] == ["bee", "cat"]
+
+
+def test_some_classes_in_an_order_of_their_own(world, tmp_path):
+    ran = train(world, tmp_path / "net", "--classes", "dog,0")
+    assert ran.code == 0
+    assert ran.out.endswith("% of the test images of dog, ant are right\n")
+    assert json.loads((tmp_path / "net" / "training.json").read_text())["arguments"]["num_classes"] == 2
+
+
+def test_killed_and_resumed_it_ends_in_the_same_bytes(world, tmp_path):
+    assert train(world, tmp_path / "whole", "--ema", 0.9).code == 0
+    command = [
+        *(sys.executable, "-m", "model_lego", "train", "zoo:lenet5", "--data", world.data, "--out", tmp_path / "cut"),
+        *QUICK, "--ema", 0.9,
+    ]  # fmt: skip
+    slow = {**os.environ, "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen([str(word) for word in command], env=slow, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + 120
+    while not (tmp_path / "cut" / "checkpoint.pt").exists() and process.poll() is None and time.monotonic() < until:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert not (tmp_path / "cut" / "model.safetensors").exists()
+    refused = train(world, tmp_path / "cut", "--ema", 0.9)
+    assert (refused.code, refused.err.count("\n")) == (1, 1)
+    assert "exists already" in refused.err
+    assert train(world, tmp_path / "cut", "--ema", 0.9, "--resume").code == 0
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (("--classes", "ant,cow"), "class 'cow' is not in the data, which has ant, bee, cat, dog"),
+        (("--epochs", 0), "epochs 0 has to be more than 0"),
+        (("--schedule", "linear"), "schedule 'linear' is unknown"),
+        (("--learning-rate", 1e30), "use a lower learning rate"),
+        (("-a", "in_channels=3"), "does not take images of shape (1, 16, 16)"),
+        (("--weights", "nowhere.safetensors"), "does not exist"),
+    ],
+)
+def test_wrong_input_is_one_line_and_nothing_is_written(world, tmp_path, more, words):
+    ran = train(world, tmp_path / "net", *more)
+    assert (ran.code, ran.out, ran.err.count("\n")) == (1, "", 1)
+    assert words in ran.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_of_something_else_is_never_replaced(world, tmp_path):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / "thesis.txt").write_text("years of work")
+    ran = train(world, tmp_path / "net", "--overwrite")
+    assert ran.code == 1
+    assert "is no folder of a training" in ran.err
+    assert train(world, tmp_path / "net", "--resume").code == 1
+    assert [path.read_text() for path in (tmp_path / "net").iterdir()] == ["years of work"]
+
+
+def test_a_finished_training_is_overwritten_only_when_asked_for(world, tmp_path):
+    assert train(world, tmp_path / "net").code == 0
+    first = contents(tmp_path / "net")
+    assert train(world, tmp_path / "net", "--resume").code == 1
+    assert train(world, tmp_path / "net").code == 1
+    assert contents(tmp_path / "net") == first
+    assert train(world, tmp_path / "net", "--overwrite", "--seed", 1).code == 0
+    assert contents(tmp_path / "net") != first
