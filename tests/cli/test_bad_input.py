@@ -113,7 +113,7 @@ def test_labels_that_are_no_integers(world, tmp_path):
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("zoo:lenet6", "'zoo:lenet6' is unknown; did you mean lenet5?"),
+        ("zoo:lenet6", "'zoo:lenet6' is unknown; did you mean lenet5 or"),
         ("torchvision:resnet81", "did you mean resnet18"),
         ("lenet5", "use zoo:NAME, torchvision:NAME or timm:NAME"),
         ("zoo:", "names no network"),

@@ -1,7 +1,9 @@
 """The exported network: torch.export's graph, which tensor each placeholder stands for, and how to run it."""
 
 import copy
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,27 +82,49 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     `example` is one image or a batch (B x C x H x W). Raises TraceFailed where torch.export cannot follow the network,
     ShapeMismatch where the example does not fit it.
     """
-    twin = hookless_copy(model).train(training)
+    twin = hookless_copy(model, share=True).train(training)  # export runs it on tensors without numbers
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
+    if any(p.is_floating_point() and p.dtype != images.dtype for p in twin.parameters()):
+        _try(model, images, training)  # export does not look at data types
     try:
-        with torch.no_grad():
-            given = twin(images.clone())
+        with _without_log("torch._subclasses.fake_tensor"):  # it would print what we raise
+            exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
-        raise ShapeMismatch(
-            f"the network does not run on images of shape {tuple(example.shape[1:])} ({example.dtype}): "
-            f"{_first_line(error)}"
-        ) from error
-    if not training and not isinstance(given, Tensor):
-        raise RefusedError(f"the network gives a {type(given).__name__}; it has to give one tensor of logits")
-    try:
-        exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
-    except Exception as error:
+        _try(model, images, training)
         raise TraceFailed(f"torch.export cannot follow {type(model).__name__}: {_where(error)}") from error
+    given = exported.call_spec.out_spec
+    if not training and given is not None and not given.is_leaf():
+        raise RefusedError(f"the network gives a {given.type.__name__}; it has to give one tensor of logits")
     return _program(exported, twin, images)
 
 
-def hookless_copy(model: nn.Module) -> nn.Module:
-    """Deep-copy a network without its hooks; raises RefusedError for networks that cannot be copied."""
+@contextmanager
+def _without_log(name: str) -> Iterator[None]:
+    logger = logging.getLogger(name)
+    before, logger.disabled = logger.disabled, True
+    try:
+        yield
+    finally:
+        logger.disabled = before
+
+
+def _try(model: nn.Module, images: Tensor, training: bool) -> None:
+    """Raise ShapeMismatch where it is the images that a network cannot take."""
+    try:
+        with torch.no_grad():
+            hookless_copy(model).train(training)(images.clone())
+    except Exception as error:
+        raise ShapeMismatch(
+            f"the network does not run on images of shape {tuple(images.shape[1:])} ({images.dtype}): "
+            f"{_first_line(error)}"
+        ) from error
+
+
+def hookless_copy(model: nn.Module, *, share: bool = False) -> nn.Module:
+    """Deep-copy a network without its hooks, or, to `share`, all of it but the parameters.
+
+    Raises RefusedError for networks that cannot be copied.
+    """
     for path, module in model.named_modules():
         for hook in module._forward_pre_hooks.values():
             if type(hook).__name__ in {"WeightNorm", "SpectralNorm"}:
@@ -109,7 +133,7 @@ def hookless_copy(model: nn.Module) -> nn.Module:
                     "call torch.nn.utils.remove_weight_norm / remove_spectral_norm first"
                 )
     try:
-        twin = copy.deepcopy(model)
+        twin = copy.deepcopy(model, {id(one): one for one in model.parameters()} if share else {})
     except Exception as error:
         raise RefusedError(f"{type(model).__name__} cannot be deep-copied: {_first_line(error)}") from error
     for module in twin.modules():
