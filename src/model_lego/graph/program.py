@@ -2,14 +2,15 @@
 
 import copy
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
+from torch.utils._pytree import tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 
@@ -49,10 +50,33 @@ class Program:
 
     def run(self, model: nn.Module, images: Tensor, intercept: Intercept | None = None) -> Tensor:
         """Run the graph on images with the tensors that `model` has now; gives the logits, batch x classes."""
+        return self._run(_Runner(self.module, intercept), model, images)
+
+    def narrowed(self, model: nn.Module, images: Tensor, groups: Mapping[str, int]) -> tuple["Program", Tensor]:
+        """The same operators on the tensors of a narrower network, without exporting it, and its logits.
+
+        `groups` gives the nodes whose number of groups is another one now. Only for networks that have no number of
+        channels written into them elsewhere.
+        """
+        graph = copy.deepcopy(self.module.graph)
+        for node, original in zip(graph.nodes, self.module.graph.nodes, strict=True):
+            node.name = original.name  # a copy calls "input" otherwise
+            if node.name in groups:
+                place = next(n for n, arg in enumerate(node.target._schema.arguments) if arg.name == "groups")
+                node.update_arg(place, groups[node.name])
+        for node in graph.find_nodes(op="placeholder"):
+            if not node.users and node.name != self.image:  # of a module that the cut network does not have
+                graph.erase_node(node)
+        module = fx.GraphModule(self.module, graph)
+        outputs = {node.name for node in self.outputs}
+        program = replace(self, module=module, outputs=tuple(node for node in graph.nodes if node.name in outputs))
+        return program, program._run(_Recorder(module, None), model, images)
+
+    def _run(self, runner: "_Runner", model: nn.Module, images: Tensor) -> Tensor:
         values = []
         for node in self.module.graph.find_nodes(op="placeholder"):
             values.append(images if node.name == self.image else self.tensor(model, self.tensors[node.name]))
-        result = _Runner(self.module, intercept).run(*values)
+        result = runner.run(*values)
         logits: Tensor = result[0] if isinstance(result, tuple | list) else result
         return logits
 
@@ -76,13 +100,23 @@ class _Runner(fx.Interpreter):
         return getattr(self, n.op)(n.target, args, kwargs)
 
 
+class _Recorder(_Runner):
+    """Writes the shapes that it meets into the graph."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        value = super().run_node(n)
+        if n.op != "output":
+            n.meta["val"] = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), value)
+        return value
+
+
 def export_program(model: nn.Module, example: Tensor, *, training: bool = False) -> Program:
     """Turn a network into a Program; the model is left as it is.
 
     `example` is one image or a batch (B x C x H x W). Raises TraceFailed where torch.export cannot follow the network,
     ShapeMismatch where the example does not fit it.
     """
-    twin = hookless_copy(model, share=True).train(training)  # export runs it on tensors without numbers
+    twin = hookless_copy(model, share=model.parameters()).train(training)  # export runs it on tensors without numbers
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
     if any(p.is_floating_point() and p.dtype != images.dtype for p in twin.parameters()):
         _try(model, images, training)  # export does not look at data types
@@ -120,8 +154,8 @@ def _try(model: nn.Module, images: Tensor, training: bool) -> None:
         ) from error
 
 
-def hookless_copy(model: nn.Module, *, share: bool = False) -> nn.Module:
-    """Deep-copy a network without its hooks, or, to `share`, all of it but the parameters.
+def hookless_copy(model: nn.Module, *, share: Iterable[Tensor] = ()) -> nn.Module:
+    """Deep-copy a network without its hooks, all of it but the tensors to `share`.
 
     Raises RefusedError for networks that cannot be copied.
     """
@@ -133,7 +167,7 @@ def hookless_copy(model: nn.Module, *, share: bool = False) -> nn.Module:
                     "call torch.nn.utils.remove_weight_norm / remove_spectral_norm first"
                 )
     try:
-        twin = copy.deepcopy(model, {id(one): one for one in model.parameters()} if share else {})
+        twin = copy.deepcopy(model, {id(tensor): tensor for tensor in share})
     except Exception as error:
         raise RefusedError(f"{type(model).__name__} cannot be deep-copied: {_first_line(error)}") from error
     for module in twin.modules():

@@ -26,12 +26,11 @@ class Slice:
 
 def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Slice:
     """Copy a network and keep only the selected channels; the source is left as it is."""
-    twin = hookless_copy(model)
+    twin = hookless_copy(model, share=[_tensor(model, name) for name in graph.axes])  # each is replaced below
     rank = _ranks(graph, selection)
     with torch.no_grad():
         for name, axes in graph.axes.items():
-            tensor = find_tensor(twin, name)
-            assert tensor is not None  # the name comes from this very network
+            tensor = _tensor(twin, name)
             _replace(twin, graph.program.aliases.get(name, (name,)), tensor, sliced(tensor, axes, selection, rank))
     attributes: dict[str, dict[str, int]] = {}
     for follow in graph.follows:
@@ -39,14 +38,24 @@ def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelecti
     return Slice(twin, attributes, _drop_unused(twin, graph))
 
 
+def _tensor(model: nn.Module, name: str) -> Tensor:
+    tensor = find_tensor(model, name)
+    assert tensor is not None  # the name comes from this very network
+    return tensor
+
+
 def sliced(tensor: Tensor, axes: Mapping[int, Axis], selection: ChannelSelection, rank: Tensor) -> Tensor:
-    """Keep the selected channels along each axis of a tensor, in its own memory format."""
+    """Copy the selected channels along each axis of a tensor, in its own memory format."""
     channels_last = tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(
         memory_format=torch.channels_last
     )  # fmt: skip
+    whole = tensor
     for dim in sorted(axes, reverse=True):  # a grouped input axis needs all output channels in place
         tensor = _slice_axis(tensor, dim, axes[dim], selection, rank)
-    return tensor.contiguous(memory_format=torch.channels_last if channels_last else torch.contiguous_format)
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return (
+        tensor.clone(memory_format=memory_format) if tensor is whole else tensor.contiguous(memory_format=memory_format)
+    )
 
 
 def kept_positions(channels: Tensor, selection: ChannelSelection, rank: Tensor | None = None) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from model_lego.errors import CutMismatch, LegoError
 from model_lego.graph import labels as lab
 from model_lego.graph.ir import ChannelGraph
-from model_lego.graph.program import Program, export_program
+from model_lego.graph.program import Program, export_program, hookless_copy
 from model_lego.graph.rule import Call, OpRule
 from model_lego.graph.rules import RULES
 from model_lego.graph.selection import ChannelSelection
@@ -57,21 +57,51 @@ def check_cut(
     Its operators, shapes and the channel at each position have to be the planned ones, and its logits on `images`
     those of the masked source. Raises CutMismatch, which names the layer.
     """
+    images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
+    take = _exported if graph.suspects else _narrowed
     try:
-        program = export_program(cut, images)
-        if _operators(program) != _operators(graph.program):
-            raise CutMismatch("the cut network runs other operators than its source")
-        carry_labels(program, rules, _Checker(graph, selection, program))
+        program, found = take(cut, graph, selection, images, rules)
     except CutMismatch:
         raise
     except LegoError as error:
         raise CutMismatch(f"the cut network does not run: {error}") from error
-    with torch.no_grad():
-        expected = masked_run(source, graph, selection, images)
-        found = program.run(cut, images)
     if not _renormalises(graph.program):
-        _compare(found, expected)
+        _compare(found, masked_run(source, graph, selection, images))
     return program
+
+
+@torch.no_grad()
+def _exported(
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor, rules: Mapping[object, OpRule]
+) -> tuple[Program, Tensor]:
+    """Export the cut network again and carry the planned channels through it."""
+    program = export_program(cut, images)
+    if _operators(program) != _operators(graph.program):
+        raise CutMismatch("the cut network runs other operators than its source")
+    carry_labels(program, rules, _Checker(graph, selection, program))
+    return program, program.run(cut, images)
+
+
+@torch.no_grad()
+def _narrowed(
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor, rules: Mapping[object, OpRule]
+) -> tuple[Program, Tensor]:
+    """Where no number of channels can be written into the forward, the operators are known: those of the source.
+
+    What the network itself gives has to be what they give.
+    """
+    groups = {
+        layer.node: selection.kept(layer.inputs)
+        for layer in graph.layers
+        if layer.groups > 1 and layer.groups == len(layer.inputs)
+    }
+    try:
+        program, expected = graph.program.narrowed(cut, images, groups)
+        found: Tensor = hookless_copy(cut, share=cut.parameters()).eval()(images.clone())
+    except (RuntimeError, ValueError) as error:
+        raise CutMismatch(f"the cut network does not run: {error}") from error
+    _compare(found, expected)
+    return program, found
 
 
 def _operators(program: Program) -> list[str]:
@@ -84,6 +114,8 @@ def _renormalises(program: Program) -> bool:
 
 
 def _compare(found: Tensor, expected: Tensor) -> None:
+    if found.shape != expected.shape:
+        raise CutMismatch(f"the cut network gives {tuple(found.shape)} where {tuple(expected.shape)} was planned")
     largest = float(expected.abs().max())
     difference = float((found - expected).abs().max())
     allowed = TOLERANCE.get(expected.dtype, 1e-3) * max(largest, 1e-6)
