@@ -19,8 +19,8 @@ def shared(name: str) -> Path | None:
     return path if path.is_file() else None
 
 
-def record(name: str, result: dict[str, Any]) -> None:
-    """Print a result and write it to benchmarks/results."""
+def record(name: str, result: dict[str, Any], *, show: bool = True) -> None:
+    """Write a result to benchmarks/results, and print it."""
     result = result | {
         "torch": torch.__version__,
         "threads": torch.get_num_threads(),
@@ -29,4 +29,5 @@ def record(name: str, result: dict[str, Any]) -> None:
     text = json.dumps(result, indent=2, sort_keys=True)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_text(text + "\n")
-    print(text)
+    if show:
+        print(text)

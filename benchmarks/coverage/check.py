@@ -1,0 +1,245 @@
+"""Try one network: export it, cut it, compare it with its mask, join and save what was cut.
+
+`python -m benchmarks.coverage.check timm:resnet18` prints the result as JSON. Random weights, float64, random norms.
+What a cut has to give comes from the source run with hooks that zero (tests/oracles.py), not from the library.
+"""
+
+import json
+import resource
+import sys
+import tempfile
+import time
+import warnings
+from collections.abc import Sequence
+from contextlib import redirect_stdout
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from model_lego import assemble, attribute, load, save, trace
+from model_lego.component import Builder, Component
+from model_lego.disassembly import Plan, cut
+from model_lego.errors import IncompatibleComponents, LegoError
+from model_lego.graph import ChannelGraph, ChannelSelection, select
+from model_lego.models import build
+from tests.oracles import masked_forward
+from tests.properties.helpers import half_plan, kept_inputs, lost, some_logits
+from tests.tiny_models import randomize_batchnorm, strengthen
+
+CLASSES = 10
+SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384)  # the first on which the network runs
+ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
+CHANGED = 1e-3  # what the mask has to change at least, in parts of the largest logit
+JOINED = 1e-9  # largest difference of an assembly to its parts side by side, in parts of the largest logit
+ARGUMENTS = {"torchvision:googlenet": {"aux_logits": True}}
+
+
+class Wrong(Exception):
+    """A network came out that is not what was planned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What became of one network; `error` is empty where everything held."""
+
+    name: str
+    error: str = ""
+    wrong: bool = False  # a wrong network, not a refusal
+    side: int = 0
+    parameters: int = 0
+    groups: int = 0
+    frozen_groups: int = 0
+    reasons: tuple[str, ...] = ()
+    cuttable: float = 0.0  # share of the parameters that goes when each group is cut to its least
+    half: float = 0.0  # share of the parameters that goes when half of each group is asked for
+    difference: float = 0.0  # to the masked source
+    effect: float = 0.0  # of the mask
+    padded: str = ""  # "equal", or why there is none
+    trace_seconds: float = 0.0
+    cut_seconds: float = 0.0
+    memory: float = 0.0  # peak of trace and cut, in parts of the model with its activations at batch 2
+
+
+def check(name: str) -> Result:
+    """Try one network; failures are in the result."""
+    result = Result(name)
+    try:
+        return _check(result)
+    except Wrong as error:
+        return replace(result, error=str(error), wrong=True)
+    except LegoError as error:
+        return replace(result, error=f"{type(error).__name__}: {error}")
+
+
+def _check(result: Result) -> Result:
+    base = _peak()
+    builder = Builder(result.name, {"num_classes": CLASSES} | ARGUMENTS.get(result.name, {}))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build(builder.name, **builder.arguments)
+    randomize_batchnorm(model, torch.Generator().manual_seed(1))
+    model = model.double().eval()
+    x = _images(model)
+    _enliven(model, x)
+    run = _peak()
+    start = time.perf_counter()
+    graph = trace(model, x[:2])
+    traced = time.perf_counter() - start
+    result = replace(
+        result,
+        side=x.shape[-1],
+        parameters=_count(model),
+        groups=len(graph.groups),
+        frozen_groups=sum(bool(graph.frozen[group.channels].all()) for group in graph.groups),
+        reasons=tuple(dict.fromkeys(freeze.reason for freeze in graph.freezes)),
+        trace_seconds=round(traced, 2),
+    )
+    first = _plan(model, graph, half_plan(graph, seed=0, logits=some_logits(graph, seed=0)), x)
+    start = time.perf_counter()
+    component = cut(model, first, builder=builder)
+    result = replace(
+        result,
+        cut_seconds=round(time.perf_counter() - start, 2),
+        memory=round((_peak() - base) / max(run - base, 1), 2),
+        half=round(1 - _count(component) / _count(model), 3),
+        cuttable=_cuttable(model, graph, x),
+    )
+    difference, effect = _compare(model, component, first, x)
+    second = _plan(model, graph, half_plan(graph, seed=1, logits=_others(first.selection.logits)), x)
+    other = cut(model, second, builder=builder)
+    difference = max(difference, _compare(model, other, second, x)[0])
+    _attributed(model, graph, x)
+    padded = _joined([component, other], x)
+    _saved(component, x)
+    return replace(result, difference=difference, effect=effect, padded=padded)
+
+
+def _images(model: nn.Module) -> Tensor:
+    """Random images of the smallest size that runs, each of a tint of its own."""
+    generator = torch.Generator().manual_seed(0)
+    for side in SIDES:
+        tint = torch.randn(3, 3, 1, 1, generator=generator, dtype=torch.float64)
+        x = tint + torch.randn(3, 3, side, side, generator=generator, dtype=torch.float64)
+        try:
+            with torch.no_grad():
+                model(x)
+        except (RuntimeError, ValueError, AssertionError):
+            if side == SIDES[-1]:
+                raise
+        else:
+            return x
+    raise AssertionError
+
+
+def _enliven(model: nn.Module, x: Tensor) -> None:
+    """Strengthen the weights of a deep network until something of the images is left at its end."""
+    for _ in range(8):
+        with torch.no_grad():
+            logits = model(x)
+        if logits.std(0).max() > 0.1 * logits.abs().max():
+            return
+        strengthen(model)
+
+
+def _plan(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, x: Tensor) -> Plan:
+    names = tuple(map(str, range(CLASSES)))
+    return Plan(
+        graph=graph,
+        stats=None,  # type: ignore[arg-type]  # the channels are drawn, not located
+        selection=selection,
+        classes=tuple(names[number] for number in selection.logits),
+        labels=tuple(selection.logits),
+        source_classes=names,
+        settings={},
+        example=x[:2],
+    )
+
+
+def _others(logits: Sequence[int]) -> list[int]:
+    return [number for number in reversed(range(CLASSES)) if number not in logits]
+
+
+def _compare(model: nn.Module, component: Component, plan: Plan, x: Tensor) -> tuple[float, float]:
+    """Law 2: the cut network equals its source with the dropped channels zeroed, and those mattered."""
+    expected = masked_forward(model, x, kept_inputs(plan.graph, plan.selection))[:, list(plan.labels)]
+    with torch.no_grad():
+        whole, found = model(x)[:, list(plan.labels)], component(x)
+    largest = float(expected.abs().max())
+    difference, effect = (float((found - expected).abs().max()), float((whole - expected).abs().max()))
+    if not difference <= ALIKE * largest:
+        raise Wrong(f"the cut network differs from the masked source by {difference / largest:.2g} of a logit")
+    groups = lost(plan.graph, plan.selection)
+    untouched = [name for name, (count, _) in groups.items() if not count]
+    if untouched:
+        raise Wrong(f"group {untouched[0]} can be cut, but lost nothing")
+    if groups and not effect > CHANGED * largest:
+        raise Wrong(f"the mask changes nothing ({effect / largest:.2g} of a logit)")
+    return difference / largest, effect / largest
+
+
+def _cuttable(model: nn.Module, graph: ChannelGraph, x: Tensor) -> float:
+    """Share of the parameters that goes when each group is cut to its least; the logits stay."""
+    from model_lego.surgery.slicing import slice_model
+
+    nothing = torch.zeros(graph.width, dtype=torch.bool)
+    scores = torch.arange(graph.width, 0, -1, dtype=torch.float64)
+    least = select(graph, nothing, logits=range(CLASSES), scores=scores)
+    return round(1 - _count(slice_model(model, graph, least).module) / _count(model), 3)
+
+
+def _attributed(model: nn.Module, graph: ChannelGraph, x: Tensor) -> None:
+    """Contributions come out finite, for each layer that mixes channels."""
+    stats = attribute(model, [(x, torch.tensor([0, 1, 0]))], graph=graph, classes=[0, 1], sampling="all")
+    for layer in stats.layers:
+        if not bool(torch.isfinite(stats.mean(layer, 1)).all()):
+            raise Wrong(f"the contributions of layer {layer} are not finite")
+
+
+def _joined(parts: list[Component], x: Tensor) -> str:
+    """An assembly gives its parts' logits side by side, in both layouts."""
+    with torch.no_grad():
+        expected = torch.cat([part(x) for part in parts], 1)
+    for layout in ("parallel", "padded"):
+        try:
+            whole = assemble(parts, layout=layout)  # type: ignore[arg-type]
+        except IncompatibleComponents as error:
+            if layout == "parallel":
+                raise
+            return str(error)
+        with torch.no_grad():
+            difference = float((whole(x) - expected).abs().max() / expected.abs().max())
+        if not difference <= JOINED:
+            raise Wrong(f"the {layout} assembly differs from its parts by {difference:.2g} of a logit")
+    return "equal"
+
+
+def _saved(component: Component, x: Tensor) -> None:
+    """A component that was saved comes back as it was."""
+    with tempfile.TemporaryDirectory() as folder:
+        save(component, f"{folder}/part")
+        twin = load(f"{folder}/part")
+    with torch.no_grad():
+        if not torch.equal(twin(x), component(x)):
+            raise Wrong("the saved component comes back as another one")
+
+
+def _count(model: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def _peak() -> int:
+    """Largest memory of this process until now, in KiB."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+
+
+def main() -> None:
+    """Try the network named on the command line and print the result."""
+    warnings.simplefilter("ignore")
+    with redirect_stdout(sys.stderr):
+        result = check(sys.argv[1])
+    print(json.dumps(asdict(result)))
+
+
+if __name__ == "__main__":
+    main()
