@@ -7,21 +7,18 @@ kept in build/coverage under a hash of the code that gave them, so that a run wh
 import hashlib
 import json
 import os
-import signal
-import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from benchmarks.common import ROOT, record
 from benchmarks.coverage.check import Result
+from benchmarks.coverage.isolated import tried
 from benchmarks.coverage.networks import networks
 from benchmarks.coverage.page import page
 
-SECONDS = 900  # for one network
-WORKERS = int(os.environ.get("WORKERS", 2))
+WORKERS = int(os.environ.get("WORKERS", "2"))
 
 
 def main(words: list[str]) -> int:
@@ -42,34 +39,11 @@ def main(words: list[str]) -> int:
 def _result(name: str, kept: Path) -> Result:
     path = kept / f"{name.replace(':', '-')}.json"
     if path.exists():
-        return _read(json.loads(path.read_text()))
-    result = _tried(name)
+        return Result(**json.loads(path.read_text()))
+    result = tried(name)
     print(f"{name}: {result.error or 'passes'}", flush=True)
     path.write_text(json.dumps(asdict(result)))
     return result
-
-
-def _read(found: dict[str, Any]) -> Result:
-    return Result(**found | {"reasons": tuple(found["reasons"])})
-
-
-def _tried(name: str) -> Result:
-    """Try a network in a process of its own, which is killed when its time is over."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.coverage.check", name]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment, cwd=ROOT,
-        start_new_session=True,
-    )  # fmt: skip
-    try:
-        out, err = process.communicate(timeout=SECONDS)
-    except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return Result(name, error=f"not done after {SECONDS} s")
-    if process.returncode != 0:
-        return Result(name, error=f"stopped with {process.returncode}: {(err.strip().splitlines() or [''])[-1]}")
-    return _read(json.loads(out.splitlines()[-1]))
 
 
 def _code() -> str:

@@ -1,18 +1,14 @@
 """Try one network: export it, cut it, compare it with its mask, join and save what was cut.
 
-`python -m benchmarks.coverage.check timm:resnet18` prints the result as JSON. Random weights, float64, random norms.
-What a cut has to give comes from the source run with hooks that zero (tests/oracles.py), not from the library.
+Random weights, float64, random norms. What a cut has to give comes from the source run with hooks that zero
+(tests/oracles.py), not from the library.
 """
 
-import json
 import resource
-import sys
 import tempfile
 import time
-import warnings
 from collections.abc import Sequence
-from contextlib import redirect_stdout
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -202,7 +198,7 @@ def _joined(parts: list[Component], x: Tensor) -> str:
         expected = torch.cat([part(x) for part in parts], 1)
     for layout in ("parallel", "padded"):
         try:
-            whole = assemble(parts, layout=layout)  # type: ignore[arg-type]
+            whole = assemble(parts, layout=layout)
         except IncompatibleComponents as error:
             if layout == "parallel":
                 raise
@@ -231,15 +227,3 @@ def _count(model: nn.Module) -> int:
 def _peak() -> int:
     """Largest memory of this process until now, in KiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-
-
-def main() -> None:
-    """Try the network named on the command line and print the result."""
-    warnings.simplefilter("ignore")
-    with redirect_stdout(sys.stderr):
-        result = check(sys.argv[1])
-    print(json.dumps(asdict(result)))
-
-
-if __name__ == "__main__":
-    main()

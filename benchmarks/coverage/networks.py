@@ -11,22 +11,27 @@ from pathlib import Path
 
 LIST = Path(__file__).with_name("networks.json")
 
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
 #: Families (modules of timm) in which tokens, not channels of maps, carry the features, or most of them.
-NOT_CONVOLUTIONAL = frozenset(
+NOT_CONVOLUTIONAL = _words(
     "beit cait coat convit cpubone crossvit csatv2 davit deepseek_vit deit edgenext efficientformer efficientformer_v2 "
     "efficientvim efficientvit_mit efficientvit_msra eva gcvit gemma4_vit hiera hieradet_sam2 iformer levit lowformer "
     "maxxvit mlp_mixer mobilenetv5 mobilevit mvitv2 naflexvit nest nextvit pit pvt_v2 qwen3_vit sequencer shvit "
     "swiftformer swin_transformer swin_transformer_v2 swin_transformer_v2_cr tiny_vit tnt twins visformer "
     "vision_transformer vision_transformer_hybrid vision_transformer_relpos vision_transformer_sam vitamin volo "
-    "xcit".split()
+    "xcit"
 )
 #: The same in torchvision.
 TRANSFORMERS = ("vit", "swin", "maxvit")
 #: Words of a name that tell a size, a training run or an input size, not another kind of network.
-SIZES = frozenset(
+SIZES = _words(
     "atto base em es femto huge kobe l la large m ma max medium mega micro mini miil ml nano o pico plus ri s sa short "
     "small t tall tiny wide x xe xl xlarge xs xx xxl xxlarge xxs zepto tv clip gap gluon legacy pruned ssld in ft k tf "
-    "teacher distilled bit bitm".split()
+    "teacher distilled bit bitm"
 )
 
 

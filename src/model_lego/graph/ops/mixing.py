@@ -40,7 +40,7 @@ def _mix(call: Call, *, in_dim: int, weight_out: int, weight_in: int, groups: in
     inputs = solid(call, call.args[0], call.shape(), in_dim)
     weight, bias = call.parameter(1), call.parameter(2)
     if inputs is None:
-        return _whole(call, in_dim, "reads an axis other than the channel axis")
+        return _along_channels(call, in_dim)
     if weight is None:
         return _whole(call, in_dim, "its weight is computed in the forward pass")
     if call.arg(2, "bias") is not None and bias is None:
@@ -70,6 +70,14 @@ def _born(
     if groups > 1:
         call.tracker.balance(outputs.reshape(groups, -1), call)
     return outputs
+
+
+def _along_channels(call: Call, in_dim: int) -> Tensor:
+    """A convolution that slides along the channels (ECA): as many as before, all of them kept."""
+    reason = "reads an axis other than the channel axis"
+    axes = lab.carried(call.args[0])
+    slides = len(axes) == 1 and axes[0] != in_dim and call.out[axes[0]] == call.shape()[axes[0]]
+    return _whole(call, axes[0] if slides else in_dim, reason)
 
 
 def _whole(call: Call, dim: int, reason: str) -> Tensor:
