@@ -173,7 +173,7 @@ class _Cutter:
         selection = choose(self.source, self.graph, self.kept, self.seed)
         module = slice_model(self.source, self.graph, selection).module
         program = check_cut(module, self.source, self.graph, selection, self.example)
-        cost = cost_of(module, program)
+        cost = cost_of(module, program, rules=self.graph.rules)
         plain = self._contender(kind, module, cost, note)
         if self.images is None or not equal_size:
             return (plain,)

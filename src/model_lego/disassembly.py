@@ -148,8 +148,8 @@ def _cut(
         kept_inputs={layer.name: _kept(layer.inputs, selection) for layer in graph.layers},
         attributes=made.attributes,
         settings=settings,
-        cost_before=cost_of(model, graph.program),
-        cost_after=cost_of(made.module, program),
+        cost_before=cost_of(model, graph.program, rules=graph.rules),
+        cost_after=cost_of(made.module, program, rules=graph.rules),
     )
     component = Component(
         made.module, classes=planned.classes, labels=planned.labels, origin=origin, preprocessing=preprocessing

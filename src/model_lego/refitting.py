@@ -80,7 +80,7 @@ def refit(
         progress=progress,
     )
     record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
-    after = cost_of(component.module, program)
+    after = cost_of(component.module, program, rules=graph.rules)
     component.origin = replace(
         component.origin, settings=dict(component.origin.settings) | {"repair": record}, cost_after=after
     )

@@ -11,8 +11,8 @@ from model_lego.attribution.contribution import TapForm, tap_form
 from model_lego.attribution.sampling import Sampling, choose, chosen, gathered, no_sample
 from model_lego.batches import Batches
 from model_lego.errors import EmptySelection, UnknownClass
-from model_lego.graph import RULES, ChannelGraph, Layer
-from model_lego.graph.rule import OpRule, Window
+from model_lego.graph import ChannelGraph, Layer
+from model_lego.graph.rule import Window
 from model_lego.graph.walk import concrete
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
@@ -98,7 +98,6 @@ def attribute(
     per_class: int | None = None,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
-    rules: Mapping[object, OpRule] = RULES,
     progress: Progress = quiet,
     group: Group = None,
 ) -> ContributionStats:
@@ -117,7 +116,7 @@ def attribute(
         model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed,
         class_names=class_names, progress=progress, group=group,
     )  # fmt: skip
-    summer = _Summer(model, graph, classes, rules)
+    summer = _Summer(model, graph, classes)
     samples = chosen(
         batches, choice, shape=graph.program.image_shape, labels=len(graph.head), classes=classes,
         share=place_in(group),
@@ -154,16 +153,14 @@ def _read(
 class _Summer:
     """Hears of every operator of the running network and sums the contributions of the mixing ones."""
 
-    def __init__(
-        self, model: nn.Module, graph: ChannelGraph, classes: tuple[int, ...], rules: Mapping[object, OpRule]
-    ) -> None:
+    def __init__(self, model: nn.Module, graph: ChannelGraph, classes: tuple[int, ...]) -> None:
         self.classes = torch.tensor(classes)
         self.counts = torch.zeros(len(classes), dtype=torch.int64)
         self.sums: dict[str, _LayerSum] = {}
         nodes = {node.name: node for node in graph.program.nodes}
         for layer in graph.layers:
             if layer.groups == 1 or layer.groups < len(layer.inputs):
-                self.sums[layer.node] = _layer_sum(model, graph, layer, nodes[layer.node], rules, len(classes))
+                self.sums[layer.node] = _layer_sum(model, graph, layer, nodes[layer.node], len(classes))
         self.one_hot = torch.empty(0)
 
     def begin(self, labels: Tensor) -> None:
@@ -199,10 +196,9 @@ def _layer_sum(
     graph: ChannelGraph,
     layer: Layer,
     node: fx.Node,
-    rules: Mapping[object, OpRule],
     classes: int,
 ) -> "_LayerSum":
-    rule = rules[node.target]
+    rule = graph.rules[node.target]
     assert rule.window is not None  # every mixing row has one
     shapes = [concrete(arg.meta["val"].shape) if isinstance(arg, fx.Node) else None for arg in node.args]
     window: Window = rule.window(list(node.args), shapes)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph.program import Program
+from model_lego.graph.rule import OpRule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,6 +95,7 @@ class ChannelGraph:
     """How channels run through a network, read off its exported graph."""
 
     program: Program
+    rules: Mapping[object, OpRule]  # the table that it was read by; whatever uses the graph asks the same one
     width: int  # number of coupled channels
     layers: tuple[Layer, ...]
     groups: tuple[ChannelGroup, ...]

@@ -39,7 +39,7 @@ def read_graph(
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
     builder = _Builder(program)
     values = carry_labels(program, rules, builder)
-    return _finish(builder, values.get(program.output), model, whole, lone)
+    return _finish(builder, rules, values.get(program.output), model, whole, lone)
 
 
 @dataclass
@@ -162,7 +162,12 @@ def _short(call: Call) -> str:
 
 
 def _finish(
-    builder: _Builder, logits: Tensor | None, model: nn.Module, whole: frozenset[str], lone: bool
+    builder: _Builder,
+    rules: Mapping[object, OpRule],
+    logits: Tensor | None,
+    model: nn.Module,
+    whole: frozenset[str],
+    lone: bool,
 ) -> ChannelGraph:
     edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
     left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
@@ -182,6 +187,7 @@ def _finish(
         is_frozen[channels] = True
     return ChannelGraph(
         program=builder.program,
+        rules=rules,
         width=width,
         layers=tuple(
             replace(layer, inputs=channel[layer.inputs], outputs=channel[layer.outputs]) for layer in builder.layers

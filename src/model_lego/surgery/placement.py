@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.errors import IncompatibleComponents, LegoError
-from model_lego.graph import RULES, ChannelGraph, read_graph
+from model_lego.graph import ChannelGraph, read_graph
 from model_lego.graph import labels as lab
 from model_lego.graph.program import export_program, find_tensor, hookless_copy
 from model_lego.graph.rule import Call, OpRule, Route
@@ -31,21 +31,21 @@ class Placed:
     attributes: Mapping[str, Mapping[str, int]]
 
 
-def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> Placed:
+def place(modules: Sequence[nn.Module], example: Tensor) -> Placed:
     """Put networks of one class into one, zeros where they would read each other.
 
     Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
     """
     modules = with_equal_biases(modules)
-    graphs = [read_graph(module, example, rules=rules, lone=True) for module in modules]
-    _same_operators(modules, graphs, rules)
+    graphs = [read_graph(module, example, lone=True) for module in modules]
+    _same_operators(modules, graphs)
     _same_groups(graphs)
     joint = hookless_copy(modules[0])
     attributes = _widen(joint, modules, graphs)
     try:
         program = export_program(joint, example)
         placer = _Placer(graphs)
-        carry_labels(program, rules, placer)
+        carry_labels(program, graphs[0].rules, placer)
     except IncompatibleComponents:
         raise
     except LegoError as error:
@@ -68,9 +68,7 @@ def with_equal_biases(modules: Sequence[nn.Module]) -> list[nn.Module]:
     return twins
 
 
-def _same_operators(
-    modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph], rules: Mapping[object, OpRule]
-) -> None:
+def _same_operators(modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]) -> None:
     """The parts have to run the same operators with the same scalars, and share tensors that carry no channels."""
     kinds = {type(module).__name__ for module in modules}
     calls = [[node for node in graph.program.nodes if node.op == "call_function"] for graph in graphs]
@@ -81,10 +79,11 @@ def _same_operators(
         )
     for first, *others in zip(*calls, strict=True):
         for other in others:
-            if _scalars(first, rules) != _scalars(other, rules):
+            ours, theirs = _scalars(first, graphs[0].rules), _scalars(other, graphs[0].rules)
+            if ours != theirs:
                 raise IncompatibleComponents(
-                    f"the parts differ in the settings of {first.target} ('{first.name}'): {_scalars(first, rules)} "
-                    f"and {_scalars(other, rules)}; use layout='parallel'"
+                    f"the parts differ in the settings of {first.target} ('{first.name}'): {ours} and {theirs}; "
+                    "use layout='parallel'"
                 )
     for name in _plain_tensors(graphs[0]):
         tensors = [find_tensor(module, name) for module in modules]

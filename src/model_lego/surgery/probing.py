@@ -25,13 +25,11 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     """
     graph = read_graph(model, example, rules=rules)
     lines = frozenset(suspect.line for suspect in graph.suspects)
-    if not lines or _survives(model, graph, example, rules):
+    if not lines or _survives(model, graph, example):
         return graph
-    whole = {
-        line for line in lines if not _survives(model, _only(model, example, graph, rules, lines, line), example, rules)
-    }
+    whole = {line for line in lines if not _survives(model, _only(model, example, graph, lines, line), example)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
-    if whole == lines or _survives(model, graph, example, rules):
+    if whole == lines or _survives(model, graph, example):
         return graph
     return read_graph(model, example, rules=rules, program=graph.program, whole=lines)
 
@@ -40,22 +38,21 @@ def _only(
     model: nn.Module,
     example: Tensor,
     graph: ChannelGraph,
-    rules: Mapping[object, OpRule],
     lines: frozenset[str],
     line: str,
 ) -> ChannelGraph:
     """The graph with all suspects kept whole but those of one line."""
-    return read_graph(model, example, rules=rules, program=graph.program, whole=lines - {line})
+    return read_graph(model, example, rules=graph.rules, program=graph.program, whole=lines - {line})
 
 
-def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, rules: Mapping[object, OpRule]) -> bool:
+def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor) -> bool:
     """Cut about half of the channels, another half in each block, and see whether the network is what was planned."""
     generator = torch.Generator().manual_seed(0)
     wanted = torch.rand(graph.width, generator=generator) < 0.5
     scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
     selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
     try:
-        check_cut(slice_model(model, graph, selection).module, model, graph, selection, example, rules=rules)
+        check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)
     except CutMismatch:
         return False
     return True

@@ -5,7 +5,7 @@ channel-mixing layer the cut one is refitted: from its own, already repaired inp
 normalisation) at the kept channels. Each operator runs once in each network, plus once more in the source of a fit.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.errors import BadConfig
-from model_lego.graph import RULES, ChannelGraph, ChannelSelection, Layer
+from model_lego.graph import ChannelGraph, ChannelSelection, Layer
 from model_lego.graph.program import Program
-from model_lego.graph.rule import OpRule, Window
+from model_lego.graph.rule import Window
 from model_lego.graph.walk import concrete
 from model_lego.progress import Progress, quiet
 from model_lego.surgery.frontier import Frontier
@@ -73,7 +73,6 @@ def repair_model(
     program: Program,
     images: Tensor,
     settings: RepairSettings | None = None,
-    rules: Mapping[object, OpRule] = RULES,
     progress: Progress = quiet,
 ) -> tuple[str, ...]:
     """Refit a cut network in place on calibration images (N x C x H x W); gives the layers that were left alone.
@@ -85,7 +84,7 @@ def repair_model(
         return ()
     chunks = list(images.split(settings.chunk))
     with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
-        walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, rules)
+        walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings)
         return walk.run(chunks, progress)
 
 
@@ -99,10 +98,9 @@ class _Walk:
         graph: ChannelGraph,
         selection: ChannelSelection,
         settings: RepairSettings,
-        rules: Mapping[object, OpRule],
     ) -> None:
         self.source, self.cut, self.graph, self.selection = source, cut, graph, selection
-        self.settings, self.rules = settings, rules
+        self.settings = settings
         self.layers = {layer.node: layer for layer in graph.layers}
         self.generator = torch.Generator().manual_seed(settings.seed)
         weights = [layer.weight for layer in graph.layers]
@@ -152,7 +150,7 @@ class _Walk:
         return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
 
     def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Sequence[Tensor]) -> None:
-        rule = self.rules[ours.target]
+        rule = self.graph.rules[ours.target]
         weight = self.cut.program.tensor(self.cut.model, layer.weight)
         assert rule.window is not None  # every mixing row has one
         shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]

@@ -1,6 +1,5 @@
 """Check a cut network against its plan: export it again, carry channels through it, compare with the masked source."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +11,6 @@ from model_lego.graph import labels as lab
 from model_lego.graph.ir import ChannelGraph
 from model_lego.graph.program import Program, export_program, hookless_copy
 from model_lego.graph.rule import Call, OpRule
-from model_lego.graph.rules import RULES
 from model_lego.graph.selection import ChannelSelection
 from model_lego.graph.walk import carry_labels, concrete
 from model_lego.surgery.slicing import kept_positions
@@ -49,8 +47,6 @@ def check_cut(
     graph: ChannelGraph,
     selection: ChannelSelection,
     images: Tensor,
-    *,
-    rules: Mapping[object, OpRule] = RULES,
 ) -> Program:
     """Check that a cut network is what was planned, and give its program.
 
@@ -60,7 +56,7 @@ def check_cut(
     images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
     take = _exported if graph.suspects else _narrowed
     try:
-        program, found = take(cut, graph, selection, images, rules)
+        program, found = take(cut, graph, selection, images)
     except CutMismatch:
         raise
     except LegoError as error:
@@ -72,19 +68,19 @@ def check_cut(
 
 @torch.no_grad()
 def _exported(
-    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor, rules: Mapping[object, OpRule]
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
 ) -> tuple[Program, Tensor]:
     """Export the cut network again and carry the planned channels through it."""
     program = export_program(cut, images)
     if _operators(program) != _operators(graph.program):
         raise CutMismatch("the cut network runs other operators than its source")
-    carry_labels(program, rules, _Checker(graph, selection, program))
+    carry_labels(program, graph.rules, _Checker(graph, selection, program))
     return program, program.run(cut, images)
 
 
 @torch.no_grad()
 def _narrowed(
-    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor, rules: Mapping[object, OpRule]
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
 ) -> tuple[Program, Tensor]:
     """Where no number of channels can be written into the forward, the operators are known: those of the source.
 
