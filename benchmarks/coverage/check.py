@@ -21,12 +21,13 @@ from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.models import build
 from tests.oracles import masked_forward
 from tests.properties.helpers import half_plan, kept_inputs, lost, some_logits
-from tests.tiny_models import randomize_batchnorm, strengthen
+from tests.tiny_models import MIXERS, NORMS, randomize_batchnorm, strengthen
 
 CLASSES = 10
 SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384)  # the first on which the network runs
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
 CHANGED = 1e-3  # what the mask has to change at least, in parts of the largest logit
+FAINT = 1e-3  # a scale that starts at this or less is drawn anew
 JOINED = 1e-9  # largest difference of an assembly to its parts side by side, in parts of the largest logit
 ARGUMENTS = {"torchvision:googlenet": {"aux_logits": True}}
 
@@ -74,7 +75,6 @@ def _check(result: Result) -> Result:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build(builder.name, **builder.arguments)
-    randomize_batchnorm(model, torch.Generator().manual_seed(1))
     model = model.double().eval()
     x = _images(model)
     _enliven(model, x)
@@ -128,14 +128,47 @@ def _images(model: nn.Module) -> Tensor:
     raise AssertionError
 
 
+@torch.no_grad()
 def _enliven(model: nn.Module, x: Tensor) -> None:
-    """Strengthen the weights of a deep network until something of the images is left at its end."""
+    """Give a network random norms, and weights with which something of the images is left at its end.
+
+    A fresh BatchNorm is the identity, a fresh scale of a branch often next to nothing: both would hide mistakes.
+    """
+    generator = torch.Generator().manual_seed(1)
+    randomize_batchnorm(model, generator)
+    for module in model.modules():
+        if not isinstance(module, (*MIXERS, *NORMS)):
+            for parameter in module.parameters(recurse=False):
+                if parameter.numel() and parameter.abs().max() <= FAINT:
+                    parameter.copy_(0.5 + torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype))
+    _center(model, x, generator)
     for _ in range(8):
-        with torch.no_grad():
-            logits = model(x)
+        logits = model(x)
         if logits.std(0).max() > 0.1 * logits.abs().max():
             return
+        kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         strengthen(model)
+        if not bool(torch.isfinite(model(x)).all()):
+            model.load_state_dict(kept)
+            return
+
+
+def _center(model: nn.Module, x: Tensor, generator: torch.Generator) -> None:
+    """Put the statistics of each BatchNorm about those of its values: random ones let a deep network explode."""
+
+    def measure(norm: nn.Module, arguments: tuple[Tensor, ...]) -> None:
+        values = arguments[0].transpose(0, 1).flatten(1)
+        mean, spread = values.mean(1), values.std(1)
+        spread = torch.maximum(spread, 0.1 * spread.mean() + 1e-6)
+        noise = torch.rand(2, len(mean), generator=generator, dtype=mean.dtype)
+        norm.get_buffer("running_mean").copy_(mean + (noise[0] - 0.5) * spread)
+        norm.get_buffer("running_var").copy_((spread * (0.7 + 0.7 * noise[1])).square())
+
+    norms = [module for module in model.modules() if getattr(module, "running_var", None) is not None]
+    hooks = [norm.register_forward_pre_hook(measure) for norm in norms]
+    model(x)
+    for hook in hooks:
+        hook.remove()
 
 
 def _plan(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, x: Tensor) -> Plan:

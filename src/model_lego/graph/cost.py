@@ -1,15 +1,18 @@
-"""What a network costs: parameters, multiply-adds for one image, bytes."""
+"""What a network costs: parameters, multiply-adds for one image, bytes. Of a cut also before it is made."""
 
 from collections.abc import Mapping
 from math import prod
 
-from torch import fx, nn
+from torch import Tensor, fx, nn
 
 from model_lego.component import Cost
+from model_lego.graph.ir import Axis, ChannelGraph, Layer
 from model_lego.graph.program import Program
 from model_lego.graph.rule import OpRule
 from model_lego.graph.rules import RULES
-from model_lego.graph.walk import concrete
+from model_lego.graph.selection import ChannelSelection
+from model_lego.graph.tracing import unused_modules
+from model_lego.graph.walk import concrete, concrete_number
 
 
 def cost_of(model: nn.Module, program: Program, *, rules: Mapping[object, OpRule] = RULES) -> Cost:
@@ -17,9 +20,45 @@ def cost_of(model: nn.Module, program: Program, *, rules: Mapping[object, OpRule
     tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}.values()
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        macs=sum(_macs(node, rules[node.target]) for node in program.nodes if _mixes(node, rules)),
+        macs=sum(_macs(node, rules[node.target], program.batch) for node in program.nodes if _mixes(node, rules)),
         bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
     )
+
+
+def planned_cost(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Cost:
+    """Count what a cut of a network would cost, without cutting it: `cost_of` of the cut network."""
+    gone = tuple(f"{path}." for path in unused_modules(model, graph))
+    parameters = size = 0
+    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
+        if name.startswith(gone):
+            continue
+        shape = list(tensor.shape)
+        for dim, axis in graph.axes.get(name, {}).items():
+            shape[dim] = _kept(axis, selection)
+        parameters += prod(shape) * isinstance(tensor, nn.Parameter)
+        size += prod(shape) * tensor.element_size()
+    layers = {layer.node: layer for layer in graph.layers}
+    macs = 0
+    for node in graph.program.nodes:
+        if _mixes(node, graph.rules):
+            kept, whole = _pairs(layers.get(node.name), selection)
+            macs += _macs(node, graph.rules[node.target], graph.program.batch) * kept // whole
+    return Cost(parameters=parameters, macs=macs, bytes=size)
+
+
+def _pairs(layer: Layer | None, selection: ChannelSelection) -> tuple[int, int]:
+    """How many pairs of input and output channels a layer keeps, and has; one without channels of its own stays."""
+    if layer is None:
+        return 1, 1
+    kept, whole = selection.kept(layer.outputs), len(layer.outputs)
+    if layer.groups > 1 and layer.groups == len(layer.inputs):  # as many groups as channels, before and after
+        return kept, whole
+    return kept * selection.kept(layer.inputs), whole * len(layer.inputs)
+
+
+def _kept(axis: Axis, selection: ChannelSelection) -> int:
+    """Kept positions of an axis; the blocks of a grouped one keep equal numbers."""
+    return selection.kept(axis.channels) // axis.groups
 
 
 def _mixes(node: fx.Node, rules: Mapping[object, OpRule]) -> bool:
@@ -27,12 +66,13 @@ def _mixes(node: fx.Node, rules: Mapping[object, OpRule]) -> bool:
     return rule is not None and rule.window is not None
 
 
-def _macs(node: fx.Node, rule: OpRule) -> int:
-    """Multiply-adds of a mixing operator for one image."""
-    shapes = [concrete(arg.meta["val"].shape) if isinstance(arg, fx.Node) else None for arg in node.args]
+def _macs(node: fx.Node, rule: OpRule, batch: int) -> int:
+    """Multiply-adds of a mixing operator for one image, read off a graph for `batch` of them."""
+    values = [arg.meta["val"] if isinstance(arg, fx.Node) else arg for arg in node.args]
+    shapes = [concrete(value.shape) if isinstance(value, Tensor) else None for value in values]
     assert rule.window is not None  # a mixing operator has one
     assert shapes[0] is not None
     assert shapes[1] is not None
-    window = rule.window(list(node.args), shapes)
+    window = rule.window([concrete_number(value) for value in values], shapes)
     places = shapes[0] if window.transposed else concrete(node.meta["val"].shape)
-    return prod(places[1:]) * prod(shapes[1][1:])  # weight.shape[1:]: channels on the other side, and taps
+    return prod(places) * prod(shapes[1][1:]) // batch  # weight.shape[1:]: channels on the other side, and taps

@@ -33,6 +33,7 @@ class Program:
     image: str
     outputs: tuple[fx.Node, ...]
     image_shape: tuple[int, ...]  # channels x height x width
+    batch: int  # number of images in the example whose shapes the nodes hold
 
     @property
     def nodes(self) -> list[fx.Node]:
@@ -69,7 +70,8 @@ class Program:
                 graph.erase_node(node)
         module = fx.GraphModule(self.module, graph)
         outputs = {node.name for node in self.outputs}
-        program = replace(self, module=module, outputs=tuple(node for node in graph.nodes if node.name in outputs))
+        found = tuple(node for node in graph.nodes if node.name in outputs)
+        program = replace(self, module=module, outputs=found, batch=len(images))
         return program, program._run(_Recorder(module, None), model, images)
 
     def _run(self, runner: "_Runner", model: nn.Module, images: Tensor) -> Tensor:
@@ -219,6 +221,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
         image=image,
         outputs=outputs,
         image_shape=tuple(images.shape[1:]),
+        batch=len(images),
     )
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from torch import Tensor, fx
+from torch import SymInt, Tensor, fx
 
 from model_lego.graph import labels as lab
 
@@ -89,6 +89,10 @@ class Call:
     def out(self) -> tuple[int, ...]:
         """Shape of the (first) result."""
         return self.out_shapes[0]
+
+    def by_batch(self, dim: int) -> bool:
+        """Whether a dimension of the (first) result grows with the number of images."""
+        return isinstance(self.node.meta["val"].shape[dim], SymInt)
 
     def parameter(self, position: int) -> str | None:
         """Name of the parameter or buffer that stands at an argument; None where it is computed or absent."""

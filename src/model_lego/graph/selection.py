@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.graph.balancing import balance, keep_best, knots
 from model_lego.graph.ir import ChannelGraph
 
 
@@ -44,13 +45,13 @@ def select(
     keep = (wanted & graph.cuttable) | graph.frozen
     keep[graph.head] = False
     keep[graph.head[list(chosen)]] = True
-    blocks = [row for balance in graph.balances for row in [balance.blocks]]
+    tied = knots(graph)
     while True:
         before = int(keep.sum())
+        for knot in tied:
+            balance(knot, keep, scores)
         for group in graph.groups:
             _fill_group(graph, group.channels, keep, scores, multiple)
-        for rows in blocks:
-            _fill_blocks(rows, keep, scores)
         if int(keep.sum()) == before:
             return ChannelSelection(keep, chosen)
 
@@ -77,19 +78,4 @@ def _fill_group(graph: ChannelGraph, channels: Tensor, keep: Tensor, scores: Ten
     if bool(graph.is_head[channels].any()):
         return
     kept = int(keep[channels].sum())
-    target = min(len(channels), max(1, -(-kept // multiple) * multiple))
-    _add_best(channels, target - kept, keep, scores)
-
-
-def _fill_blocks(rows: Tensor, keep: Tensor, scores: Tensor) -> None:
-    target = int(keep[rows].sum(1).max())
-    for row in rows:
-        _add_best(row, max(target, 1) - int(keep[row].sum()), keep, scores)
-
-
-def _add_best(channels: Tensor, count: int, keep: Tensor, scores: Tensor) -> None:
-    if count <= 0:
-        return
-    free = channels[~keep[channels]]
-    order = torch.argsort(scores[free], descending=True, stable=True)
-    keep[free[order[:count]]] = True
+    keep_best(channels, min(len(channels), max(1, -(-kept // multiple) * multiple)), keep, scores)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
+from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.ir import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Layer, Suspect
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.rule import Call, OpRule
@@ -15,6 +16,7 @@ from model_lego.graph.rules import RULES
 from model_lego.graph.walk import carry_labels, concrete, source_line
 
 WRITTEN_IN = "the forward has the number of channels written into it"
+INSEPARABLE = "lies in blocks that must stay equal, which no part of it can leave"
 
 
 def read_graph(
@@ -185,7 +187,7 @@ def _finish(
     is_frozen = torch.zeros(width, dtype=torch.bool)
     for channels, _ in frozen:
         is_frozen[channels] = True
-    return ChannelGraph(
+    graph = ChannelGraph(
         program=builder.program,
         rules=rules,
         width=width,
@@ -206,6 +208,29 @@ def _finish(
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),
     )
+    return _with_inseparable(graph)
+
+
+def _with_inseparable(graph: ChannelGraph) -> ChannelGraph:
+    """Freeze the channels that blocks which overlap hold together."""
+    for knot in knots(graph):
+        graph = with_frozen(graph, inseparable(knot, graph.frozen), INSEPARABLE)
+    return graph
+
+
+def with_frozen(graph: ChannelGraph, channels: Tensor, reason: str) -> ChannelGraph:
+    """The graph with more channels frozen, for a reason that belongs to no single operator."""
+    if not len(channels):
+        return graph
+    frozen = graph.frozen.clone()
+    frozen[channels] = True
+    held = [bool(torch.isin(group.channels, channels).any()) for group in graph.groups]
+    groups = tuple(
+        replace(group, frozen=tuple(dict.fromkeys((*group.frozen, reason)))) if mine else group
+        for group, mine in zip(graph.groups, held, strict=True)
+    )
+    freezes = [Freeze(reason, group.name) for group, mine in zip(groups, held, strict=True) if mine]
+    return replace(graph, frozen=frozen, groups=groups, freezes=(*graph.freezes, *freezes))
 
 
 def _leaf_axes(
@@ -290,3 +315,15 @@ def _unused(program: Program, model: nn.Module) -> tuple[str, ...]:
         for name in program.aliases[program.tensors[node.name]]
     }
     return tuple(name for name, _ in model.named_parameters() if name not in used)
+
+
+def unused_modules(model: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
+    """Paths of the largest modules none of whose tensors the eval-mode graph reads; a cut drops them."""
+    unused = set(graph.unused)
+    found: list[str] = []
+    for path, module in model.named_modules():
+        names = [f"{path}.{name}" for name, _ in module.named_parameters()]
+        inside = any(path.startswith(f"{other}.") for other in found)
+        if path and names and not inside and unused.issuperset(names):
+            found.append(path)
+    return tuple(found)

@@ -12,8 +12,11 @@ from torch import Tensor, nn
 from model_lego.errors import CutMismatch
 from model_lego.graph import RULES, ChannelGraph, read_graph, select
 from model_lego.graph.rule import OpRule
+from model_lego.graph.tracing import with_frozen
 from model_lego.surgery.slicing import slice_model
 from model_lego.surgery.verification import check_cut
+
+ELSEWHERE = "the forward takes the number of channels from elsewhere"
 
 
 def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> ChannelGraph:
@@ -29,9 +32,13 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
         return graph
     whole = {line for line in lines if not _survives(model, _only(model, example, graph, lines, line), example)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
-    if whole == lines or _survives(model, graph, example):
+    if _survives(model, graph, example):
         return graph
-    return read_graph(model, example, rules=rules, program=graph.program, whole=lines)
+    graph = read_graph(model, example, rules=rules, program=graph.program, whole=lines)
+    failing = _failing(model, graph, example, tuple(group.channels for group in graph.groups))
+    for channels in failing:
+        graph = with_frozen(graph, channels, ELSEWHERE)
+    return graph
 
 
 def _only(
@@ -45,10 +52,26 @@ def _only(
     return read_graph(model, example, rules=graph.rules, program=graph.program, whole=lines - {line})
 
 
-def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor) -> bool:
-    """Cut about half of the channels, another half in each block, and see whether the network is what was planned."""
+def _failing(model: nn.Module, graph: ChannelGraph, example: Tensor, groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Those of some groups of channels that make the network fail when they are cut."""
+    mine = torch.cat(groups)
+    if not bool(graph.cuttable[mine].any()) or _survives(model, graph, example, mine):
+        return ()
+    if len(groups) == 1:
+        return groups
+    middle = len(groups) // 2
+    return (*_failing(model, graph, example, groups[:middle]), *_failing(model, graph, example, groups[middle:]))
+
+
+def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
+    """Cut about half of the channels, another half in each block, and see whether the network is what was planned.
+
+    With `channels` all others are kept.
+    """
     generator = torch.Generator().manual_seed(0)
     wanted = torch.rand(graph.width, generator=generator) < 0.5
+    if channels is not None:
+        wanted |= ~torch.isin(torch.arange(graph.width), channels)
     scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
     selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
     try:

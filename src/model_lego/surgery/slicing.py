@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from model_lego.graph.ir import Axis, ChannelGraph, Follow
 from model_lego.graph.program import find_tensor, hookless_copy
 from model_lego.graph.selection import ChannelSelection
+from model_lego.graph.tracing import unused_modules
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -127,21 +128,16 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
         changed.setdefault(follow.owner, {})[follow.attribute] = new
 
 
-def _drop_unused(model: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
+def _drop_unused(twin: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
     """Take out the largest modules none of whose tensors is read: uncut they would not fit the rest in training.
 
     A forward that asks for such a module in training (an auxiliary head) gets one that gives nothing.
     """
-    unused = set(graph.unused)
-    dropped: list[str] = []
-    for path, module in list(model.named_modules()):
-        names = [f"{path}.{name}" for name, _ in module.named_parameters()]
-        inside = any(path.startswith(f"{other}.") for other in dropped)
-        if path and names and not inside and unused.issuperset(names):
-            parent, _, attribute = path.rpartition(".")
-            setattr(model.get_submodule(parent), attribute, Absent())
-            dropped.append(path)
-    return tuple(dropped)
+    dropped = unused_modules(twin, graph)
+    for path in dropped:
+        parent, _, attribute = path.rpartition(".")
+        setattr(twin.get_submodule(parent), attribute, Absent())
+    return dropped
 
 
 class Absent(nn.Module):

@@ -58,7 +58,7 @@ def _rows() -> dict[object, OpRule]:
         **rows(
             ["zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "arange.start",
              "arange.start_step", "empty.memory_format", "linspace", "scalar_tensor", "new_zeros", "new_ones",
-             "new_full", "rand", "bernoulli", "meshgrid.indexing", "new_empty"],
+             "new_full", "rand", "bernoulli", "meshgrid.indexing", "new_empty", "eye", "eye.m"],
             OpRule("", Route.MOVES, made),
         ),
     }  # fmt: skip

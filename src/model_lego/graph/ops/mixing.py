@@ -83,6 +83,8 @@ def _along_channels(call: Call, in_dim: int) -> Tensor:
 def _whole(call: Call, dim: int, reason: str) -> Tensor:
     """Keep all channels around a layer that cannot be cut."""
     call.tracker.freeze(call.args[0], reason, call)
+    if call.by_batch(dim):  # one convolution for the images of a batch side by side (CondConv)
+        return lab.neutral(len(call.out))
     return lab.along(call.tracker.fresh(call.out[dim], reason, call), len(call.out), dim)
 
 
@@ -140,7 +142,7 @@ def _row(dims: int) -> OpRule:
         convolution(dims),
         window=lambda args, shapes: _window(args, shapes, dims),
         weights=(1, 2),
-        follows=("in_channels", "out_channels", "groups"),
+        follows=("in_channels", "out_channels", "groups", "channels"),
     )
 
 
@@ -151,7 +153,7 @@ def _transposed_row(dims: int) -> OpRule:
         transposed(dims),
         window=lambda args, shapes: _transposed_window(args, shapes, dims),
         weights=(1, 2),
-        follows=("in_channels", "out_channels", "groups"),
+        follows=("in_channels", "out_channels", "groups", "channels"),
     )
 
 
