@@ -4,7 +4,6 @@ Random weights, float64, random norms. What a cut has to give comes from the sou
 (tests/oracles.py), not from the library.
 """
 
-import resource
 import tempfile
 import time
 from collections.abc import Sequence
@@ -13,12 +12,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor, nn
 
+from benchmarks.coverage.memory import Memory
+from benchmarks.coverage.opinion import second_opinion
 from model_lego import assemble, attribute, load, save, trace
 from model_lego.component import Builder, Component
 from model_lego.disassembly import Plan, cut
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import ChannelGraph, ChannelSelection, select
+from model_lego.graph.cost import planned_cost
 from model_lego.models import build
+from model_lego.surgery.slicing import slice_model
 from tests.oracles import masked_forward
 from tests.properties.helpers import half_plan, kept_inputs, lost, some_logits
 from tests.tiny_models import MIXERS, NORMS, randomize_batchnorm, strengthen
@@ -28,6 +31,7 @@ SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384)  # the first on which t
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
 CHANGED = 1e-3  # what the mask has to change at least, in parts of the largest logit
 FAINT = 1e-3  # a scale that starts at this or less is drawn anew
+LEAST = 0.3  # share of the parameters that has to go when half of each group is asked for
 JOINED = 1e-9  # largest difference of an assembly to its parts side by side, in parts of the largest logit
 ARGUMENTS = {"torchvision:googlenet": {"aux_logits": True}}
 
@@ -53,6 +57,7 @@ class Result:
     difference: float = 0.0  # to the masked source
     effect: float = 0.0  # of the mask
     padded: str = ""  # "equal", or why there is none
+    opinion: str = ""  # Torch-Pruning's on what goes together: "agrees", or where it differs or fails
     trace_seconds: float = 0.0
     cut_seconds: float = 0.0
     memory: float = 0.0  # peak of trace and cut, in parts of the model with its activations at batch 2
@@ -70,18 +75,22 @@ def check(name: str) -> Result:
 
 
 def _check(result: Result) -> Result:
-    base = _peak()
+    memory = Memory()
     builder = Builder(result.name, {"num_classes": CLASSES} | ARGUMENTS.get(result.name, {}))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = build(builder.name, **builder.arguments)
     model = model.double().eval()
     x = _images(model)
+    plain = memory.of(lambda: model(x[:2]))
     _enliven(model, x)
-    run = _peak()
+    memory.reset()
     start = time.perf_counter()
     graph = trace(model, x[:2])
     traced = time.perf_counter() - start
+    first = _plan(model, graph, half_plan(graph, seed=0, logits=some_logits(graph, seed=0)), x)
+    start = time.perf_counter()
+    component = cut(model, first, builder=builder)
     result = replace(
         result,
         side=x.shape[-1],
@@ -90,25 +99,26 @@ def _check(result: Result) -> Result:
         frozen_groups=sum(bool(graph.frozen[group.channels].all()) for group in graph.groups),
         reasons=tuple(dict.fromkeys(freeze.reason for freeze in graph.freezes)),
         trace_seconds=round(traced, 2),
-    )
-    first = _plan(model, graph, half_plan(graph, seed=0, logits=some_logits(graph, seed=0)), x)
-    start = time.perf_counter()
-    component = cut(model, first, builder=builder)
-    result = replace(
-        result,
         cut_seconds=round(time.perf_counter() - start, 2),
-        memory=round((_peak() - base) / max(run - base, 1), 2),
+        memory=round(memory.peak() / plain, 2),
         half=round(1 - _count(component) / _count(model), 3),
-        cuttable=_cuttable(model, graph, x),
+        cuttable=_cuttable(model, graph),
     )
     difference, effect = _compare(model, component, first, x)
+    if planned_cost(model, graph, first.selection) != component.origin.cost_after:
+        raise Wrong("the cut network does not cost what was counted before")
     second = _plan(model, graph, half_plan(graph, seed=1, logits=_others(first.selection.logits)), x)
     other = cut(model, second, builder=builder)
     difference = max(difference, _compare(model, other, second, x)[0])
     _attributed(model, graph, x)
     padded = _joined([component, other], x)
     _saved(component, x)
-    return replace(result, difference=difference, effect=effect, padded=padded)
+    result = replace(
+        result, difference=difference, effect=effect, padded=padded, opinion=second_opinion(model, graph, x)
+    )
+    if result.half < LEAST:
+        result = replace(result, error=f"half of each group is {100 * result.half:.0f} % of the parameters only")
+    return result
 
 
 def _images(model: nn.Module) -> Tensor:
@@ -207,10 +217,8 @@ def _compare(model: nn.Module, component: Component, plan: Plan, x: Tensor) -> t
     return difference / largest, effect / largest
 
 
-def _cuttable(model: nn.Module, graph: ChannelGraph, x: Tensor) -> float:
+def _cuttable(model: nn.Module, graph: ChannelGraph) -> float:
     """Share of the parameters that goes when each group is cut to its least; the logits stay."""
-    from model_lego.surgery.slicing import slice_model
-
     nothing = torch.zeros(graph.width, dtype=torch.bool)
     scores = torch.arange(graph.width, 0, -1, dtype=torch.float64)
     least = select(graph, nothing, logits=range(CLASSES), scores=scores)
@@ -255,8 +263,3 @@ def _saved(component: Component, x: Tensor) -> None:
 
 def _count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
-
-
-def _peak() -> int:
-    """Largest memory of this process until now, in KiB."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

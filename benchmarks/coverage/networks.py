@@ -25,8 +25,8 @@ NOT_CONVOLUTIONAL = _words(
     "vision_transformer vision_transformer_hybrid vision_transformer_relpos vision_transformer_sam vitamin volo "
     "xcit"
 )
-#: The same in torchvision.
-TRANSFORMERS = ("vit", "swin", "maxvit")
+#: The same in torchvision, each with its smallest network.
+TRANSFORMERS = {"vit": "vit_b_32", "swin": "swin_t", "maxvit": "maxvit_t"}
 #: Words of a name that tell a size, a training run or an input size, not another kind of network.
 SIZES = _words(
     "atto base em es femto huge kobe l la large m ma max medium mega micro mini miil ml nano o pico plus ri s sa short "
@@ -36,30 +36,41 @@ SIZES = _words(
 
 
 def networks() -> dict[str, str]:
-    """The list: "timm:resnet18" -> its family."""
-    found: dict[str, str] = json.loads(LIST.read_text())
+    """Convolutional networks: "timm:resnet18" -> its family."""
+    found: dict[str, str] = json.loads(LIST.read_text())["convolutional"]
     return found
 
 
-def from_registries() -> Iterator[tuple[str, str]]:
-    """Make the list from what is installed."""
-    import torchvision
+def transformers() -> dict[str, str]:
+    """The smallest network of each family that works on tokens, or on both: what can be cut there is counted apart."""
+    found: dict[str, str] = json.loads(LIST.read_text())["tokens"]
+    return found
 
-    for name in sorted(torchvision.models.list_models(module=torchvision.models)):
-        if not name.startswith(TRANSFORMERS):
-            maker = torchvision.models.get_model_builder(name)
-            yield f"torchvision:{name}", str(maker.__module__).rpartition(".")[2]
 
+def from_registries() -> dict[str, dict[str, str]]:
+    """Make both lists from what is installed."""
+    convolutional, tokens = dict(_torchvision()), {f"torchvision:{name}": kind for kind, name in TRANSFORMERS.items()}
     import timm
     from timm.models._registry import _model_to_module
 
     kinds: dict[tuple[str, tuple[str, ...]], list[str]] = {}
     for name in timm.list_models():
         family = _model_to_module[name]
-        if family not in NOT_CONVOLUTIONAL and not name.startswith("test_") and not name.endswith("_enc"):
-            kinds.setdefault((family, _kind(name)), []).append(name)
-    for (family, _), names in sorted(kinds.items()):
-        yield f"timm:{min(names, key=_size)}", family
+        if not name.startswith("test_") and not name.endswith("_enc"):
+            kind = () if family in NOT_CONVOLUTIONAL else _kind(name)
+            kinds.setdefault((family, kind), []).append(name)
+    for (family, kind), names in sorted(kinds.items()):
+        (convolutional if kind or family not in NOT_CONVOLUTIONAL else tokens)[f"timm:{min(names, key=_size)}"] = family
+    return {"convolutional": convolutional, "tokens": tokens}
+
+
+def _torchvision() -> Iterator[tuple[str, str]]:
+    import torchvision
+
+    for name in sorted(torchvision.models.list_models(module=torchvision.models)):
+        if not name.startswith(tuple(TRANSFORMERS)):
+            maker = torchvision.models.get_model_builder(name)
+            yield f"torchvision:{name}", str(maker.__module__).rpartition(".")[2]
 
 
 def _kind(name: str) -> tuple[str, ...]:
@@ -79,5 +90,5 @@ def _size(name: str) -> int:
 
 
 if __name__ == "__main__":
-    LIST.write_text(json.dumps(dict(from_registries()), indent=1) + "\n")
-    print(f"{len(networks())} networks in {LIST}")
+    LIST.write_text(json.dumps(from_registries(), indent=1) + "\n")
+    print(f"{len(networks())} convolutional networks and {len(transformers())} others in {LIST}")

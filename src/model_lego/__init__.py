@@ -4,6 +4,7 @@ from model_lego.assembly import assemble
 from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.contenders import Contender, baselines, ensemble
+from model_lego.diagnosis import Diagnosis, diagnose
 from model_lego.disassembly import Plan, cut, disassemble, plan
 from model_lego.errors import LegoError
 from model_lego.evaluation import evaluate
@@ -25,6 +26,7 @@ __all__ = [
     "Contender",
     "ContributionStats",
     "Cost",
+    "Diagnosis",
     "LegoError",
     "Plan",
     "Preprocessing",
@@ -37,6 +39,7 @@ __all__ = [
     "attribute",
     "baselines",
     "cut",
+    "diagnose",
     "disassemble",
     "ensemble",
     "evaluate",

@@ -12,6 +12,7 @@ import typer
 from model_lego.cli.assemble import assemble_command
 from model_lego.cli.demo import demo_command
 from model_lego.cli.disassemble import disassemble_command, plan_command
+from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.render import say
@@ -47,6 +48,7 @@ app.command("disassemble")(_interruptible(disassemble_command))
 app.command("assemble")(_interruptible(assemble_command))
 app.command("evaluate")(_interruptible(evaluate_command))
 app.command("inspect")(_interruptible(inspect_command))
+app.command("doctor")(_interruptible(doctor_command))
 app.command("ops")(_interruptible(ops_command))
 
 

@@ -15,6 +15,7 @@ from model_lego.graph.rule import Call, OpRule
 from model_lego.graph.rules import RULES
 from model_lego.graph.walk import carry_labels, concrete, source_line
 
+IMAGES = "images"
 WRITTEN_IN = "the forward has the number of channels written into it"
 INSEPARABLE = "lies in blocks that must stay equal, which no part of it can leave"
 
@@ -71,8 +72,8 @@ class _Builder:
     def image(self, shape: tuple[int, ...]) -> Tensor:
         points = self._new(shape[1])
         self.births[(-1, 0)] = points
-        self.writers.append(("images", points))
-        self.frozen.append((points, Freeze("the images", "images")))
+        self.writers.append((IMAGES, points))
+        self.frozen.append((points, Freeze("the images", IMAGES)))
         return lab.along(points, len(shape), 1)
 
     def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -184,9 +185,11 @@ def _finish(
         frozen += _leaf_axes(name, channel[points], builder, channel, axes)
     suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
-    is_frozen = torch.zeros(width, dtype=torch.bool)
+    is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
     for channels, _ in frozen:
         is_frozen[channels] = True
+    for name, points in builder.writers:
+        written[channel[points]] |= name != IMAGES
     graph = ChannelGraph(
         program=builder.program,
         rules=rules,
@@ -197,7 +200,7 @@ def _finish(
         groups=_groups(builder.writers, channel, width, frozen),
         axes=axes,
         frozen=is_frozen,
-        freezes=tuple(dict.fromkeys(freeze for _, freeze in frozen if freeze.where != "images")),
+        freezes=tuple(dict.fromkeys(freeze for channels, freeze in frozen if bool(written[channels].any()))),
         balances=tuple(Balance(channel[balance.blocks], balance.where) for balance in builder.balances),
         suspects=tuple(suspect for suspect in suspects if suspect.line not in whole),
         follows=tuple(
@@ -276,7 +279,7 @@ def _groups(
             frozen=tuple(dict.fromkeys(reasons.get(group, []))),
         )
         for group, found in names.items()
-        if found[0] != "images"
+        if found[0] != IMAGES
     )
 
 

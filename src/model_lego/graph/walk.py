@@ -67,7 +67,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
         return state.values[container][place]  # type: ignore[index]
     rule = state.rules.get(node.target)
     where = module_path(node)
-    _refuse_hidden_writes(node, where)
+    _refuse_hidden_writes(state, node, where)
     if rule is None:
         if value is None and node.target.__name__.startswith(("_assert", "sym_")):  # type: ignore[union-attr]
             return None
@@ -127,7 +127,8 @@ def _weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.No
             from_tensors.add(node)
     found: set[fx.Node] = set()
     for node in reversed(program.nodes):
-        if node in from_tensors and node.users and all(_as_weight(user, node, rules, found) for user in node.users):
+        read = node.users or _writes(node)  # a write into a part of such a value has no users
+        if node in from_tensors and read and all(_as_weight(user, node, rules, found) for user in node.users):
             found.add(node)
     return found
 
@@ -140,17 +141,29 @@ def _as_weight(user: fx.Node, node: fx.Node, rules: Mapping[object, OpRule], fou
     return rule is not None and rule.route is Route.MIXES and bool(places) and set(places) <= set(rule.weights)
 
 
-def _refuse_hidden_writes(node: fx.Node, where: str) -> None:
-    """A write into a view changes a value that the graph shows no write to."""
-    schema = getattr(node.target, "_schema", None)
-    if schema is None or not schema.is_mutable or node.users:
+def _refuse_hidden_writes(state: _State, node: fx.Node, where: str) -> None:
+    """A write into a view changes a value that the graph shows no write to.
+
+    It does no harm where neither carries channels: a mask that the forward makes of numbers.
+    """
+    if not _writes(node) or node.users or node in state.weights_only:
         return
     first = node.args[0]
     if isinstance(first, fx.Node) and first.op == "call_function" and _is_view(first):
+        carried = [labels for labels in map(state.values.get, node.all_input_nodes) if isinstance(labels, Tensor)]
+        made = all(argument.op == "call_function" for argument in node.all_input_nodes)
+        if made and all(bool((labels == lab.NONE).all()) for labels in carried):
+            return
         raise RefusedError(
-            f"layer '{where}' writes into a part of a value ({schema.name}); "
+            f"layer '{where}' writes into a part of a value ({node.target._schema.name}); "  # type: ignore[union-attr]
             "the graph does not show where that goes: build the value with torch.cat or torch.where"
         )
+
+
+def _writes(node: fx.Node) -> bool:
+    """Whether an operator changes a value in place."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
 
 
 def _is_view(node: fx.Node) -> bool:

@@ -1,6 +1,7 @@
 """Networks by name: `zoo:`, `torchvision:` and `timm:`; nothing is ever downloaded."""
 
 import difflib
+import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
@@ -31,6 +32,8 @@ ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
         "mobilenet": MobileNet,
     }
 )
+#: Side of the images of our own networks, where they have no argument for it.
+SMALL = 32
 #: Arguments that would fetch weights or name code.
 FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
 
@@ -56,6 +59,23 @@ def build(name: str, **arguments: Any) -> nn.Module:
 def build_from(builder: Builder) -> nn.Module:
     """Build the uncut network that a component's file names."""
     return build(builder.name, **builder.arguments)
+
+
+def image_shape(builder: Builder, model: nn.Module) -> tuple[int, int, int]:
+    """Shape of the images (channels x height x width) that a network of this name was made for."""
+    kind, _, name = builder.name.partition(":")
+    if kind == "timm":
+        channels, height, width = model.pretrained_cfg["input_size"]  # type: ignore[index]
+        return int(builder.arguments.get("in_chans", channels)), int(height), int(width)
+    if kind == "torchvision":
+        import torchvision
+
+        side = int(torchvision.models.get_model_weights(name).DEFAULT.transforms.keywords["crop_size"])
+        return 3, side, side
+    taken = inspect.signature(ZOO[name]).parameters
+    given = {key: parameter.default for key, parameter in taken.items()} | dict(builder.arguments)
+    side = int(given.get("image_size", SMALL))
+    return int(given["in_channels"]), side, side
 
 
 def _zoo(name: str, arguments: dict[str, Any]) -> nn.Module:

@@ -51,8 +51,8 @@ def _rows() -> dict[object, OpRule]:
         **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
         **_frozen(
             ["cumsum", "sort", "topk", "argmax", "gather", "index_select", "index.Tensor", "unfold", "im2col", "col2im",
-             "scatter.src", "grid_sampler_2d", "cross", "cdist", "embedding", "masked_fill.Scalar", "tril", "triu",
-             "bilinear", "_weight_norm", "vdot", "atan2", "eq.Scalar", "gt.Scalar", "lt.Scalar", "ge.Scalar"],
+             "scatter.src", "grid_sampler_2d", "cross", "cdist", "embedding", "tril", "triu", "bilinear",
+             "_weight_norm", "vdot"],
             "reads positions that are computed or lie across channels",
         ),
         **rows(

@@ -1,0 +1,51 @@
+"""model-lego doctor: can a network be taken apart, and how far?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import typer
+from torch import nn
+
+from model_lego.cli import options as o
+from model_lego.cli.render import show, show_json
+from model_lego.cli.sources import open_component, parse_arguments
+from model_lego.component import Builder
+from model_lego.errors import BadConfig
+from model_lego.models import build, image_shape, load_weights
+from model_lego.models.weights import infer_classes
+
+Side = Annotated[int | None, typer.Option("--size", help="side of the images in pixels; the network's own by default")]
+Everything = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, timm:NAME, or a saved component")]
+
+
+def doctor_command(
+    model: Everything, weights: o.Weights = None, argument: o.Arguments = None, size: Side = None, json: o.Json = False
+) -> None:
+    """Say whether a network can be taken apart, what is kept whole and why, and how much can be cut."""
+    from model_lego import diagnose
+
+    network, shape = _network(model, weights, argument)
+    if size is not None and size < 1:
+        raise BadConfig(f"--size {size} is no side of an image; give at least 1")
+    shape = shape if size is None else (shape[0], size, size)
+    images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
+    found = diagnose(network.eval(), images.to(next(network.parameters())))
+    if json:
+        show_json(found.to_dict())
+        return
+    show(str(found))
+
+
+def _network(model: str, weights: str | None, argument: list[str] | None) -> tuple[nn.Module, tuple[int, ...]]:
+    """A network, trained or not, and the shape of its images."""
+    if ":" not in model and Path(model).is_dir():
+        component = open_component(model)
+        return component.module, component.origin.input_shape
+    given = parse_arguments(argument)
+    classes = infer_classes(weights) if weights is not None else None
+    if classes is not None:
+        given.setdefault("num_classes", classes)
+    builder = Builder(model, given)
+    network = build(model, **given)
+    return (network if weights is None else load_weights(network, weights)), image_shape(builder, network)
