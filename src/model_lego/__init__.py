@@ -12,6 +12,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.refitting import repair
 from model_lego.results import Report
 from model_lego.store import load, save
+from model_lego.surgery.plain import canonize
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings
 from model_lego.training import TrainingSettings, train
@@ -38,6 +39,7 @@ __all__ = [
     "assemble",
     "attribute",
     "baselines",
+    "canonize",
     "cut",
     "diagnose",
     "disassemble",

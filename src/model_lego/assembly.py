@@ -226,7 +226,7 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
         kept_inputs={},
         attributes=attributes,
         settings={"padded": [dict(part.origin.settings) for part in parts]}
-        | {key: value for key, value in origin.settings.items() if key == "dropped_modules"},
+        | {key: value for key, value in origin.settings.items() if key in ("dropped_modules", "plain_layers")},
         cost_before=Cost(*(sum(getattr(c, f) for c in before) for f in ("parameters", "macs", "bytes"))),
         cost_after=cost_of(placed.module, export_program(placed.module, seen)),
     )

@@ -16,6 +16,7 @@ from model_lego.naming import label_numbers, source_names
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import calibration_images, first_parameter, prepared, refit
 from model_lego.store.digest import digest_of
+from model_lego.surgery.plain import plain_layers
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 from model_lego.surgery.slicing import kept_positions, slice_model
@@ -135,6 +136,8 @@ def _cut(
     made = slice_model(model, graph, selection)
     program = check_cut(made.module, model, graph, selection, planned.example.to(first_parameter(model)))
     settings = dict(planned.settings) | {"repair": {"method": "none"}}
+    if plain := plain_layers(model):
+        settings["plain_layers"] = plain
     if made.dropped:
         settings["dropped_modules"] = list(made.dropped)
     if graph.freezes:

@@ -80,14 +80,27 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Divided:
+    """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole."""
+
+    node: str
+    channels: Tensor
+    groups: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Follow:
-    """An attribute of a module that holds a number of channels and has to follow the cut."""
+    """An attribute of a module that holds a number of channels or groups and has to follow the cut.
+
+    `divided`: the number of groups shrinks with the channels, else the groups themselves get narrower.
+    """
 
     owner: str
     attribute: str
     inputs: Tensor
     outputs: Tensor
     groups: int = 1
+    divided: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,6 +118,7 @@ class ChannelGraph:
     balances: tuple[Balance, ...]
     suspects: tuple[Suspect, ...]
     follows: tuple[Follow, ...]
+    divided: tuple[Divided, ...]
     head: Tensor  # channel of each logit
     births: Mapping[tuple[int, int], Tensor]  # channels made by node (position, count), for the check after a cut
     unused: tuple[str, ...]  # tensors that no operator reads in eval mode

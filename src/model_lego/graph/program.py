@@ -14,6 +14,8 @@ from torch.utils._pytree import tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 
+#: What operators call their number of groups.
+GROUPS = ("groups", "num_groups")
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
 
@@ -63,7 +65,7 @@ class Program:
         for node, original in zip(graph.nodes, self.module.graph.nodes, strict=True):
             node.name = original.name  # a copy calls "input" otherwise
             if node.name in groups:
-                place = next(n for n, arg in enumerate(node.target._schema.arguments) if arg.name == "groups")
+                place = next(n for n, arg in enumerate(node.target._schema.arguments) if arg.name in GROUPS)
                 node.update_arg(place, groups[node.name])
         for node in graph.find_nodes(op="placeholder"):
             if not node.users and node.name != self.image:  # of a module that the cut network does not have

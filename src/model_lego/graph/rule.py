@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import torch
 from torch import SymInt, Tensor, fx
 
 from model_lego.graph import labels as lab
@@ -53,6 +54,9 @@ class Tracker(Protocol):
 
     def born(self, name: str, dim: int, size: int, call: "Call") -> Tensor:
         """Give the channels that a dimension of a weight writes."""
+
+    def divides(self, call: "Call", channels: Tensor, groups: int) -> None:
+        """State that the call's number of groups follows the cut: its groups of channels are kept or cut whole."""
 
     def fresh(self, count: int, reason: str, call: "Call") -> Tensor:
         """Give new channels that cannot be cut."""
@@ -117,7 +121,7 @@ class OpRule:
 
     `window` reads the geometry of a mixing operator off its arguments and their shapes; `weights` are the positions of
     tensors that the row binds to channels by name; `follows` are the attributes of the module that owns them which
-    hold a number of channels.
+    hold a number of channels or groups; `groups_at` is the position of an argument that holds a number of groups.
     """
 
     name: str
@@ -126,6 +130,7 @@ class OpRule:
     window: Callable[[Sequence[Any], Sequence[Any]], Window] | None = None
     weights: tuple[int, ...] = ()
     follows: tuple[str, ...] = ()
+    groups_at: int | None = None
     reason: str = ""
 
 
@@ -144,6 +149,16 @@ def flat_labels(arguments: Sequence[Any]) -> list[Tensor]:
         elif isinstance(argument, list | tuple):
             found.extend(item for item in argument if isinstance(item, Tensor))
     return found
+
+
+def tied_along(call: Call, labels: Tensor, dims: set[int]) -> Tensor:
+    """Couple the channels of a grid along some of its dimensions; gives the labels narrowed to size 1 there."""
+    first = labels
+    for dim in dims:
+        first = first.narrow(dim, 0, 1)
+    left, right = torch.broadcast_tensors(first, labels)
+    call.tracker.couple(left, right, call)
+    return first
 
 
 def without_channels(call: Call) -> Tensor | tuple[Tensor, ...]:

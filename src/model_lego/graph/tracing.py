@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
 from model_lego.graph.balancing import inseparable, knots
-from model_lego.graph.ir import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Layer, Suspect
+from model_lego.graph.ir import Axis, Balance, ChannelGraph, ChannelGroup, Divided, Follow, Freeze, Layer, Suspect
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.rule import Call, OpRule
 from model_lego.graph.rules import RULES
@@ -61,6 +61,7 @@ class _Builder:
     writers: list[tuple[str, Tensor]] = field(default_factory=list)
     layers: list[Layer] = field(default_factory=list)
     follows: list[Follow] = field(default_factory=list)
+    divided: list[Divided] = field(default_factory=list)
     position: int = 0
     count: int = 0
 
@@ -119,6 +120,9 @@ class _Builder:
             self.writers.append((call.where or name, points))
         return axes[dim].channels
 
+    def divides(self, call: Call, channels: Tensor, groups: int) -> None:
+        self.divided.append(Divided(call.node.name, channels, groups))
+
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         points = self._new(count)
         self.births[(self.position, self.count)] = points
@@ -155,9 +159,13 @@ class _Builder:
             return
         last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
         ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (axis.channels, axis.channels, 1)
+        divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
+        groups = divided.groups if divided else groups
         owners = {name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))}
         for owner in sorted(owners):
-            self.follows += [Follow(owner, attribute, ins, outs, groups) for attribute in rule.follows]
+            self.follows += [
+                Follow(owner, attribute, ins, outs, groups, divided is not None) for attribute in rule.follows
+            ]
 
 
 def _short(call: Call) -> str:
@@ -207,6 +215,7 @@ def _finish(
             replace(follow, inputs=channel[follow.inputs], outputs=channel[follow.outputs])
             for follow in builder.follows
         ),
+        divided=tuple(replace(each, channels=channel[each.channels]) for each in builder.divided),
         head=_head(builder.program, logits, channel, is_frozen, lone),
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),

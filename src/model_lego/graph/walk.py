@@ -37,7 +37,7 @@ class _State:
 
 def carry_labels(program: Program, rules: Mapping[object, OpRule], source: Source) -> dict[fx.Node, Any]:
     """Give the labels of every value; raises UnsupportedOpError, RefusedError."""
-    state = _State(program, rules, source, {}, _weights_only(program, rules))
+    state = _State(program, rules, source, {}, weights_only(program, rules))
     outputs = set(program.outputs)
     for node in program.nodes:
         if node.op == "placeholder":
@@ -117,7 +117,7 @@ def _shape(arg: Any) -> Any:
     return None
 
 
-def _weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.Node]:
+def weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.Node]:
     """Values made of tensors alone that end in weights of mixing operators: computed weights and what leads there."""
     from_tensors: set[fx.Node] = set()
     for node in program.nodes:

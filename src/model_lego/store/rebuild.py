@@ -13,12 +13,15 @@ from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
 from model_lego.store.records import builder_from, component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
+from model_lego.surgery.plain import PlainLayer
 from model_lego.surgery.slicing import Absent
 
 Factory = Callable[[], nn.Module]
 
 #: The key of `Origin.settings` that lists the modules (or parameters) which were taken out.
 DROPPED = "dropped_modules"
+#: The key that tells which layers compute no weight any more, and how to build them.
+PLAIN = "plain_layers"
 
 
 def rebuild(
@@ -49,6 +52,7 @@ def _component(
     """Build a part with the uncut network's tensors still in it, but for those that were dropped."""
     module = _uncut(folder, record.origin, key, factory.get(key) if isinstance(factory, Mapping) else factory)
     where = f"{folder}: part '{key}'"
+    _make_plain(module, record.origin.settings.get(PLAIN, {}), where)
     for path in _dropped(record.origin, where):
         _drop(module, path, where)
     _set_attributes(module, record.origin.attributes, where)
@@ -89,6 +93,23 @@ def _built(folder: Path, builder: Builder) -> nn.Module:
 
 def _cuda_in_use() -> range:
     return range(torch.cuda.device_count() if torch.cuda.is_initialized() else 0)
+
+
+def _make_plain(module: nn.Module, layers: object, where: str) -> None:
+    """Put ordinary layers where `canonize` did."""
+    if not isinstance(layers, dict):
+        raise CorruptComponent(f"{where}: {PLAIN} is not a mapping of module paths")
+    owners = dict(module.named_modules(remove_duplicate=False))
+    for path, given in layers.items():
+        parent, _, name = path.rpartition(".")
+        if parent not in owners or name not in owners[parent]._modules:
+            raise CorruptComponent(f"{where}: {PLAIN} names '{path}', which the uncut network has not")
+        try:
+            layer = PlainLayer(given["kind"], given["arguments"]).build()
+        except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
+            raise CorruptComponent(f"{where}: layer '{path}' cannot be made plain: {error!r}") from None
+        old = owners[parent]._modules[name]
+        setattr(owners[parent], name, layer.to(next(old.parameters()).dtype) if old is not None else layer)
 
 
 def _dropped(record: OriginRecord, where: str) -> list[str]:

@@ -98,8 +98,8 @@ def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[Any]:
     rule = rules.get(node.target)
     if rule is None or rule.route is Route.MOVES:
         return []
-    literal = [arg for arg in (*node.args, *node.kwargs.values()) if not _holds_values(arg)]
-    return literal[:-1] if rule.route is Route.MIXES and len(literal) > 3 else literal  # the last one is `groups`
+    given = [arg for place, arg in enumerate(node.args) if place != rule.groups_at]
+    return [arg for arg in (*given, *node.kwargs.values()) if not _holds_values(arg)]
 
 
 def _holds_values(argument: Any) -> bool:
@@ -151,6 +151,7 @@ def _widen(joint: nn.Module, modules: Sequence[nn.Module], graphs: Sequence[Chan
             "in_channels": ins[0] if shared else sum(ins),
             "in_features": ins[0] if shared else sum(ins),
             "groups": sum(f.groups for f in together) if follow.groups > 1 else 1,
+            "num_groups": sum(f.groups for f in together),
         }
         new = sizes.get(follow.attribute, sum(outs))
         value = getattr(owner, follow.attribute, None)
@@ -258,6 +259,9 @@ class _Placer:
 
     def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
         return self.axes.setdefault(self._name(name), {}).setdefault(dim, self._parts(self._name(name), dim))
+
+    def divides(self, call: Call, channels: Tensor, groups: int) -> None:
+        return
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         raise IncompatibleComponents(f"layer '{call.where}': {reason}; use layout='parallel'")

@@ -109,11 +109,12 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
     """Let an attribute that holds a number of channels follow the cut."""
     ins, outs = len(follow.inputs), len(follow.outputs)
     kept_in, kept_out = selection.kept(follow.inputs), selection.kept(follow.outputs)
-    depthwise = follow.groups > 1 and follow.groups == ins
+    groups = follow.groups * kept_out // outs if follow.divided else follow.groups
     sizes = {
         "in_channels": (ins, kept_in),
         "in_features": (ins, kept_in),
-        "groups": (follow.groups, kept_in if depthwise else follow.groups),
+        "groups": (follow.groups, groups),
+        "num_groups": (follow.groups, groups),
     }
     old, new = sizes.get(follow.attribute, (outs, kept_out))
     owner: Any = model.get_submodule(follow.owner)

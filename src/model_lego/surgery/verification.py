@@ -86,11 +86,7 @@ def _narrowed(
 
     What the network itself gives has to be what they give.
     """
-    groups = {
-        layer.node: selection.kept(layer.inputs)
-        for layer in graph.layers
-        if layer.groups > 1 and layer.groups == len(layer.inputs)
-    }
+    groups = {each.node: each.groups * selection.kept(each.channels) // len(each.channels) for each in graph.divided}
     try:
         program, expected = graph.program.narrowed(cut, images, groups)
         found: Tensor = hookless_copy(cut, share=cut.parameters()).eval()(images.clone())
@@ -184,6 +180,9 @@ class _Checker:
     def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
         axis = self.graph.axes[self.graph.program.canonical(name)][dim]
         return self._kept(axis.channels)
+
+    def divides(self, call: Call, channels: Tensor, groups: int) -> None:
+        return
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         return self._born(count, call.where)

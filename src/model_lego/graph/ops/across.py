@@ -6,15 +6,19 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, Carry, OpRule, Route, freeze_all, without_channels
+from model_lego.graph.rule import Call, Carry, OpRule, Route, freeze_all, tied_along, without_channels
 
 
 def softmax(call: Call) -> Tensor:
     """softmax: the last operator on the logits is passed through, one over channels inside freezes them."""
     labels: Tensor = call.args[0]
     dim = call.arg(1, "dim") % len(call.shape())
-    if dim in lab.carried(labels) and not call.is_output:
-        call.tracker.freeze(labels, "softmax reads across channels", call)
+    axes = lab.carried(labels)
+    if dim in axes and not call.is_output:
+        if len(axes) > 1:  # over the branches of a grid: the same channels of all branches go together
+            tied_along(call, labels, {dim})
+        else:
+            call.tracker.freeze(labels, "softmax reads across channels", call)
     return labels
 
 

@@ -9,6 +9,9 @@ from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.rule import Call, OpRule, Route, Window, as_tuple, solid
 
+#: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
+COMPUTED = "its weight is computed in the forward pass"
+
 
 def convolution(dims: int) -> Callable[[Call], Tensor]:
     """Labels through a convolution with `dims` spatial dimensions."""
@@ -42,7 +45,7 @@ def _mix(call: Call, *, in_dim: int, weight_out: int, weight_in: int, groups: in
     if inputs is None:
         return _along_channels(call, in_dim)
     if weight is None:
-        return _whole(call, in_dim, "its weight is computed in the forward pass")
+        return _whole(call, in_dim, COMPUTED)
     if call.arg(2, "bias") is not None and bias is None:
         return _whole(call, in_dim, "its bias is computed in the forward pass")
     depthwise = groups > 1 and groups == call.shape()[in_dim]
@@ -51,6 +54,7 @@ def _mix(call: Call, *, in_dim: int, weight_out: int, weight_in: int, groups: in
     if depthwise:
         outputs = inputs.repeat_interleave(out_size // groups)  # a channel stays what it is
         call.tracker.bind(weight, 0, outputs, call)
+        call.tracker.divides(call, inputs, groups)
     else:
         outputs = _born(call, weight, inputs, out_size, weight_out=weight_out, weight_in=weight_in, groups=groups)
     if bias is not None:
@@ -143,6 +147,7 @@ def _row(dims: int) -> OpRule:
         window=lambda args, shapes: _window(args, shapes, dims),
         weights=(1, 2),
         follows=("in_channels", "out_channels", "groups", "channels"),
+        groups_at=6,
     )
 
 
@@ -154,6 +159,7 @@ def _transposed_row(dims: int) -> OpRule:
         window=lambda args, shapes: _transposed_window(args, shapes, dims),
         weights=(1, 2),
         follows=("in_channels", "out_channels", "groups", "channels"),
+        groups_at=6,
     )
 
 

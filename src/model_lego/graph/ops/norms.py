@@ -14,9 +14,17 @@ def per_channel(call: Call) -> Tensor:
 
 
 def group_norm(call: Call) -> Tensor:
-    """group_norm: an instance norm where each channel is a group of its own, else reads across channels."""
+    """group_norm: the channels of a group are kept or cut together, and the number of groups follows."""
     labels: Tensor = call.args[0]
-    call.tracker.freeze(labels, "group_norm normalises across channels", call)
+    groups = call.arg(1, "num_groups")
+    channels = lab.vector(labels, call.shape(), 1)
+    if channels is None or groups == 1 or bool((channels == lab.NONE).any()):
+        call.tracker.freeze(labels, "group_norm normalises across channels", call)
+    else:
+        together = channels.reshape(groups, -1)
+        for others in together.unbind(1)[1:]:
+            call.tracker.couple(together[:, 0], others, call)
+        call.tracker.divides(call, channels, groups)
     return _bound(call, labels, dim=1, positions=(2, 3))
 
 
@@ -54,11 +62,12 @@ ROWS: dict[object, OpRule] = {
         ["group_norm"],
         OpRule(
             "",
-            Route.FREEZES,
+            Route.JOINS,
             group_norm,
             weights=(2, 3),
-            follows=("num_channels",),
-            reason="normalises across channels",
+            follows=("num_channels", "num_groups"),
+            groups_at=1,
+            reason="the channels of a group go together; one group of all channels is kept whole",
         ),
     ),
     **rows(

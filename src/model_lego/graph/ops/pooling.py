@@ -6,7 +6,7 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, OpRule, Route
+from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
 
 def spatial(dims: int) -> Callable[[Call], Tensor]:
@@ -40,7 +40,10 @@ def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
     given = call.arg(2 if "norm" in str(call.node.target) else 1, "dim")
     dims = range(size) if given is None or given == [] else [given] if isinstance(given, int) else given
     over = {dim % size for dim in dims}
-    if over & set(lab.carried(labels)):
+    along = over & set(lab.carried(labels))
+    if along and along < set(lab.carried(labels)):  # of a grid: what is read together goes together
+        labels = tied_along(call, labels, along)
+    elif along:
         call.tracker.freeze(labels, "is reduced over channels", call)
         labels = labels.new_full([1 if dim in over else n for dim, n in enumerate(labels.shape)], lab.NONE)
     if len(call.out) < size:
