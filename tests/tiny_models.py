@@ -9,6 +9,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from tests.tiny.coupled import COUPLED
 from tests.tiny.gates import GATES
 from tests.tiny.plain import CLASSES, PLAIN
 from tests.tiny.planted import planted
@@ -19,7 +20,7 @@ __all__ = ["CLASSES", "IMAGE", "OTHER", "REFUSED", "TINY", "build", "inputs", "p
 
 IMAGE = (3, 12, 12)
 SHAPES = {"conv1d": (3, 24)}
-TINY: dict[str, Callable[[], nn.Module]] = {**PLAIN, **STREAMS, **GATES, **UNUSUAL}
+TINY: dict[str, Callable[[], nn.Module]] = {**PLAIN, **STREAMS, **GATES, **COUPLED, **UNUSUAL}
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 MIXERS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)

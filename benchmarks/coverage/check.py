@@ -17,7 +17,7 @@ from benchmarks.coverage.opinion import second_opinion
 from model_lego import assemble, attribute, canonize, load, save, trace
 from model_lego.component import Builder, Component
 from model_lego.disassembly import Plan, cut
-from model_lego.errors import IncompatibleComponents, LegoError
+from model_lego.errors import CutMismatch, IncompatibleComponents, LegoError
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import planned_cost
 from model_lego.graph.ops.mixing import COMPUTED
@@ -253,7 +253,7 @@ def _joined(parts: list[Component], x: Tensor) -> str:
     for layout in ("parallel", "padded"):
         try:
             whole = assemble(parts, layout=layout)
-        except IncompatibleComponents as error:
+        except (IncompatibleComponents, CutMismatch) as error:  # refused, or noticed by its own check
             if layout == "parallel":
                 raise
             return str(error)

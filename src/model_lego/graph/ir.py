@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph.program import Program
-from model_lego.graph.rule import OpRule
+from model_lego.graph.rule import Holds, OpRule
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +97,7 @@ class Follow:
 
     owner: str
     attribute: str
+    holds: Holds
     inputs: Tensor
     outputs: Tensor
     groups: int = 1

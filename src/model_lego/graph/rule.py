@@ -1,9 +1,9 @@
 """What a row of the operator table says, and what it gets to see of the network."""
 
 import enum
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
 
 import torch
 from torch import SymInt, Tensor, fx
@@ -34,6 +34,10 @@ class Window:
     output_padding: tuple[int, ...] = ()
 
 
+#: What an attribute of a module counts: a layer's input channels, its output channels, or groups of channels.
+Holds = Literal["inputs", "outputs", "groups"]
+
+
 class Tracker(Protocol):
     """What rows report to: the builder of the channel graph, or the check of a network after the cut."""
 
@@ -45,6 +49,9 @@ class Tracker(Protocol):
 
     def balance(self, blocks: Tensor, call: "Call") -> None:
         """State that these blocks (rows) of channels must keep equal numbers."""
+
+    def grid(self, rows: Tensor, call: "Call") -> None:
+        """State that channels are viewed as rows: these keep equal numbers, unless each goes as a whole."""
 
     def suspect(self, labels: Tensor, call: "Call") -> None:
         """State that the forward may have a number of these channels written into it."""
@@ -121,7 +128,7 @@ class OpRule:
 
     `window` reads the geometry of a mixing operator off its arguments and their shapes; `weights` are the positions of
     tensors that the row binds to channels by name; `follows` are the attributes of the module that owns them which
-    hold a number of channels or groups; `groups_at` is the position of an argument that holds a number of groups.
+    count channels or groups; `groups_at` is the position of an argument that holds a number of groups.
     """
 
     name: str
@@ -129,7 +136,7 @@ class OpRule:
     carry: Carry
     window: Callable[[Sequence[Any], Sequence[Any]], Window] | None = None
     weights: tuple[int, ...] = ()
-    follows: tuple[str, ...] = ()
+    follows: Mapping[str, Holds] = field(default_factory=dict)
     groups_at: int | None = None
     reason: str = ""
 

@@ -1,6 +1,6 @@
 """From a network to its channel graph: what the rows of the table report is collected and tied together."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -54,6 +54,7 @@ class _Builder:
     edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     frozen: list[tuple[Tensor, Freeze]] = field(default_factory=list)
     balances: list[Balance] = field(default_factory=list)
+    grids: list[Balance] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
     axes: dict[str, dict[int, Axis]] = field(default_factory=dict)
     leaves: dict[str, Tensor] = field(default_factory=dict)
@@ -97,6 +98,9 @@ class _Builder:
 
     def balance(self, blocks: Tensor, call: Call) -> None:
         self.balances.append(Balance(blocks, call.where))
+
+    def grid(self, rows: Tensor, call: Call) -> None:
+        self.grids.append(Balance(rows, call.where))
 
     def suspect(self, labels: Tensor, call: Call) -> None:
         points = labels[labels != lab.NONE]
@@ -164,7 +168,8 @@ class _Builder:
         owners = {name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))}
         for owner in sorted(owners):
             self.follows += [
-                Follow(owner, attribute, ins, outs, groups, divided is not None) for attribute in rule.follows
+                Follow(owner, attribute, holds, ins, outs, groups, divided is not None)
+                for attribute, holds in rule.follows.items()
             ]
 
 
@@ -209,11 +214,14 @@ def _finish(
         axes=axes,
         frozen=is_frozen,
         freezes=tuple(dict.fromkeys(freeze for channels, freeze in frozen if bool(written[channels].any()))),
-        balances=tuple(Balance(channel[balance.blocks], balance.where) for balance in builder.balances),
+        balances=_balances(builder, channel),
         suspects=tuple(suspect for suspect in suspects if suspect.line not in whole),
-        follows=tuple(
-            replace(follow, inputs=channel[follow.inputs], outputs=channel[follow.outputs])
-            for follow in builder.follows
+        follows=(
+            *(
+                replace(follow, inputs=channel[follow.inputs], outputs=channel[follow.outputs])
+                for follow in builder.follows
+            ),
+            *_row_counts(builder, channel, model),
         ),
         divided=tuple(replace(each, channels=channel[each.channels]) for each in builder.divided),
         head=_head(builder.program, logits, channel, is_frozen, lone),
@@ -221,6 +229,33 @@ def _finish(
         unused=_unused(builder.program, model),
     )
     return _with_inseparable(graph)
+
+
+def _balances(builder: _Builder, channel: Tensor) -> tuple[Balance, ...]:
+    """Blocks that keep equal numbers; the rows of a view need not where each of them is kept or cut whole."""
+    blocks = [Balance(channel[each.blocks], each.where) for each in builder.balances]
+    grids = [Balance(channel[each.blocks], each.where) for each in builder.grids]
+    return (*blocks, *(grid for grid in grids if not _whole_rows(grid.blocks)))
+
+
+def _row_counts(builder: _Builder, channel: Tensor, model: nn.Module) -> Iterator[Follow]:
+    """Attributes that count the rows of a view, where each row is kept or cut whole (the groups of an EvoNorm).
+
+    They are known by their value and by the module that makes the view; `trace` tries them, as it does all views.
+    """
+    known = {(follow.owner, follow.attribute) for follow in builder.follows}
+    for grid in builder.grids:
+        rows = channel[grid.blocks]
+        held = vars(model.get_submodule(grid.where)) if _whole_rows(rows) else {}
+        for attribute, value in held.items():
+            if type(value) is int and value == len(rows) and (grid.where, attribute) not in known:
+                known.add((grid.where, attribute))
+                channels = rows.reshape(-1)
+                yield Follow(grid.where, attribute, "groups", channels, channels, len(rows), divided=True)
+
+
+def _whole_rows(rows: Tensor) -> bool:
+    return rows.shape[1] > 1 and bool((rows == rows[:, :1]).all())
 
 
 def _with_inseparable(graph: ChannelGraph) -> ChannelGraph:

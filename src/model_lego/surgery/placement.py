@@ -86,8 +86,8 @@ def _same_operators(modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]
                     "use layout='parallel'"
                 )
     for name in _plain_tensors(graphs[0]):
-        tensors = [find_tensor(module, name) for module in modules]
-        if any(tensor is None or not torch.equal(tensor, tensors[0]) for tensor in tensors):  # type: ignore[arg-type]
+        tensors = [graph.program.tensor(module, name) for module, graph in zip(modules, graphs, strict=True)]
+        if any(not torch.equal(tensor, tensors[0]) for tensor in tensors):
             raise IncompatibleComponents(
                 f"tensor '{name}' belongs to no channel and differs between the parts; use layout='parallel'"
             )
@@ -147,13 +147,11 @@ def _widen(joint: nn.Module, modules: Sequence[nn.Module], graphs: Sequence[Chan
         ins = [len(f.inputs) for f in together]
         outs = [len(f.outputs) for f in together]
         shared = _reads_images(graphs[0], follow.inputs)
-        sizes = {
-            "in_channels": ins[0] if shared else sum(ins),
-            "in_features": ins[0] if shared else sum(ins),
-            "groups": sum(f.groups for f in together) if follow.groups > 1 else 1,
-            "num_groups": sum(f.groups for f in together),
-        }
-        new = sizes.get(follow.attribute, sum(outs))
+        new = {
+            "inputs": ins[0] if shared else sum(ins),
+            "outputs": sum(outs),
+            "groups": sum(f.groups for f in together) if follow.groups > 1 or follow.divided else 1,
+        }[follow.holds]
         value = getattr(owner, follow.attribute, None)
         if type(value) is int and value != new:
             setattr(owner, follow.attribute, new)
@@ -247,6 +245,9 @@ class _Placer:
             raise IncompatibleComponents(
                 f"the groups of layer '{call.where}' have different widths in the parts; use layout='parallel'"
             )
+
+    def grid(self, rows: Tensor, call: Call) -> None:
+        return
 
     def suspect(self, labels: Tensor, call: Call) -> None:
         return

@@ -109,14 +109,11 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
     """Let an attribute that holds a number of channels follow the cut."""
     ins, outs = len(follow.inputs), len(follow.outputs)
     kept_in, kept_out = selection.kept(follow.inputs), selection.kept(follow.outputs)
-    groups = follow.groups * kept_out // outs if follow.divided else follow.groups
-    sizes = {
-        "in_channels": (ins, kept_in),
-        "in_features": (ins, kept_in),
-        "groups": (follow.groups, groups),
-        "num_groups": (follow.groups, groups),
-    }
-    old, new = sizes.get(follow.attribute, (outs, kept_out))
+    old, new = {
+        "inputs": (ins, kept_in),
+        "outputs": (outs, kept_out),
+        "groups": (follow.groups, follow.groups * kept_out // outs if follow.divided else follow.groups),
+    }[follow.holds]
     owner: Any = model.get_submodule(follow.owner)
     value = getattr(owner, follow.attribute, None)
     if value == (old,):

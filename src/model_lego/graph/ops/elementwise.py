@@ -110,5 +110,5 @@ def rows(names: list[str], rule: OpRule) -> dict[object, OpRule]:
 ROWS: dict[object, OpRule] = {
     **rows(_KEEPING + _KEEPING_OVERLOADS, OpRule("", Route.KEEPS, keep)),
     **rows(_JOINING, OpRule("", Route.JOINS, join)),
-    **rows(["prelu"], OpRule("", Route.KEEPS, prelu, weights=(1,), follows=("num_parameters",))),
+    **rows(["prelu"], OpRule("", Route.KEEPS, prelu, weights=(1,), follows={"num_parameters": "outputs"})),
 }

@@ -7,10 +7,19 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, OpRule, Route, Window, as_tuple, solid
+from model_lego.graph.rule import Call, Holds, OpRule, Route, Window, as_tuple, solid
 
 #: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
 COMPUTED = "its weight is computed in the forward pass"
+
+
+#: What convolutions call their numbers of channels; the last one is that of fixed depthwise kernels (blur pools).
+CONVOLUTION: dict[str, Holds] = {
+    "in_channels": "inputs",
+    "out_channels": "outputs",
+    "groups": "groups",
+    "channels": "outputs",
+}
 
 
 def convolution(dims: int) -> Callable[[Call], Tensor]:
@@ -146,7 +155,7 @@ def _row(dims: int) -> OpRule:
         convolution(dims),
         window=lambda args, shapes: _window(args, shapes, dims),
         weights=(1, 2),
-        follows=("in_channels", "out_channels", "groups", "channels"),
+        follows=CONVOLUTION,
         groups_at=6,
     )
 
@@ -158,7 +167,7 @@ def _transposed_row(dims: int) -> OpRule:
         transposed(dims),
         window=lambda args, shapes: _transposed_window(args, shapes, dims),
         weights=(1, 2),
-        follows=("in_channels", "out_channels", "groups", "channels"),
+        follows=CONVOLUTION,
         groups_at=6,
     )
 
@@ -172,6 +181,13 @@ ROWS: dict[object, OpRule] = {
     **rows(["conv_transpose3d.input"], _transposed_row(3)),
     **rows(
         ["linear"],
-        OpRule("", Route.MIXES, linear, window=_linear_window, weights=(1, 2), follows=("in_features", "out_features")),
+        OpRule(
+            "",
+            Route.MIXES,
+            linear,
+            window=_linear_window,
+            weights=(1, 2),
+            follows={"in_features": "inputs", "out_features": "outputs"},
+        ),
     ),
 }

@@ -44,7 +44,7 @@ def reshape(call: Call) -> Tensor:
         return result
     axes = lab.carried(result)
     if len(axes) > 1:
-        call.tracker.balance(_grid(result, axes), call)
+        call.tracker.grid(_grid(result, axes), call)
     written = call.written(1) if isinstance(call.node.args[1], list | tuple) else ()
     touched = [dim for dim, fixed in enumerate(written) if fixed and call.out[dim] > 1]
     if any(_holds_channels(call, result, dim) for dim in touched):
@@ -248,7 +248,7 @@ def _unflatten(call: Call) -> Tensor:
     result = moved(call, torch.reshape, tuple(call.out))
     axes = lab.carried(result)
     if len(axes) > 1:
-        call.tracker.balance(_grid(result, axes), call)
+        call.tracker.grid(_grid(result, axes), call)
     call.tracker.suspect(call.args[0], call)
     return result
 

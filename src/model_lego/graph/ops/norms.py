@@ -56,7 +56,7 @@ def _bound(call: Call, labels: Tensor, *, dim: int, positions: tuple[int, ...]) 
 ROWS: dict[object, OpRule] = {
     **rows(
         ["batch_norm", "instance_norm"],
-        OpRule("", Route.KEEPS, per_channel, weights=(1, 2, 3, 4), follows=("num_features",)),
+        OpRule("", Route.KEEPS, per_channel, weights=(1, 2, 3, 4), follows={"num_features": "outputs"}),
     ),
     **rows(
         ["group_norm"],
@@ -65,7 +65,7 @@ ROWS: dict[object, OpRule] = {
             Route.JOINS,
             group_norm,
             weights=(2, 3),
-            follows=("num_channels", "num_groups"),
+            follows={"num_channels": "outputs", "num_groups": "groups"},
             groups_at=1,
             reason="the channels of a group go together; one group of all channels is kept whole",
         ),
@@ -77,7 +77,7 @@ ROWS: dict[object, OpRule] = {
             Route.FREEZES,
             layer_norm,
             weights=(2, 3),
-            follows=("normalized_shape",),
+            follows={"normalized_shape": "outputs"},
             reason="normalises across channels",
         ),
     ),

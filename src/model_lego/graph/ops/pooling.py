@@ -54,6 +54,7 @@ def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
 _REDUCING = [
     "mean.dim", "sum.dim_IntList", "amax", "amin", "max.dim", "min.dim", "var.correction", "std.correction", "mean",
     "sum", "linalg_vector_norm", "norm.ScalarOpt_dim", "logsumexp", "prod.dim_int", "var.dim", "var_mean.correction",
+    "std.dim",
 ]  # fmt: skip
 
 ROWS: dict[object, OpRule] = {
