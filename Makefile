@@ -18,7 +18,7 @@ venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench clean
+.PHONY: help venv demo check test bench coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -43,6 +43,9 @@ test: check ## check, then every test and every example of the documentation
 bench: venv ## measure the tables of the documentation
 	@$(in_venv)/python -m benchmarks.run $(ARGS)
 
+coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
+	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)
+
 clean: ## remove what the other targets made in this checkout
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv build/coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

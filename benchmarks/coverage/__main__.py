@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmarks.common import ROOT, record
 from benchmarks.coverage.check import Result
 from benchmarks.coverage.isolated import tried
-from benchmarks.coverage.networks import networks
+from benchmarks.coverage.networks import networks, transformers
 from benchmarks.coverage.page import page
 
 WORKERS = int(os.environ.get("WORKERS", "2"))
@@ -23,7 +23,8 @@ WORKERS = int(os.environ.get("WORKERS", "2"))
 
 def main(words: list[str]) -> int:
     """Try the networks; the exit code is 1 where one came out wrong."""
-    wanted = [name for name in networks() if not words or any(word in name for word in words)]
+    known = [*networks(), *transformers()]
+    wanted = [name for name in known if not words or any(word in name for word in words)]
     kept = ROOT / "build" / "coverage" / _code()
     kept.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(WORKERS) as pool:

@@ -20,8 +20,8 @@ from model_lego.disassembly import Plan, cut
 from model_lego.errors import CutMismatch, IncompatibleComponents, LegoError
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import planned_cost
-from model_lego.graph.ops.mixing import COMPUTED
 from model_lego.models import build
+from model_lego.surgery.plain import computes_weights
 from model_lego.surgery.slicing import slice_model
 from tests.oracles import masked_forward
 from tests.properties.helpers import half_plan, kept_inputs, lost, some_logits
@@ -88,7 +88,7 @@ def _check(result: Result) -> Result:
     memory.reset()
     start = time.perf_counter()
     graph = trace(model, x[:2])
-    if any(COMPUTED in freeze.reason for freeze in graph.freezes):
+    if computes_weights(graph):
         source, model = model, canonize(model, x[:2])
         _same(model, source, x)
         graph = trace(model, x[:2])

@@ -1,70 +1,121 @@
 """docs/coverage.md: a row for each network."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import median
 
 from benchmarks.coverage.check import Result
-from benchmarks.coverage.networks import networks
+from benchmarks.coverage.networks import networks, transformers
+from benchmarks.coverage.opinion import AGREES
 
 ENOUGH = 0.5  # share of the parameters that should be cuttable
+MEMORY = 2.5  # largest peak memory that is wanted, in parts of the model with its activations
+TIMED = {"ResNet-50": "torchvision:resnet50", "EfficientNet-B0": "torchvision:efficientnet_b0"}
+HEAD = (
+    "Every convolutional classifier of torchvision, and the smallest of each kind in timm's convolutional families,",
+    "tried by `make coverage` with random weights and random norms in float64. A network *passes* when two random",
+    "cuts of about half of each group equal the source with the dropped channels zeroed (to 1e-8 of the largest",
+    "logit, while the mask changes more than 1e-3), a cut of half of each group takes at least 30 % of the",
+    "parameters, its cost is as counted before, contributions are finite, two components side by side and, where it",
+    "applies, padded into one give their logits unchanged, and a saved component comes back bit by bit. Weights",
+    "that a network computes in each pass are made plain first (`canonize`). *Cuttable* is the share of the",
+    "parameters that goes when every group is cut to its least; *half* the share that goes when half of each group",
+    "is asked for. What fails is an error with its reason, never a network that is wrong. All figures and full",
+    "reasons: `benchmarks/results/coverage.json`.",
+)
+TOKENS = (
+    "Transformers and hybrids, the smallest network of each family. Layer norms and attention hold the stream of",
+    "tokens; the hidden units of the MLP blocks, and convolutions around them, can be cut by the same table. They",
+    "are counted apart; here a cut of half of each group that takes less than 30 % of the parameters counts as not",
+    "passing, too.",
+)
 
 
 def page(results: Sequence[Result]) -> str:
     """Write the results as a page."""
+    families = networks() | transformers()
+    ours = [result for result in results if result.name in networks()]
+    tokens = [result for result in results if result.name in transformers()]
     return "\n".join(
         [
             "# Coverage",
             "",
-            "Every classifier of torchvision without tokens, and the smallest of each kind in timm's convolutional "
-            "families, tried by `make coverage` in float64 with random weights and random norms. A network *passes* "
-            "when two random cuts of about half of each group equal the source with the dropped channels zeroed (to "
-            "1e-8 of the largest logit, while the mask changes more than 1e-3), its contributions are finite, two "
-            "components side by side and, where it applies, padded into one give their logits unchanged, and a saved "
-            "component comes back bit by bit. *Cuttable* is the share of the parameters that goes when every group is "
-            "cut to its least; *half* the share that goes when half of each group is asked for. Whatever fails is an "
-            "error with its reason, never a network that is wrong. All figures: benchmarks/results/coverage.json.",
+            *HEAD,
             "",
-            *_summary("torchvision", results),
-            *_summary("timm", results),
-            f"Median time to trace and cut, one thread: {median(_seconds(results)):.1f} s.",
+            *_summary("torchvision", [result for result in ours if result.name.startswith("torchvision")]),
+            *_summary("timm", [result for result in ours if result.name.startswith("timm")]),
+            _costs(ours),
+            _opinions(ours),
             "",
-            *_table(results),
+            *_table(ours, families),
+            "",
+            "## Networks of tokens",
+            "",
+            *TOKENS,
+            "",
+            *_summary("the smallest of each family", tokens),
+            *_table(tokens, families),
             "",
         ]
     )
 
 
-def _summary(kind: str, results: Sequence[Result]) -> list[str]:
-    ours = [result for result in results if result.name.startswith(kind)]
-    families = {networks()[result.name] for result in ours}
+def _summary(kind: str, ours: Sequence[Result]) -> list[str]:
+    families = {(networks() | transformers())[result.name] for result in ours}
     passing = [result for result in ours if not result.error]
     enough = [result for result in passing if result.cuttable >= ENOUGH]
+    share = f" ({100 * len(enough) / len(ours):.1f} %)" if ours else ""
     return [
-        f"{kind}: {len(ours)} networks of {len(families)} families; {len(passing)} pass, {len(enough)} of them with at "
-        f"least half of their parameters cuttable; {sum(result.wrong for result in ours)} wrong.",
-        "",
+        f"- {kind}: {len(ours)} networks of {len(families)} families; {len(passing)} pass, {len(enough)}{share} with "
+        f"at least half of their parameters cuttable; {sum(result.wrong for result in ours)} wrong"
     ]
 
 
-def _seconds(results: Sequence[Result]) -> list[float]:
-    return [result.trace_seconds + result.cut_seconds for result in results if not result.error] or [0.0]
+def _costs(ours: Sequence[Result]) -> str:
+    passing = [result for result in ours if not result.error]
+    seconds = {result.name: result.trace_seconds + result.cut_seconds for result in passing}
+    named = [f"{name} {seconds[key]:.1f} s" for name, key in TIMED.items() if key in seconds]
+    memory = sorted(result.memory for result in passing)
+    over = [result for result in passing if result.memory > MEMORY]
+    largest = max((result.parameters for result in over), default=0)
+    tenth = sorted(seconds.values())[9 * len(seconds) // 10]
+    return (
+        "- to trace and cut, one thread, float64, beside another network on the other core: median "
+        f"{median(seconds.values()):.1f} s, nine of ten within {tenth:.1f} s, {', '.join(named)}\n"
+        "- peak memory of that, in parts of the model with all activations of two images: median "
+        f"{median(memory):.1f}; above {MEMORY} for {len(over)} networks, which have up to {largest / 1e6:.1f} M "
+        "parameters (some tens of MiB are torch.export's own)"
+    )
 
 
-def _table(results: Sequence[Result]) -> list[str]:
-    head = ("network", "family", "parameters", "result", "cuttable", "half", "frozen groups", "padded", "kept whole")
+def _opinions(ours: Sequence[Result]) -> str:
+    asked = [result for result in ours if result.opinion]
+    agree = sum(result.opinion == AGREES for result in asked)
+    fails = sum(result.opinion.startswith("fails") for result in asked)
+    return (
+        f"- Torch-Pruning's dependency graph ties the same channels together in {agree} of {len(asked)} networks; it "
+        f"fails on {fails} and differs on {len(asked) - agree - fails}, where slice == mask holds for our cut"
+    )
+
+
+def _table(results: Sequence[Result], families: Mapping[str, str]) -> list[str]:
+    head = (
+        *("network", "family", "parameters", "result", "cuttable", "half", "frozen groups", "padded"),
+        *("Torch-Pruning", "kept whole"),
+    )
     rows = [" | ".join(head), " | ".join("---" for _ in head)]
     for result in results:
         rows.append(
             " | ".join(
                 (
                     result.name,
-                    networks()[result.name],
+                    families[result.name],
                     f"{result.parameters / 1e6:.1f} M",
                     _plain(result.error) or "passes",
                     f"{100 * result.cuttable:.0f} %",
                     f"{100 * result.half:.0f} %",
                     f"{result.frozen_groups} of {result.groups}",
                     "equal" if result.padded == "equal" else "refused" if result.padded else "",
+                    result.opinion.partition(" ")[0].rstrip(":"),
                     _plain("; ".join(result.reasons)),
                 )
             )

@@ -1,6 +1,6 @@
 """Can a network be taken apart, and how far: diagnose."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ from model_lego.graph import RULES, ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of, planned_cost
 from model_lego.graph.rule import OpRule
 from model_lego.graph.tracing import unused_modules
+from model_lego.surgery.plain import computes_weights, plain_layers
 from model_lego.surgery.probing import trace
 
 #: Layers of a reason that the printed text names at most.
@@ -49,6 +50,8 @@ class Diagnosis:
     frozen: tuple[FrozenGroup, ...]
     reasons: Mapping[str, tuple[str, ...]]
     dropped: tuple[str, ...]
+    computed: bool  # whether layers compute their weight, which `canonize` makes plain
+    plain: tuple[str, ...]  # the layers that it made plain
 
     @property
     def share(self) -> float:
@@ -68,10 +71,12 @@ class Diagnosis:
             *(_priced(words, cost, self.whole) for words, cost in self._costs()),
         ]
         for reason, places in self.reasons.items():
-            named = ", ".join(place or "(the network itself)" for place in places[:NAMED])
-            more = f" and {len(places) - NAMED} more" if len(places) > NAMED else ""
-            lines.append(f"  kept whole: {reason}: {named}{more}")
+            lines.append(f"  kept whole: {reason}: {_named(places)}")
         lines += [f"  left out of components: {path} (not used in eval mode)" for path in self.dropped]
+        if self.computed:
+            lines.append("  canonize makes computed weights plain, so that most of their layers can be cut")
+        if self.plain:
+            lines.append(f"  made plain: the weights of {_named(self.plain)}, which the forward computed")
         return "\n".join(lines)
 
     def _costs(self) -> tuple[tuple[str, Cost], ...]:
@@ -111,6 +116,8 @@ def diagnose(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         ),
         reasons={reason: tuple(places) for reason, places in reasons.items()},
         dropped=unused_modules(model, graph),
+        computed=computes_weights(graph),
+        plain=tuple(plain_layers(model)),
     )
 
 
@@ -121,6 +128,11 @@ def _keep(graph: ChannelGraph, *, half: bool) -> ChannelSelection:
         free = group.channels[graph.cuttable[group.channels]]
         wanted[free[::2]] = True
     return select(graph, wanted, logits=range(len(graph.head)))
+
+
+def _named(places: Sequence[str]) -> str:
+    named = ", ".join(place or "(the network itself)" for place in places[:NAMED])
+    return named + (f" and {len(places) - NAMED} more" if len(places) > NAMED else "")
 
 
 def _priced(words: str, cost: Cost, whole: Cost) -> str:

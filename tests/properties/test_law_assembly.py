@@ -1,4 +1,7 @@
-"""Law 4: the joined logits of an assembly are its components' logits side by side, in both layouts."""
+"""Law 4: the joined logits of an assembly are its components' logits side by side, in both layouts.
+
+Whole networks of torchvision and timm are put to it in tests/networks.
+"""
 
 import copy
 import functools
@@ -11,11 +14,9 @@ from torch import Tensor, nn
 from model_lego.assembly import assemble
 from model_lego.component import Component, Preprocessing
 from model_lego.errors import CutMismatch, IncompatibleComponents
-from model_lego.surgery.probing import trace
-from tests.parts import cut_part, tiny_part
+from tests.parts import tiny_part
 from tests.properties.helpers import FREEZING
-from tests.tiny_models import OTHER, TINY, inputs, randomize_batchnorm
-from tests.whole import ZOO, enliven, zoo_model
+from tests.tiny_models import OTHER, TINY, inputs
 
 ALIKE = 1e-10  # largest difference in float64, in parts of the largest logit
 
@@ -242,35 +243,3 @@ def test_a_number_for_all_channels_that_differs_is_refused():
         other.module[3].weight.fill_(0.5)
     with pytest.raises(IncompatibleComponents, match=r"tensor '3\.weight' belongs to no channel and differs"):
         assemble([unequal("prelu")[0], other], layout="padded")
-
-
-# ----------------------------------------------------------------------------------------------------- whole networks
-
-
-@functools.cache
-def whole(name: str) -> tuple[Component, ...]:
-    """Two unequal parts of two torchvision networks."""
-    generator = torch.Generator().manual_seed(0)
-    example = torch.randn(2, 3, 32, 32, generator=generator, dtype=torch.float64)
-    chosen = [(0.5, "abc", (7, 2, 5)), (0.3, "de", (0, 9))]
-    models = zoo_model(name), zoo_model(name)
-    graph = trace(models[0], example)
-    randomize_batchnorm(models[1], generator)
-    for model in models:
-        for parameter in model.classifier[1].parameters() if name == "squeezenet1_1" else ():
-            parameter.data.abs_()  # a relu stands behind its last layer
-        enliven(model, example)
-    return tuple(
-        cut_part(model, graph, share=share, seed=seed, names=names, logits=logits)
-        for seed, (model, (share, names, logits)) in enumerate(zip(models, chosen, strict=True))
-    )
-
-
-@pytest.mark.zoo
-@pytest.mark.parametrize("layout", ["parallel", "padded"])
-@pytest.mark.parametrize("name", ZOO)
-def test_parts_of_a_torchvision_network_are_their_logits_side_by_side(name, layout):
-    generator = torch.Generator().manual_seed(1)
-    x = torch.randn(3, 3, 32, 32, generator=generator, dtype=torch.float64)
-    assert widths(whole(name)[0].module) != widths(whole(name)[1].module)
-    check(whole(name), layout, x)

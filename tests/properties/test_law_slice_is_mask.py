@@ -1,6 +1,7 @@
 """Law 2: the sliced network equals the source with the dropped channels zeroed at the input of every mixing operator.
 
 What is expected comes from the source run with hooks that zero (tests/oracles.py), not from the library's own masking.
+Whole networks of torchvision and timm are put to it in tests/networks.
 """
 
 import pytest
@@ -8,12 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph import ChannelGraph, ChannelSelection
-from model_lego.surgery.probing import trace
 from model_lego.surgery.slicing import slice_model
 from tests.oracles import masked_forward
 from tests.properties.helpers import FREEZING, half_plan, kept_inputs, lost, some_logits, traced
 from tests.tiny_models import OTHER, TINY, inputs
-from tests.whole import ZOO, zoo_images, zoo_model
 
 SEEDS = (0, 1, 2)
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
@@ -50,17 +49,6 @@ def check(name: str, model: nn.Module, graph: ChannelGraph, x: Tensor, seed: int
 def test_a_slice_of_a_tiny_network_is_its_mask(name, seed):
     model, graph = traced(name)
     check(name, model, graph, inputs(name, batch=5, seed=seed + 1), seed)
-
-
-@pytest.mark.zoo
-@pytest.mark.parametrize("name", ZOO)
-def test_a_slice_of_a_torchvision_network_is_its_mask(name):
-    model = zoo_model(name)
-    graph = trace(model, zoo_images(2))
-    assert not graph.freezes
-    assert int(graph.cuttable.sum()) == graph.width - 3 - 10  # all but the images' channels and the logits
-    for seed in SEEDS[:2]:
-        check(name, model, graph, zoo_images(3, seed=seed + 1), seed)
 
 
 @pytest.mark.parametrize("name", [*TINY, *OTHER])

@@ -222,7 +222,7 @@ def test_a_refusal_leaves_the_source_as_it_was(spoil: Callable[[Any], Any], erro
 @pytest.mark.parametrize("training", [True, False])
 @pytest.mark.parametrize("method", METHODS)
 def test_a_component_has_mode_type_memory_format_and_frozen_parameters_of_its_source(method, training):
-    for dtype in (torch.float32, torch.float64):
+    for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         model = build("in_place", dtype=dtype).to(memory_format=torch.channels_last).train(training)
         model.a.weight.requires_grad_(False)
         component = disassembly.disassemble(
@@ -235,6 +235,16 @@ def test_a_component_has_mode_type_memory_format_and_frozen_parameters_of_its_so
         assert all(p.is_contiguous(memory_format=torch.channels_last) for p in maps)
         assert [name for name, p in component.named_parameters() if not p.requires_grad] == ["module.a.weight"]
         assert component.origin.cost_after.parameters < component.origin.cost_before.parameters
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no second device here")
+@pytest.mark.parametrize("method", METHODS)
+def test_a_component_stays_on_the_device_of_its_source(method):
+    model = build("residual", dtype=torch.float32).cuda()
+    component = disassembly.disassemble(
+        model, batches("residual", dtype=torch.float32), classes=[2, 3], sampling="all", repair=method
+    )
+    assert {tensor.device.type for tensor in (*component.parameters(), *component.buffers())} == {"cuda"}
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -29,7 +29,7 @@ def plan_command(
         source.model, source.train, classes=named(chosen(classes), source.class_names),
         class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
         sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-        preprocessing=source.preprocessing, progress=Bar(),
+        preprocessing=source.preprocessing, graph=source.graph, progress=Bar(),
     )  # fmt: skip
     origin = cut(source.model, planned).origin
     rows = planned.rows()
@@ -74,7 +74,7 @@ def disassemble_command(
         class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
         sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
         repair=RepairSettings(method=repair, seed=seed), preprocessing=source.preprocessing,  # type: ignore[arg-type]
-        builder=source.builder, progress=Bar(),
+        builder=source.builder, graph=source.graph, progress=Bar(),
     )  # fmt: skip
     report = evaluate(
         component, source.test, class_names=source.class_names,
@@ -94,4 +94,4 @@ def _baselines(component: Component, source: Source) -> tuple[Contender, ...]:
     """The uncut source, the cut without repair, and cuts of the same size."""
     from model_lego import baselines
 
-    return baselines(component, source.model, calibration=source.train, progress=Bar())
+    return baselines(component, source.model, calibration=source.train, graph=source.graph, progress=Bar())

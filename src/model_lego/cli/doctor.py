@@ -23,14 +23,17 @@ def doctor_command(
     model: Everything, weights: o.Weights = None, argument: o.Arguments = None, size: Side = None, json: o.Json = False
 ) -> None:
     """Say whether a network can be taken apart, what is kept whole and why, and how much can be cut."""
-    from model_lego import diagnose
+    from model_lego import canonize, diagnose
 
     network, shape = _network(model, weights, argument)
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")
     shape = shape if size is None else (shape[0], size, size)
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
-    found = diagnose(network.eval(), images.to(next(network.parameters())))
+    images = images.to(next(network.parameters()))
+    found = diagnose(network.eval(), images)
+    if found.computed:  # as all commands do
+        found = diagnose(canonize(network, images), images)
     if json:
         show_json(found.to_dict())
         return

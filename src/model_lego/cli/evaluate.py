@@ -30,7 +30,7 @@ def evaluate_command(
             source, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
             size=size, batch_size=batch_size,
         )  # fmt: skip
-        contenders = baselines(part, opened.model, calibration=opened.train, progress=Bar())
+        contenders = baselines(part, opened.model, calibration=opened.train, graph=opened.graph, progress=Bar())
         names, test = opened.class_names, opened.test
     elif source is not None:
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")

@@ -8,13 +8,17 @@ from typing import Any
 
 from torch import nn
 
+from model_lego.batches import checked
 from model_lego.component import Builder, Component, Preprocessing
 from model_lego.data import DataSplit, ImageSet, batches, open_data
 from model_lego.data.sets import Batched, subset
 from model_lego.errors import BadConfig, OutputExists, UnknownClass
+from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
 from model_lego.store import load
+from model_lego.surgery.plain import canonize, computes_weights
+from model_lego.surgery.probing import trace
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +26,7 @@ class Source:
     """A network with its data, in the network's own label numbers."""
 
     model: nn.Module
+    graph: ChannelGraph
     builder: Builder
     class_names: tuple[str, ...]
     preprocessing: Preprocessing | None
@@ -53,15 +58,29 @@ def open_source(
             f"the network has {given['num_classes']} classes, but {len(names)} are named "
             f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
         )
-    network = load_weights(build(model, **given), weights).eval()
+    preprocessing = parse_preprocessing(mean, std, size)
+    train = _of_classes(split.train, split, names, batch_size)
+    network, graph = _opened(load_weights(build(model, **given), weights).eval(), train, preprocessing)
     return Source(
         model=network,
+        graph=graph,
         builder=Builder(model, given),
         class_names=names,
-        preprocessing=parse_preprocessing(mean, std, size),
-        train=_of_classes(split.train, split, names, batch_size),
+        preprocessing=preprocessing,
+        train=train,
         test=_of_classes(split.test, split, names, batch_size),
     )
+
+
+def _opened(network: nn.Module, train: Batched, preprocessing: Preprocessing | None) -> tuple[nn.Module, ChannelGraph]:
+    """A network and its graph; weights that it computes in each pass are made plain, since they could not be cut."""
+    images, _ = next(checked(train))
+    example = images[:2] if preprocessing is None else preprocessing(images[:2])
+    graph = trace(network, example)
+    if not computes_weights(graph):
+        return network, graph
+    plain = canonize(network, example)
+    return plain, trace(plain, example)
 
 
 def open_part(folder: str) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from model_lego.graph import RULES
+from model_lego.graph import RULES, ChannelGraph
+from model_lego.graph.ops.mixing import COMPUTED
 from model_lego.graph.program import Program, export_program, hookless_copy
 from model_lego.graph.rule import OpRule, Route
 from model_lego.graph.walk import concrete, module_path, weights_only
@@ -54,6 +55,11 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         parent, _, name = path.rpartition(".")
         setattr(twin.get_submodule(parent), name, layer)
     return twin
+
+
+def computes_weights(graph: ChannelGraph) -> bool:
+    """Whether a network has layers that are kept whole because they compute their weight."""
+    return any(COMPUTED in freeze.reason for freeze in graph.freezes)
 
 
 def _computed(program: Program, rules: Mapping[object, OpRule]) -> Iterator[tuple[str, fx.Node]]:
