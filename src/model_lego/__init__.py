@@ -1,7 +1,7 @@
 """Take trained image classifiers apart into task-aware components, and build new ones from the pieces."""
 
 from model_lego.assembly import assemble
-from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
+from model_lego.attribution import ContributionStats, Thresholds, attribute, locate, merge
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.contenders import Contender, baselines, ensemble
 from model_lego.diagnosis import Diagnosis, diagnose
@@ -11,7 +11,7 @@ from model_lego.evaluation import evaluate
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.refitting import repair
 from model_lego.results import Report
-from model_lego.store import load, save
+from model_lego.store import load, load_statistics, save, save_statistics
 from model_lego.surgery.plain import canonize
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings
@@ -46,10 +46,13 @@ __all__ = [
     "ensemble",
     "evaluate",
     "load",
+    "load_statistics",
     "locate",
+    "merge",
     "plan",
     "repair",
     "save",
+    "save_statistics",
     "trace",
     "train",
 ]

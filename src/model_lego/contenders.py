@@ -9,12 +9,12 @@ from torch import Tensor, nn
 
 from model_lego.batches import Batches, Mapped, refuse_one_shot
 from model_lego.component import Component, Cost, Preprocessing
+from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import calibration_images, selection_of
-from model_lego.store.digest import digest_of
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings, repair_model
 from model_lego.surgery.slicing import slice_model

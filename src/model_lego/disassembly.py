@@ -9,13 +9,14 @@ from torch import Tensor, nn
 from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute, locate
 from model_lego.batches import Batches, checked, refuse_one_shot
 from model_lego.component import Builder, Component, Origin, Preprocessing
+from model_lego.digest import digest_of
+from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program
 from model_lego.naming import label_numbers, source_names
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import calibration_images, first_parameter, prepared, refit
-from model_lego.store.digest import digest_of
 from model_lego.surgery.plain import plain_layers
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
@@ -80,8 +81,8 @@ def plan(
     """Locate the channels of a component for some classes, without cutting anything.
 
     `classes` are names (with `class_names`, the source's) or label numbers. A `graph` and `stats` that exist already
-    are used. Raises UnknownClass, EmptySelection, BadBatches, ShapeMismatch, RefusedError, UnsupportedOpError,
-    TraceFailed.
+    are used. Raises BadConfig (statistics of another network), UnknownClass, EmptySelection, BadBatches,
+    ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
     """
     thresholds = thresholds or Thresholds()
     feed = prepared(batches, preprocessing)
@@ -89,6 +90,8 @@ def plan(
     graph = graph or trace(model, example.to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(classes, names)
+    if stats is not None and stats.source != digest_of(model):
+        raise BadConfig("the statistics were taken from another network; take them from this one, or leave them out")
     if stats is None:
         stats = attribute(
             model, feed, graph=graph, classes=labels, sampling=sampling, per_class=per_class, seed=seed,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from model_lego.digest import digest_of
 from model_lego.errors import EmptySelection, UnknownClass
-from model_lego.store.digest import digest_of
 
 
 def label_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[int, ...]:

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 from model_lego.batches import Batches, Mapped, checked, refuse_one_shot
 from model_lego.component import Component, Preprocessing
+from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program, export_program, hookless_copy
 from model_lego.progress import Progress, quiet, tracked
-from model_lego.store.digest import digest_of
 from model_lego.surgery.intercepts import give_biases
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings, repair_model

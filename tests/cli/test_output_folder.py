@@ -101,6 +101,29 @@ def test_an_interrupted_overwrite_leaves_the_old_folder_whole(world, old, monkey
     assert [path.name for path in old.parent.iterdir()] == ["part"]
 
 
+@pytest.mark.parametrize("command", WRITING)
+def test_a_folder_of_somebody_else_is_refused_before_any_work(world, tmp_path, monkeypatch, command):
+    (tmp_path / "part").mkdir()
+    (tmp_path / "part" / "thesis.txt").write_text("years of work")
+    monkeypatch.setattr("model_lego.cli.sources.open_data", interrupted)  # nothing is read
+    monkeypatch.setattr("model_lego.cli.sources.load", interrupted)
+    ran = run(*commands(world, tmp_path / "part")[command], "--overwrite")
+    assert "is not a saved component or assembly" in refused(ran)
+    assert (tmp_path / "part" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [("train", "--resume goes on after the last epoch"), ("demo", "parts that were saved until then")],
+)
+def test_what_an_interruption_leaves_is_said(world, tmp_path, monkeypatch, command, words):
+    monkeypatch.setattr(f"model_lego.cli.{command}.open_data", interrupted)
+    arguments = ["zoo:lenet5", "--data", world.data] if command == "train" else []
+    ran = run(command, *arguments, "--out", tmp_path / "new")
+    assert (ran.code, ran.out) == (130, "")
+    assert words in ran.err
+
+
 def test_a_full_disk_is_said(world, tmp_path, monkeypatch):
     monkeypatch.setattr(*BREAKS["full disk"])
     assert "No space left on device" in refused(run(*commands(world, tmp_path / "part")["assemble"]))

@@ -39,10 +39,13 @@ NAMES = [
     "ensemble",
     "evaluate",
     "load",
+    "load_statistics",
     "locate",
+    "merge",
     "plan",
     "repair",
     "save",
+    "save_statistics",
     "trace",
     "train",
 ]

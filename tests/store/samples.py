@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.component import Assembly, Builder, Component, Cost, Head, Origin, Preprocessing
-from model_lego.store.digest import digest_of_bytes
+from model_lego.digest import digest_of_bytes
 
 KEPT = (0, 2, 5, 6, 7)
 

@@ -196,11 +196,14 @@ def test_a_folder_that_appears_while_saving_is_left_alone(tmp_path, monkeypatch)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are POSIX")
-def test_the_folder_has_ordinary_permissions(tmp_path):
+def test_the_folder_and_its_files_have_ordinary_permissions(tmp_path):
     (tmp_path / "plain").mkdir()
+    (tmp_path / "plain.txt").touch()
     save(linear(), tmp_path / "deep" / "er" / "part")
     mode = stat.S_IMODE((tmp_path / "deep" / "er" / "part").stat().st_mode)
     assert mode == stat.S_IMODE((tmp_path / "plain").stat().st_mode)
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in (tmp_path / "deep" / "er" / "part").iterdir()}
+    assert modes == {stat.S_IMODE((tmp_path / "plain.txt").stat().st_mode)}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from torch import Tensor, fx, nn
 from model_lego.attribution.contribution import TapForm, tap_form
 from model_lego.attribution.sampling import Sampling, choose, chosen, gathered, no_sample
 from model_lego.batches import Batches
+from model_lego.digest import digest_of
 from model_lego.errors import EmptySelection, UnknownClass
 from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.rule import Window
@@ -29,7 +30,9 @@ class LayerStats:
     vectors that give them: s+ = relu(weight) * positive + relu(-weight) * negative, each classes x in_channels.
     """
 
-    layer: Layer
+    inputs: int  # number of input channels
+    outputs: int
+    groups: int
     sums: Tensor | None
     positive: Tensor | None
     negative: Tensor | None
@@ -37,15 +40,15 @@ class LayerStats:
 
     def summed(self, place: int) -> Tensor:
         """s+ of one class, summed over its samples: out_channels x in_channels/groups, float64."""
-        outputs = torch.ones(len(self.layer.outputs) // self.layer.groups, dtype=torch.bool)
-        return torch.cat([self.rows(place, group, outputs) for group in range(self.layer.groups)])
+        outputs = torch.ones(self.outputs // self.groups, dtype=torch.bool)
+        return torch.cat([self.rows(place, group, outputs) for group in range(self.groups)])
 
     def rows(self, place: int, group: int, outputs: Tensor) -> Tensor:
         """s+ of one class, summed over its samples, for some outputs (bool) of one group: outputs x in_channels/groups.
 
         A classifier's first matrix may have 10^8 entries, of which location needs few rows.
         """
-        width = len(self.layer.inputs) // self.layer.groups
+        width = self.inputs // self.groups
         inputs = slice(group * width, (group + 1) * width)
         if self.sums is not None:
             return self.sums[inputs, place][:, outputs].T
@@ -59,12 +62,16 @@ class LayerStats:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ContributionStats:
-    """Contributions of all layers for some classes (label numbers of the source), with how they were sampled."""
+    """Contributions of all layers for some classes (label numbers of the source), with how they were sampled.
+
+    `source` is the digest of the network that they were taken from.
+    """
 
     classes: tuple[int, ...]
     counts: tuple[int, ...]  # samples a class
     layers: Mapping[str, LayerStats]
     sampling: Sampling
+    source: str
     fallbacks: tuple[int, ...] = ()
 
     def mean(self, layer: str, label: int) -> Tensor:
@@ -127,7 +134,7 @@ def attribute(
     empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
     if empty:
         raise EmptySelection(no_sample(empty[0], class_names))
-    return summer.finish(sampling, choice.fallbacks if choice is not None else ())
+    return summer.finish(sampling, digest_of(model), choice.fallbacks if choice is not None else ())
 
 
 def _read(
@@ -180,13 +187,14 @@ class _Summer:
         for found in self.sums.values():
             yield from (found.positive, found.negative) if found.two_vectors else (found.sums,)
 
-    def finish(self, sampling: Sampling, fallbacks: tuple[int, ...]) -> ContributionStats:
+    def finish(self, sampling: Sampling, source: str, fallbacks: tuple[int, ...]) -> ContributionStats:
         """Give the statistics."""
         return ContributionStats(
             classes=tuple(self.classes.tolist()),
             counts=tuple(self.counts.tolist()),
             layers={found.layer.name: found.stats() for found in self.sums.values()},
             sampling=sampling,
+            source=source,
             fallbacks=fallbacks,
         )
 
@@ -241,6 +249,7 @@ class _LayerSum:
 
     def stats(self) -> LayerStats:
         """Give the sums as they stand."""
+        widths = (len(self.layer.inputs), len(self.layer.outputs), self.layer.groups)
         if self.two_vectors:
-            return LayerStats(self.layer, None, self.positive, self.negative, self.form.weight[:, 0].clone())
-        return LayerStats(self.layer, self.sums, None, None, None)
+            return LayerStats(*widths, None, self.positive, self.negative, self.form.weight[:, 0].clone())
+        return LayerStats(*widths, self.sums, None, None, None)

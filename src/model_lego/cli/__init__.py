@@ -10,6 +10,7 @@ from typing import Any
 import typer
 
 from model_lego.cli.assemble import assemble_command
+from model_lego.cli.attribute import attribute_command
 from model_lego.cli.demo import demo_command
 from model_lego.cli.disassemble import disassemble_command, plan_command
 from model_lego.cli.doctor import doctor_command
@@ -20,15 +21,15 @@ from model_lego.cli.train import train_command
 from model_lego.errors import LegoError
 
 
-def _interruptible(command: Callable[..., None]) -> Callable[..., None]:
-    """Say so when a command is interrupted; typer would end without a word."""
+def _interruptible(command: Callable[..., None], left: str = "nothing was written") -> Callable[..., None]:
+    """Say so when a command is interrupted, and what is `left`; typer would end without a word."""
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
-            say("interrupted; nothing was written")
+            say(f"interrupted; {left}")
             raise typer.Exit(130) from None
 
     return run
@@ -41,8 +42,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(_interruptible(demo_command))
-app.command("train")(_interruptible(train_command))
+app.command("demo")(_interruptible(demo_command, "parts that were saved until then are in their folder"))
+app.command("train")(_interruptible(train_command, "--resume goes on after the last epoch that was finished"))
+app.command("attribute")(_interruptible(attribute_command))
 app.command("plan")(_interruptible(plan_command))
 app.command("disassemble")(_interruptible(disassemble_command))
 app.command("assemble")(_interruptible(assemble_command))

@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import Source, check_out, chosen, named, open_source
@@ -15,8 +16,8 @@ def plan_command(
     model: o.Model, data: o.Data, classes: o.Classes, weights: o.Weights = None, argument: o.Arguments = None,
     source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
     alpha: o.Alpha = 0.3, beta: o.Beta = 0.2, linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3,
-    sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None, multiple: o.Multiple = 1, seed: o.Seed = 0,
-    batch_size: o.BatchSize = 128, json: o.Json = False,
+    sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None, stats: o.Stats = None,
+    multiple: o.Multiple = 1, seed: o.Seed = 0, batch_size: o.BatchSize = 128, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Show which channels a component would keep, without cutting anything."""
     from model_lego import Thresholds, cut, plan
@@ -29,7 +30,7 @@ def plan_command(
         source.model, source.train, classes=named(chosen(classes), source.class_names),
         class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
         sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-        preprocessing=source.preprocessing, graph=source.graph, progress=Bar(),
+        preprocessing=source.preprocessing, graph=source.graph, stats=_statistics(stats), progress=Bar(),
     )  # fmt: skip
     origin = cut(source.model, planned).origin
     rows = planned.rows()
@@ -56,7 +57,7 @@ def disassemble_command(
     argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
     size: o.Size = None, alpha: o.Alpha = 0.3, beta: o.Beta = 0.2, linear_alpha: o.LinearAlpha = 0.4,
     linear_beta: o.LinearBeta = 0.3, sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None,
-    multiple: o.Multiple = 1,
+    stats: o.Stats = None, multiple: o.Multiple = 1,
     repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
     baselines: Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")] = False,
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
@@ -74,7 +75,7 @@ def disassemble_command(
         class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
         sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
         repair=RepairSettings(method=repair, seed=seed), preprocessing=source.preprocessing,  # type: ignore[arg-type]
-        builder=source.builder, graph=source.graph, progress=Bar(),
+        builder=source.builder, graph=source.graph, stats=_statistics(stats), progress=Bar(),
     )  # fmt: skip
     report = evaluate(
         component, source.test, class_names=source.class_names,
@@ -88,6 +89,12 @@ def disassemble_command(
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
     say(f"written to {folder}")
+
+
+def _statistics(folder: str | None) -> ContributionStats | None:
+    from model_lego import load_statistics
+
+    return None if folder is None else load_statistics(folder)
 
 
 def _baselines(component: Component, source: Source) -> tuple[Contender, ...]:

@@ -41,6 +41,9 @@ LinearAlpha = Annotated[float, typer.Option(help="threshold of equation (5), lin
 LinearBeta = Annotated[float, typer.Option(help="threshold of equation (8), linear layers")]
 SamplingOpt = Annotated[str, typer.Option("--sampling", help="samples of the statistics: confident, random or all")]
 PerClass = Annotated[int | None, typer.Option("--per-class", help="samples a class; 1 % and at least 50 by default")]
+Stats = Annotated[
+    str | None, typer.Option("--stats", help="folder that model-lego attribute wrote; nothing is summed again then")
+]
 Multiple = Annotated[int, typer.Option("--multiple", help="round kept widths up to a multiple")]
 Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every random choice")]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]

@@ -17,6 +17,7 @@ from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
 from model_lego.store import load
+from model_lego.store.files import refuse_existing
 from model_lego.surgery.plain import canonize, computes_weights
 from model_lego.surgery.probing import trace
 
@@ -111,9 +112,13 @@ def data_for(
 
 
 def check_out(folder: str, *, overwrite: bool) -> None:
-    """Refuse an output folder that exists before any work is done; raises OutputExists."""
+    """Refuse an output folder that exists, or holds something else than ours, before any work is done.
+
+    Raises OutputExists.
+    """
     if Path(folder).exists() and not overwrite:
         raise OutputExists(f"'{folder}' exists already; choose another --out, or give --overwrite")
+    refuse_existing(Path(folder), overwrite=True)
 
 
 def chosen(text: str) -> list[str | int]:

@@ -13,7 +13,7 @@ from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import check_out, chosen, named, parse_arguments, parse_preprocessing
+from model_lego.cli.sources import chosen, named, parse_arguments, parse_preprocessing
 from model_lego.component import Preprocessing
 from model_lego.data import batches, open_data
 from model_lego.data.sets import ImageSet, subset
@@ -84,7 +84,8 @@ def _folder(out: str, *, overwrite: bool, resume: bool) -> Path:
         return folder
     if resume and folder.exists():
         raise BadConfig(f"'{out}' has no {CHECKPOINT} to go on from: that training is finished, or is none of ours")
-    check_out(out, overwrite=overwrite)
+    if folder.exists() and not overwrite:
+        raise OutputExists(f"'{out}' exists already; choose another --out, or give --overwrite")
     if folder.exists():
         if not folder.is_dir() or {path.name for path in folder.iterdir()} - {WEIGHTS, RECORD, CHECKPOINT}:
             raise OutputExists(f"'{out}' is no folder of a training; choose another --out")
@@ -116,5 +117,6 @@ def _write(folder: Path, network: nn.Module, record: dict[str, Any]) -> None:
     (folder / RECORD).write_text(jsonlib.dumps(record, indent=2) + "\n")
     fresh = folder / f"{WEIGHTS}.part"
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, fresh)
+    fresh.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
     fresh.replace(folder / WEIGHTS)
     (folder / CHECKPOINT).unlink()

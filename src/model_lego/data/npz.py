@@ -10,6 +10,9 @@ import torch
 from model_lego.data.sets import DataSplit, ImageSet, in_memory
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 
+#: Numbers of channels that images usually have.
+COLOURS = (1, 2, 3, 4)
+
 
 def open_npz(path: Path) -> DataSplit:
     """Read a .npz: images uint8 (or float in 0..1) N x H x W x C or N x H x W, labels integers.
@@ -33,10 +36,7 @@ def open_npz(path: Path) -> DataSplit:
 
 def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
     y = y.reshape(-1)
-    if x.ndim not in (3, 4) or len(x) != len(y):
-        raise ShapeMismatch(
-            f"x_{part} of '{path}' has shape {x.shape} for {len(y)} labels; it has to be N x H x W x C or N x H x W"
-        )
+    _check_shape(path, part, x, len(y))
     if not np.issubdtype(y.dtype, np.integer):
         raise BadBatches(f"y_{part} of '{path}' is {y.dtype}; labels have to be integers")
     if len(y) and not (y.min() >= 0 and y.max() < classes):
@@ -56,3 +56,15 @@ def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
     pixels = torch.from_numpy(np.ascontiguousarray(x))
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
     return in_memory(pixels, torch.from_numpy(y.astype(np.int64)))
+
+
+def _check_shape(path: Path, part: str, x: Any, labels: int) -> None:
+    if x.ndim not in (3, 4) or len(x) != labels:
+        raise ShapeMismatch(
+            f"x_{part} of '{path}' has shape {x.shape} for {labels} labels; it has to be N x H x W x C or N x H x W"
+        )
+    if x.ndim == 4 and x.shape[3] not in COLOURS and x.shape[1] in COLOURS:
+        raise ShapeMismatch(
+            f"x_{part} of '{path}' has shape {x.shape}, which looks like N x C x H x W; it has to be N x H x W x C: "
+            "transpose it with .transpose(0, 2, 3, 1)"
+        )

@@ -81,9 +81,13 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Divided:
-    """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole."""
+    """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole.
+
+    `place` is that of the number among the operator's arguments.
+    """
 
     node: str
+    place: int
     channels: Tensor
     groups: int
 

@@ -14,8 +14,6 @@ from torch.utils._pytree import tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 
-#: What operators call their number of groups.
-GROUPS = ("groups", "num_groups")
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
 
@@ -55,18 +53,19 @@ class Program:
         """Run the graph on images with the tensors that `model` has now; gives the logits, batch x classes."""
         return self._run(_Runner(self.module, intercept), model, images)
 
-    def narrowed(self, model: nn.Module, images: Tensor, groups: Mapping[str, int]) -> tuple["Program", Tensor]:
+    def narrowed(
+        self, model: nn.Module, images: Tensor, groups: Mapping[str, tuple[int, int]]
+    ) -> tuple["Program", Tensor]:
         """The same operators on the tensors of a narrower network, without exporting it, and its logits.
 
-        `groups` gives the nodes whose number of groups is another one now. Only for networks that have no number of
-        channels written into them elsewhere.
+        `groups` gives the nodes whose number of groups is another one now: the place of that argument, and the number.
+        Only for networks that have no number of channels written into them elsewhere.
         """
         graph = copy.deepcopy(self.module.graph)
         for node, original in zip(graph.nodes, self.module.graph.nodes, strict=True):
             node.name = original.name  # a copy calls "input" otherwise
             if node.name in groups:
-                place = next(n for n, arg in enumerate(node.target._schema.arguments) if arg.name in GROUPS)
-                node.update_arg(place, groups[node.name])
+                node.update_arg(*groups[node.name])
         for node in graph.find_nodes(op="placeholder"):
             if not node.users and node.name != self.image:  # of a module that the cut network does not have
                 graph.erase_node(node)

@@ -125,7 +125,7 @@ class _Builder:
         return axes[dim].channels
 
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:
-        self.divided.append(Divided(call.node.name, channels, groups))
+        self.divided.append(Divided(call.node.name, -1, channels, groups))
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         points = self._new(count)
@@ -164,7 +164,9 @@ class _Builder:
         last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
         ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (axis.channels, axis.channels, 1)
         divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
-        groups = divided.groups if divided else groups
+        if divided is not None and rule.groups_at is not None:
+            self.divided[-1] = replace(divided, place=rule.groups_at)
+            groups = divided.groups
         owners = {name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))}
         for owner in sorted(owners):
             self.follows += [

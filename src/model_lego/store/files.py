@@ -11,12 +11,13 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from model_lego.digest import digest_of_bytes
 from model_lego.errors import CorruptComponent, OutputExists
-from model_lego.store.digest import digest_of_bytes
 from model_lego.store.manifest import ITEM_BYTES, TensorRecord, WeightsRecord
 from model_lego.store.tensors import dtype_name
 
 WEIGHTS = "model.safetensors"
+STATISTICS = "statistics.safetensors"
 MANIFEST = "manifest.json"
 CARD = "README.md"
 MAX_MANIFEST_BYTES = 64 * 2**20
@@ -30,7 +31,7 @@ def replacing(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         OutputExists: `folder` is there and `overwrite` is not set, or it is not a saved component or assembly.
     """
     folder = folder.resolve()
-    _refuse_existing(folder, overwrite=overwrite)
+    refuse_existing(folder, overwrite=overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError):
@@ -41,7 +42,7 @@ def replacing(folder: Path, *, overwrite: bool) -> Iterator[Path]:
         fresh = holder / "new"
         fresh.mkdir()
         yield fresh
-        _refuse_existing(folder, overwrite=overwrite)
+        refuse_existing(folder, overwrite=overwrite)
         _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
     finally:
         shutil.rmtree(holder, ignore_errors=True)
@@ -61,6 +62,7 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
             )
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     safetensors.torch.save_file(own, path, metadata={"format": "pt"})
+    path.chmod(path.parent.stat().st_mode & 0o666)  # it comes readable for its owner alone
     return path.read_bytes()
 
 
@@ -88,18 +90,18 @@ def read_weights(folder: Path, record: WeightsRecord, tensors: Mapping[str, Tens
     try:
         found = safetensors.torch.load(data)
     except (SafetensorError, AssertionError, ValueError, RuntimeError, TypeError, KeyError) as error:
-        raise CorruptComponent(f"{folder / WEIGHTS} is not a safetensors file: {error}") from None
-    refuse_differences(folder, have=found, expected=tensors, holder="manifest")
+        raise CorruptComponent(f"{folder / record.file} is not a safetensors file: {error}") from None
+    refuse_differences(folder, have=found, expected=tensors, holder="manifest", file=record.file)
     for name, tensor in found.items():
         saved, said = (dtype_name(tensor), tuple(tensor.shape)), (tensors[name].dtype, tensors[name].shape)
         if saved != said:
-            raise CorruptComponent(f"{folder / WEIGHTS}: tensor '{name}' is {saved}, but the manifest says {said}")
+            raise CorruptComponent(f"{folder / record.file}: tensor '{name}' is {saved}, but the manifest says {said}")
     return found
 
 
 def read_verified(folder: Path, record: WeightsRecord) -> bytes:
     """Read the weights file of a saved folder, checking its size and its sha256 only."""
-    path = _plain_file(folder / WEIGHTS)
+    path = _plain_file(folder / record.file)
     if path.stat().st_size != record.bytes:
         raise CorruptComponent(
             f"{path} has {path.stat().st_size:,} bytes, but the manifest says {record.bytes:,}: copy the folder again"
@@ -111,13 +113,13 @@ def read_verified(folder: Path, record: WeightsRecord) -> bytes:
 
 
 def refuse_differences(
-    folder: Path, *, have: Mapping[str, object], expected: Mapping[str, object], holder: str
+    folder: Path, *, have: Mapping[str, object], expected: Mapping[str, object], holder: str, file: str = WEIGHTS
 ) -> None:
     """Refuse a weights file whose tensor names `have` are not those that its `holder` expects."""
     missing, unexpected = sorted(expected.keys() - have.keys()), sorted(have.keys() - expected.keys())
     if missing or unexpected:
         raise CorruptComponent(
-            f"{folder / WEIGHTS} does not fit its {holder}: missing tensors {_some(missing)}, "
+            f"{folder / file} does not fit its {holder}: missing tensors {_some(missing)}, "
             f"unexpected tensors {_some(unexpected)}"
         )
 
@@ -127,7 +129,7 @@ def _some(names: list[str]) -> str:
     return f"{names[:5]}{more}" if names else "none"
 
 
-def _refuse_existing(folder: Path, *, overwrite: bool) -> None:
+def refuse_existing(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that is in the way, and never throw away files that this library did not write."""
     if not folder.exists():
         return
@@ -135,7 +137,7 @@ def _refuse_existing(folder: Path, *, overwrite: bool) -> None:
         raise OutputExists(f"{folder} exists already: choose another folder, or pass overwrite=True")
     if not (folder / MANIFEST).is_file():
         raise OutputExists(f"{folder} is not a saved component or assembly (no {MANIFEST}): it is not overwritten")
-    if others := sorted({entry.name for entry in folder.iterdir()} - {WEIGHTS, MANIFEST, CARD}):
+    if others := sorted({entry.name for entry in folder.iterdir()} - {WEIGHTS, STATISTICS, MANIFEST, CARD}):
         raise OutputExists(f"{folder} holds files that were not saved by this library ({others[0]}): move them first")
 
 

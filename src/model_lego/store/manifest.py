@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import torch
 from pydantic import (
@@ -57,6 +57,9 @@ class Record(BaseModel):
     """Base of all records: exact types, no unknown keys, no change."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+R = TypeVar("R", bound=Record)
 
 
 class BuilderRecord(Record):
@@ -149,9 +152,9 @@ class TensorRecord(Record):
 
 
 class WeightsRecord(Record):
-    """The weights file: always next to the manifest, never anywhere else."""
+    """The file of the tensors: always next to the manifest, never anywhere else."""
 
-    file: Literal["model.safetensors"]
+    file: Literal["model.safetensors", "statistics.safetensors"]
     bytes: Count
     sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 
@@ -192,8 +195,8 @@ class Manifest(Record):
         return tuple(f"parts.{number}." for number in range(len(self.parts)))
 
 
-def parse_manifest(data: bytes, where: str) -> Manifest:
-    """Read a manifest from JSON; `where` names it in messages.
+def parse_manifest(data: bytes, where: str, record: type[R]) -> R:
+    """Read a manifest from JSON; `where` names it in messages, `record` says what it has to hold.
 
     Raises:
         CorruptComponent: it is not JSON, or not a manifest.
@@ -209,13 +212,16 @@ def parse_manifest(data: bytes, where: str) -> Manifest:
         raise SchemaTooNew(
             f"{where} has schema {raw['schema']}, this version reads up to {SCHEMA}: install a newer model-lego"
         )
+    kinds = get_args(record.model_fields["kind"].annotation)
+    if isinstance(raw.get("kind"), str) and raw["kind"] not in kinds:
+        raise CorruptComponent(f"{where} is of kind '{raw['kind']}', where {' or '.join(kinds)} was expected")
     try:
-        return validated(_migrated(raw, where))
+        return validated(_migrated(raw, where), record)
     except ValueError as error:
         raise CorruptComponent(f"{where}: {error}") from None
 
 
-def validated(raw: Mapping[str, Any]) -> Manifest:
+def validated(raw: Mapping[str, Any], record: type[R]) -> R:
     """Check a manifest given as plain JSON values.
 
     Raises:
@@ -223,14 +229,14 @@ def validated(raw: Mapping[str, Any]) -> Manifest:
     """
     try:
         # Through JSON text, so that lists may stand for tuples while every other type stays exact.
-        return Manifest.model_validate_json(json.dumps(raw, allow_nan=False))
+        return record.model_validate_json(json.dumps(raw, allow_nan=False))
     except ValidationError as error:
         raise ValueError("; ".join(_complaints(error))) from None
     except (TypeError, RecursionError) as error:
         raise ValueError(str(error)) from None
 
 
-def to_json(manifest: Manifest) -> str:
+def to_json(manifest: Record) -> str:
     """Write a manifest as JSON: sorted keys, short values on one line; the same manifest gives the same text."""
     return _pretty(manifest.model_dump(mode="json", by_alias=True), 0) + "\n"
 

@@ -37,7 +37,7 @@ def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
         SchemaTooNew: a newer version of this library saved it.
     """
     folder = Path(folder)
-    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST))
+    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), Manifest)
     if check_weights:
         read_verified(folder, manifest.weights)
     return manifest

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from model_lego.component import Assembly, Builder, Component, Cost, Origin, Preprocessing
-from model_lego.store.digest import digest_of_bytes
+from model_lego.digest import digest_of_bytes
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
 from model_lego.store.tensors import dtype_name, is_channels_last
 from model_lego.version import __version__
@@ -34,9 +34,9 @@ def manifest_of(
         "tensors": {name: {"dtype": dtype_name(one), "shape": list(one.shape)} for name, one in tensors.items()},
         "aliases": dict(aliases),
         "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": digest_of_bytes(weights)},
-        "versions": _versions(parts),
+        "versions": versions(parts),
     }
-    return validated(raw)
+    return validated(raw, Manifest)
 
 
 def parts_of(part: Component | Assembly) -> list[Component]:
@@ -127,7 +127,7 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _versions(parts: list[Component]) -> dict[str, str]:
+def versions(parts: list[Component]) -> dict[str, str]:
     """Give the versions of the libraries that matter to the saved network, of those that are installed."""
     names = ["torch", "torchvision", "safetensors"]
     if any(part.origin.builder and part.origin.builder.name.startswith("timm:") for part in parts):

@@ -86,7 +86,10 @@ def _narrowed(
 
     What the network itself gives has to be what they give.
     """
-    groups = {each.node: each.groups * selection.kept(each.channels) // len(each.channels) for each in graph.divided}
+    groups = {
+        each.node: (each.place, each.groups * selection.kept(each.channels) // len(each.channels))
+        for each in graph.divided
+    }
     try:
         program, expected = graph.program.narrowed(cut, images, groups)
         found: Tensor = hookless_copy(cut, share=cut.parameters()).eval()(images.clone())

@@ -84,6 +84,7 @@ def test_a_missing_array_is_named(tmp_path, missing):
     ("change", "error", "words"),
     [
         ({"x_train": pixels(6, 60)}, ShapeMismatch, r"x_train .* shape \(6, 60\)"),
+        ({"x_train": pixels(6, 3, 8, 9)}, ShapeMismatch, r"x_train .* looks like N x C x H x W"),
         ({"x_test": pixels(2, 4, 5, 3)}, ShapeMismatch, "x_test .* for 3 labels"),
         ({"x_train": pixels(6, 4, 5, 3).astype(np.int64)}, BadBatches, "x_train .* is int64"),
         ({"y_train": np.array([0, 1, 2, 0, 1, 3])}, BadBatches, "y_train .* out of range: 0 to 3, but there are 3"),
