@@ -78,10 +78,7 @@ def check(name: str) -> Result:
 def _check(result: Result) -> Result:
     memory = Memory()
     builder = Builder(result.name, {"num_classes": CLASSES} | ARGUMENTS.get(result.name, {}))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = build(builder.name, **builder.arguments)
-    model = model.double().eval()
+    model = _built(builder)
     x = _images(model)
     plain = memory.of(lambda: model(x[:2]))
     _enliven(model, x)
@@ -124,6 +121,20 @@ def _check(result: Result) -> Result:
     if result.half < LEAST:
         result = replace(result, error=f"half of each group is {100 * result.half:.0f} % of the parameters only")
     return result
+
+
+def _built(builder: Builder) -> nn.Module:
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return build(builder.name, **builder.arguments).double().eval()
+
+
+def enlivened(name: str) -> tuple[nn.Module, Tensor]:
+    """A network by its name, as it is tried, and images for it."""
+    model = _built(Builder(name, {"num_classes": CLASSES} | ARGUMENTS.get(name, {})))
+    x = _images(model)
+    _enliven(model, x)
+    return model, x
 
 
 def _same(model: nn.Module, source: nn.Module, x: Tensor) -> None:

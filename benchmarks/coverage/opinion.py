@@ -33,15 +33,15 @@ def second_opinion(model: nn.Module, graph: ChannelGraph, images: Tensor) -> str
             theirs = tp.DependencyGraph().build_dependency(model, example_inputs=images[:1])
         except Exception as error:  # whatever it stumbles over
             return f"fails: {type(error).__name__}: {error}"
-        for layer, place in _asked(graph):
+        for layer, place in asked(graph):
             channel = int(layer.outputs[place])
-            expected = _reach(graph, channel)
+            expected = our_reach(graph, channel)
             try:
                 pruner = theirs.get_pruner_of_module(modules[layer.name])
                 group = theirs.get_pruning_group(modules[layer.name], pruner.prune_out_channels, idxs=[place])
             except Exception as error:
                 return f"fails at '{layer.name}': {type(error).__name__}: {error}"
-            found = _theirs(group, names)
+            found = their_reach(group, names)
             if bool(balanced[channel]):
                 if expected.keys() != found.keys():
                     return _difference(layer, expected, found)
@@ -50,7 +50,7 @@ def second_opinion(model: nn.Module, graph: ChannelGraph, images: Tensor) -> str
     return AGREES
 
 
-def _asked(graph: ChannelGraph) -> list[tuple[Layer, int]]:
+def asked(graph: ChannelGraph) -> list[tuple[Layer, int]]:
     """For each group in which something can be cut: a layer that writes it, and a cuttable place in the middle."""
     found: dict[int, tuple[Layer, int]] = {}
     for layer in graph.layers:
@@ -65,7 +65,8 @@ def _depthwise(layer: Layer) -> bool:
     return layer.groups > 1 and layer.groups == len(layer.inputs)
 
 
-def _reach(graph: ChannelGraph, channel: int) -> Reach:
+def our_reach(graph: ChannelGraph, channel: int) -> Reach:
+    """What one channel of the graph reaches."""
     reach: dict[tuple[str, str], set[int]] = defaultdict(set)
     for layer in graph.layers:
         name = layer.name.partition("#")[0]
@@ -77,7 +78,8 @@ def _reach(graph: ChannelGraph, channel: int) -> Reach:
     return {key: frozenset(places) for key, places in reach.items()}
 
 
-def _theirs(group: object, names: dict[nn.Module, str]) -> Reach:
+def their_reach(group: object, names: dict[nn.Module, str]) -> Reach:
+    """What a group of Torch-Pruning reaches."""
     reach: dict[tuple[str, str], set[int]] = defaultdict(set)
     for dependency, places in group:  # type: ignore[attr-defined]
         module = dependency.target.module

@@ -14,6 +14,8 @@ NAMES = (
     *("regnetx_002", "repghostnet_050", "res2net50_14w_8s", "resnet10t", "resnetv2_18", "selecsls42"),
     *("skresnet18", "starnet_s050", "ese_vovnet19b_slim_dw"),
 )
+#: Of these Torch-Pruning ties other channels together; tests/networks/test_second_opinion.py says who is right.
+DIFFER = ("res2net50_14w_8s", "fasternet_t0", "dpn48b")
 
 
 @pytest.mark.zoo
@@ -22,7 +24,7 @@ def test_a_network_is_cut_joined_and_saved(name):
     result = check(f"timm:{name}")
     assert (result.error, result.wrong) == ("", False)
     assert result.cuttable > 0.5
-    assert result.opinion == AGREES
+    assert result.opinion.startswith("differs") if name in DIFFER else result.opinion == AGREES
 
 
 def test_they_are_of_as_many_families():

@@ -1,0 +1,108 @@
+"""Where Torch-Pruning's dependency graph and ours differ on what goes together: slice == mask says who is right."""
+
+import copy
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from benchmarks.coverage.check import enlivened
+from benchmarks.coverage.opinion import AGREES, Reach, asked, our_reach, second_opinion, their_reach
+from model_lego.graph import ChannelGraph
+from model_lego.surgery.probing import trace
+from model_lego.surgery.slicing import slice_model
+from tests.oracles import masked_forward
+from tests.properties.helpers import half_plan, kept_inputs, traced
+from tests.tiny_models import TINY, inputs
+
+tp = pytest.importorskip("torch_pruning")
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+#: Networks on which it fails; here there is nothing to compare.
+FAILS = ("split_halves", "shuffles", "shuffles_bound")
+#: Networks of which it cuts something else: what comes out does not run, or is not the masked source.
+WRONG = (
+    *("residual_pad", "depthwise_multiplier", "group_norm", "norm_groups", "norm_groups_grouped", "group_spread"),
+    "blur",
+)
+#: A network whose two layers share a weight: it cuts one of them and lets go of the tie, we keep it.
+UNTIED = ("tied",)
+#: Networks of timm of which it ties more together than has to be.
+COARSER = ("res2net50_14w_8s", "dpn48b")
+
+
+def group_of(model: nn.Module, x: Tensor, layer: str, place: int):
+    """Torch-Pruning's group for one output channel of a layer."""
+    with torch.enable_grad():
+        graph = tp.DependencyGraph().build_dependency(model, example_inputs=x[:1])
+        module = model.get_submodule(layer)
+        return graph.get_pruning_group(module, graph.get_pruner_of_module(module).prune_out_channels, idxs=[place])
+
+
+def reach_of(model: nn.Module, x: Tensor, layer: str, place: int) -> Reach:
+    names = {module: name for name, module in model.named_modules()}
+    return their_reach(group_of(model, x, layer, place), names)
+
+
+def first_difference(model: nn.Module, graph: ChannelGraph, x: Tensor) -> tuple[str, int]:
+    """A layer and place of whose channel the two say different things."""
+    for layer, place in asked(graph):
+        if reach_of(model, x, layer.name, place) != our_reach(graph, int(layer.outputs[place])):
+            return layer.name, place
+    raise AssertionError("they agree")
+
+
+def masked_by(model: nn.Module, x: Tensor, reach: Reach) -> Tensor:
+    """The source with the inputs that Torch-Pruning drops set to zero."""
+    kept = {}
+    for (name, side), gone in reach.items():
+        if side == "in":
+            module = model.get_submodule(name)
+            width = module.in_features if isinstance(module, nn.Linear) else module.in_channels
+            kept[name] = [place for place in range(width) if place not in gone]
+    return masked_forward(model, x, kept)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_on_small_networks_they_agree_but_for_these(name):
+    model, graph = traced(name)
+    opinion = second_opinion(model, graph, inputs(name, batch=2))
+    expected = "fails" if name in FAILS else "differs" if name in (*WRONG, *UNTIED) else AGREES
+    assert opinion.split()[0].rstrip(":") == expected, opinion
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_it_cuts_there_is_not_the_masked_source(name):
+    model, graph = traced(name)
+    x = inputs(name, batch=5, seed=2)
+    layer, place = first_difference(model, graph, x)
+    expected = masked_by(model, x, reach_of(model, x, layer, place))
+    twin = copy.deepcopy(model)
+    group_of(twin, x, layer, place).prune()
+    try:
+        with torch.no_grad():
+            found = twin(x)
+    except RuntimeError:
+        return  # it does not run
+    assert (found - expected).abs().max() > 1e-3 * expected.abs().max()
+
+
+@pytest.mark.zoo
+@pytest.mark.parametrize("name", COARSER)
+def test_what_it_ties_and_we_do_not_can_be_cut_apart(name):
+    pytest.importorskip("timm")
+    model, x = enlivened(f"timm:{name}")
+    graph = trace(model, x[:2])
+    plan = half_plan(graph, seed=0, logits=[3, 1])
+    layer, place = first_difference(model, graph, x)
+    kept = {each.name: (plan.keep[each.outputs], plan.keep[each.inputs]) for each in graph.layers}
+    apart = [
+        [bool(kept[name][side == "in"][one]) for one in places if one < len(kept[name][side == "in"])]
+        for (name, side), places in reach_of(model, x, layer, place).items()
+    ]
+    fates = {fate for fates in apart for fate in fates}
+    assert fates == {True, False}  # tied by them (some are beyond the last channel): in our cut some stay, others go
+    expected = masked_forward(model, x, kept_inputs(graph, plan))[:, [3, 1]]
+    with torch.no_grad():
+        found = slice_model(model, graph, plan).module(x)
+    assert (found - expected).abs().max() <= 1e-8 * expected.abs().max()
