@@ -170,11 +170,7 @@ def _enliven(model: nn.Module, x: Tensor) -> None:
     """
     generator = torch.Generator().manual_seed(1)
     randomize_batchnorm(model, generator)
-    for module in model.modules():
-        if not isinstance(module, (*MIXERS, *NORMS)):
-            for parameter in module.parameters(recurse=False):
-                if parameter.numel() and parameter.abs().max() <= FAINT:
-                    parameter.copy_(0.5 + torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype))
+    _draw_faint(model, generator)
     _center(model, x, generator)
     for _ in range(8):
         logits = model(x)
@@ -185,6 +181,20 @@ def _enliven(model: nn.Module, x: Tensor) -> None:
         if not bool(torch.isfinite(model(x)).all()):
             model.load_state_dict(kept)
             return
+
+
+def _draw_faint(model: nn.Module, generator: torch.Generator) -> None:
+    """Draw weights anew that start at zero, or so near that what they scale is lost."""
+    for module in model.modules():
+        if isinstance(module, NORMS):
+            continue
+        for parameter in module.parameters(recurse=False):
+            if not parameter.numel() or parameter.abs().max() > FAINT:
+                continue
+            if not isinstance(module, MIXERS):
+                parameter.copy_(0.5 + torch.rand(parameter.shape, generator=generator, dtype=parameter.dtype))
+            elif parameter.dim() > 1:
+                parameter.copy_(0.05 * torch.randn(parameter.shape, generator=generator, dtype=parameter.dtype))
 
 
 def _center(model: nn.Module, x: Tensor, generator: torch.Generator) -> None:

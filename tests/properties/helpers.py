@@ -70,10 +70,15 @@ def some_logits(graph: ChannelGraph, *, seed: int) -> list[int]:
 
 
 def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, list[int]]:
-    """Module -> its kept input channels, as `tests.oracles.masked_forward` takes them; all owners of a tied weight."""
+    """Module -> its kept input channels, as `tests.oracles.masked_forward` takes them; all owners of a tied weight.
+
+    Modules that keep all of their inputs are left out: what they take need not be the input of their weight.
+    """
     kept: dict[str, list[int]] = {}
     for layer in graph.layers:
         positions = selection.keep[layer.inputs].nonzero().flatten().tolist()
+        if len(positions) == len(layer.inputs):
+            continue
         if layer.groups > 1 and layer.groups == len(layer.inputs):
             assert positions  # a depthwise layer keeps some maps
         for tensor in graph.program.aliases.get(layer.weight, (layer.weight,)):

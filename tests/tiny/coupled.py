@@ -80,6 +80,21 @@ class Masked(nn.Module):
         return x * mask
 
 
+class Windows(nn.Module):
+    """A convolution over the four quarters of an image, which lie in the batch for that time (Swin)."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(inputs, outputs, 3, padding=1)
+
+    def forward(self, x):
+        batch, channels, height, width = x.shape
+        quarters = x.view(batch, channels, 2, height // 2, 2, width // 2).permute(0, 2, 4, 1, 3, 5)
+        y = F.relu(self.conv(quarters.reshape(batch * 4, channels, height // 2, width // 2)))
+        y = y.view(batch, 2, 2, y.shape[1], height // 2, width // 2).permute(0, 3, 1, 4, 2, 5)
+        return y.reshape(batch, -1, height, width)
+
+
 class Elsewhere(nn.Module):
     """Gives a product of positions the shape of its input, whose number of channels it takes for its own."""
 
@@ -168,6 +183,10 @@ def counted_elsewhere() -> nn.Sequential:
     return nn.Sequential(unit(3, 8), Elsewhere(8), unit(8, 12), Head(12))
 
 
+def windows() -> nn.Sequential:
+    return nn.Sequential(unit(3, 8), Windows(8, 12), unit(12, 10), Head(10))
+
+
 def conditional() -> nn.Sequential:
     return nn.Sequential(unit(3, 8), unit(8, 6), Conditional(6, 8), nn.ReLU(), unit(8, 10), unit(10, 12), Head(12))
 
@@ -190,6 +209,7 @@ COUPLED = {
     "blur": blur,
     "mask_made": mask_made,
     "counted_elsewhere": counted_elsewhere,
+    "windows": windows,
     "conditional": conditional,
     "standardised": standardised,
 }

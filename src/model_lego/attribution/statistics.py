@@ -233,6 +233,7 @@ class _LayerSum:
     def add(self, x: Tensor, one_hot: Tensor) -> None:
         """Add one batch; `one_hot` is classes x batch."""
         terms = self.form.terms(x if x.dtype in (torch.float32, torch.float64) else x.float())
+        terms = _by_sample(terms, one_hot.shape[1])
         if self.two_vectors:
             values = terms[..., 0].double().cpu()
             self.positive += one_hot @ values.clamp(min=0)
@@ -253,3 +254,16 @@ class _LayerSum:
         if self.two_vectors:
             return LayerStats(*widths, None, self.positive, self.negative, self.form.weight[:, 0].clone())
         return LayerStats(*widths, self.sums, None, None, None)
+
+
+def _by_sample(terms: Tensor, batch: int) -> Tensor:
+    """Sum over what a layer reads of each sample: batch x in_channels x terms.
+
+    A network may fold positions into the batch, samples first (windows of tokens); what does not grow with the batch
+    is the same for all samples.
+    """
+    if len(terms) == batch:
+        return terms
+    if len(terms) % batch == 0:
+        return terms.reshape(batch, -1, *terms.shape[1:]).sum(1)
+    return terms.sum(0, keepdim=True).expand(batch, -1, -1)
