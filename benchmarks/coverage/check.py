@@ -171,6 +171,7 @@ def _enliven(model: nn.Module, x: Tensor) -> None:
     generator = torch.Generator().manual_seed(1)
     randomize_batchnorm(model, generator)
     _draw_faint(model, generator)
+    model.train().eval()  # what some networks keep of their weights for later is made anew
     _center(model, x, generator)
     for _ in range(8):
         logits = model(x)
@@ -178,6 +179,7 @@ def _enliven(model: nn.Module, x: Tensor) -> None:
             return
         kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         strengthen(model)
+        model.train().eval()
         if not bool(torch.isfinite(model(x)).all()):
             model.load_state_dict(kept)
             return

@@ -80,6 +80,7 @@ _KEEPING_OVERLOADS = [
     "to.dtype_layout", "to.other", "add_.Scalar", "mul_.Scalar", "type_as.default", "clamp_min.default",
     "_assert_tensor_metadata.default", "fill_.Scalar", "fill_.Tensor", "zero_.default",
     "eq.Scalar", "ne.Scalar", "gt.Scalar", "ge.Scalar", "lt.Scalar", "le.Scalar", "logical_not.default",
+    "bitwise_not.default",
 ]  # fmt: skip
 _JOINING = [
     "add.Tensor", "add_.Tensor", "sub.Tensor", "sub_.Tensor", "mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor",
