@@ -62,7 +62,7 @@ def randomize_batchnorm(model: nn.Module, generator: torch.Generator) -> None:
 
     with torch.no_grad():
         for module in model.modules():
-            if isinstance(module, NORMS):
+            if isinstance(module, NORMS) and module.weight is not None:
                 spread(module.weight, 0.5, 1.5)
             if isinstance(module, (*NORMS, *MIXERS)) and module.bias is not None:
                 spread(module.bias, -0.5, 0.5)
