@@ -8,6 +8,7 @@ from benchmarks.coverage.networks import networks, transformers
 from benchmarks.coverage.opinion import AGREES
 
 ENOUGH = 0.5  # share of the parameters that should be cuttable
+SMALL = 6_000_000  # parameters
 MEMORY = 2.5  # largest peak memory that is wanted, in parts of the model with its activations
 TIMED = {"ResNet-50": "torchvision:resnet50", "EfficientNet-B0": "torchvision:efficientnet_b0"}
 HEAD = (
@@ -53,6 +54,7 @@ def page(results: Sequence[Result]) -> str:
             *TOKENS,
             "",
             *_summary("the smallest of each family", tokens),
+            "",
             *_table(tokens, families),
             "",
         ]
@@ -75,15 +77,17 @@ def _costs(ours: Sequence[Result]) -> str:
     seconds = {result.name: result.trace_seconds + result.cut_seconds for result in passing}
     named = [f"{name} {seconds[key]:.1f} s" for name, key in TIMED.items() if key in seconds]
     memory = sorted(result.memory for result in passing)
-    over = [result for result in passing if result.memory > MEMORY]
-    largest = max((result.parameters for result in over), default=0)
+    over = sorted((result for result in passing if result.memory > MEMORY), key=lambda result: -result.memory)
+    small = sum(result.parameters < SMALL for result in over)
+    worst = ", ".join(f"{result.name} {result.memory:.1f}" for result in over[:3])
     tenth = sorted(seconds.values())[9 * len(seconds) // 10]
     return (
         "- to trace and cut, one thread, float64, beside another network on the other core: median "
         f"{median(seconds.values()):.1f} s, nine of ten within {tenth:.1f} s, {', '.join(named)}\n"
         "- peak memory of that, in parts of the model with all activations of two images: median "
-        f"{median(memory):.1f}; above {MEMORY} for {len(over)} networks, which have up to {largest / 1e6:.1f} M "
-        "parameters (some tens of MiB are torch.export's own)"
+        f"{median(memory):.1f}; above {MEMORY} for {len(over)} networks ({worst} the most), {small} of them with less "
+        f"than {SMALL // 10**6} million parameters, where the tens of MiB that torch.export and scipy take for "
+        "themselves weigh"
     )
 
 
