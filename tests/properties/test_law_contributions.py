@@ -304,3 +304,21 @@ def test_every_layer_of_a_torchvision_network_is_complete(name):
     assert sorted(heard) == sorted(layer.name for layer in graph.layers)
     depthwise = {layer.name for layer in graph.layers if layer.groups > 1 and layer.groups == len(layer.inputs)}
     assert set(stats.layers) == set(heard) - depthwise
+
+
+def test_positions_that_lie_in_the_batch_count_for_their_image():
+    """Four quarters of each image go through one convolution side by side: (3) sums over them before its relu."""
+    model, graph = traced("windows")
+    x, labels = inputs("windows", batch=6, seed=4), torch.tensor([0, 1, 1, 0, 2, 1])
+    conv, seen = model[1].conv, []
+    hook = conv.register_forward_pre_hook(lambda _, arguments: seen.append(arguments[0]))
+    with torch.no_grad():
+        model(x)
+    hook.remove()
+    quarters = contributions_conv(seen[0], conv.weight.detach(), padding=1)
+    expected = quarters.reshape(6, 4, *quarters.shape[1:]).sum(1).clamp(min=0)
+    stats = attribute(model, [(x, labels)], graph=graph, classes=[0, 1], sampling="all")
+    for label in (0, 1):
+        torch.testing.assert_close(
+            stats.mean("1.conv", label), expected[labels == label].mean(0), rtol=1e-12, atol=1e-12
+        )
