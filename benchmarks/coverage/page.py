@@ -87,7 +87,7 @@ def _costs(ours: Sequence[Result]) -> str:
         "- peak memory of that, in parts of the model with all activations of two images: median "
         f"{median(memory):.1f}; above {MEMORY} for {len(over)} networks ({worst} the most), {small} of them with less "
         f"than {SMALL // 10**6} million parameters, where the tens of MiB that torch.export and scipy take for "
-        "themselves weigh"
+        "themselves weigh. With images of their own size all of these stay below (`python -m benchmarks.run tracing`)"
     )
 
 

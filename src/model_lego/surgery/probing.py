@@ -4,6 +4,7 @@
 that was cut there runs, or does not. So the suspects are cut on trial, and those that fail are kept whole.
 """
 
+import gc
 from collections.abc import Mapping
 
 import torch
@@ -30,7 +31,7 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     lines = frozenset(suspect.line for suspect in graph.suspects)
     if not lines or _survives(model, graph, example):
         return graph
-    whole = {line for line in lines if not _survives(model, _only(model, example, graph, lines, line), example)}
+    whole = {line for line in lines if not _one_of_many(model, _only(model, example, graph, lines, line), example)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
     if _survives(model, graph, example):
         return graph
@@ -55,12 +56,20 @@ def _only(
 def _failing(model: nn.Module, graph: ChannelGraph, example: Tensor, groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """Those of some groups of channels that make the network fail when they are cut."""
     mine = torch.cat(groups)
-    if not bool(graph.cuttable[mine].any()) or _survives(model, graph, example, mine):
+    if not bool(graph.cuttable[mine].any()) or _one_of_many(model, graph, example, mine):
         return ()
     if len(groups) == 1:
         return groups
     middle = len(groups) // 2
     return (*_failing(model, graph, example, groups[:middle]), *_failing(model, graph, example, groups[middle:]))
+
+
+def _one_of_many(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
+    """`_survives`, and what it leaves is cleared away: exported programs refer to themselves, and would pile up."""
+    try:
+        return _survives(model, graph, example, channels)
+    finally:
+        gc.collect()
 
 
 def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
