@@ -60,8 +60,8 @@ def assert_same(one: ContributionStats, two: ContributionStats, *, bits: bool = 
 def held(layer: LayerStats) -> list[Tensor]:
     """What is summed, a row for each class: to unfold it for a matrix of 4,096 x 25,088 would take a minute."""
     if layer.sums is not None:
-        return [layer.sums.transpose(0, 1)]
-    return [layer.positive, layer.negative]
+        return list(layer.sums)
+    return [*layer.positive, *layer.negative]
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -5,12 +5,17 @@ The spatial sum commutes with the kernel sum, so that no hidden map is ever buil
     s[b,o,i] = sum_k W[o,i,k] * X[b,i,k],   X[b,i,k] = sum over output positions of the input under tap k
 """
 
+import math
 from dataclasses import dataclass
+from functools import reduce
 
 import torch
 from torch import Tensor
 
 from model_lego.graph.rule import Window
+
+#: Maps of at most so many pixels go through one matrix instead of one for each dimension.
+FEW_PIXELS = 256
 
 
 def tap_matrix(window: Window, dim: int, length: int) -> Tensor:
@@ -30,66 +35,90 @@ def tap_matrix(window: Window, dim: int, length: int) -> Tensor:
     return matrix[:, :length]
 
 
-def tap_sums(x: Tensor, window: Window) -> Tensor:
+def tap_matrices(window: Window, spatial: tuple[int, ...]) -> tuple[Tensor, ...]:
+    """Matrices that take maps of this size to the sums under the taps, each for one or several dimensions."""
+    each = tuple(tap_matrix(window, dim, length) for dim, length in enumerate(spatial))
+    joint = math.prod(spatial) <= FEW_PIXELS or math.prod(window.kernel) == 1
+    return (joined(each),) if joint else each
+
+
+def joined(matrices: tuple[Tensor, ...]) -> Tensor:
+    """One matrix for all dimensions: taps x pixels, both row-major."""
+    return reduce(torch.kron, matrices)
+
+
+def tap_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
     """Sum of the input under each tap, over the output positions: batch x in_channels x taps (row-major).
 
-    Separable: one spatial dimension after the other, the last one first, so that each pixel is read once.
+    Separable, the first dimension first: each pixel is read once.
     """
-    dims = len(window.kernel)
-    if dims == 0:
-        return x.reshape(x.shape[0], -1, x.shape[-1]).sum(1)[..., None]
-    batch, channels, *spatial = x.shape
-    x = x.reshape(-1, *spatial, 1)  # rows x spatial … x taps so far
-    for dim in reversed(range(dims)):
-        matrix = tap_matrix(window, dim, spatial[dim]).to(x)
-        x = torch.matmul(matrix, x)  # … x taps of this dimension x taps so far
-        x = x.flatten(-2).reshape(*x.shape[:-2], -1)
-    return x.reshape(batch, channels, -1)
+    batch, channels = x.shape[:2]
+    *earlier, last = matrices
+    rest = x[0, 0].numel()  # numbers of a map that are read by the matrices still to come
+    for matrix in earlier:
+        rest //= matrix.shape[1]
+        x = torch.matmul(matrix.to(x), x.reshape(-1, matrix.shape[1], rest))
+    x = x.reshape(-1, rest)
+    whole = len(last) == 1 and bool((last == 1).all())
+    return (x.sum(1) if whole else x @ last.to(x).T).reshape(batch, channels, -1)
 
 
 def weight_by_input(weight: Tensor, window: Window) -> Tensor:
     """Weights as in_channels x taps x out_channels/groups, whatever the operator's own layout."""
     if window.transposed:  # in_channels x out_channels/groups x kernel
         return weight.flatten(2).transpose(1, 2)
-    blocks = weight.reshape(weight.shape[0], weight.shape[1], -1).chunk(window.groups, 0)
-    return torch.cat([block.permute(1, 2, 0) for block in blocks])
-
-
-def contributions(x: Tensor, weight: Tensor, window: Window) -> Tensor:
-    """Equation (3) before the relu: batch x in_channels x out_channels/groups, for tests and single images."""
-    sums = tap_sums(x, window)
-    return torch.einsum("bik,iko->bio", sums, weight_by_input(weight, window).to(sums))
+    blocks = weight.reshape(window.groups, weight.shape[0] // window.groups, weight.shape[1], -1)
+    return blocks.permute(0, 2, 3, 1).flatten(0, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TapForm:
-    """A layer's weights made ready: taps that read only padding left out, pixels instead of taps where fewer.
+    """A layer made ready for maps of one size: what its weights are multiplied with, and the weights for that.
 
-    `weight` is in_channels x terms x out_channels/groups; `terms` maps pixels (or taps) to those terms.
+    `weight` is in_channels x terms x out_channels/groups. The terms are the sums under those taps that read more than
+    padding (`matrices` gives the sums, `taps` says which), or the pixels themselves where there are fewer.
     """
 
     weight: Tensor
-    window: Window
-    used: Tensor | None  # numbers of the taps that read anything; None where pixels are contracted
-    pixels: Tensor | None
+    matrices: tuple[Tensor, ...] = ()
+    taps: Tensor | None = None
 
     def terms(self, x: Tensor) -> Tensor:
         """What the weights are multiplied with: batch x in_channels x terms."""
-        if self.used is None:
+        if not self.matrices:
             return x.flatten(2)
-        sums = tap_sums(x, self.window)
-        return sums if len(self.used) == sums.shape[2] else sums[..., self.used.to(sums.device)]
+        sums = tap_sums(x, self.matrices)
+        return sums if self.taps is None else sums[..., self.taps.to(sums.device)]
 
 
-def tap_form(weight: Tensor, window: Window, spatial: tuple[int, ...]) -> TapForm:
+@dataclass(frozen=True, slots=True, eq=False)
+class LinearForm:
+    """The same for a matrix, which reads features at any number of positions."""
+
+    weight: Tensor
+
+    def terms(self, x: Tensor) -> Tensor:
+        """Features summed over the positions: batch x in_features x 1."""
+        return x.reshape(x.shape[0], -1, x.shape[-1]).sum(1)[..., None]
+
+
+def form_of(weight: Tensor, window: Window, spatial: tuple[int, ...]) -> TapForm | LinearForm:
     """Choose the cheapest exact form for a layer that reads maps of size `spatial`."""
     by_input = weight_by_input(weight, window)
-    counts = torch.ones(1, 1, dtype=torch.float64)
-    for dim, length in enumerate(spatial):
-        counts = torch.kron(counts, tap_matrix(window, dim, length))  # taps x pixels
+    if not window.kernel:
+        return LinearForm(by_input)
+    matrices = tap_matrices(window, spatial)
+    counts = joined(matrices)
     used = (counts.sum(1) > 0).nonzero().reshape(-1)
-    pixels = counts.shape[1]
-    if len(window.kernel) and pixels < len(used):
-        contracted = torch.einsum("iko,kp->ipo", by_input.double(), counts.to(by_input.device))
-        return TapForm(contracted.to(by_input.dtype).contiguous(), window, None, counts)
-    return TapForm(by_input[:, used.to(by_input.device)].contiguous(), window, used, None)
+    taps, pixels = counts.shape
+    if pixels < len(used):
+        return TapForm(torch.einsum("iko,kp->ipo", by_input, counts.to(by_input)).contiguous())
+    if len(used) == taps:
+        return TapForm(by_input.contiguous(), matrices)
+    return TapForm(by_input[:, used.to(by_input.device)].contiguous(), matrices, used)
+
+
+def contributions(x: Tensor, weight: Tensor, window: Window) -> Tensor:
+    """Equation (3) before the relu: batch x in_channels x out_channels/groups, for tests and single images."""
+    form = form_of(weight, window, tuple(x.shape[2:]))
+    return torch.einsum("bik,iko->bio", form.terms(x), form.weight.to(x))

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 
-import torch
 from torch import Tensor
 
 from model_lego.attribution.statistics import ContributionStats, LayerStats
@@ -37,20 +36,13 @@ def merge(first: ContributionStats, second: ContributionStats) -> ContributionSt
 
 
 def _added(first: ContributionStats, second: ContributionStats, name: str, classes: tuple[int, ...]) -> LayerStats:
-    """The sums of one layer, a row for each of the classes."""
-    one, two = first.layers[name], second.layers[name]
-    rows = [torch.tensor([classes.index(label) for label in stats.classes]) for stats in (first, second)]
+    """The sums of one layer, of each of the classes."""
 
-    def joined(left: Tensor | None, right: Tensor | None, dim: int) -> Tensor | None:
-        if left is None or right is None:
-            return None
-        shape = list(left.shape)
-        shape[dim] = len(classes)
-        return left.new_zeros(shape).index_add_(dim, rows[0], left).index_add_(dim, rows[1], right)
+    def joined(kind: str) -> tuple[Tensor, ...] | None:
+        each: dict[int, Tensor] = {}
+        for stats in (first, second):
+            for label, found in zip(stats.classes, getattr(stats.layers[name], kind) or (), strict=False):
+                each[label] = each[label] + found if label in each else found
+        return tuple(each[label] for label in classes) if each else None
 
-    return replace(
-        one,
-        sums=joined(one.sums, two.sums, 1),
-        positive=joined(one.positive, two.positive, 0),
-        negative=joined(one.negative, two.negative, 0),
-    )
+    return replace(first.layers[name], sums=joined("sums"), positive=joined("positive"), negative=joined("negative"))

@@ -4,8 +4,10 @@ import hashlib
 import math
 import warnings
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from functools import partial
+from itertools import chain
 from typing import Literal
 
 import torch
@@ -14,8 +16,12 @@ from torch import Tensor, nn
 from model_lego.batches import Batches, checked
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
+from model_lego.notes import FORGETFUL, Notes
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
+
+#: Length of the fingerprint of a labelled image.
+PRINT_BYTES = 12
 
 #: "confident": the most confident correctly labelled; "random": any; "all": every sample.
 Sampling = Literal["confident", "random", "all"]
@@ -23,24 +29,54 @@ Sampling = Literal["confident", "random", "all"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The chosen samples by the fingerprint of image and label: fingerprint -> how many times; per class the number.
+    """The chosen samples of each class by the fingerprint of image and label: fingerprint -> how many times.
 
-    Of several processes each holds those that it has read itself; the numbers are of all.
+    Of several processes each holds those that it has read itself.
     """
 
-    fingerprints: dict[bytes, int]
-    counts: dict[int, int]
+    fingerprints: Mapping[int, Mapping[bytes, int]]
     fallbacks: tuple[int, ...] = ()  # classes without a correctly labelled sample
+
+    def of(self, classes: Sequence[int]) -> dict[bytes, int]:
+        """The chosen samples of some classes."""
+        return {mark: times for label in classes for mark, times in self.fingerprints[label].items()}
 
 
 @dataclass(slots=True)
 class _Seen:
-    """What is kept of one class while the batches go by."""
+    """What is kept of the samples while the batches go by."""
 
+    labels: list[int] = field(default_factory=list)
     scores: list[float] = field(default_factory=list)  # log-probability of the label
     correct: list[bool] = field(default_factory=list)
     prints: list[bytes] = field(default_factory=list)
     order: list[tuple[int, int]] = field(default_factory=list)  # batch, place in it
+
+    def part(self, places: Iterable[int]) -> "_Seen":
+        """Some of the samples."""
+        places = list(places)
+        return _Seen(*([getattr(self, name.name)[place] for place in places] for name in fields(self)))
+
+    def tensors(self) -> dict[str, Tensor]:
+        """As tensors, to be noted."""
+        return {
+            "labels": torch.tensor(self.labels, dtype=torch.int64),
+            "scores": torch.tensor(self.scores, dtype=torch.float64),
+            "correct": torch.tensor(self.correct, dtype=torch.bool),
+            "prints": torch.tensor([list(mark) for mark in self.prints], dtype=torch.uint8).reshape(-1, PRINT_BYTES),
+            "order": torch.tensor(self.order, dtype=torch.int64).reshape(-1, 2),
+        }
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> "_Seen":
+        """What was noted."""
+        return cls(
+            labels=tensors["labels"].tolist(),
+            scores=tensors["scores"].tolist(),
+            correct=tensors["correct"].tolist(),
+            prints=[bytes(row) for row in tensors["prints"].tolist()],
+            order=[(batch, place) for batch, place in tensors["order"].tolist()],
+        )
 
 
 def choose(
@@ -55,6 +91,7 @@ def choose(
     class_names: Sequence[str] | None = None,
     progress: Progress = quiet,
     group: Group = None,
+    notes: Notes = FORGETFUL,
 ) -> Choice | None:
     """Choose samples of the classes (label numbers); None means all.
 
@@ -69,8 +106,8 @@ def choose(
     if sampling == "all":
         return None
     rank, count = place_in(group)
-    shares = in_all(lambda: _look(model, graph, batches, classes, sampling, progress, (rank, count)), group)
-    seen = {label: _joined([share[label] for share in shares]) for label in classes}
+    shares = in_all(lambda: _look(model, graph, batches, classes, sampling, progress, (rank, count), notes), group)
+    seen = _by_class(shares, classes)
     empty = [label for label, found in seen.items() if not found.prints]
     if empty:
         raise EmptySelection(no_sample(empty[0], class_names))
@@ -91,13 +128,11 @@ def choose(
             "its samples of highest label probability are used",
             stacklevel=3,
         )
-    prints = Counter(
-        seen[label].prints[place]
+    mine = {
+        label: Counter(seen[label].prints[place] for place in order if seen[label].order[place][0] % count == rank)
         for label, order in places.items()
-        for place in order
-        if seen[label].order[place][0] % count == rank
-    )
-    return Choice(dict(prints), {label: len(order) for label, order in places.items()}, tuple(fallbacks))
+    }
+    return Choice(mine, tuple(fallbacks))
 
 
 def no_sample(label: int, class_names: Sequence[str] | None) -> str:
@@ -117,38 +152,41 @@ def _look(
     sampling: Sampling,
     progress: Progress,
     share: tuple[int, int],
-) -> dict[int, _Seen]:
+    notes: Notes,
+) -> _Seen:
     """Run through a share of the batches once and note confidence and fingerprint of the samples of the classes."""
-    seen = {label: _Seen() for label in classes}
+    noted = notes.read("samples")
+    seen, done = (_Seen(), 0) if noted is None else (_Seen.of(noted), int(noted["done"]))
+    wanted = torch.tensor(list(classes))
     reader = checked(batches, shape=graph.program.image_shape, labels=len(graph.head), share=share)
     for turn, (images, labels) in enumerate(tracked(reader, "choosing samples", progress)):
-        mine = torch.isin(labels, torch.tensor(list(classes)))
-        if not bool(mine.any()):
+        mine = torch.isin(labels, wanted)
+        if turn < done or not bool(mine.any()):
             continue
         images, labels = images[mine], labels[mine]
         scores, correct = _confidence(model, graph, images, labels) if sampling == "confident" else _unknown(labels)
-        samples = zip(images, labels.tolist(), scores, correct, strict=True)
-        for place, (image, label, score, right) in enumerate(samples):
-            found = seen[label]
-            found.order.append((share[0] + turn * share[1], place))
-            found.scores.append(score)
-            found.correct.append(right)
-            found.prints.append(fingerprint(image, label))
+        seen.labels += labels.tolist()
+        seen.scores += scores
+        seen.correct += correct
+        seen.prints += [fingerprint(image, label) for image, label in zip(images, labels.tolist(), strict=True)]
+        seen.order += [(share[0] + turn * share[1], place) for place in range(len(labels))]
+        done = turn + 1
+        notes.write("samples", partial(_noted, seen, done))
+    notes.write("samples", partial(_noted, seen, done), now=True)
     return seen
 
 
-def _joined(shares: Sequence[_Seen]) -> _Seen:
-    """What several processes saw of a class, as one would have seen it."""
-    samples = [
-        sample for seen in shares for sample in zip(seen.order, seen.scores, seen.correct, seen.prints, strict=True)
-    ]
-    samples.sort(key=lambda sample: sample[0])
-    return _Seen(
-        scores=[score for _, score, _, _ in samples],
-        correct=[right for _, _, right, _ in samples],
-        prints=[mark for _, _, _, mark in samples],
-        order=[order for order, _, _, _ in samples],
-    )
+def _noted(seen: _Seen, done: int) -> dict[str, Tensor]:
+    return seen.tensors() | {"done": torch.tensor(done)}
+
+
+def _by_class(shares: Sequence[_Seen], classes: Sequence[int]) -> dict[int, _Seen]:
+    """What several processes saw of each class, as one would have seen it."""
+    whole = _Seen(*(list(chain.from_iterable(getattr(seen, name.name) for seen in shares)) for name in fields(_Seen)))
+    places: dict[int, list[int]] = {label: [] for label in classes}
+    for place in sorted(range(len(whole.order)), key=whole.order.__getitem__):
+        places[whole.labels[place]].append(place)
+    return {label: whole.part(found) for label, found in places.items()}
 
 
 def _confidence(
@@ -156,7 +194,8 @@ def _confidence(
 ) -> tuple[list[float], list[bool]]:
     with torch.no_grad():
         device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        logits = graph.program.run(model, images.to(device)).double().cpu()
+        portions = graph.program.portions(images.to(device))
+        logits = torch.cat([graph.program.run(model, some) for some in portions]).double().cpu()
     own = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
     return own.tolist(), (logits.argmax(1) == labels).tolist()
 
@@ -174,7 +213,7 @@ def _most_confident(found: _Seen, number: int) -> list[int]:
 def fingerprint(image: Tensor, label: int) -> bytes:
     """A short digest of one labelled image, by which it is found again however the batches are ordered."""
     pixels = image.contiguous().cpu().view(torch.uint8).numpy()
-    return hashlib.blake2b(pixels.tobytes(), digest_size=12, key=str(label).encode()).digest()
+    return hashlib.blake2b(pixels.tobytes(), digest_size=PRINT_BYTES, key=str(label).encode()).digest()
 
 
 def chosen(
@@ -187,7 +226,7 @@ def chosen(
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the chosen samples of a share in batches; raises BadBatches where some of them do not come again."""
-    wanted = dict(choice.fingerprints) if choice is not None else {}
+    wanted = choice.of(classes) if choice is not None else {}
     asked = torch.tensor(list(classes))
     for images, numbers in checked(batches, shape=shape, labels=labels, share=share):
         mine = torch.isin(numbers, asked)
@@ -196,7 +235,9 @@ def chosen(
                 key = fingerprint(images[place], int(numbers[place]))
                 mine[place] = wanted.get(key, 0) > 0
                 wanted[key] = wanted.get(key, 0) - 1
-        if bool(mine.any()):
+        if bool(mine.all()):
+            yield images, numbers
+        elif bool(mine.any()):
             yield images[mine], numbers[mine]
     missing = sum(count for count in wanted.values() if count > 0)
     if missing:
@@ -214,7 +255,11 @@ def gathered(samples: Iterable[tuple[Tensor, Tensor]], batch_size: int = 128) ->
         images.append(some)
         labels.append(numbers)
         if sum(map(len, images)) >= batch_size:
-            yield torch.cat(images), torch.cat(labels)
+            yield _joined_batch(images, labels)
             images, labels = [], []
     if images:
-        yield torch.cat(images), torch.cat(labels)
+        yield _joined_batch(images, labels)
+
+
+def _joined_batch(images: list[Tensor], labels: list[Tensor]) -> tuple[Tensor, Tensor]:
+    return (images[0], labels[0]) if len(images) == 1 else (torch.cat(images), torch.cat(labels))

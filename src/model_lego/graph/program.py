@@ -2,17 +2,22 @@
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
+
+#: Bytes of the largest activation that each thread of a CPU works on at once: small enough for its cache.
+CACHED_BYTES = 4 << 20
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
@@ -52,6 +57,29 @@ class Program:
     def run(self, model: nn.Module, images: Tensor, intercept: Intercept | None = None) -> Tensor:
         """Run the graph on images with the tensors that `model` has now; gives the logits, batch x classes."""
         return self._run(_Runner(self.module, intercept), model, images)
+
+    def portions(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Split a batch, on a CPU, so that the activations stay in its cache: this can halve the time of a run.
+
+        Not so finely that reading the weights again would take more than reading the activations.
+        """
+        if images.device.type != "cpu":
+            return (images,)
+        largest, all_of_one, weights = self._bytes
+        most = max(CACHED_BYTES * torch.get_num_threads() // largest, weights // all_of_one, 1)
+        return images.split(math.ceil(len(images) / math.ceil(len(images) / most))) if len(images) else (images,)
+
+    @cached_property
+    def _bytes(self) -> tuple[int, int, int]:
+        """Of the largest activation of one image, of all of its activations, and of the weights."""
+        activations, weights = [1], 0
+        for node in self.nodes:
+            size = sum(t.numel() * t.element_size() for t in tree_leaves(node.meta.get("val")) if isinstance(t, Tensor))
+            if node.name in self.tensors:
+                weights += int(size)
+            elif node.op != "output":
+                activations.append(int(size) // self.batch)
+        return max(activations), sum(activations), weights
 
     def narrowed(
         self, model: nn.Module, images: Tensor, groups: Mapping[str, tuple[int, int]]

@@ -1,10 +1,13 @@
 """Folders and files: written whole or not at all, read only where they should be and no larger than they say."""
 
+import hashlib
+import re
 import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -17,7 +20,7 @@ from model_lego.store.manifest import ITEM_BYTES, TensorRecord, WeightsRecord
 from model_lego.store.tensors import dtype_name
 
 WEIGHTS = "model.safetensors"
-STATISTICS = "statistics.safetensors"
+STATISTICS = re.compile(r"statistics(-\d{5}-of-\d{5})?\.safetensors")
 MANIFEST = "manifest.json"
 CARD = "README.md"
 MAX_MANIFEST_BYTES = 64 * 2**20
@@ -61,9 +64,40 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
                 f"{', '.join(ITEM_BYTES)} have a place in the file"
             )
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    safetensors.torch.save_file(own, path, metadata={"format": "pt"})
-    path.chmod(path.parent.stat().st_mode & 0o666)  # it comes readable for its owner alone
+    stream_weights(own, path)
     return path.read_bytes()
+
+
+def stream_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
+    """Write row-major tensors on the CPU as safetensors, without a copy of them in memory."""
+    safetensors.torch.save_file(dict(tensors), path, metadata={"format": "pt"})
+    path.chmod(path.parent.stat().st_mode & 0o666)  # it comes readable for its owner alone
+
+
+def record_of(path: Path) -> dict[str, Any]:
+    """What a manifest says of a file: its name, size and sha256."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
+
+
+def map_weights(folder: Path, record: WeightsRecord) -> dict[str, Tensor]:
+    """Map the tensors of a file of a saved folder into memory, where they are read when they are used.
+
+    Raises:
+        CorruptComponent: size or sha256 differ from the manifest's, it is no safetensors file, or holds NaN.
+    """
+    path = _plain_file(folder / record.file)
+    _check_size(path, record)
+    if record_of(path)["sha256"] != record.sha256:
+        raise CorruptComponent(f"{path} is not the file that was saved (sha256 differs): copy the folder again")
+    try:
+        for name, tensor in safetensors.torch.load_file(path).items():  # a mapping of its own, which is gone afterwards
+            if not bool(torch.isfinite(tensor).all()):
+                raise CorruptComponent(f"{path}: tensor '{name}' contains NaN or infinite values")
+        return safetensors.torch.load_file(path)
+    except SafetensorError as error:
+        raise CorruptComponent(f"{path} is not a safetensors file: {error}") from None
 
 
 def read_manifest(folder: Path) -> bytes:
@@ -102,14 +136,18 @@ def read_weights(folder: Path, record: WeightsRecord, tensors: Mapping[str, Tens
 def read_verified(folder: Path, record: WeightsRecord) -> bytes:
     """Read the weights file of a saved folder, checking its size and its sha256 only."""
     path = _plain_file(folder / record.file)
-    if path.stat().st_size != record.bytes:
-        raise CorruptComponent(
-            f"{path} has {path.stat().st_size:,} bytes, but the manifest says {record.bytes:,}: copy the folder again"
-        )
+    _check_size(path, record)
     data = _read(path)
     if digest_of_bytes(data) != record.sha256:
         raise CorruptComponent(f"{path} is not the file that was saved (sha256 differs): copy the folder again")
     return data
+
+
+def _check_size(path: Path, record: WeightsRecord) -> None:
+    if path.stat().st_size != record.bytes:
+        raise CorruptComponent(
+            f"{path} has {path.stat().st_size:,} bytes, but the manifest says {record.bytes:,}: copy the folder again"
+        )
 
 
 def refuse_differences(
@@ -137,7 +175,8 @@ def refuse_existing(folder: Path, *, overwrite: bool) -> None:
         raise OutputExists(f"{folder} exists already: choose another folder, or pass overwrite=True")
     if not (folder / MANIFEST).is_file():
         raise OutputExists(f"{folder} is not a saved component or assembly (no {MANIFEST}): it is not overwritten")
-    if others := sorted({entry.name for entry in folder.iterdir()} - {WEIGHTS, STATISTICS, MANIFEST, CARD}):
+    names = {entry.name for entry in folder.iterdir()} - {WEIGHTS, MANIFEST, CARD}
+    if others := sorted(name for name in names if not STATISTICS.fullmatch(name)):
         raise OutputExists(f"{folder} holds files that were not saved by this library ({others[0]}): move them first")
 
 

@@ -154,7 +154,7 @@ class TensorRecord(Record):
 class WeightsRecord(Record):
     """The file of the tensors: always next to the manifest, never anywhere else."""
 
-    file: Literal["model.safetensors", "statistics.safetensors"]
+    file: Annotated[str, Field(pattern=r"\A(model|statistics|statistics-\d{5}-of-\d{5})\.safetensors\z")]
     bytes: Count
     sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
 

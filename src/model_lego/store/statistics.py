@@ -1,41 +1,39 @@
 """Statistics on disk: computed once, then any classes and thresholds are located from the file."""
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import torch
 from pydantic import Field
 from torch import Tensor
 
 from model_lego.attribution import ContributionStats
 from model_lego.attribution.statistics import LayerStats
-from model_lego.digest import digest_of_bytes
 from model_lego.errors import CorruptComponent
-from model_lego.store.files import MANIFEST, STATISTICS, read_manifest, read_weights, replacing, write_weights
-from model_lego.store.manifest import (
-    SCHEMA,
-    Count,
-    Record,
-    Size,
-    TensorRecord,
-    WeightsRecord,
-    parse_manifest,
-    to_json,
-    validated,
+from model_lego.store.files import (
+    MANIFEST,
+    map_weights,
+    read_manifest,
+    record_of,
+    refuse_differences,
+    replacing,
+    stream_weights,
 )
+from model_lego.store.manifest import SCHEMA, Count, Record, Size, WeightsRecord, parse_manifest, to_json, validated
 from model_lego.store.records import versions
-from model_lego.store.tensors import dtype_name
 
-#: The tensors of a layer: sums for each pair of channels, or the vectors that give them and the weights.
-PAIRS, VECTORS = ("sums",), ("positive", "negative", "weight")
+FILE = "statistics.safetensors"
+#: What is summed of a layer: a number for each pair of channels, or the vectors that give them with the weights.
+KINDS = {"pairs": ("sums",), "vectors": ("positive", "negative")}
 
 
 class LayerRecord(Record):
-    """Numbers of input and output channels and of groups of one layer."""
+    """Numbers of input and output channels and of groups of one layer, and what is held of it."""
 
     inputs: Size
     outputs: Size
     groups: Size
+    kind: Literal["pairs", "vectors"]
 
 
 class StatisticsManifest(Record):
@@ -50,8 +48,7 @@ class StatisticsManifest(Record):
     sampling: Literal["confident", "random", "all"]
     fallbacks: tuple[Count, ...]
     layers: dict[str, LayerRecord]
-    tensors: dict[str, TensorRecord]
-    weights: WeightsRecord
+    files: Annotated[tuple[WeightsRecord, ...], Field(min_length=1)]
     versions: dict[str, str]
 
 
@@ -61,43 +58,26 @@ def save_statistics(stats: ContributionStats, folder: str | Path, *, overwrite: 
     Saving the same statistics twice gives the same bytes. Raises OutputExists.
     """
     folder = Path(folder)
-    tensors = {
-        f"{name}/{kind}": value
-        for name, layer in stats.layers.items()
-        for kind in (*PAIRS, *VECTORS)
-        if (value := getattr(layer, kind)) is not None
-    }
     with replacing(folder, overwrite=overwrite) as fresh:
-        data = write_weights(tensors, fresh / STATISTICS)
-        manifest = validated(_described(stats, tensors, data), StatisticsManifest)
-        (fresh / MANIFEST).write_text(to_json(manifest), encoding="utf-8", newline="\n")
+        write_shard(stats, fresh / FILE)
+        seal(stats, [fresh / FILE])
     return folder
 
 
-def load_statistics(folder: str | Path) -> ContributionStats:
-    """Load what `save_statistics` wrote. Raises CorruptComponent, SchemaTooNew."""
-    folder = Path(folder)
-    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), StatisticsManifest)
-    tensors = read_weights(folder, manifest.weights, manifest.tensors)
-    if len(manifest.counts) != len(manifest.classes):
-        raise CorruptComponent(
-            f"{folder}: {len(manifest.classes)} classes but {len(manifest.counts)} counts of samples"
-        )
-    return ContributionStats(
-        classes=manifest.classes,
-        counts=manifest.counts,
-        layers={
-            name: _layer(folder, name, record, tensors, len(manifest.classes))
-            for name, record in manifest.layers.items()
-        },
-        sampling=manifest.sampling,
-        source=manifest.source,
-        fallbacks=manifest.fallbacks,
-    )
+def write_shard(stats: ContributionStats, path: Path, *, first: bool = True) -> None:
+    """Write the sums of some classes; the weights, which all classes share, go into the first shard."""
+    each = {f"{name}/{kind}/{label}": found.contiguous() for name, kind, label, found in _sums(stats)}
+    weights = {
+        f"{name}/weight": layer.weight.cpu().contiguous()
+        for name, layer in stats.layers.items()
+        if layer.weight is not None
+    }
+    stream_weights(each | (weights if first else {}), path)
 
 
-def _described(stats: ContributionStats, tensors: dict[str, Tensor], data: bytes) -> dict[str, Any]:
-    return {
+def seal(stats: ContributionStats, files: Sequence[Path]) -> None:
+    """Write the manifest of statistics whose sums lie in `files`, beside these."""
+    raw = {
         "format": "model-lego",
         "schema": SCHEMA,
         "kind": "statistics",
@@ -107,30 +87,69 @@ def _described(stats: ContributionStats, tensors: dict[str, Tensor], data: bytes
         "sampling": stats.sampling,
         "fallbacks": list(stats.fallbacks),
         "layers": {
-            name: {"inputs": layer.inputs, "outputs": layer.outputs, "groups": layer.groups}
+            name: {
+                "inputs": layer.inputs,
+                "outputs": layer.outputs,
+                "groups": layer.groups,
+                "kind": "pairs" if layer.weight is None else "vectors",
+            }
             for name, layer in stats.layers.items()
         },
-        "tensors": {name: {"dtype": dtype_name(one), "shape": list(one.shape)} for name, one in tensors.items()},
-        "weights": {"file": STATISTICS, "bytes": len(data), "sha256": digest_of_bytes(data)},
+        "files": [record_of(path) for path in files],
         "versions": versions([]),
     }
+    text = to_json(validated(raw, StatisticsManifest))
+    (files[0].parent / MANIFEST).write_text(text, encoding="utf-8", newline="\n")
 
 
-def _layer(folder: Path, name: str, record: LayerRecord, tensors: dict[str, Tensor], classes: int) -> LayerStats:
+def load_statistics(folder: str | Path) -> ContributionStats:
+    """Load saved statistics; their sums stay in the file until they are used. Raises CorruptComponent, SchemaTooNew."""
+    folder = Path(folder)
+    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), StatisticsManifest)
+    if len(manifest.counts) != len(manifest.classes):
+        raise CorruptComponent(
+            f"{folder}: {len(manifest.classes)} classes but {len(manifest.counts)} counts of samples"
+        )
+    tensors: dict[str, Tensor] = {}
+    for record in manifest.files:
+        tensors |= map_weights(folder, record)
+    expected = {name for layer, record in manifest.layers.items() for name in _names(layer, record, manifest.classes)}
+    refuse_differences(folder, have=tensors, expected=dict.fromkeys(expected), holder="manifest", file=FILE)
+    return ContributionStats(
+        classes=manifest.classes,
+        counts=manifest.counts,
+        layers={name: _layer(folder, name, record, tensors, manifest) for name, record in manifest.layers.items()},
+        sampling=manifest.sampling,
+        source=manifest.source,
+        fallbacks=manifest.fallbacks,
+    )
+
+
+def _sums(stats: ContributionStats) -> Iterator[tuple[str, str, int, Tensor]]:
+    """Yield layer, kind, label and the tensor of all that is summed."""
+    for name, layer in stats.layers.items():
+        for kind in KINDS["pairs" if layer.weight is None else "vectors"]:
+            for label, found in zip(stats.classes, getattr(layer, kind), strict=True):
+                yield name, kind, label, found
+
+
+def _names(layer: str, record: LayerRecord, classes: tuple[int, ...]) -> list[str]:
+    each = [f"{layer}/{kind}/{label}" for kind in KINDS[record.kind] for label in classes]
+    return each if record.kind == "pairs" else [*each, f"{layer}/weight"]
+
+
+def _layer(
+    folder: Path, name: str, record: LayerRecord, tensors: dict[str, Tensor], manifest: StatisticsManifest
+) -> LayerStats:
     """The sums of one layer; raises CorruptComponent where they do not fit its numbers of channels."""
-    found = {kind: tensors.get(f"{name}/{kind}") for kind in (*PAIRS, *VECTORS)}
-    width = record.outputs // record.groups
-    shapes = {
-        "sums": (record.inputs, classes, width),
-        "positive": (classes, record.inputs),
-        "negative": (classes, record.inputs),
-        "weight": (record.inputs, width),
-    }
-    given = tuple(kind for kind, value in found.items() if value is not None)
-    fits = all(tuple(value.shape) == shapes[kind] for kind, value in found.items() if value is not None)
-    if given not in (PAIRS, VECTORS) or not fits:
+    matrix = (record.inputs, record.outputs // record.groups)
+    found: dict[str, Any] = dict.fromkeys(("sums", "positive", "negative", "weight"))
+    for kind in KINDS[record.kind]:
+        found[kind] = tuple(tensors[f"{name}/{kind}/{label}"] for label in manifest.classes)
+    if record.kind == "vectors":
+        found["weight"] = tensors[f"{name}/weight"]
+    shapes = {tuple(tensor.shape) for kind in KINDS[record.kind] for tensor in found[kind]}
+    fits = shapes == ({matrix} if record.kind == "pairs" else {(record.inputs,)})
+    if not fits or (record.kind == "vectors" and tuple(found["weight"].shape) != matrix):
         raise CorruptComponent(f"{folder}: the sums of layer '{name}' do not fit its {record.inputs} input channels")
-    for kind in given:
-        if not bool(torch.isfinite(tensors[f"{name}/{kind}"]).all()):
-            raise CorruptComponent(f"{folder}: the sums of layer '{name}' contain NaN or infinite values")
     return LayerStats(inputs=record.inputs, outputs=record.outputs, groups=record.groups, **found)

@@ -1,0 +1,132 @@
+"""attribute: the contributions of every layer, summed over the samples of each class."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.attribution.sampling import Choice, Sampling, choose, chosen, gathered, no_sample
+from model_lego.attribution.statistics import ContributionStats
+from model_lego.attribution.summing import Summer
+from model_lego.batches import Batches
+from model_lego.digest import digest_of
+from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.graph import ChannelGraph
+from model_lego.graph.program import Program
+from model_lego.notes import FORGETFUL, Notes
+from model_lego.processes import Group, add_up, in_all, place_in
+from model_lego.progress import Progress, quiet
+
+
+def attribute(
+    model: nn.Module,
+    batches: Batches,
+    *,
+    graph: ChannelGraph,
+    classes: Sequence[int] | None = None,
+    sampling: Sampling = "confident",
+    per_class: int | None = None,
+    seed: int = 0,
+    class_names: Sequence[str] | None = None,
+    progress: Progress = quiet,
+    group: Group = None,
+) -> ContributionStats:
+    """Sum the contributions of every layer over samples of each class (equations 1-3, s+ taken for each sample).
+
+    `classes` are label numbers, all of the network's by default; memory grows with these only. Depthwise layers are
+    left out: each of their channels has one input. `class_names` are for messages alone. With a `group` of
+    torch.distributed, every process of which makes this call with the same batches, each reads its share of them and
+    all get the same sums. Raises BadBatches, EmptySelection, ProcessFailed, ShapeMismatch, UnknownClass.
+    """
+    classes = asked_for(graph, classes)
+    choice = choose(
+        model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed,
+        class_names=class_names, progress=progress, group=group,
+    )  # fmt: skip
+    return sum_up(
+        model, batches, choice, graph=graph, classes=classes, sampling=sampling, class_names=class_names,
+        progress=progress, group=group,
+    )  # fmt: skip
+
+
+def asked_for(graph: ChannelGraph, classes: Sequence[int] | None) -> tuple[int, ...]:
+    """Label numbers, all of the network's by default; raises UnknownClass, and BadConfig for one given twice."""
+    classes = tuple(range(len(graph.head))) if classes is None else tuple(classes)
+    for label in classes:
+        if not 0 <= label < len(graph.head):
+            raise UnknownClass(f"class {label} is not among the {len(graph.head)} classes of the network")
+        if classes.count(label) > 1:
+            raise BadConfig(f"class {label} is asked for twice")
+    return classes
+
+
+def sum_up(
+    model: nn.Module,
+    batches: Batches,
+    choice: Choice | None,
+    *,
+    graph: ChannelGraph,
+    classes: tuple[int, ...],
+    sampling: Sampling,
+    class_names: Sequence[str] | None = None,
+    progress: Progress = quiet,
+    group: Group = None,
+    notes: Notes = FORGETFUL,
+) -> ContributionStats:
+    """Sum over the chosen samples of some classes, all their samples where no choice was made."""
+    summer = Summer(model, graph, classes)
+    samples = chosen(
+        batches, choice, shape=graph.program.image_shape, labels=len(graph.head), classes=classes,
+        share=place_in(group),
+    )  # fmt: skip
+    total = sum(choice.of(classes).values()) if choice else None
+    in_all(lambda: _read(model, graph.program, gathered(samples), summer, total, progress, notes), group)
+    add_up(summer.tensors(), group)
+    empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
+    if empty:
+        raise EmptySelection(no_sample(empty[0], class_names))
+    return ContributionStats(
+        classes=classes,
+        counts=tuple(summer.counts.tolist()),
+        layers=summer.layers(),
+        sampling=sampling,
+        source=digest_of(model),
+        fallbacks=tuple(label for label in choice.fallbacks if label in classes) if choice is not None else (),
+    )
+
+
+def _read(
+    model: nn.Module,
+    program: Program,
+    samples: Iterable[tuple[Tensor, Tensor]],
+    summer: Summer,
+    total: int | None,
+    progress: Progress,
+    notes: Notes,
+) -> None:
+    """Run the network over the samples while the summer listens; what was noted is not run again."""
+    device = next((p.device for p in model.parameters()), torch.device("cpu"))
+    noted = notes.read("sums")
+    skipped = summer.resume(noted) if noted is not None else 0
+    done = 0
+    with torch.no_grad():
+        for images, labels in _portions(program, samples, device):
+            if done < skipped < done + len(images):
+                raise BadConfig("what was noted was summed in other portions; start anew")
+            if done >= skipped:
+                if summer.full:
+                    summer.flush()
+                    notes.write("sums", summer.state)  # held samples are not noted: the same sums come out either way
+                summer.begin(labels)
+                program.run(model, images, summer)
+            done += len(images)
+            progress("summing contributions", done, total)
+    progress("summing contributions", done, done)
+
+
+def _portions(
+    program: Program, samples: Iterable[tuple[Tensor, Tensor]], device: torch.device
+) -> Iterator[tuple[Tensor, Tensor]]:
+    for images, labels in samples:
+        portions = program.portions(images.to(device))
+        yield from zip(portions, labels.split(len(portions[0])), strict=True)
