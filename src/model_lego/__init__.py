@@ -2,6 +2,7 @@
 
 from model_lego.assembly import assemble
 from model_lego.attribution import ContributionStats, Thresholds, attribute, locate, merge
+from model_lego.collecting import collect
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.contenders import Contender, baselines, ensemble
 from model_lego.diagnosis import Diagnosis, diagnose
@@ -40,6 +41,7 @@ __all__ = [
     "attribute",
     "baselines",
     "canonize",
+    "collect",
     "cut",
     "diagnose",
     "disassemble",

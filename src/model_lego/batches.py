@@ -69,6 +69,15 @@ def _checked_pair(
     return images, labels
 
 
+def only(batches: Batches, labels: Iterable[int]) -> Batches:
+    """The same batches, where they can, without the images of other classes, which are then not even read.
+
+    Batches that can have a method `only(labels)`; there are as many of them then, some of them smaller or empty.
+    """
+    narrower = getattr(batches, "only", None)
+    return batches if narrower is None else narrower(labels)
+
+
 class Mapped:
     """Batches with a function applied to the images each time they are read."""
 
@@ -80,3 +89,7 @@ class Mapped:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in self._batches:
             yield self._function(images), labels
+
+    def only(self, labels: Iterable[int]) -> "Mapped":
+        """Without the images of other classes."""
+        return Mapped(only(self._batches, labels), self._function)

@@ -15,6 +15,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program
 from model_lego.naming import label_numbers, source_names
+from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import calibration_images, first_parameter, prepared, refit
 from model_lego.surgery.plain import plain_layers
@@ -77,12 +78,13 @@ def plan(
     graph: ChannelGraph | None = None,
     stats: ContributionStats | None = None,
     progress: Progress = quiet,
+    group: Group = None,
 ) -> Plan:
     """Locate the channels of a component for some classes, without cutting anything.
 
     `classes` are names (with `class_names`, the source's) or label numbers. A `graph` and `stats` that exist already
-    are used. Raises BadConfig (statistics of another network), UnknownClass, EmptySelection, BadBatches,
-    ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
+    are used. The processes of a `group` share the statistics. Raises BadConfig (statistics of another network),
+    UnknownClass, EmptySelection, BadBatches, ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
     """
     thresholds = thresholds or Thresholds()
     feed = prepared(batches, preprocessing)
@@ -95,7 +97,7 @@ def plan(
     if stats is None:
         stats = attribute(
             model, feed, graph=graph, classes=labels, sampling=sampling, per_class=per_class, seed=seed,
-            class_names=names, progress=progress,
+            class_names=names, progress=progress, group=group,
         )  # fmt: skip
     selection = locate(graph, stats, classes=labels, thresholds=thresholds, multiple=multiple)
     return Plan(
@@ -182,6 +184,7 @@ def disassemble(
     graph: ChannelGraph | None = None,
     stats: ContributionStats | None = None,
     progress: Progress = quiet,
+    group: Group = None,
 ) -> Component:
     """Take the component for some classes out of a trained network.
 
@@ -202,6 +205,7 @@ def disassemble(
         graph: a channel graph of this network, where it is at hand.
         stats: statistics of this network, where they are at hand.
         progress: called with what is being done.
+        group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
         A smaller network of the same class with its label map.
@@ -216,7 +220,7 @@ def disassemble(
     planned = plan(
         model, batches, classes=classes, class_names=class_names, thresholds=thresholds, sampling=sampling,
         per_class=per_class, multiple=multiple, seed=seed, preprocessing=preprocessing, graph=graph, stats=stats,
-        progress=progress,
+        progress=progress, group=group,
     )  # fmt: skip
     component, program = _cut(model, planned, preprocessing, builder)
     if settings.method != "none":
@@ -227,7 +231,7 @@ def disassemble(
             seed=seed,
             progress=progress,
         )
-        refit(component, program, model, planned.graph, planned.selection, images, settings, progress)
+        refit(component, program, model, planned.graph, planned.selection, images, settings, progress, group)
     return component
 
 

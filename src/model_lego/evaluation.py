@@ -14,6 +14,7 @@ from model_lego.batches import Batches, checked
 from model_lego.component import Assembly, Component, Cost
 from model_lego.contenders import Contender
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.results import PartRow, Report, Row
 
@@ -31,30 +32,38 @@ def evaluate(
     class_names: Sequence[str] | None = None,
     baselines: Sequence[Contender] = (),
     progress: Progress = quiet,
+    group: Group = None,
 ) -> Report:
     """Measure a part and its baselines in one pass over the batches; all of them are left as they are.
 
     Labels are positions in `part.classes`, unless `class_names` names the label numbers (for a component on the data
     of its source: `component.origin.source_classes`); samples of classes that the part does not have are then used as
-    such. Images are given as the part takes them. Raises EmptySelection, BadBatches, ShapeMismatch, UnknownClass,
-    BadConfig.
+    such. Images are given as the part takes them. The processes of a `group` share the batches, and all get the same
+    report. Raises EmptySelection, BadBatches, ShapeMismatch, UnknownClass, BadConfig, ProcessFailed.
     """
     subject = _subject(part)
     places = _places(part.classes, class_names)
     contenders = (subject.contender, *baselines)
     tallies = [_Tally(contender, len(part.classes), subject.scored) for contender in contenders]
-    counts, others = torch.zeros(len(part.classes), dtype=torch.int64), 0
-    with eval_mode([contender.model for contender in contenders]):
-        reader = checked(batches, shape=subject.shape, labels=len(places))
-        for images, labels in tracked(reader, "evaluating", progress):
-            where = places[labels]
-            counts += torch.bincount(where[where >= 0], minlength=len(counts))
-            others += int((where < 0).sum())
-            logits = _run(contenders, images)
-            for tally, given in zip(tallies, logits, strict=True):
-                tally.add(given, where)
-            for member in subject.members:
-                member.add(logits[0], where)
+    counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
+
+    def count() -> None:
+        with eval_mode([contender.model for contender in contenders]):
+            reader = checked(batches, shape=subject.shape, labels=len(places), share=place_in(group))
+            for images, labels in tracked(reader, "evaluating", progress):
+                where = places[labels]
+                counts.add_(torch.bincount(where % len(counts), minlength=len(counts)))
+                logits = _run(contenders, images)
+                for tally, given in zip(tallies, logits, strict=True):
+                    tally.add(given, where)
+                for member in subject.members:
+                    member.add(logits[0], where)
+
+    in_all(count, group)
+    add_up([counts, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
+    for tally in tallies:
+        tally.gather(group)
+    counts, others = counts[:-1], int(counts[-1])
     if not int(counts.sum()):
         raise EmptySelection(
             f"there is no sample of the classes {', '.join(part.classes[:10])} among {others} samples; class_names has "
@@ -148,6 +157,13 @@ class _Tally:
             self.logits.append(chosen)
             self.where.append(where)
 
+    def gather(self, group: Group) -> None:
+        """Put the logits of all processes together."""
+        if self.scored and group is not None:
+            pairs = in_all(lambda: (self.logits, self.where), group)
+            self.logits = [logits for pair in pairs for logits in pair[0]]
+            self.where = [where for pair in pairs for where in pair[1]]
+
     def row(self, counts: Tensor) -> Row:
         """The row of this contender; `counts` are the samples of each class."""
         total = int(counts.sum())
@@ -172,25 +188,23 @@ class _Member:
     classes: tuple[str, ...]
     columns: slice  # of its own logits
     spots: Tensor  # place of each of the assembly's classes among the part's own, -1 for those it does not have
-    samples: int = 0
-    own: int = 0
-    joint: int = 0
-    other: int = 0
+    #: Samples; right by its own logits; right in the assembly; taken for a class of another part.
+    counts: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
 
     def add(self, logits: Tensor, where: Tensor) -> None:
         """Count a batch of logits: the assembly's, then those of its parts."""
         mine = (where >= 0) & (self.spots[where] >= 0)
         logits, where = logits[mine], where[mine]
         answer = logits[:, : len(self.spots)].argmax(1)
-        self.samples += len(where)
-        self.own += int((logits[:, self.columns].argmax(1) == self.spots[where]).sum())
-        self.joint += int((answer == where).sum())
-        self.other += int((self.spots[answer] < 0).sum())
+        own = logits[:, self.columns].argmax(1) == self.spots[where]
+        found = (torch.ones_like(own), own, answer == where, self.spots[answer] < 0)
+        self.counts += torch.stack(found).sum(1)
 
     def row(self) -> PartRow:
         """The row of this part."""
-        own, joint, other = (_percent(number, self.samples) for number in (self.own, self.joint, self.other))
-        return PartRow(self.name, self.classes, own, joint, other, self.samples)
+        samples, *numbers = self.counts.tolist()
+        own, joint, other = (_percent(number, samples) for number in numbers)
+        return PartRow(self.name, self.classes, own, joint, other, samples)
 
 
 class _WithOwn(nn.Module):

@@ -12,6 +12,7 @@ from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program, export_program, hookless_copy
+from model_lego.processes import Group
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.surgery.intercepts import give_biases
 from model_lego.surgery.probing import trace
@@ -26,11 +27,13 @@ def repair(
     method: Method | RepairSettings = "ridge",
     graph: ChannelGraph | None = None,
     progress: Progress = quiet,
+    group: Group = None,
 ) -> Component:
     """Refit a component so that it gives what its source gave; a new component, both arguments are left as they are.
 
-    `calibration` holds images as for `disassemble`; labels are used to leave other classes' images out. Raises
-    BadBatches, ShapeMismatch, EmptySelection, BadConfig.
+    `calibration` holds images as for `disassemble`; labels are used to leave other classes' images out. The processes
+    of a `group` share the images, and all get the same component. Raises BadBatches, ShapeMismatch, EmptySelection,
+    BadConfig, ProcessFailed.
     """
     settings = method if isinstance(method, RepairSettings) else RepairSettings(method=method)
     if digest_of(source) != component.origin.source_digest:
@@ -48,7 +51,7 @@ def repair(
         origin=component.origin,
         preprocessing=component.preprocessing,
     )
-    refit(twin, program, source, graph, selection_of(component, graph), images, settings, progress)
+    refit(twin, program, source, graph, selection_of(component, graph), images, settings, progress, group)
     for ours, theirs in zip(twin.modules(), component.modules(), strict=True):
         ours.training = theirs.training
     return twin
@@ -63,6 +66,7 @@ def refit(
     images: Tensor,
     settings: RepairSettings,
     progress: Progress,
+    group: Group = None,
 ) -> None:
     """Repair a component in place and note how."""
     images = images.to(first_parameter(source))
@@ -78,6 +82,7 @@ def refit(
         images=images,
         settings=settings,
         progress=progress,
+        group=group,
     )
     record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
     after = cost_of(component.module, program, rules=graph.rules)

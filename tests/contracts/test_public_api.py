@@ -33,6 +33,7 @@ NAMES = [
     "attribute",
     "baselines",
     "canonize",
+    "collect",
     "cut",
     "diagnose",
     "disassemble",

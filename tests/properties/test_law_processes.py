@@ -1,4 +1,7 @@
-"""Law 5 over processes: two processes that share the batches give the statistics that one gives."""
+"""Law 5 over processes: two processes that share the images find what one finds.
+
+Statistics, refitted components and reports are the same to 1e-12; what both write is written once.
+"""
 
 import multiprocessing
 from pathlib import Path
@@ -9,7 +12,12 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
+from model_lego import collect, disassemble, evaluate, load_statistics
 from model_lego.attribution import attribute
+from model_lego.component import Component
+from model_lego.contenders import baselines
+from model_lego.results import Report
+from model_lego.surgery.repair import RepairSettings
 from tests.properties.test_law_batches import balanced, held, present, split
 from tests.tiny_models import CLASSES
 
@@ -38,6 +46,35 @@ def statistics(name: str, way: str, batches: list[tuple[Tensor, Tensor]], group:
     return {"counts": stats.counts, **{path: held(layer) for path, layer in stats.layers.items()}}
 
 
+REPAIRS = {
+    "ridge": RepairSettings(chunk=7),
+    "few rows": RepairSettings(chunk=7, least_rows=40, rows=1),
+    "dual": RepairSettings(chunk=7, least_rows=8, rows=0),
+    "mean": RepairSettings(method="mean", chunk=7),
+    "bn": RepairSettings(method="bn", chunk=7),
+    "one chunk": RepairSettings(chunk=1000),
+}
+
+
+def repaired(name: str, how: str, group: Any = None) -> Component:
+    """A component of two classes, refitted on 60 images."""
+    model, graph, (x, labels) = balanced(name)
+    classes = present((x, labels))[:2]
+    return disassemble(
+        model, split((x, labels), SIZE), classes=classes, sampling="all", graph=graph, repair=REPAIRS[how],
+        calibration=[(x[:60], torch.tensor(classes).repeat(30))], group=group,
+    )  # fmt: skip
+
+
+def report(name: str, group: Any = None) -> Report:
+    """A component and its source, measured on all images."""
+    model, graph, (x, labels) = balanced(name)
+    part = repaired(name, "ridge")
+    names = part.origin.source_classes
+    contenders = baselines(part, model, graph=graph, kinds=("source", "restricted", "random"))
+    return evaluate(part, split((x, labels), SIZE), class_names=names, baselines=contenders, group=group)
+
+
 def share(rank: int, folder: Path) -> None:
     """What each process does: all cases, one after the other."""
     torch.set_num_threads(1)
@@ -46,6 +83,11 @@ def share(rank: int, folder: Path) -> None:
     for name in NETWORKS:
         for way in WAYS:
             found[name, way] = statistics(name, way, sorted_by_class(name), group)
+        for how in REPAIRS:
+            found[name, how] = repaired(name, how, group).state_dict()
+        found[name, "report"] = report(name, group).to_dict()
+    model, graph, batch = balanced("plain")
+    collect(model, split(batch, SIZE), folder / "stats", graph=graph, classes=present(batch), memory=1, group=group)
     found["one batch"] = statistics("plain", "all", sorted_by_class("plain")[:1], group)
     for what, spoil in (("image", lambda x, _: x.fill_(torch.nan)), ("label", lambda _, y: y.fill_(CLASSES))):
         for way in ("all", "confident"):
@@ -73,7 +115,8 @@ def found(tmp_path_factory):
     for process in team:
         process.kill()  # one that waits for ever must not outlive the tests
     assert [process.exitcode for process in team] == [0] * PROCESSES
-    return [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+    shares = [torch.load(folder / f"{rank}.pt") for rank in range(PROCESSES)]
+    return [{"stats": folder / "stats", **share} for share in shares]
 
 
 def assert_equal(shared: dict[str, Any], alone: dict[str, Any]) -> None:
@@ -91,6 +134,33 @@ def test_two_processes_give_the_statistics_of_one(found, name, way):
     for shared in found:
         assert_equal(shared[name, way], alone)
     assert (sum(alone["counts"]) == 300) == (way == "all")
+
+
+@pytest.mark.parametrize("how", REPAIRS)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_processes_refit_as_one_does(found, name, how):
+    alone = repaired(name, how).state_dict()
+    for shared in found:
+        for key, value in alone.items():
+            assert (shared[name, how][key] - value).abs().max() <= 1e-9 * value.abs().max(), key
+    assert all(torch.equal(found[0][name, how][key], found[1][name, how][key]) for key in alone)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_two_processes_measure_as_one_does(found, name):
+    alone = report(name).to_dict()
+    assert found[0][name, "report"] == found[1][name, "report"] == alone
+
+
+def test_statistics_of_two_processes_are_written_once(found):
+    model, graph, batch = balanced("plain")
+    alone = attribute(model, split(batch, SIZE), graph=graph, classes=present(batch))
+    stats = load_statistics(found[0]["stats"])
+    assert (stats.counts, stats.classes) == (alone.counts, alone.classes)
+    for path, layer in alone.layers.items():
+        for a, b in zip(held(layer), held(stats.layers[path]), strict=True):
+            assert (a - b).abs().max() <= 1e-12 * a.abs().max(), path
+    assert not found[0]["stats"].with_name("stats.unfinished").exists()
 
 
 def test_a_process_without_a_batch_gets_the_statistics_too(found):

@@ -13,7 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model_lego.batches import Batches, checked
+from model_lego.batches import Batches, checked, only
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.notes import FORGETFUL, Notes
@@ -158,7 +158,7 @@ def _look(
     noted = notes.read("samples")
     seen, done = (_Seen(), 0) if noted is None else (_Seen.of(noted), int(noted["done"]))
     wanted = torch.tensor(list(classes))
-    reader = checked(batches, shape=graph.program.image_shape, labels=len(graph.head), share=share)
+    reader = checked(only(batches, classes), shape=graph.program.image_shape, labels=len(graph.head), share=share)
     for turn, (images, labels) in enumerate(tracked(reader, "choosing samples", progress)):
         mine = torch.isin(labels, wanted)
         if turn < done or not bool(mine.any()):
@@ -228,7 +228,7 @@ def chosen(
     """Yield the chosen samples of a share in batches; raises BadBatches where some of them do not come again."""
     wanted = choice.of(classes) if choice is not None else {}
     asked = torch.tensor(list(classes))
-    for images, numbers in checked(batches, shape=shape, labels=labels, share=share):
+    for images, numbers in checked(only(batches, classes), shape=shape, labels=labels, share=share):
         mine = torch.isin(numbers, asked)
         if choice is not None:
             for place in mine.nonzero().reshape(-1).tolist():

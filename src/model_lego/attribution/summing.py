@@ -86,6 +86,11 @@ class Summer:
         return {found.layer.name: found.stats() for found in self.sums.values()}
 
 
+def bytes_a_class(model: nn.Module, graph: ChannelGraph) -> int:
+    """Bytes of the sums of one class."""
+    return sum(tensor.nbytes for tensor in Summer(model, graph, (0,)).tensors())
+
+
 def _form(model: nn.Module, graph: ChannelGraph, layer: Layer, node: fx.Node) -> TapForm | LinearForm:
     rule = graph.rules[node.target]
     assert rule.window is not None  # every mixing row has one

@@ -16,23 +16,27 @@ from model_lego.cli.disassemble import disassemble_command, plan_command
 from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.inspect import inspect_command, ops_command
-from model_lego.cli.render import say
+from model_lego.cli.render import quiet, say
+from model_lego.cli.team import alone, first
 from model_lego.cli.train import train_command
-from model_lego.errors import LegoError
+from model_lego.errors import BadConfig, LegoError
 
 
-def _interruptible(command: Callable[..., None], left: str = "nothing was written") -> Callable[..., None]:
-    """Say so when a command is interrupted, and what is `left`; typer would end without a word."""
+def _command(command: Callable[..., None], *, left: str = "nothing was written", shared: bool = False) -> None:
+    """Register a command: what is `left` of it when it is interrupted, whether processes can share its work."""
+    name = command.__name__.removesuffix("_command")
 
     @functools.wraps(command)
     def run(*args: Any, **kwargs: Any) -> None:
+        if not shared and not alone():
+            raise BadConfig(f"{name} runs in one process; start it without torchrun")
         try:
             command(*args, **kwargs)
         except KeyboardInterrupt:
             say(f"interrupted; {left}")
             raise typer.Exit(130) from None
 
-    return run
+    app.command(name)(run)
 
 
 app = typer.Typer(
@@ -42,16 +46,16 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-app.command("demo")(_interruptible(demo_command, "parts that were saved until then are in their folder"))
-app.command("train")(_interruptible(train_command, "--resume goes on after the last epoch that was finished"))
-app.command("attribute")(_interruptible(attribute_command))
-app.command("plan")(_interruptible(plan_command))
-app.command("disassemble")(_interruptible(disassemble_command))
-app.command("assemble")(_interruptible(assemble_command))
-app.command("evaluate")(_interruptible(evaluate_command))
-app.command("inspect")(_interruptible(inspect_command))
-app.command("doctor")(_interruptible(doctor_command))
-app.command("ops")(_interruptible(ops_command))
+_command(demo_command, left="parts that were saved until then are in their folder")
+_command(train_command, left="--resume goes on after the last epoch that was finished")
+_command(attribute_command, left="--resume goes on from where it was a minute ago at the most", shared=True)
+_command(plan_command, shared=True)
+_command(disassemble_command, shared=True)
+_command(assemble_command)
+_command(evaluate_command, shared=True)
+_command(inspect_command)
+_command(doctor_command)
+_command(ops_command)
 
 
 @app.callback()
@@ -66,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
+    quiet(not alone() and not first())
     warnings.showwarning = _note  # type: ignore[assignment]
     try:
         app([argument for argument in given if argument != "--debug"])

@@ -8,6 +8,7 @@ from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import Source, check_out, chosen, named, open_source
+from model_lego.cli.team import speaks, team
 from model_lego.component import Component
 from model_lego.contenders import Contender
 
@@ -26,12 +27,14 @@ def plan_command(
         model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
         size=size, batch_size=batch_size,
     )  # fmt: skip
-    planned = plan(
-        source.model, source.train, classes=named(chosen(classes), source.class_names),
-        class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
-        sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-        preprocessing=source.preprocessing, graph=source.graph, stats=_statistics(stats), progress=Bar(),
-    )  # fmt: skip
+    with team() as group:
+        planned = plan(
+            source.model, source.train, classes=named(chosen(classes), source.class_names),
+            class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
+            sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
+            preprocessing=source.preprocessing, graph=source.graph, stats=_statistics(stats), progress=Bar(),
+            group=group,
+        )  # fmt: skip
     origin = cut(source.model, planned).origin
     rows = planned.rows()
     if json:
@@ -70,25 +73,27 @@ def disassemble_command(
         model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
         size=size, batch_size=batch_size,
     )  # fmt: skip
-    component = disassemble(
-        source.model, source.train, classes=named(chosen(classes), source.class_names),
-        class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
-        sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-        repair=RepairSettings(method=repair, seed=seed), preprocessing=source.preprocessing,  # type: ignore[arg-type]
-        builder=source.builder, graph=source.graph, stats=_statistics(stats), progress=Bar(),
-    )  # fmt: skip
-    report = evaluate(
-        component, source.test, class_names=source.class_names,
-        baselines=_baselines(component, source) if baselines else (), progress=Bar(),
-    )  # fmt: skip
-    folder = save(component, out, overwrite=overwrite)
+    with team() as group:
+        component = disassemble(
+            source.model, source.train, classes=named(chosen(classes), source.class_names),
+            class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
+            sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
+            repair=RepairSettings(method=repair, seed=seed), preprocessing=source.preprocessing,  # type: ignore[arg-type]
+            builder=source.builder, graph=source.graph, stats=_statistics(stats), progress=Bar(), group=group,
+        )  # fmt: skip
+        report = evaluate(
+            component, source.test, class_names=source.class_names,
+            baselines=_baselines(component, source) if baselines else (), progress=Bar(), group=group,
+        )  # fmt: skip
+        if speaks(group):
+            save(component, out, overwrite=overwrite)
     if json:
-        show_json({"folder": str(folder), "classes": component.classes, **report.to_dict()})
+        show_json({"folder": out, "classes": component.classes, **report.to_dict()})
         return
     before, after = component.origin.cost_before, component.origin.cost_after
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
-    say(f"written to {folder}")
+    say(f"written to {out}")
 
 
 def _statistics(folder: str | None) -> ContributionStats | None:

@@ -7,6 +7,7 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
 from model_lego.cli.sources import data_for, open_part, open_source
+from model_lego.cli.team import team
 from model_lego.component import Component
 from model_lego.errors import BadConfig
 
@@ -35,7 +36,10 @@ def evaluate_command(
     elif source is not None:
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
     test = test or data_for(data, names, batch_size, train=False)
-    report = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())  # type: ignore[arg-type]
+    with team() as group:
+        report = evaluate(
+            part, test, class_names=names, baselines=contenders, progress=Bar(), group=group  # type: ignore[arg-type]
+        )  # fmt: skip
     if json:
         show_json(report.to_dict())
     else:

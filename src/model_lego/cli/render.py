@@ -13,6 +13,11 @@ out = Console(soft_wrap=True, highlight=False)
 talk = Console(stderr=True, soft_wrap=True, highlight=False)
 
 
+def quiet(silent: bool) -> None:
+    """Say nothing from now on, or speak (again)."""
+    out.quiet = talk.quiet = silent
+
+
 class Bar:
     """Progress on stderr with rate and time left, one line that is overwritten; silent where that is no terminal."""
 
@@ -21,7 +26,7 @@ class Bar:
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Take a report of a long loop."""
-        if not sys.stderr.isatty():
+        if talk.quiet or not sys.stderr.isatty():
             return
         now = time.monotonic()
         if what != self.what:
@@ -30,14 +35,17 @@ class Bar:
             return
         self.shown = now
         rate = done / max(now - self.started, 1e-6)
+        pace = f", {rate:.0f}/s" if rate >= 10 else f", {rate:.1f}/s" if done else ""
         left = f", {(total - done) / rate:.0f} s left" if total and done else ""
-        count = f"{done}/{total}" if total else str(done)
+        count = (f"{done}/{total}" if total else str(done)) + pace
         sys.stderr.write(f"\r\x1b[K{what} {count}{left}" + ("\r\x1b[K" if done == total else ""))
         sys.stderr.flush()
 
 
 def show_json(value: Any) -> None:
     """Print one JSON object."""
+    if out.quiet:
+        return
     sys.stdout.write(json.dumps(value, indent=2, sort_keys=True, default=str) + "\n")
 
 

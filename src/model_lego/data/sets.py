@@ -1,7 +1,9 @@
 """Labelled images and the batches that are made of them."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -31,24 +33,54 @@ class DataSplit:
     class_names: tuple[str, ...]
 
 
-class Batched:
-    """Re-iterable batches of an image set: (images float B x C x H x W in 0..1, labels int64 B)."""
+#: Batches that are read ahead, each by a thread of its own, while the network runs on an earlier one.
+AHEAD = 2
 
-    def __init__(self, images: ImageSet, batch_size: int, shuffle_seed: int | None) -> None:
+
+class Batched:
+    """Re-iterable batches of an image set: (images float B x C x H x W in 0..1, labels int64 B).
+
+    With `wanted` labels the images of other classes are not read; the batches are as many as without.
+    """
+
+    def __init__(
+        self, images: ImageSet, batch_size: int, shuffle_seed: int | None, wanted: Iterable[int] | None = None
+    ) -> None:
         self.images, self.batch_size, self.shuffle_seed = images, batch_size, shuffle_seed
+        self.wanted = None if wanted is None else tuple(wanted)
 
     def __len__(self) -> int:
         return math.ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        if not len(self.images):
-            return
         order = torch.arange(len(self.images))
         if self.shuffle_seed is not None:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
-        for places in order.split(self.batch_size):
-            numbers = self.images.numbers[places].tolist()
-            yield stacked([self.images.image(number) for number in numbers]), self.images.labels[places]
+        coming: deque[Future[tuple[Tensor, Tensor]]] = deque()
+        with ThreadPoolExecutor(AHEAD) as pool:
+            try:
+                for places in order.split(self.batch_size) if len(order) else ():
+                    coming.append(pool.submit(self._read, places))
+                    if len(coming) > AHEAD:
+                        yield coming.popleft().result()
+                while coming:
+                    yield coming.popleft().result()
+            finally:
+                for batch in coming:
+                    batch.cancel()
+
+    def only(self, labels: Iterable[int]) -> "Batched":
+        """Without the images of other classes."""
+        return Batched(self.images, self.batch_size, self.shuffle_seed, labels)
+
+    def _read(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        labels = self.images.labels[places]
+        if self.wanted is not None:
+            mine = torch.isin(labels, torch.tensor(self.wanted))
+            places, labels = places[mine], labels[mine]
+        if not len(places):  # an empty batch has the shape of the others
+            return self.images.image(int(self.images.numbers[0]))[None][:0], labels
+        return stacked([self.images.image(number) for number in self.images.numbers[places].tolist()]), labels
 
 
 def stacked(images: list[Tensor]) -> Tensor:

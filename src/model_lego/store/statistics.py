@@ -64,15 +64,26 @@ def save_statistics(stats: ContributionStats, folder: str | Path, *, overwrite: 
     return folder
 
 
+def shard_names(count: int) -> list[str]:
+    """Names of the files of statistics that lie in several, or in one."""
+    return (
+        [FILE]
+        if count == 1
+        else [f"statistics-{number:05}-of-{count:05}.safetensors" for number in range(1, count + 1)]
+    )
+
+
 def write_shard(stats: ContributionStats, path: Path, *, first: bool = True) -> None:
-    """Write the sums of some classes; the weights, which all classes share, go into the first shard."""
+    """Write the sums of some classes, whole or not at all; the weights, which all share, go into the first shard."""
     each = {f"{name}/{kind}/{label}": found.contiguous() for name, kind, label, found in _sums(stats)}
     weights = {
         f"{name}/weight": layer.weight.cpu().contiguous()
         for name, layer in stats.layers.items()
         if layer.weight is not None
     }
-    stream_weights(each | (weights if first else {}), path)
+    fresh = path.with_suffix(".new")
+    stream_weights(each | (weights if first else {}), fresh)
+    fresh.replace(path)
 
 
 def seal(stats: ContributionStats, files: Sequence[Path]) -> None:

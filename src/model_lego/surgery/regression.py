@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model_lego.processes import Group, add_up
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
@@ -18,7 +20,7 @@ class Moments:
     """Sums over rows that a least-squares fit needs, in float64; groups are independent problems."""
 
     def __init__(self, groups: int, features: int, outputs: int) -> None:
-        self.rows = 0
+        self.rows = torch.zeros((), dtype=torch.int64)
         self.gram = torch.zeros(groups, features, features, dtype=torch.float64)
         self.cross = torch.zeros(groups, features, outputs, dtype=torch.float64)
         self.x_sum = torch.zeros(groups, features, dtype=torch.float64)
@@ -32,6 +34,10 @@ class Moments:
         self.cross += x.transpose(1, 2) @ y
         self.x_sum += x.sum(1)
         self.y_sum += y.sum(1)
+
+    def add_up(self, group: Group) -> None:
+        """Add the sums of all processes of a group."""
+        add_up([self.rows, self.gram, self.cross, self.x_sum, self.y_sum], group)
 
     def centred(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Gram and cross products about the means, and the means."""

@@ -5,8 +5,10 @@ channel-mixing layer the cut one is refitted: from its own, already repaired inp
 normalisation) at the kept channels. Each operator runs once in each network, plus once more in the source of a fit.
 """
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any, Literal
 
 import torch
@@ -17,6 +19,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection, Layer
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Window
 from model_lego.graph.walk import concrete
+from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.surgery.frontier import Frontier
 from model_lego.surgery.intercepts import settler
@@ -74,17 +77,20 @@ def repair_model(
     images: Tensor,
     settings: RepairSettings | None = None,
     progress: Progress = quiet,
+    group: Group = None,
 ) -> tuple[str, ...]:
     """Refit a cut network in place on calibration images (N x C x H x W); gives the layers that were left alone.
 
-    `program` is the cut network's own. The source is only run.
+    `program` is the cut network's own. The source is only run. Of the processes of a `group`, all of which are given
+    all images, each runs a share of them; all come to the same fits. Raises ProcessFailed.
     """
     settings = settings or RepairSettings()
     if settings.method == "none":
         return ()
-    chunks = list(images.split(settings.chunk))
+    rank, count = place_in(group)
+    chunks = {number: chunk for number, chunk in enumerate(images.split(settings.chunk)) if number % count == rank}
     with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
-        walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings)
+        walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, group)
         return walk.run(chunks, progress)
 
 
@@ -98,11 +104,11 @@ class _Walk:
         graph: ChannelGraph,
         selection: ChannelSelection,
         settings: RepairSettings,
+        group: Group,
     ) -> None:
         self.source, self.cut, self.graph, self.selection = source, cut, graph, selection
-        self.settings = settings
+        self.settings, self.group = settings, group
         self.layers = {layer.node: layer for layer in graph.layers}
-        self.generator = torch.Generator().manual_seed(settings.seed)
         weights = [layer.weight for layer in graph.layers]
         self.shared = {weight for weight in weights if weights.count(weight) > 1}
         self.last_use = {side.program: _last_uses(side.program) for side in (source, cut)}
@@ -110,12 +116,13 @@ class _Walk:
         self.rank[graph.head[list(selection.logits)]] = torch.arange(len(selection.logits))
         self.left_alone: list[str] = []
 
-    def run(self, chunks: list[Tensor], progress: Progress) -> tuple[str, ...]:
-        """Walk through both programs in step."""
+    def run(self, chunks: Mapping[int, Tensor], progress: Progress) -> tuple[str, ...]:
+        """Walk through both programs in step, over chunks of images by their number."""
+        self.numbers = list(chunks)
         for side in (self.source, self.cut):
             for node in side.program.module.graph.find_nodes(op="placeholder"):
                 if node.name == side.program.image:
-                    side.frontier.put(node, list(chunks))
+                    side.frontier.put(node, list(chunks.values()))
         calls = [
             [node for node in side.program.nodes if node.op == "call_function"] for side in (self.source, self.cut)
         ]
@@ -168,18 +175,17 @@ class _Walk:
     def _fit(self, ours: fx.Node, wanted: Sequence[Tensor], kept: Tensor, window: Window, weight: Tensor) -> Fit:
         flat = _by_feature(weight, window.groups).double().cpu()
         groups, features, outputs = flat.shape
-        total = sum(row_count(y, window) for y in wanted)
+        rows_here = torch.tensor(sum(row_count(y, window) for y in wanted))
+        add_up([rows_here], self.group)
+        total = int(rows_here)
         cap = max(self.settings.least_rows, self.settings.rows * features)
         share = min(1.0, cap / total)
         few = min(total, cap) < features and self.settings.method == "ridge"
         moments = None if few else Moments(groups, features, outputs)
         held: list[tuple[Tensor, Tensor]] = []
-        for number, y in enumerate(wanted):
-            (x, *_), _ = self._arguments(self.cut, ours, number)
-            count = row_count(y, window)
-            places = torch.arange(count)
-            if share < 1:
-                places = torch.randperm(count, generator=self.generator)[: max(1, round(share * count))]
+        for place, (number, y) in enumerate(zip(self.numbers, wanted, strict=True)):
+            (x, *_), _ = self._arguments(self.cut, ours, place)
+            places = self._places(ours, number, row_count(y, window), share)
             rows = input_rows(x, window, places.to(x.device))
             dim = 1 if window.kernel else y.dim() - 1
             goal = output_rows(y.index_select(dim, kept.to(y.device)), window, places.to(y.device))
@@ -188,21 +194,33 @@ class _Walk:
             else:
                 moments.add(rows, goal)
         if moments is None:
-            x_all, y_all = (torch.cat([pair[side] for pair in held], 1) for side in (0, 1))
+            pairs = list(chain.from_iterable(in_all(lambda: held, self.group)))
+            x_all, y_all = (torch.cat([pair[side] for pair in pairs], 1) for side in (0, 1))
             return ridge_dual(x_all, y_all, flat, self.settings.strength)
+        moments.add_up(self.group)
         if self.settings.method == "mean":
             _, _, x_mean, y_mean = moments.centred()
             return shift_only(x_mean, y_mean, flat)
         return ridge(moments, flat, self.settings.strength)
 
+    def _places(self, ours: fx.Node, number: int, count: int, share: float) -> Tensor:
+        """The rows of a chunk that are used: the same ones whichever process has the chunk."""
+        if share == 1:
+            return torch.arange(count)
+        generator = torch.Generator().manual_seed(seed_of(self.settings.seed, ours.name, number))
+        return torch.randperm(count, generator=generator)[: max(1, round(share * count))]
+
     def _estimate(self, ours: fx.Node, chunks: int) -> None:
         """Set the running statistics of a BatchNorm to those of the cut network's own values."""
-        count, total, squares = 0, torch.zeros(1, dtype=torch.float64), torch.zeros(1, dtype=torch.float64)
+        channels = ours.args[0].meta["val"].shape[1]  # type: ignore[union-attr]
+        count, (total, squares) = torch.zeros((), dtype=torch.float64), torch.zeros(2, channels, dtype=torch.float64)
         for number in range(chunks):
             (x, *_), _ = self._arguments(self.cut, ours, number)
             values = x.double().cpu().transpose(0, 1).flatten(1)
             count += values.shape[1]
-            total, squares = total + values.sum(1), squares + values.square().sum(1)
+            total += values.sum(1)
+            squares += values.square().sum(1)
+        add_up([count, total, squares], self.group)
         mean = total / count
         variance = (squares / count - mean.square()).clamp(min=0)
         for place, value in ((3, mean), (4, variance)):
@@ -210,6 +228,11 @@ class _Walk:
             if isinstance(node, fx.Node):
                 buffer = self.cut.program.tensor(self.cut.model, self.cut.program.tensors[node.name])
                 buffer.copy_(value.to(buffer))
+
+
+def seed_of(*what: object) -> int:
+    """A seed that belongs to these words and numbers."""
+    return int.from_bytes(hashlib.blake2b(repr(what).encode(), digest_size=7).digest())
 
 
 def _by_feature(weight: Tensor, groups: int) -> Tensor:
