@@ -18,10 +18,10 @@ venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench coverage clean
+.PHONY: help venv demo check test bench bench-attribution coverage clean
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
 
 venv: ## install the pinned dependencies, unless they are there
 	@$(call usable,$(or $(PYTHON),false)) || { echo "Python 3.11 or newer is needed (with venv):" \
@@ -42,6 +42,9 @@ test: check ## check, then every test and every example of the documentation
 
 bench: venv ## measure the tables of the documentation
 	@$(in_venv)/python -m benchmarks.run $(ARGS)
+
+bench-attribution: venv ## measure attribution beside a plain forward, statistics, repair; some minutes
+	@$(in_venv)/python -m benchmarks.attribution $(ARGS)
 
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
 	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)

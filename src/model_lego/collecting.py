@@ -31,7 +31,7 @@ from model_lego.store.notebook import SECONDS, Notebook
 from model_lego.store.statistics import load_statistics, seal, shard_names, write_shard
 
 #: Bytes of sums that are held at once.
-MEMORY = 1 << 30
+MEMORY = 1 << 28
 #: The file that says which run it is.
 RUN = "run.json"
 
@@ -98,6 +98,7 @@ def collect(
                     progress=progress, group=group, notes=notes,
                 )  # fmt: skip
                 in_all(partial(note_down, stats, file) if rank == 0 else _nothing, group)
+                del stats  # these sums go before the next ones are held
             notes.remove("sums")
         in_all(finish if rank == 0 else _nothing, group)
     return load_statistics(folder)

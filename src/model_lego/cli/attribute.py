@@ -23,7 +23,7 @@ def attribute_command(
     model: o.Model, data: o.Data, out: o.Out, classes: SomeClasses = None, weights: o.Weights = None,
     argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
     size: o.Size = None, sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None, add: Add = None,
-    memory: Memory = 1024, resume: Resume = False, seed: o.Seed = 0, batch_size: o.BatchSize = 128,
+    memory: Memory = 256, resume: Resume = False, seed: o.Seed = 0, batch_size: o.BatchSize = 128,
     overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Sum up what each channel adds to each other, class by class, for any number of components."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model_lego.digest import digest_of_bytes
@@ -92,9 +92,10 @@ def map_weights(folder: Path, record: WeightsRecord) -> dict[str, Tensor]:
     if record_of(path)["sha256"] != record.sha256:
         raise CorruptComponent(f"{path} is not the file that was saved (sha256 differs): copy the folder again")
     try:
-        for name, tensor in safetensors.torch.load_file(path).items():  # a mapping of its own, which is gone afterwards
-            if not bool(torch.isfinite(tensor).all()):
-                raise CorruptComponent(f"{path}: tensor '{name}' contains NaN or infinite values")
+        with safe_open(path, "pt", backend="pread") as opened:  # read one by one: mapped pages would stay in memory
+            for name in opened.keys():  # noqa: SIM118  # it is no mapping
+                if not bool(torch.isfinite(opened.get_tensor(name)).all()):
+                    raise CorruptComponent(f"{path}: tensor '{name}' contains NaN or infinite values")
         return safetensors.torch.load_file(path)
     except SafetensorError as error:
         raise CorruptComponent(f"{path} is not a safetensors file: {error}") from None

@@ -7,6 +7,9 @@ from torch import Tensor
 
 from model_lego.processes import Group, add_up
 
+#: Features whose products with all later ones are taken at once.
+BLOCK = 256
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
@@ -17,7 +20,10 @@ class Fit:
 
 
 class Moments:
-    """Sums over rows that a least-squares fit needs, in float64; groups are independent problems."""
+    """Sums over rows that a least-squares fit needs; groups are independent problems.
+
+    Products of some rows are taken in the rows' own data type, and added up in float64.
+    """
 
     def __init__(self, groups: int, features: int, outputs: int) -> None:
         self.rows = torch.zeros((), dtype=torch.int64)
@@ -28,12 +34,16 @@ class Moments:
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Add rows: `x` groups x rows x features, `y` groups x rows x outputs."""
-        x, y = x.double().cpu(), y.double().cpu()
         self.rows += x.shape[1]
-        self.gram += x.transpose(1, 2) @ x
-        self.cross += x.transpose(1, 2) @ y
-        self.x_sum += x.sum(1)
-        self.y_sum += y.sum(1)
+        turned, features = x.transpose(1, 2), x.shape[2]
+        for start in range(0, features, BLOCK):  # the upper triangle of blocks: the Gram matrix is symmetric
+            part = slice(start, min(start + BLOCK, features))
+            block = (turned[:, part] @ x[:, :, start:]).cpu()
+            self.gram[:, part, start:] += block
+            self.gram[:, part.stop :, part] += block[:, :, part.stop - start :].transpose(1, 2)
+        self.cross += (turned @ y).cpu()
+        self.x_sum += x.sum(1, dtype=torch.float64).cpu()
+        self.y_sum += y.sum(1, dtype=torch.float64).cpu()
 
     def add_up(self, group: Group) -> None:
         """Add the sums of all processes of a group."""

@@ -44,8 +44,8 @@ class RepairSettings:
 
     method: Method = "ridge"
     strength: float = 1e-2
-    rows: int = 20
-    least_rows: int = 20_000
+    rows: int = 10
+    least_rows: int = 10_000
     memory: int = 2 << 30
     chunk: int = 64
     seed: int = 0

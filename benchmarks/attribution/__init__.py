@@ -1,0 +1,1 @@
+"""What attribution, statistics, repair and reading cost, each beside what it cannot avoid."""

@@ -1,0 +1,114 @@
+"""A thousand classes in bounded memory, location from a file, and how repair and disassembly spend their time."""
+
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import model_lego as ml
+from benchmarks.attribution.forward import material
+from benchmarks.attribution.timing import in_turns, median, seconds
+from benchmarks.common import shared
+from benchmarks.zoo_vgg import NAMES, NORMAL
+from model_lego.data import batches, open_data
+from model_lego.data.sets import subset
+from model_lego.models import build, load_weights
+from model_lego.surgery import repair as repairing
+from model_lego.surgery.regression import ridge
+
+
+def a_thousand_classes() -> dict[str, Any]:
+    """ResNet-50 with 1,000 classes, all of them collected into a file; peak memory of the whole process."""
+    model, images, labels = material("zoo:resnet50", 2000, 32, 1000)
+    graph = ml.trace(model, images[:2])
+    given = list(zip(images.split(100), labels.split(100), strict=True))
+    with tempfile.TemporaryDirectory() as folder:
+        started = time.perf_counter()
+        stats = ml.collect(model, given, Path(folder) / "stats", graph=graph, sampling="all")
+        took = time.perf_counter() - started
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        size = sum(path.stat().st_size for path in (Path(folder) / "stats").iterdir())
+        files = len(list((Path(folder) / "stats").glob("*.safetensors")))
+        located = seconds(lambda: ml.locate(graph, stats, classes=range(10)))
+    return {
+        "network": "zoo:resnet50",
+        "classes": 1000,
+        "images": 2000,
+        "peak_mib of the process": peak,
+        "bytes on disk": size,
+        "files": files,
+        "seconds": took,
+        "seconds to locate ten classes": located,
+    }
+
+
+def location() -> dict[str, Any]:
+    """Ten classes of ResNet-50 from stored statistics: reading the file, and locating."""
+    model, images, labels = material("zoo:resnet50", 64, 32)
+    graph = ml.trace(model, images[:2])
+    with tempfile.TemporaryDirectory() as folder:
+        stats = ml.attribute(model, [(images, labels)], graph=graph, sampling="all")
+        ml.save_statistics(stats, Path(folder) / "stats")
+        times = in_turns(
+            {
+                "load": lambda: ml.load_statistics(Path(folder) / "stats"),
+                "locate": lambda: ml.locate(graph, stats, classes=range(10)),
+                "load and locate": lambda: ml.locate(
+                    graph, ml.load_statistics(Path(folder) / "stats"), classes=range(10)
+                ),
+            }
+        )
+    return {"network": "zoo:resnet50", "classes": 10, "seconds": {name: median(times, name) for name in times}}
+
+
+def repair_and_disassemble() -> dict[str, Any]:
+    """The half-width VGG-16 of the zoo, 1,000 calibration images: repair beside both networks' forward passes."""
+    data, weights = shared("data/cifar10-15k.npz"), shared("zoo/vgg16-half-cifar10-0to4.safetensors")
+    if data is None or weights is None:
+        return {"skipped": "the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)"}
+    source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
+    split = open_data(data)
+    train = batches(subset(split.train, [split.class_names.index(name) for name in NAMES]), batch_size=250)
+    common: dict[str, Any] = {"classes": NAMES, "class_names": NAMES, "preprocessing": NORMAL}
+    whole = [seconds(lambda: ml.disassemble(source, train, **common)) for _ in range(5)]
+    part = ml.disassemble(source, train, repair="none", **common)
+    images = torch.cat([some for some, _ in train])[:1000]
+    labels = torch.cat([numbers for _, numbers in train])[:1000]
+    graph = ml.trace(source, images[:2])
+    solving: list[float] = []
+
+    def forwards() -> None:
+        with torch.no_grad():
+            for some in images.split(64):
+                source(NORMAL(some))
+                part(some)
+
+    def refit() -> None:
+        solving.append(0.0)
+        ml.repair(part, source, [(images, labels)], graph=graph)
+
+    def timed(*arguments: Any) -> Any:
+        started = time.perf_counter()
+        fit = ridge(*arguments)
+        solving[-1] += time.perf_counter() - started
+        return fit
+
+    repairing.ridge = timed  # type: ignore
+    try:
+        times = in_turns({"forwards": forwards, "repair": refit})
+    finally:
+        repairing.ridge = ridge  # type: ignore
+    without = sorted(
+        (took - solved) / base
+        for took, solved, base in zip(times["repair"], solving[1:], times["forwards"], strict=True)
+    )
+    return {
+        "network": "zoo:vgg16, half width",
+        "images": 1000,
+        "seconds": {name: median(times, name) for name in times} | {"solves": sorted(solving[1:])[len(solving) // 2]},
+        "repair without solves / forwards of both networks": without[len(without) // 2],
+        "disassemble, seconds": sorted(whole)[len(whole) // 2],
+    }
