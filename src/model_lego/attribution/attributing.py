@@ -1,5 +1,6 @@
 """attribute: the contributions of every layer, summed over the samples of each class."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 import torch
@@ -55,8 +56,9 @@ def asked_for(graph: ChannelGraph, classes: Sequence[int] | None) -> tuple[int, 
     for label in classes:
         if not 0 <= label < len(graph.head):
             raise UnknownClass(f"class {label} is not among the {len(graph.head)} classes of the network")
-        if classes.count(label) > 1:
-            raise BadConfig(f"class {label} is asked for twice")
+    twice = [label for label, times in Counter(classes).items() if times > 1]
+    if twice:
+        raise BadConfig(f"class {twice[0]} is asked for twice")
     return classes
 
 

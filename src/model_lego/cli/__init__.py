@@ -17,7 +17,7 @@ from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.render import quiet, say
-from model_lego.cli.team import alone, first
+from model_lego.cli.team import alone, speaks
 from model_lego.cli.train import train_command
 from model_lego.errors import BadConfig, LegoError
 
@@ -70,7 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
-    quiet(not alone() and not first())
+    quiet(not speaks())
     warnings.showwarning = _note  # type: ignore[assignment]
     try:
         app([argument for argument in given if argument != "--debug"])

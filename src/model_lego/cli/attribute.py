@@ -49,7 +49,7 @@ def attribute_command(
             sampling=sampling, per_class=per_class, seed=seed, memory=memory << 20,  # type: ignore[arg-type]
             class_names=source.class_names, resume=resume, overwrite=overwrite, progress=Bar(), group=group,
         )  # fmt: skip
-        if others and speaks(group):
+        if others and speaks():
             stats = reduce(merge, others, stats)
             save_statistics(stats, out, overwrite=True)
     samples = {source.class_names[label]: count for label, count in zip(stats.classes, stats.counts, strict=True)}

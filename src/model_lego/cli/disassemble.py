@@ -85,7 +85,7 @@ def disassemble_command(
             component, source.test, class_names=source.class_names,
             baselines=_baselines(component, source) if baselines else (), progress=Bar(), group=group,
         )  # fmt: skip
-        if speaks(group):
+        if speaks():
             save(component, out, overwrite=overwrite)
     if json:
         show_json({"folder": out, "classes": component.classes, **report.to_dict()})

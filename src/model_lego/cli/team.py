@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from model_lego.processes import Group, place_in
+from model_lego.processes import Group
 
 
 def alone() -> bool:
@@ -12,9 +12,9 @@ def alone() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) == 1
 
 
-def first() -> bool:
-    """Whether this process is the one that speaks."""
-    return os.environ.get("RANK", "0") == "0"
+def speaks() -> bool:
+    """Whether this is the process that speaks and writes the result."""
+    return alone() or os.environ["RANK"] == "0"
 
 
 @contextmanager
@@ -31,8 +31,3 @@ def team() -> Iterator[Group]:
         yield dist.group.WORLD
     finally:
         dist.destroy_process_group()
-
-
-def speaks(group: Group) -> bool:
-    """Whether this is the process that writes the result."""
-    return place_in(group)[0] == 0
