@@ -5,12 +5,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.attribution import forward, page, reading, scale, textbook
+from benchmarks.attribution import compiling, forward, page, reading, scale, textbook
 from benchmarks.common import record
 
 #: Each runs in a process of its own, so that memory is its own.
 PARTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
     **{f"forward {name[0]} {name[2]}": (forward.case, name) for name in forward.CASES},
+    "compiled": (compiling.compiled, ()),
     "classes": (forward.classes_that_nobody_asked_for, ()),
     "textbook": (textbook.against_the_textbook, ()),
     "a thousand classes": (scale.a_thousand_classes, ()),

@@ -38,7 +38,7 @@ def reading_ahead() -> dict[str, Any]:
 
         def one_after_the_other() -> None:
             for start in range(0, IMAGES, 16):
-                run([given._read(torch.arange(start, start + 16))])
+                run([given.read(torch.arange(start, start + 16))])
 
         times = in_turns(
             {

@@ -17,6 +17,7 @@ from model_lego.progress import Progress, quiet, tracked
 from model_lego.surgery.intercepts import give_biases
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings, repair_model
+from model_lego.surgery.verification import program_of
 
 
 def repair(
@@ -42,8 +43,9 @@ def repair(
         prepared(calibration, component.preprocessing), component, limit=None, seed=settings.seed
     ).to(first_parameter(source))
     graph = graph or trace(source, images[:2])
-    module = hookless_copy(component.module)
-    program = export_program(module, images)
+    selection = selection_of(component, graph)
+    module = hookless_copy(component.module).eval()
+    program, _ = program_of(module, graph, selection, images[:2])
     twin = Component(
         module,
         classes=component.classes,
@@ -51,7 +53,7 @@ def repair(
         origin=component.origin,
         preprocessing=component.preprocessing,
     )
-    refit(twin, program, source, graph, selection_of(component, graph), images, settings, progress, group)
+    refit(twin, program, source, graph, selection, images, settings, progress, group)
     for ours, theirs in zip(twin.modules(), component.modules(), strict=True):
         ours.training = theirs.training
     return twin

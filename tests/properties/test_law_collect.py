@@ -12,7 +12,7 @@ import torch
 from model_lego import attribute, collect, save_statistics
 from model_lego.attribution.summing import bytes_a_class
 from model_lego.errors import BadBatches, BadConfig, CorruptComponent, OutputExists
-from model_lego.graph.program import Program
+from model_lego.graph.running import Running
 from tests.properties.helpers import traced
 from tests.tiny_models import CLASSES, inputs
 
@@ -103,13 +103,13 @@ def test_an_interrupted_run_ends_with_the_same_bytes(whole, sampling, memory, tm
 def test_a_run_that_goes_on_does_not_run_what_is_done(sampling, limit, tmp_path, monkeypatch):
     with pytest.raises(Stop):
         collected(tmp_path / "resumed", sampling=sampling, progress=stopping(limit))
-    images, run = [], Program.run
+    images, run = [], Running.run
 
-    def counting(self, model, some, intercept=None):
+    def counting(self, some, intercept=None):
         images.append(len(some))
-        return run(self, model, some, intercept)
+        return run(self, some, intercept)
 
-    monkeypatch.setattr(Program, "run", counting)
+    monkeypatch.setattr(Running, "run", counting)
     collected(tmp_path / "resumed", sampling=sampling, resume=True)
     resumed = sum(images)
     images.clear()

@@ -13,7 +13,7 @@ from model_lego.batches import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph import ChannelGraph
-from model_lego.graph.program import Program
+from model_lego.graph.running import Running, running
 from model_lego.notes import FORGETFUL, Notes
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
@@ -82,7 +82,7 @@ def sum_up(
         share=place_in(group),
     )  # fmt: skip
     total = sum(choice.of(classes).values()) if choice else None
-    in_all(lambda: _read(model, graph.program, gathered(samples), summer, total, progress, notes), group)
+    in_all(lambda: _read(running(graph.program, model), gathered(samples), summer, total, progress, notes), group)
     add_up(summer.tensors(), group)
     empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
     if empty:
@@ -98,8 +98,7 @@ def sum_up(
 
 
 def _read(
-    model: nn.Module,
-    program: Program,
+    network: Running,
     samples: Iterable[tuple[Tensor, Tensor]],
     summer: Summer,
     total: int | None,
@@ -107,12 +106,11 @@ def _read(
     notes: Notes,
 ) -> None:
     """Run the network over the samples while the summer listens; what was noted is not run again."""
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     noted = notes.read("sums")
     skipped = summer.resume(noted) if noted is not None else 0
     done = 0
     with torch.no_grad():
-        for images, labels in _portions(program, samples, device):
+        for images, labels in _portions(network, samples):
             if done < skipped < done + len(images):
                 raise BadConfig("what was noted was summed in other portions; start anew")
             if done >= skipped:
@@ -120,15 +118,13 @@ def _read(
                     summer.flush()
                     notes.write("sums", summer.state)  # held samples are not noted: the same sums come out either way
                 summer.begin(labels)
-                program.run(model, images, summer)
+                network.run(images, summer)
             done += len(images)
             progress("summing contributions", done, total)
     progress("summing contributions", done, done)
 
 
-def _portions(
-    program: Program, samples: Iterable[tuple[Tensor, Tensor]], device: torch.device
-) -> Iterator[tuple[Tensor, Tensor]]:
+def _portions(network: Running, samples: Iterable[tuple[Tensor, Tensor]]) -> Iterator[tuple[Tensor, Tensor]]:
     for images, labels in samples:
-        portions = program.portions(images.to(device))
+        portions = network.portions(images)
         yield from zip(portions, labels.split(len(portions[0])), strict=True)

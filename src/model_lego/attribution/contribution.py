@@ -50,8 +50,10 @@ def joined(matrices: tuple[Tensor, ...]) -> Tensor:
 def tap_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
     """Sum of the input under each tap, over the output positions: batch x in_channels x taps (row-major).
 
-    Separable, the first dimension first: each pixel is read once.
+    Separable, the first dimension first: each pixel is read once, in the order in which it lies in memory.
     """
+    if x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last) and not x.is_contiguous():
+        return _innermost_sums(x, matrices)
     batch, channels = x.shape[:2]
     *earlier, last = matrices
     rest = x[0, 0].numel()  # numbers of a map that are read by the matrices still to come
@@ -59,8 +61,25 @@ def tap_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
         rest //= matrix.shape[1]
         x = torch.matmul(matrix.to(x), x.reshape(-1, matrix.shape[1], rest))
     x = x.reshape(-1, rest)
-    whole = len(last) == 1 and bool((last == 1).all())
-    return (x.sum(1) if whole else x @ last.to(x).T).reshape(batch, channels, -1)
+    return (x.sum(1) if _whole(last) else x @ last.to(x).T).reshape(batch, channels, -1)
+
+
+def _innermost_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
+    """The same where the channels lie innermost."""
+    batch, channels = x.shape[:2]
+    x = x.permute(0, 2, 3, 1)
+    if _whole(matrices[0]):
+        return x.flatten(1, 2).sum(1)[:, :, None]
+    rows = batch
+    for matrix in matrices:
+        x = torch.matmul(matrix.to(x), x.reshape(rows, matrix.shape[1], -1))
+        rows *= len(matrix)
+    return x.reshape(batch, -1, channels).transpose(1, 2)
+
+
+def _whole(matrix: Tensor) -> bool:
+    """Whether there is one tap, under which every pixel comes."""
+    return len(matrix) == 1 and bool((matrix == 1).all())
 
 
 def weight_by_input(weight: Tensor, window: Window) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from model_lego.batches import Batches, checked, only
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
+from model_lego.graph.running import Running, running
 from model_lego.notes import FORGETFUL, Notes
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
@@ -157,14 +158,14 @@ def _look(
     """Run through a share of the batches once and note confidence and fingerprint of the samples of the classes."""
     noted = notes.read("samples")
     seen, done = (_Seen(), 0) if noted is None else (_Seen.of(noted), int(noted["done"]))
-    wanted = torch.tensor(list(classes))
+    wanted, network = torch.tensor(list(classes)), running(graph.program, model)
     reader = checked(only(batches, classes), shape=graph.program.image_shape, labels=len(graph.head), share=share)
     for turn, (images, labels) in enumerate(tracked(reader, "choosing samples", progress)):
         mine = torch.isin(labels, wanted)
         if turn < done or not bool(mine.any()):
             continue
         images, labels = images[mine], labels[mine]
-        scores, correct = _confidence(model, graph, images, labels) if sampling == "confident" else _unknown(labels)
+        scores, correct = _confidence(network, images, labels) if sampling == "confident" else _unknown(labels)
         seen.labels += labels.tolist()
         seen.scores += scores
         seen.correct += correct
@@ -189,13 +190,9 @@ def _by_class(shares: Sequence[_Seen], classes: Sequence[int]) -> dict[int, _See
     return {label: whole.part(found) for label, found in places.items()}
 
 
-def _confidence(
-    model: nn.Module, graph: ChannelGraph, images: Tensor, labels: Tensor
-) -> tuple[list[float], list[bool]]:
+def _confidence(network: Running, images: Tensor, labels: Tensor) -> tuple[list[float], list[bool]]:
     with torch.no_grad():
-        device = next((p.device for p in model.parameters()), torch.device("cpu"))
-        portions = graph.program.portions(images.to(device))
-        logits = torch.cat([graph.program.run(model, some) for some in portions]).double().cpu()
+        logits = torch.cat([network.run(some) for some in network.portions(images)]).double().cpu()
     own = logits.log_softmax(1).gather(1, labels[:, None])[:, 0]
     return own.tolist(), (logits.argmax(1) == labels).tolist()
 

@@ -14,7 +14,7 @@ from model_lego.graph.rule import Window
 from model_lego.graph.walk import concrete
 
 #: Elements of block x samples x out_channels held at once: small enough for the cache of one core.
-BLOCK_ELEMENTS = 1 << 19
+BLOCK_ELEMENTS = 1 << 20
 
 
 #: Samples whose terms are held before they are summed: the more of one class come together, the cheaper.
@@ -133,7 +133,7 @@ class _LayerSum:
             return
         terms, weight = terms.index_select(1, order), self.form.weight.to(terms.dtype)  # in_channels x samples x terms
         for place, start, stop in runs:
-            self.sums[place] += _positive_sum(terms[:, start:stop], weight).cpu()
+            self.sums[place] += positive_sum(terms[:, start:stop], weight).cpu()
 
     def stats(self) -> LayerStats:
         """Give the sums as they stand."""
@@ -144,18 +144,20 @@ class _LayerSum:
         return LayerStats(*widths, tuple(self.sums), None, None, None)
 
 
-def _positive_sum(terms: Tensor, weight: Tensor) -> Tensor:
+def positive_sum(terms: Tensor, weight: Tensor) -> Tensor:
     """Sum of s+ over some samples: terms in_channels x samples x terms, gives in_channels x out_channels/groups.
 
-    In blocks of input channels that stay in cache; the sum as a product with ones is several times faster than `sum`.
+    In blocks of input channels that stay in cache, all in the same memory: fresh memory would cost as much as the
+    products. The sum as a product with ones is faster than `sum`.
     """
     inputs, samples, _ = terms.shape
     total = terms.new_empty(inputs, 1, weight.shape[2])
-    block = max(1, BLOCK_ELEMENTS // (samples * weight.shape[2]))
+    block = max(1, min(inputs, BLOCK_ELEMENTS // (samples * weight.shape[2])))
+    products = terms.new_empty(block, samples, weight.shape[2])
     ones = terms.new_ones(1, 1, samples).expand(block, 1, samples)
     for start in range(0, inputs, block):
         part = slice(start, min(start + block, inputs))
-        positive = torch.bmm(terms[part], weight[part]).clamp_(min=0)
+        positive = torch.bmm(terms[part], weight[part], out=products[: len(terms[part])]).clamp_(min=0)
         torch.bmm(ones[: len(positive)], positive, out=total[part])
     return total[:, 0]
 

@@ -60,7 +60,7 @@ class Batched:
         with ThreadPoolExecutor(AHEAD) as pool:
             try:
                 for places in order.split(self.batch_size) if len(order) else ():
-                    coming.append(pool.submit(self._read, places))
+                    coming.append(pool.submit(self.read, places))
                     if len(coming) > AHEAD:
                         yield coming.popleft().result()
                 while coming:
@@ -73,7 +73,8 @@ class Batched:
         """Without the images of other classes."""
         return Batched(self.images, self.batch_size, self.shuffle_seed, labels)
 
-    def _read(self, places: Tensor) -> tuple[Tensor, Tensor]:
+    def read(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The batch of the images at these places."""
         labels = self.images.labels[places]
         if self.wanted is not None:
             mine = torch.isin(labels, torch.tensor(self.wanted))

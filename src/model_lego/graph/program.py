@@ -2,22 +2,17 @@
 
 import copy
 import logging
-import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
-
-#: Bytes of the largest activation that each thread of a CPU works on at once: small enough for its cache.
-CACHED_BYTES = 4 << 20
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
@@ -56,30 +51,7 @@ class Program:
 
     def run(self, model: nn.Module, images: Tensor, intercept: Intercept | None = None) -> Tensor:
         """Run the graph on images with the tensors that `model` has now; gives the logits, batch x classes."""
-        return self._run(_Runner(self.module, intercept), model, images)
-
-    def portions(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Split a batch, on a CPU, so that the activations stay in its cache: this can halve the time of a run.
-
-        Not so finely that reading the weights again would take more than reading the activations.
-        """
-        if images.device.type != "cpu":
-            return (images,)
-        largest, all_of_one, weights = self._bytes
-        most = max(CACHED_BYTES * torch.get_num_threads() // largest, weights // all_of_one, 1)
-        return images.split(math.ceil(len(images) / math.ceil(len(images) / most))) if len(images) else (images,)
-
-    @cached_property
-    def _bytes(self) -> tuple[int, int, int]:
-        """Of the largest activation of one image, of all of its activations, and of the weights."""
-        activations, weights = [1], 0
-        for node in self.nodes:
-            size = sum(t.numel() * t.element_size() for t in tree_leaves(node.meta.get("val")) if isinstance(t, Tensor))
-            if node.name in self.tensors:
-                weights += int(size)
-            elif node.op != "output":
-                activations.append(int(size) // self.batch)
-        return max(activations), sum(activations), weights
+        return self._run(Runner(self.module, intercept), model, images)
 
     def narrowed(
         self, model: nn.Module, images: Tensor, groups: Mapping[str, tuple[int, int]]
@@ -103,7 +75,7 @@ class Program:
         program = replace(self, module=module, outputs=found, batch=len(images))
         return program, program._run(_Recorder(module, None), model, images)
 
-    def _run(self, runner: "_Runner", model: nn.Module, images: Tensor) -> Tensor:
+    def _run(self, runner: "Runner", model: nn.Module, images: Tensor) -> Tensor:
         values = []
         for node in self.module.graph.find_nodes(op="placeholder"):
             values.append(images if node.name == self.image else self.tensor(model, self.tensors[node.name]))
@@ -117,7 +89,7 @@ class Program:
         return self.constants[name].to(_device_of(model)) if found is None else found
 
 
-class _Runner(fx.Interpreter):
+class Runner(fx.Interpreter):
     """Runs the graph node by node and frees values after their last use."""
 
     def __init__(self, module: fx.GraphModule, intercept: Intercept | None) -> None:
@@ -125,13 +97,14 @@ class _Runner(fx.Interpreter):
         self.intercept = intercept
 
     def run_node(self, n: fx.Node) -> Any:
+        """Run one operator, after the intercept has heard of it."""
         args, kwargs = self.fetch_args_kwargs_from_env(n)
         if n.op == "call_function" and self.intercept is not None:
             args = self.intercept(n, args)
         return getattr(self, n.op)(n.target, args, kwargs)
 
 
-class _Recorder(_Runner):
+class _Recorder(Runner):
     """Writes the shapes that it meets into the graph."""
 
     def run_node(self, n: fx.Node) -> Any:

@@ -1,9 +1,11 @@
 """Statistics on disk: computed once, then any classes and thresholds are located from the file."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import torch
 from pydantic import Field
 from torch import Tensor
 
@@ -74,15 +76,23 @@ def shard_names(count: int) -> list[str]:
 
 
 def write_shard(stats: ContributionStats, path: Path, *, first: bool = True) -> None:
-    """Write the sums of some classes, whole or not at all; the weights, which all share, go into the first shard."""
-    each = {f"{name}/{kind}/{label}": found.contiguous() for name, kind, label, found in _sums(stats)}
-    weights = {
-        f"{name}/weight": layer.weight.cpu().contiguous()
+    """Write the sums of some classes, whole or not at all; the weights, which all share, go into the first shard.
+
+    The classes of a layer lie in one tensor: of many small ones, mapping alone would make a page or more resident each.
+    """
+    tensors = {
+        f"{name}/{kind}": torch.stack(getattr(layer, kind))
         for name, layer in stats.layers.items()
-        if layer.weight is not None
+        for kind in _kinds(layer)
     }
+    if first:
+        tensors |= {
+            f"{name}/weight": layer.weight.cpu().contiguous()
+            for name, layer in stats.layers.items()
+            if layer.weight is not None
+        }
     fresh = path.with_suffix(".new")
-    stream_weights(each | (weights if first else {}), fresh)
+    stream_weights(tensors, fresh)
     fresh.replace(path)
 
 
@@ -121,46 +131,46 @@ def load_statistics(folder: str | Path) -> ContributionStats:
         raise CorruptComponent(
             f"{folder}: {len(manifest.classes)} classes but {len(manifest.counts)} counts of samples"
         )
-    tensors: dict[str, Tensor] = {}
-    for record in manifest.files:
-        tensors |= map_weights(folder, record)
-    expected = {name for layer, record in manifest.layers.items() for name in _names(layer, record, manifest.classes)}
-    refuse_differences(folder, have=tensors, expected=dict.fromkeys(expected), holder="manifest", file=FILE)
+    shards = [map_weights(folder, record) for record in manifest.files]
+    for place, (shard, file) in enumerate(zip(shards, manifest.files, strict=True)):
+        expected = [name for layer, record in manifest.layers.items() for name in _names(layer, record, place == 0)]
+        refuse_differences(folder, have=shard, expected=dict.fromkeys(expected), holder="manifest", file=file.file)
     return ContributionStats(
         classes=manifest.classes,
         counts=manifest.counts,
-        layers={name: _layer(folder, name, record, tensors, manifest) for name, record in manifest.layers.items()},
+        layers={name: _layer(folder, name, record, shards, manifest) for name, record in manifest.layers.items()},
         sampling=manifest.sampling,
         source=manifest.source,
         fallbacks=manifest.fallbacks,
     )
 
 
-def _sums(stats: ContributionStats) -> Iterator[tuple[str, str, int, Tensor]]:
-    """Yield layer, kind, label and the tensor of all that is summed."""
-    for name, layer in stats.layers.items():
-        for kind in KINDS["pairs" if layer.weight is None else "vectors"]:
-            for label, found in zip(stats.classes, getattr(layer, kind), strict=True):
-                yield name, kind, label, found
+def _kinds(layer: LayerStats) -> tuple[str, ...]:
+    return KINDS["pairs" if layer.weight is None else "vectors"]
 
 
-def _names(layer: str, record: LayerRecord, classes: tuple[int, ...]) -> list[str]:
-    each = [f"{layer}/{kind}/{label}" for kind in KINDS[record.kind] for label in classes]
-    return each if record.kind == "pairs" else [*each, f"{layer}/weight"]
+def _names(layer: str, record: LayerRecord, first: bool) -> list[str]:
+    weight = [f"{layer}/weight"] if first and record.kind == "vectors" else []
+    return [*(f"{layer}/{kind}" for kind in KINDS[record.kind]), *weight]
 
 
 def _layer(
-    folder: Path, name: str, record: LayerRecord, tensors: dict[str, Tensor], manifest: StatisticsManifest
+    folder: Path, name: str, record: LayerRecord, shards: Sequence[dict[str, Tensor]], manifest: StatisticsManifest
 ) -> LayerStats:
     """The sums of one layer; raises CorruptComponent where they do not fit its numbers of channels."""
     matrix = (record.inputs, record.outputs // record.groups)
     found: dict[str, Any] = dict.fromkeys(("sums", "positive", "negative", "weight"))
     for kind in KINDS[record.kind]:
-        found[kind] = tuple(tensors[f"{name}/{kind}/{label}"] for label in manifest.classes)
+        stacks = [shard[f"{name}/{kind}"] for shard in shards]
+        found[kind] = tuple(chain.from_iterable(stack.unbind() if stack.dim() else () for stack in stacks))
     if record.kind == "vectors":
-        found["weight"] = tensors[f"{name}/weight"]
+        found["weight"] = shards[0][f"{name}/weight"]
     shapes = {tuple(tensor.shape) for kind in KINDS[record.kind] for tensor in found[kind]}
-    fits = shapes == ({matrix} if record.kind == "pairs" else {(record.inputs,)})
+    numbers = {len(found[kind]) for kind in KINDS[record.kind]}
+    fits = shapes == ({matrix} if record.kind == "pairs" else {(record.inputs,)}) and numbers == {len(manifest.classes)}
     if not fits or (record.kind == "vectors" and tuple(found["weight"].shape) != matrix):
-        raise CorruptComponent(f"{folder}: the sums of layer '{name}' do not fit its {record.inputs} input channels")
+        raise CorruptComponent(
+            f"{folder}: the sums of layer '{name}' do not fit its {record.inputs} input channels and "
+            f"{len(manifest.classes)} classes"
+        )
     return LayerStats(inputs=record.inputs, outputs=record.outputs, groups=record.groups, **found)

@@ -1,5 +1,6 @@
 """Closed-form refit of one layer: ridge towards the weights that the cut left, with an unpenalised intercept."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -22,7 +23,9 @@ class Fit:
 class Moments:
     """Sums over rows that a least-squares fit needs; groups are independent problems.
 
-    Products of some rows are taken in the rows' own data type, and added up in float64.
+    Products are taken in the rows' own data type, of twice as many rows as there are features, and added up in float64:
+    of few rows at once, adding up would take longer than multiplying. Of the Gram matrix, which is symmetric, only the
+    upper triangle of blocks is kept until it is asked for.
     """
 
     def __init__(self, groups: int, features: int, outputs: int) -> None:
@@ -31,30 +34,47 @@ class Moments:
         self.cross = torch.zeros(groups, features, outputs, dtype=torch.float64)
         self.x_sum = torch.zeros(groups, features, dtype=torch.float64)
         self.y_sum = torch.zeros(groups, outputs, dtype=torch.float64)
+        self.held: list[tuple[Tensor, Tensor]] = []
 
     def add(self, x: Tensor, y: Tensor) -> None:
         """Add rows: `x` groups x rows x features, `y` groups x rows x outputs."""
         self.rows += x.shape[1]
+        self.x_sum += x.sum(1).cpu()
+        self.y_sum += y.sum(1).cpu()
+        self.held.append((x, y))
+        if sum(held.shape[1] for held, _ in self.held) >= 2 * x.shape[2]:
+            self._multiply()
+
+    def _multiply(self) -> None:
+        """Add the products of the rows that are held."""
+        if not self.held:
+            return
+        x, y = (torch.cat([pair[side] for pair in self.held], 1) for side in (0, 1))
+        self.held = []
         turned, features = x.transpose(1, 2), x.shape[2]
-        for start in range(0, features, BLOCK):  # the upper triangle of blocks: the Gram matrix is symmetric
-            part = slice(start, min(start + BLOCK, features))
-            block = (turned[:, part] @ x[:, :, start:]).cpu()
-            self.gram[:, part, start:] += block
-            self.gram[:, part.stop :, part] += block[:, :, part.stop - start :].transpose(1, 2)
+        for part in _blocks(features):
+            self.gram[:, part, part.start :] += (turned[:, part] @ x[:, :, part.start :]).cpu()
         self.cross += (turned @ y).cpu()
-        self.x_sum += x.sum(1, dtype=torch.float64).cpu()
-        self.y_sum += y.sum(1, dtype=torch.float64).cpu()
 
     def add_up(self, group: Group) -> None:
         """Add the sums of all processes of a group."""
+        self._multiply()
         add_up([self.rows, self.gram, self.cross, self.x_sum, self.y_sum], group)
 
     def centred(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Gram and cross products about the means, and the means."""
+        self._multiply()
         x_mean, y_mean = self.x_sum / self.rows, self.y_sum / self.rows
+        for part in _blocks(self.gram.shape[2]):
+            self.gram[:, part.stop :, part] = self.gram[:, part, part.stop :].transpose(1, 2)
         gram = self.gram - self.rows * x_mean[:, :, None] * x_mean[:, None, :]
         cross = self.cross - self.rows * x_mean[:, :, None] * y_mean[:, None, :]
         return gram, cross, x_mean, y_mean
+
+
+def _blocks(features: int) -> Iterator[slice]:
+    for start in range(0, features, BLOCK):
+        yield slice(start, min(start + BLOCK, features))
 
 
 def ridge(moments: Moments, weight: Tensor, strength: float) -> Fit:

@@ -44,7 +44,7 @@ class RepairSettings:
 
     method: Method = "ridge"
     strength: float = 1e-2
-    rows: int = 10
+    rows: int = 5
     least_rows: int = 10_000
     memory: int = 2 << 30
     chunk: int = 64

@@ -54,16 +54,23 @@ def check_cut(
     those of the masked source. Raises CutMismatch, which names the layer.
     """
     images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
+    program, found = program_of(cut, graph, selection, images)
+    if not _renormalises(graph.program):
+        _compare(found, masked_run(source, graph, selection, images))
+    return program
+
+
+def program_of(
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+) -> tuple[Program, Tensor]:
+    """The program of a cut network, whose channels are the planned ones, and its logits. Raises CutMismatch."""
     take = _exported if graph.suspects else _narrowed
     try:
-        program, found = take(cut, graph, selection, images)
+        return take(cut, graph, selection, images)
     except CutMismatch:
         raise
     except LegoError as error:
         raise CutMismatch(f"the cut network does not run: {error}") from error
-    if not _renormalises(graph.program):
-        _compare(found, masked_run(source, graph, selection, images))
-    return program
 
 
 @torch.no_grad()
