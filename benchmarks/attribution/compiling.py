@@ -28,6 +28,7 @@ def in_one_expression(terms: Tensor, weight: Tensor) -> Tensor:
 
 def compiled() -> dict[str, Any]:
     """Library calls against torch.compile of the same and of one fused expression, with its start-up."""
+    torch.compiler.config.force_disable_caches = True  # what an earlier run left would hide the start-up
     works = {
         "library calls": positive_sum,
         "the same, compiled": torch.compile(positive_sum, dynamic=False),

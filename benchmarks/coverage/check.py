@@ -221,7 +221,7 @@ def _plan(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, x:
     names = tuple(map(str, range(CLASSES)))
     return Plan(
         graph=graph,
-        stats=None,  # type: ignore[arg-type]  # the channels are drawn, not located
+        stats=None,
         selection=selection,
         classes=tuple(names[number] for number in selection.logits),
         labels=tuple(selection.logits),

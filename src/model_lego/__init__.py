@@ -17,6 +17,7 @@ from model_lego.surgery.plain import canonize
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings
 from model_lego.training import TrainingSettings, train
+from model_lego.uniting import unite
 from model_lego.version import __version__
 
 __all__ = [
@@ -57,4 +58,5 @@ __all__ = [
     "save_statistics",
     "trace",
     "train",
+    "unite",
 ]

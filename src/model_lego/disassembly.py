@@ -30,10 +30,10 @@ CALIBRATION = 1000
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """What would be cut: the graph, the statistics it was located from, and the channels to keep."""
+    """What would be cut: the graph, the statistics it was located from (if it was), and the channels to keep."""
 
     graph: ChannelGraph
-    stats: ContributionStats
+    stats: ContributionStats | None
     selection: ChannelSelection
     classes: tuple[str, ...]
     labels: tuple[int, ...]

@@ -12,7 +12,10 @@ from typer.testing import CliRunner
 from tests.cli.world import Ran, run
 
 SRC = Path(__file__).parents[2] / "src"
-COMMANDS = ("attribute", "doctor", "demo", "train", "plan", "disassemble", "assemble", "evaluate", "inspect", "ops")
+COMMANDS = (
+    *("attribute", "doctor", "demo", "train", "plan", "disassemble"),
+    *("assemble", "unite", "evaluate", "inspect", "ops"),
+)
 
 
 def process(*arguments, folder):

@@ -49,6 +49,7 @@ NAMES = [
     "save_statistics",
     "trace",
     "train",
+    "unite",
 ]
 FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(model_lego, name))]
 CONFIGS = ["Builder", "Cost", "Preprocessing", "RepairSettings", "Thresholds"]

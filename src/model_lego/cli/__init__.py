@@ -19,6 +19,7 @@ from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.render import quiet, say
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.train import train_command
+from model_lego.cli.unite import unite_command
 from model_lego.errors import BadConfig, LegoError
 
 
@@ -52,6 +53,7 @@ _command(attribute_command, left="--resume goes on from where it was a minute ag
 _command(plan_command, shared=True)
 _command(disassemble_command, shared=True)
 _command(assemble_command)
+_command(unite_command)
 _command(evaluate_command, shared=True)
 _command(inspect_command)
 _command(doctor_command)

@@ -28,7 +28,7 @@ class Slice:
 def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Slice:
     """Copy a network and keep only the selected channels; the source is left as it is."""
     twin = hookless_copy(model, share=[_tensor(model, name) for name in graph.axes])  # each is replaced below
-    rank = _ranks(graph, selection)
+    rank = ranks(graph, selection)
     with torch.no_grad():
         for name, axes in graph.axes.items():
             tensor = _tensor(twin, name)
@@ -67,7 +67,7 @@ def kept_positions(channels: Tensor, selection: ChannelSelection, rank: Tensor |
     return positions[torch.argsort(rank[channels[positions]], stable=True)]
 
 
-def _ranks(graph: ChannelGraph, selection: ChannelSelection) -> Tensor:
+def ranks(graph: ChannelGraph, selection: ChannelSelection) -> Tensor:
     """Place of each logit's channel in the order chosen, -1 for all other channels."""
     rank = torch.full((graph.width,), -1, dtype=torch.int64)
     rank[graph.head[list(selection.logits)]] = torch.arange(len(selection.logits))
