@@ -27,6 +27,7 @@ class Contender:
 
     `columns` are its outputs for the part's classes, in their order. `restricted`: its answer is the arg-max over
     these columns only; otherwise over all of its outputs. With a `preprocessing`, it takes images scaled to 0..1.
+    `reference`: it is the uncut network whose answers the others are held against.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Contender:
     cost: Cost
     preprocessing: Preprocessing | None = None
     note: str = ""
+    reference: bool = False
 
     def logits(self, images: Tensor) -> Tensor:
         """All outputs of the network, batch x outputs, for images as the part takes them."""
@@ -106,6 +108,7 @@ def ensemble(sources: Sequence[tuple[nn.Module, Component]]) -> Contender:
             bytes=sum(cost.bytes for cost in costs),
         ),
         note="the uncut sources side by side, arg-max over the parts' classes",
+        reference=True,
     )
 
 
@@ -140,6 +143,7 @@ def _uncut(component: Component, source: nn.Module, kind: str) -> Contender:
         cost=component.origin.cost_before,
         preprocessing=component.preprocessing,
         note=f"the uncut source, arg-max over {over}",
+        reference=_UNCUT[kind],
     )
 
 

@@ -1,10 +1,9 @@
 """Measuring components and assemblies beside their baselines: evaluate."""
 
 import difflib
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 
 import torch
@@ -16,7 +15,8 @@ from model_lego.contenders import Contender
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
-from model_lego.results import PartRow, Report, Row
+from model_lego.results import Report
+from model_lego.tallies import Member, Tally
 
 LONE = (
     "the component has a single class, so that every sample of it is right whatever the network does; look at the "
@@ -44,7 +44,8 @@ def evaluate(
     subject = _subject(part)
     places = _places(part.classes, class_names)
     contenders = (subject.contender, *baselines)
-    tallies = [_Tally(contender, len(part.classes), subject.scored) for contender in contenders]
+    tallies = [Tally(contender, len(part.classes), subject.scored) for contender in contenders]
+    reference = next((tally for tally in tallies if tally.contender.reference), None)
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
 
     def count() -> None:
@@ -56,11 +57,14 @@ def evaluate(
                 logits = _run(contenders, images)
                 for tally, given in zip(tallies, logits, strict=True):
                     tally.add(given, where)
+                for tally in tallies:
+                    tally.compare(tallies[0], reference)
                 for member in subject.members:
                     member.add(logits[0], where)
 
     in_all(count, group)
     add_up([counts, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
+    add_up([tally.against for tally in tallies], group)
     for tally in tallies:
         tally.gather(group)
     counts, others = counts[:-1], int(counts[-1])
@@ -76,26 +80,9 @@ def evaluate(
         counts=tuple(counts.tolist()),
         others=others,
         parts=tuple(member.row() for member in subject.members),
+        outsiders=tallies[0].outsiders(),
         notes=(LONE,) if subject.scored and len(part.classes) == 1 else (),
     )
-
-
-def separation(logits: Tensor, where: Tensor) -> tuple[float, ...]:
-    """Area under the ROC curve of each class's logit against all other samples; nan where one side has no samples.
-
-    `logits` is samples x classes, `where` the class of each sample, -1 for other classes.
-    """
-    from torchmetrics.functional.classification import binary_auroc
-
-    areas = []
-    for number, column in enumerate(logits.unbind(1)):
-        mine = where == number
-        if not bool(mine.any()) or bool(mine.all()):
-            areas.append(math.nan)
-            continue
-        rank = torch.unique(column, return_inverse=True)[1].double()  # of bare logits a float32 sigmoid would be taken
-        areas.append(float(binary_auroc(rank / max(1.0, float(rank.max())), mine.long())))
-    return tuple(areas)
 
 
 @contextmanager
@@ -117,94 +104,8 @@ class _Subject:
 
     contender: Contender
     shape: tuple[int, ...] | None  # None where the part resizes
-    members: tuple["_Member", ...]
+    members: tuple["Member", ...]
     scored: bool  # whether its classes' separation is measured
-
-
-@dataclass(slots=True, eq=False)
-class _Tally:
-    """What is counted for one contender."""
-
-    contender: Contender
-    classes: int
-    scored: bool
-    right: Tensor = field(init=False)
-    logits: list[Tensor] = field(default_factory=list)
-    where: list[Tensor] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.right = torch.zeros(self.classes, dtype=torch.int64)
-        if len(self.contender.columns) != self.classes:
-            raise BadConfig(
-                f"contender '{self.contender.name}' has {len(self.contender.columns)} columns, but the part has "
-                f"{self.classes} classes"
-            )
-
-    def add(self, logits: Tensor, where: Tensor) -> None:
-        """Count a batch: logits, batch x outputs, and the class of each sample, -1 for other classes."""
-        columns = torch.tensor(self.contender.columns)
-        if int(columns.max()) >= logits.shape[1]:
-            raise BadConfig(
-                f"contender '{self.contender.name}' has {logits.shape[1]} outputs and none number {int(columns.max())}"
-            )
-        chosen = logits[:, columns]
-        if self.contender.restricted:
-            right = chosen.argmax(1) == where
-        else:
-            right = (logits.argmax(1) == columns[where.clamp(min=0)]) & (where >= 0)
-        self.right += torch.bincount(where[right], minlength=self.classes)
-        if self.scored:
-            self.logits.append(chosen)
-            self.where.append(where)
-
-    def gather(self, group: Group) -> None:
-        """Put the logits of all processes together."""
-        if self.scored and group is not None:
-            pairs = in_all(lambda: (self.logits, self.where), group)
-            self.logits = [logits for pair in pairs for logits in pair[0]]
-            self.where = [where for pair in pairs for where in pair[1]]
-
-    def row(self, counts: Tensor) -> Row:
-        """The row of this contender; `counts` are the samples of each class."""
-        total = int(counts.sum())
-        return Row(
-            name=self.contender.name,
-            accuracy=_percent(int(self.right.sum()), total),
-            per_class=tuple(_percent(*pair) for pair in zip(self.right.tolist(), counts.tolist(), strict=True)),
-            parameters=self.contender.cost.parameters,
-            macs=self.contender.cost.macs,
-            bytes=self.contender.cost.bytes,
-            samples=total,
-            note=self.contender.note,
-            separation=separation(torch.cat(self.logits), torch.cat(self.where)) if self.scored else (),
-        )
-
-
-@dataclass(slots=True, eq=False)
-class _Member:
-    """What is counted for one part of an assembly."""
-
-    name: str
-    classes: tuple[str, ...]
-    columns: slice  # of its own logits
-    spots: Tensor  # place of each of the assembly's classes among the part's own, -1 for those it does not have
-    #: Samples; right by its own logits; right in the assembly; taken for a class of another part.
-    counts: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
-
-    def add(self, logits: Tensor, where: Tensor) -> None:
-        """Count a batch of logits: the assembly's, then those of its parts."""
-        mine = (where >= 0) & (self.spots[where] >= 0)
-        logits, where = logits[mine], where[mine]
-        answer = logits[:, : len(self.spots)].argmax(1)
-        own = logits[:, self.columns].argmax(1) == self.spots[where]
-        found = (torch.ones_like(own), own, answer == where, self.spots[answer] < 0)
-        self.counts += torch.stack(found).sum(1)
-
-    def row(self) -> PartRow:
-        """The row of this part."""
-        samples, *numbers = self.counts.tolist()
-        own, joint, other = (_percent(number, samples) for number in numbers)
-        return PartRow(self.name, self.classes, own, joint, other, samples)
 
 
 class _WithOwn(nn.Module):
@@ -255,7 +156,7 @@ def _inner(assembly: Assembly) -> list[Component]:
     return [assembly.padded] if assembly.padded is not None else list(assembly.parts)  # type: ignore[arg-type]
 
 
-def _members(assembly: Assembly) -> tuple[_Member, ...]:
+def _members(assembly: Assembly) -> tuple[Member, ...]:
     """The parts of an assembly; those of a padded one are told by the numbers before their classes."""
     if assembly.padded is None:
         owned = [part.classes for part in _inner(assembly)]
@@ -266,7 +167,7 @@ def _members(assembly: Assembly) -> tuple[_Member, ...]:
     for number, classes in enumerate(owned, 1):
         spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
         title = f"{number} ({', '.join(classes)})"
-        members.append(_Member(title, classes, slice(first, first + len(classes)), spots))
+        members.append(Member(title, classes, slice(first, first + len(classes)), spots))
         first += len(classes)
     return tuple(members)
 
@@ -290,7 +191,3 @@ def _run(contenders: Sequence[Contender], images: Tensor) -> list[Tensor]:
         if key not in done:
             done[key] = contender.logits(images).cpu()
     return [done[key] for key in keys]
-
-
-def _percent(number: int, total: int) -> float:
-    return 100 * number / total if total else math.nan

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model_lego.measures import Outsiders
+
 #: Characters in a line, and rows of a table of classes, that a printed report takes at most.
 WIDTH = 80
 MOST = 20
@@ -16,6 +18,9 @@ MOST = 20
 class Row:
     """One network on the samples of the part's classes; accuracies in %, nan for a class without samples.
 
+    `interval` (95 %, bootstrap over the samples) is that of the accuracy, `difference` that of the accuracy less the
+    part's own on the same samples, in points; `calibration_error` is the expected one, in points over 15 bins;
+    `agreement` the share of samples, in %, with the answer of the uncut source (restricted) or ensemble beside it.
     `separation` is, for each class, the area under the ROC curve of its logit against all other samples seen; it is
     empty where an assembly was evaluated.
     """
@@ -29,6 +34,10 @@ class Row:
     samples: int
     note: str = ""
     separation: tuple[float, ...] = ()
+    interval: tuple[float, float] = (math.nan, math.nan)
+    difference: tuple[float, float] = (math.nan, math.nan)
+    calibration_error: float = math.nan
+    agreement: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,8 @@ class PartRow:
 class Report:
     """A component or an assembly beside its baselines; the first row is the part itself.
 
-    `counts` are the samples of each class, `others` those of classes that the part does not have.
+    `counts` are the samples of each class, `others` those of classes that the part does not have, which `outsiders`
+    tells how well it notices.
     """
 
     kind: str
@@ -61,6 +71,7 @@ class Report:
     others: int
     parts: tuple[PartRow, ...] = ()
     notes: tuple[str, ...] = ()
+    outsiders: Outsiders | None = None
 
     @property
     def accuracy(self) -> float:
@@ -87,13 +98,16 @@ class Report:
 
     def _contenders(self) -> list[str]:
         scored = bool(self.rows[0].separation)
-        header = ["", "accuracy", *(["AUROC"] if scored else []), "parameters", "multiply-adds", "size"]
+        header = ["", "accuracy", "95 %", "agrees", "ECE", *(["AUROC"] if scored else []), "params", "MACs", "size"]
         return _table(
             header,
             [
                 [
                     row.name,
                     _percent(row.accuracy),
+                    "-" if math.isnan(row.interval[0]) else f"{row.interval[0]:.1f}-{row.interval[1]:.1f}",
+                    "-" if math.isnan(row.agreement) else f"{row.agreement:.1f}",
+                    "-" if math.isnan(row.calibration_error) else f"{row.calibration_error:.1f}",
                     *([_area(_mean(row.separation))] if scored else []),
                     _short(row.parameters),
                     _short(row.macs),
@@ -126,11 +140,16 @@ class Report:
 
     def _remarks(self) -> list[str]:
         remarks = [f"{row.name}: {row.note}" for row in self.rows if row.note]
+        if self.outsiders is not None:
+            remarks.append(
+                f"other classes: the largest logit tells them with AUROC {_area(self.outsiders.auroc)}; where 95 % "
+                f"of its own samples are let in, so are {self.outsiders.fpr95:.1f} % of theirs"
+            )
         remarks += [f"note: {note}" for note in self.notes]
         return [line for remark in remarks for line in textwrap.wrap(remark, WIDTH, subsequent_indent="  ")]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, first: int = 26) -> list[str]:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, first: int = 22) -> list[str]:
     """Aligned text: the first column to the left, at most `first` wide, numbers to the right."""
     cells = [[_clip(row[0], first), *row[1:]] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]

@@ -13,7 +13,8 @@ from torch import nn
 from model_lego.component import Assembly, Component, Cost, Head, Origin, Preprocessing
 from model_lego.contenders import Contender
 from model_lego.errors import BadBatches, BadConfig, EmptySelection, ShapeMismatch, UnknownClass
-from model_lego.evaluation import evaluate, separation
+from model_lego.evaluation import evaluate
+from model_lego.measures import separation
 
 FREE = Cost(0, 0, 0)
 
@@ -133,6 +134,29 @@ def test_separation_is_the_share_of_pairs_in_the_right_order():
         won = sum(1.0 if a > b else 0.5 if a == b else 0.0 for a, b in itertools.product(mine, rest))
         expected.append(won / (len(mine) * len(rest)))
     assert separation(logits, where) == pytest.approx(expected, abs=1e-6)
+
+
+def test_answers_are_held_against_those_of_the_uncut_network_and_of_the_part():
+    data = [batch([[3, 1, 0], [0, 3, 1], [1, 0, 3], [3, 0, 1]], [0, 1, 2, 1])]
+    turned = Contender("restricted", Pixels(1, 0, 2), (0, 1, 2), True, FREE, reference=True)
+    report = evaluate(animals(), data, baselines=[turned])
+    part, uncut = report.rows  # the part answers 0 1 2 0, the uncut network 1 0 2 1
+    assert (part.agreement, uncut.agreement) == (25.0, 100.0)
+    assert (part.accuracy, uncut.accuracy) == (75.0, 50.0)
+    low, high = uncut.difference  # right alone on the last, the part alone on the first two
+    assert (part.difference, low < -25 < high) == ((0.0, 0.0), True)
+    assert part.interval[0] < 75 < part.interval[1]
+    assert math.isnan(evaluate(animals(), data).rows[0].agreement)
+
+
+def test_samples_of_other_classes_are_told_by_the_largest_logit():
+    data = [batch([[9, 1, 0], [0, 8, 1], [2, 2, 1], [8.5, 0, 0]], [0, 1, 3, 3])]
+    report = evaluate(animals(), data, class_names=["cat", "dog", "owl", "hen"])
+    assert (report.outsiders.auroc, report.outsiders.samples) == (0.75, 2)
+    assert report.outsiders.fpr95 == 50.0
+    assert report.rows[0].calibration_error == pytest.approx(0, abs=0.1)
+    assert evaluate(animals(), [batch([[9, 1, 0]], [0])]).outsiders is None
+    assert "AUROC 0.7500" in str(report)
 
 
 def test_a_single_class_is_warned_of():
@@ -279,9 +303,11 @@ def test_a_report_prints_as_aligned_text_that_fits_a_terminal():
     text = str(evaluate(part, data, baselines=[other]))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
-    table = next(block.splitlines() for block in text.split("\n\n") if "parameters" in block)
+    table = next(block.splitlines() for block in text.split("\n\n") if "params" in block)
     assert len({len(line) for line in table}) == 1
-    assert table[1].split() == ["component", "100.00", "%", "1.0000", "0", "1.23M", "0B"]
+    assert table[1].split() == [
+        *("component", "100.00", "%", "100.0-100.0", "-", "91.4", "1.0000", "0", "1.23M", "0B"),
+    ]
     assert "… and 10 more classes" in lines
     joint = str(evaluate(assembly("parallel", Head.identity(4)), [batch(JOINED, WHOSE)]))
     rows = [line.split() for line in joint.splitlines()]

@@ -1,0 +1,94 @@
+"""What is measured of answers: intervals of accuracies, calibration, how well a score tells samples apart."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+#: Share of resampled test sets whose accuracy lies in an interval.
+LEVEL = 0.95
+#: Bins of confidence of the expected calibration error.
+BINS = 15
+#: Resampled test sets of a difference between two networks.
+DRAWS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Outsiders:
+    """How well the largest logit tells samples of a part's classes from others.
+
+    `auroc`: area under the ROC curve; `fpr95`: share of the others, in %, that score as high as the upper 95 % of the
+    part's own.
+    """
+
+    auroc: float
+    fpr95: float
+    samples: int  # of other classes
+
+
+def interval(right: int, total: int) -> tuple[float, float]:
+    """Percentile bootstrap interval of an accuracy in %; nan without samples.
+
+    Of right and wrong answers the accuracy of a resampled test set is binomial, so nothing has to be drawn.
+    """
+    from scipy.stats import binom
+
+    if not total:
+        return math.nan, math.nan
+    low, high = binom.ppf([(1 - LEVEL) / 2, (1 + LEVEL) / 2], total, right / total)
+    return 100 * float(low) / total, 100 * float(high) / total
+
+
+def difference_interval(gained: int, lost: int, total: int) -> tuple[float, float]:
+    """Percentile bootstrap interval of the difference of two accuracies on the same samples, in points.
+
+    `gained` samples are right with the first network only, `lost` with the second only. Drawn with a fixed seed.
+    """
+    if not total:
+        return math.nan, math.nan
+    shares = [gained / total, lost / total, (total - gained - lost) / total]
+    drawn = np.random.default_rng(0).multinomial(total, shares, size=DRAWS)
+    low, high = np.quantile(drawn[:, 0] - drawn[:, 1], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return 100 * float(low) / total, 100 * float(high) / total
+
+
+def calibration_error(confidence: Tensor, right: Tensor) -> float:
+    """Expected calibration error in points: how far confidence is from accuracy, over 15 bins; nan without samples.
+
+    `confidence` is that of each answer (0..1), `right` whether it was right.
+    """
+    from torchmetrics.functional.classification import binary_calibration_error
+
+    if not len(confidence):
+        return math.nan
+    order = torch.argsort(confidence.double() + 2 * right)  # rounding shall not depend on the order of the samples
+    return 100 * float(binary_calibration_error(confidence.double()[order], right.long()[order], n_bins=BINS))
+
+
+def separation(logits: Tensor, where: Tensor) -> tuple[float, ...]:
+    """Area under the ROC curve of each class's logit against all other samples; nan where one side has no samples.
+
+    `logits` is samples x classes, `where` the class of each sample, -1 for other classes.
+    """
+    return tuple(area(column, where == number) for number, column in enumerate(logits.unbind(1)))
+
+
+def area(score: Tensor, mine: Tensor) -> float:
+    """Area under the ROC curve of a score for being one of `mine` (bool); nan where one side has no samples."""
+    from torchmetrics.functional.classification import binary_auroc
+
+    if not bool(mine.any()) or bool(mine.all()):
+        return math.nan
+    rank = torch.unique(score, return_inverse=True)[1].double()  # of bare logits a float32 sigmoid would be taken
+    return float(binary_auroc(rank / max(1.0, float(rank.max())), mine.long()))
+
+
+def outsiders(score: Tensor, mine: Tensor) -> Outsiders | None:
+    """Tell the samples of a part's classes (`mine`, bool) from others by a score; None where one side is empty."""
+    if not bool(mine.any()) or bool(mine.all()):
+        return None
+    own, others = score[mine].double().sort().values, score[~mine].double()
+    threshold = own[math.floor(0.05 * len(own))]  # at least 95 % of the own samples score as high
+    return Outsiders(area(score, mine), 100 * float((others >= threshold).double().mean()), len(others))
