@@ -7,26 +7,32 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from model_lego.batches import Batches, checked
-from model_lego.component import Assembly, Component, Cost, Head, Origin
-from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents, UnknownClass
+from model_lego.batches import Batches
+from model_lego.calibrating import noise, read_calibration
+from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost, Head, Origin
+from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import export_program
-from model_lego.progress import Progress, quiet, tracked
-from model_lego.surgery.heads import affine_map
+from model_lego.progress import Progress, quiet
+from model_lego.surgery.heads import LEAST, ON_FEATURES, Factors, Plain, calibrated, choose_head
+from model_lego.surgery.outsiders import threshold_of, with_outsiders
 from model_lego.surgery.placement import place
-from model_lego.surgery.scaling import described, logit_factors, scale_layers
+from model_lego.surgery.scaling import ScaleFactors, described, logit_factors, scale_layers
 from model_lego.surgery.verification import TOLERANCE
 
 Layout = Literal["parallel", "padded"]
 Scaling = Literal["logit", "layer"]
-HeadKind = Literal["auto", "concat", "affine"]
+HeadKind = Literal["auto", "concat", "affine", "ridge", "lda"]
+Labels = Literal["classes", "parts"]
 Clash = Literal["error", "prefer", "average"]
 
 #: Images that the check after an assembly runs on.
 CHECKED = 32
-#: Images that run at once.
-CHUNK = 256
+#: What an assembly without calibration images says of itself.
+LACKS = (
+    "no calibration images: the parts' logits are not brought to a common level, "
+    "each part may be over-confident on the others' classes"
+)
 
 
 def assemble(
@@ -37,7 +43,9 @@ def assemble(
     scaling: Scaling | None = None,
     head: HeadKind = "auto",
     on_clash: Clash = "error",
+    labels: Labels = "classes",
     class_names: Sequence[str] | None = None,
+    outsiders: float | None = None,
     seed: int = 0,
     progress: Progress = quiet,
 ) -> Assembly:
@@ -48,57 +56,99 @@ def assemble(
         calibration: re-iterable of (images, labels) of all parts' classes, as the assembly takes them.
         layout: "parallel" keeps the parts side by side; "padded" makes one dense network of their common class.
         scaling: "logit" (as published: one factor a logit), "layer" (equation 9), or none.
-        head: "concat" puts the logits side by side; "affine" maps them by a convex fit on the calibration images;
-            "auto" is "affine" where there are calibration images, else "concat".
-        on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average".
+        head: "concat" puts the logits side by side; "affine" maps them by a convex fit; "ridge" and "lda" are fitted in
+            closed form on what the parts' last layers read; "auto" is the kind of best cross-validated accuracy on the
+            calibration images (within a standard error the simplest), and "concat" where there are none.
+        on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average"; heads on
+            features learn such a class as any other.
+        labels: "classes", or "parts": the calibration's labels are positions in `parts`, and each image has the class
+            that its part takes it for.
         class_names: names of the calibration's label numbers; by default these are positions in `.classes`.
-        seed: for the folds of the head's cross-validation.
+        outsiders: share of the calibration images, between 0 and 1, that may be taken for outsiders; with it the last
+            class is "none of these", whose logit is a constant.
+        seed: for the folds of the cross-validation.
         progress: called with what is being done.
 
     Returns:
         An Assembly. Its joined logits were checked to equal the parts' (scaled) logits side by side; the difference
-        that was found stands in `.settings["check"]`.
+        that was found stands in `.settings["check"]`, the cross-validated accuracies of heads (in %) in
+        `.settings["head_scores"]`, and what an assembly without calibration images lacks in `.settings["lacks"]`.
 
     Raises:
-        ClassClash, IncompatibleComponents, BadBatches, ShapeMismatch, BadConfig.
+        ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.
     """
     _check_parts(parts)
-    _check_options(layout, scaling, head, on_clash, calibration)
+    kinds = _kinds(head, scaling)
+    _check_options(layout, scaling, on_clash, labels)
+    _check_needs(calibration, scaling, head, outsiders)
     names = [name for part in parts for name in part.classes]
     classes, pick = _joined_classes(parts, names, on_clash)
-    images, labels = _calibration(parts, calibration, classes, class_names, progress)
-    example = images[:CHECKED] if images is not None else _noise(parts)
+    if outsiders is not None and NONE_OF_THESE in classes:
+        raise ClassClash(f"a part has a class '{NONE_OF_THESE}' already; leave outsiders out, or that class")
     settings: dict[str, Any] = {"layout": layout, "scaling": scaling, "on_clash": on_clash, "seed": seed}
     parts = [copy.deepcopy(part).eval() for part in parts]
+    images, places = None, None
+    if calibration is not None:
+        images, places = read_calibration(
+            parts, calibration, classes=classes, labels=labels, class_names=class_names, progress=progress
+        )
+    example = images[:CHECKED] if images is not None else noise(parts)
     if scaling == "layer":
         parts = _layer_scaled(parts, example if images is None else images)
     padded = _padded(parts, example) if layout == "padded" else None
-    width = len(names)
+    plain = Plain(pick, _logit_factors(parts, classes) if scaling == "logit" else None)
     assembly = Assembly(
-        parts, layout=layout, classes=classes, head=_head(pick, width, "concat"), padded=padded, settings=settings
+        parts,
+        layout=layout,
+        classes=classes,
+        head=Plain(pick).unscaled(len(names)),
+        padded=padded,
+        settings=settings,
     ).eval()
     assembly.settings["check"] = _self_check(assembly, parts, example)
-    if images is not None and labels is not None:
-        kind = "affine" if head == "auto" else head
-        assembly.settings["calibration_images"] = len(images)
-        owners = torch.tensor([classes.index(name) for name in names])
-        assembly.head = _fitted_head(assembly, images, labels, parts, owners, pick, kind, assembly.settings)
+    if images is not None and places is not None:
+        assembly.settings |= {"calibration_images": len(images), "calibration_labels": labels}
+        assembly.head = _fitted(assembly, images, places, plain, kinds, outsiders)
+        assembly.classes += () if outsiders is None else (NONE_OF_THESE,)
+    else:
+        assembly.settings["lacks"] = LACKS
     assembly.settings["head"] = assembly.head.kind
+    if assembly.head.reads:
+        assembly.settings["head_reads"] = [list(layers) for layers in assembly.head.reads]
     assembly.head.to(example)
     return assembly.eval()
 
 
-def _check_options(layout: str, scaling: str | None, head: str, on_clash: str, calibration: Batches | None) -> None:
+def _check_options(layout: str, scaling: str | None, on_clash: str, labels: str) -> None:
     for name, value, allowed in (
         ("layout", layout, ("parallel", "padded")),
         ("scaling", scaling, (None, "logit", "layer")),
-        ("head", head, ("auto", "concat", "affine")),
         ("on_clash", on_clash, ("error", "prefer", "average")),
+        ("labels", labels, ("classes", "parts")),
     ):
         if value not in allowed:
             raise BadConfig(f"{name} '{value}' is unknown; use one of {', '.join(map(repr, allowed))}")
-    if calibration is None and (scaling is not None or head == "affine"):
+
+
+def _check_needs(calibration: Batches | None, scaling: str | None, head: str, outsiders: float | None) -> None:
+    if calibration is None and (scaling is not None or head not in ("auto", "concat")):
         raise BadConfig(f"scaling '{scaling}' and head '{head}' need calibration images; give calibration=")
+    if outsiders is not None and not 0 < outsiders < 1:
+        raise BadConfig(f"outsiders is a share of the calibration images between 0 and 1, but is {outsiders}")
+    if outsiders is not None and calibration is None:
+        raise BadConfig("the threshold of outsiders needs calibration images; give calibration=")
+
+
+def _kinds(head: str, scaling: str | None) -> tuple[str, ...]:
+    """The kinds of head that are in question; factors of the logits are of no use to those that read features."""
+    usable = tuple(kind for kind in LEAST if scaling != "logit" or kind not in ON_FEATURES)
+    if head == "auto":
+        return usable
+    if head not in LEAST:
+        raise BadConfig(f"head '{head}' is unknown; use one of 'auto', {', '.join(map(repr, LEAST))}")
+    if head not in usable:
+        raise BadConfig(f"scaling 'logit' scales logits, and head '{head}' reads features; leave one of them out")
+    return (head,)
 
 
 def _check_parts(parts: Sequence[Component]) -> None:
@@ -149,45 +199,6 @@ def _joined_classes(
     return classes, pick
 
 
-def _calibration(
-    parts: Sequence[Component],
-    calibration: Batches | None,
-    classes: Sequence[str],
-    class_names: Sequence[str] | None,
-    progress: Progress,
-) -> tuple[Tensor | None, Tensor | None]:
-    """All calibration images of the assembly's classes, with their positions in `classes`."""
-    if calibration is None:
-        return None, None
-    known = classes if class_names is None else class_names
-    missing = [name for name in classes if name not in known]
-    if missing:
-        raise UnknownClass(f"the calibration images have no class '{missing[0]}'; class_names has to name it")
-    position = torch.tensor([classes.index(name) if name in classes else -1 for name in known])
-    fixed = [part for part in parts if part.preprocessing is None or part.preprocessing.size is None]
-    shape = fixed[0].origin.input_shape if fixed else None
-    images, labels = [], []
-    reader = checked(calibration, shape=shape, labels=len(known))
-    for some, numbers in tracked(reader, "reading calibration images", progress):
-        places = position[numbers]
-        images.append(some[places >= 0])
-        labels.append(places[places >= 0])
-    joined = torch.cat(labels)
-    absent = [classes[c] for c in range(len(classes)) if not bool((joined == c).any())]
-    if absent:
-        raise UnknownClass(f"there is no calibration image of class '{absent[0]}'")
-    tensor = next(parts[0].parameters())
-    return torch.cat(images).to(tensor), joined
-
-
-def _noise(parts: Sequence[Component]) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    fixed = [part for part in parts if part.preprocessing is None or part.preprocessing.size is None]
-    shape = (fixed or list(parts))[0].origin.input_shape
-    images = torch.rand(2, *shape, generator=generator, dtype=torch.float64)
-    return images.to(next(parts[0].parameters()))
-
-
 def _layer_scaled(parts: Sequence[Component], images: Tensor) -> list[Component]:
     if len({type(part.module).__name__ for part in parts}) > 1:
         raise IncompatibleComponents("layer scaling compares the layers of one architecture; use scaling='logit'")
@@ -236,39 +247,32 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
     ).eval()
 
 
-def _head(pick: Tensor | None, width: int, kind: str, factors: Tensor | None = None) -> Head:
-    """Logits side by side, times a factor each, with clashes settled."""
-    factors = torch.ones(width, dtype=torch.float64) if factors is None else factors
-    weight = factors if pick is None else pick.double() * factors
-    return Head(kind, weight, torch.zeros(weight.shape[0], dtype=torch.float64))
+def _logit_factors(parts: Sequence[Component], classes: Sequence[str]) -> Factors:
+    owners = torch.tensor([classes.index(name) for part in parts for name in part.classes])
+    widths = [len(part.classes) for part in parts]
+
+    def factors(logits: Tensor, labels: Tensor) -> ScaleFactors:
+        return logit_factors(logits, labels, owners, widths)
+
+    return factors
 
 
-@torch.no_grad()
-def _fitted_head(
-    assembly: Assembly,
-    images: Tensor,
-    labels: Tensor,
-    parts: Sequence[Component],
-    owners: Tensor,
-    pick: Tensor | None,
-    kind: str,
-    settings: dict[str, Any],
+def _fitted(
+    assembly: Assembly, images: Tensor, labels: Tensor, plain: Plain, kinds: Sequence[str], outsiders: float | None
 ) -> Head:
-    """Scale the logits, or map them by a convex fit, on the calibration images."""
-    joined = torch.cat([assembly.joined(some) for some in images.split(CHUNK)]).double().cpu()
-    width = joined.shape[1]
-    factors = None
-    if settings["scaling"] == "logit":
-        found = logit_factors(joined, labels, owners, [len(part.classes) for part in parts])
-        factors = found.factors
-        settings["factors"] = {**described(factors), "guarded": list(found.guarded)}
-    plain = _head(pick, width, "logit" if factors is not None else "concat", factors)
-    if kind == "concat":
-        return plain
-    start = plain.weight.double() if plain.weight.dim() == 2 else torch.diag(plain.weight.double())
-    weight, bias, strength = affine_map(joined, labels, start, seed=settings["seed"])
-    settings["head_strength"] = strength
-    return Head("affine", weight, bias)
+    """The head that the calibration images ask for; what was found is noted in the assembly's settings."""
+    found = calibrated(assembly, images, labels, kinds)
+    chosen = choose_head(found, plain, kinds, seed=assembly.settings["seed"])
+    assembly.settings.update(chosen.notes)
+    if plain.factors is not None:
+        scaled = plain.factors(found.joined, labels)
+        assembly.settings["factors"] = {**described(scaled.factors), "guarded": list(scaled.guarded)}
+    head = chosen.head
+    if outsiders is not None:
+        threshold = threshold_of(chosen.scores, outsiders)
+        head = with_outsiders(head, threshold)
+        assembly.settings["outsiders"] = {"share": outsiders, "threshold": threshold}
+    return head
 
 
 def _self_check(assembly: Assembly, parts: Sequence[Component], images: Tensor) -> dict[str, Any]:

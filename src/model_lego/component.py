@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import get_ident
 from typing import Any
 
 import torch
@@ -9,6 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_lego.errors import BadConfig
+
+#: The class of an assembly for images that belong to none of its parts.
+NONE_OF_THESE = "none of these"
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,25 +116,27 @@ class Component(nn.Module):
 
 
 class Head(nn.Module):
-    """What stands behind the joined logits: logits * scale + shift, or a full matrix (`weight` x logits + shift).
+    """What makes an assembly's logits: inputs * scale + shift, or a full matrix (`weight` x inputs + shift).
 
-    The identity unless something was fitted.
+    The inputs are the joined logits, or, where it `reads` layers (their paths, part by part), the joined features. The
+    identity unless something was fitted.
     """
 
-    def __init__(self, kind: str, weight: Tensor, shift: Tensor) -> None:
+    def __init__(self, kind: str, weight: Tensor, shift: Tensor, *, reads: Sequence[Sequence[str]] = ()) -> None:
         super().__init__()
         self.kind = kind
-        self.register_buffer("weight", weight)  # classes (per-logit factors) or classes x joined logits
+        self.reads = tuple(tuple(layers) for layers in reads)
+        self.register_buffer("weight", weight)  # classes (per-logit factors) or classes x inputs
         self.register_buffer("shift", shift)  # classes
 
     weight: Tensor
     shift: Tensor
 
-    def forward(self, logits: Tensor) -> Tensor:
-        """Map joined logits, batch x joined, to the assembly's logits, batch x classes."""
+    def forward(self, inputs: Tensor) -> Tensor:
+        """Map joined logits or features, batch x inputs, to the assembly's logits, batch x classes."""
         if self.weight.dim() == 1:
-            return logits * self.weight + self.shift
-        return F.linear(logits, self.weight, self.shift)
+            return inputs * self.weight + self.shift
+        return F.linear(inputs, self.weight, self.shift)
 
     @staticmethod
     def identity(width: int, *, dtype: torch.dtype = torch.float32) -> "Head":
@@ -165,7 +171,32 @@ class Assembly(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Give logits, batch x len(classes)."""
-        return self.head(self.joined(images))  # type: ignore[no-any-return]
+        return self.both(images)[0]
+
+    def both(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the assembly's logits and, of the same pass, its parts' own side by side."""
+        if self.head.reads:
+            features, joined = self.features(images, self.head.reads)
+        else:
+            features = joined = self.joined(images)
+        return self.head(features), joined
+
+    def features(self, images: Tensor, layers: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
+        """Give what some layers of each part read, one vector an image, side by side; and the parts' own logits.
+
+        `layers` are paths in each part's module (in `padded`'s for that layout), as in `.head.reads`.
+        """
+        features, logits = [], []
+        for part, paths in zip(self.networks(), layers, strict=True):
+            given, heard = run_and_hear(part, [f"module.{path}" for path in paths], images)
+            logits.append(given)
+            for path, x in heard.items():
+                features.append(pooled(x, part.get_submodule(path)))
+        return torch.cat(features, 1), torch.cat(logits, 1)
+
+    def networks(self) -> list[Component]:
+        """The components that run: the parts, or the one dense network."""
+        return [self.padded] if self.padded is not None else list(self.parts)  # type: ignore[arg-type]
 
     def joined(self, images: Tensor) -> Tensor:
         """Give the parts' own logits side by side, before the head."""
@@ -174,4 +205,36 @@ class Assembly(nn.Module):
         return torch.cat([part(images) for part in self.parts], dim=1)
 
     def __str__(self) -> str:
-        return f"Assembly({self.layout}; {', '.join(self.classes)}; head {self.head.kind})"
+        lacks = f"; {self.settings['lacks']}" if "lacks" in self.settings else ""
+        return f"Assembly({self.layout}; {', '.join(self.classes)}; head {self.head.kind}{lacks})"
+
+
+def run_and_hear(module: nn.Module, paths: Sequence[str], images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Run a module on images: what it gives, and by path what some of its layers are given, in the order of `paths`.
+
+    Layers that are not called are left out. Only calls of the running thread are heard, and nothing stays behind.
+    """
+    thread, found = get_ident(), {}
+    handles = []
+    try:
+        for path in paths:
+
+            def listen(_: nn.Module, given: tuple[Tensor, ...], path: str = path) -> None:
+                if get_ident() == thread and given:
+                    found[path] = given[0]
+
+            handles.append(module.get_submodule(path).register_forward_pre_hook(listen))
+        logits: Tensor = module(images)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return logits, {path: found[path] for path in paths if path in found}
+
+
+def pooled(x: Tensor, layer: nn.Module) -> Tensor:
+    """What a layer is given as one vector an image: a map averaged over its pixels, unless the kernel covers it."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    if weight.dim() == 2:  # linear: channels last
+        return x if x.dim() == 2 else x.flatten(1, -2).mean(1)
+    return x.flatten(2).mean(2) if weight[0, 0].numel() == 1 else x.flatten(1)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.batches import Batches, checked
-from model_lego.component import Assembly, Component, Cost
+from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost
 from model_lego.contenders import Contender
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.processes import Group, add_up, in_all, place_in
@@ -116,8 +116,7 @@ class _WithOwn(nn.Module):
         self.assembly = assembly
 
     def forward(self, images: Tensor) -> Tensor:
-        joined = self.assembly.joined(images)
-        return torch.cat([self.assembly.head(joined), joined], 1)
+        return torch.cat(self.assembly.both(images), 1)
 
 
 def _subject(part: Component | Assembly) -> _Subject:
@@ -176,7 +175,7 @@ def _places(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor
     """Position in `classes` of each label number, -1 for other classes."""
     known = classes if class_names is None else class_names
     for name in classes:
-        if name not in known:
+        if name not in known and name != NONE_OF_THESE:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise UnknownClass(f"class_names do not name the part's class '{name}'{hint}")

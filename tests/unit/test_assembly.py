@@ -18,7 +18,6 @@ from model_lego.errors import (
     ShapeMismatch,
     UnknownClass,
 )
-from model_lego.surgery.heads import STRENGTHS, affine_map
 from tests.parts import batch, pair, pixel_part, random_batch, shared, tiny_part
 from tests.tiny_models import inputs
 
@@ -67,7 +66,7 @@ def test_clashes_are_settled_in_both_layouts(layout):
 
 def test_the_fitted_head_settles_clashes_too():
     images, labels = random_batch(60, seed=0, classes=3)
-    joint = assemble(shared(), on_clash="average", calibration=[(images, labels)])
+    joint = assemble(shared(), on_clash="average", calibration=[(images, labels)], head="affine")
     assert joint.head.weight.shape == (3, 4)
     assert joint(images).shape == (60, 3)
 
@@ -91,14 +90,6 @@ def test_concat_is_the_logits_side_by_side():
         assert joint.head.kind == joint.settings["head"] == "concat"
 
 
-def test_auto_is_the_fitted_head_where_there_are_calibration_images():
-    data = [random_batch(40, seed=0)]
-    auto, affine = (assemble(pair(), calibration=data, head=head) for head in ("auto", "affine"))
-    assert auto.head.kind == affine.head.kind == auto.settings["head"] == "affine"
-    assert torch.equal(auto(data[0][0]), affine(data[0][0]))
-    assert assemble(pair()).head.kind == "concat"
-
-
 @pytest.mark.parametrize("on_clash", ["prefer", "average"])
 @pytest.mark.parametrize("signal", [0.0, 1.0, 6.0])
 def test_the_fitted_head_is_never_worse_on_its_own_images(signal, on_clash):
@@ -120,47 +111,6 @@ def test_the_fitted_head_takes_over_confidence_away():
     right = [float((logits.argmax(1) == theirs).double().mean()) for logits in (plain, fitted)]
     assert right[1] > right[0] + 0.05
     assert loss(fitted, theirs) < 0.7 * loss(plain, theirs)
-
-
-def random_logits(count: int) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(0)
-    labels = torch.randint(0, 3, (count,), generator=generator)
-    noise = torch.randn(count, 5, generator=generator, dtype=torch.float64)
-    return 3 * (noise + torch.eye(5, dtype=torch.float64)[labels]), labels
-
-
-def test_the_fit_is_the_lowest_point_of_a_convex_function():
-    """All derivatives of the loss vanish; with the penalty it is strictly convex, so there is one such point."""
-    logits, labels = random_logits(90)
-    start = torch.eye(3, 5, dtype=torch.float64)
-    weight, bias, strength = affine_map(logits, labels, start)
-    score = (logits @ weight.T + bias).exp()
-    surplus = (score / score.sum(1, keepdim=True) - torch.eye(3, dtype=torch.float64)[labels]) / len(labels)
-    level = float(logits.std())
-    assert (surplus.T @ logits + 2 * strength * level**2 * (weight - start)).abs().max() < 1e-5 * level
-    assert (surplus.sum(0) + 2 * strength * bias).abs().max() < 1e-5
-    assert (weight - start).abs().max() > 1e-2
-
-
-def test_other_seeds_change_the_choice_of_the_strength_only():
-    logits, labels = random_logits(90)
-    found: dict[float, list[Tensor]] = {}
-    for seed in (0, 1, 3):
-        weight, bias, strength = affine_map(logits, labels, torch.eye(3, 5), seed=seed)
-        found.setdefault(strength, []).append(torch.cat([weight, bias[:, None]], 1))
-        again = affine_map(logits, labels, torch.eye(3, 5), seed=seed)
-        assert torch.equal(weight, again[0])
-    assert found.keys() <= set(STRENGTHS)
-    assert all(torch.allclose(one, same[0], atol=1e-6) for same in found.values() for one in same)
-
-
-def test_the_strength_follows_what_there_is_to_learn():
-    noise, labels = random_batch(40, seed=5, signal=0.0)
-    clear, _ = random_batch(4000, seed=5, signal=1.0)
-    mixed = clear.flatten(1) @ torch.tensor([[1.0, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2], [2, 0, 0, 1]]).double()
-    eye = torch.eye(4)
-    assert affine_map(noise.flatten(1), labels, eye)[2] == max(STRENGTHS)
-    assert affine_map(mixed, torch.arange(4000) % 4, eye)[2] < max(STRENGTHS)
 
 
 def test_two_images_are_enough_to_fit_a_head():
@@ -354,7 +304,13 @@ def test_the_head_has_the_data_type_of_the_parts():
 
 
 def test_options_and_parts_that_make_no_sense_are_refused():
-    for name, value in (("layout", "stacked"), ("scaling", "both"), ("head", "ridge"), ("on_clash", "last")):
+    for name, value in (
+        ("layout", "stacked"),
+        ("scaling", "both"),
+        ("head", "svm"),
+        ("labels", "words"),
+        ("on_clash", "last"),
+    ):
         with pytest.raises(BadConfig, match=f"{name} '{value}' is unknown; use one of"):
             assemble(pair(), **{name: value})
     with pytest.raises(BadConfig, match="no component to assemble"):

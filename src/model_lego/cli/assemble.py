@@ -16,8 +16,14 @@ def assemble_command(
     calibration_per_class: Annotated[int, typer.Option(help="calibration images a class")] = 50,
     layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
     scaling: Annotated[str | None, typer.Option(help="logit (as published) or layer (equation 9)")] = None,
-    head: Annotated[str, typer.Option(help="auto, concat or affine")] = "auto",
+    head: Annotated[str, typer.Option(help="auto, concat, affine, ridge or lda")] = "auto",
     on_clash: Annotated[str, typer.Option(help="a class in two parts: error, prefer or average")] = "error",
+    labels: Annotated[
+        str, typer.Option(help="what the data's classes are: classes, or parts (named 0, 1 … in the order given)")
+    ] = "classes",
+    outsiders: Annotated[
+        float | None, typer.Option(help="share of images that may be 'none of these', for instance 0.05")
+    ] = None,
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Build one classifier from components, without training."""
@@ -26,12 +32,16 @@ def assemble_command(
     check_out(out, overwrite=overwrite)
     components = [open_component(part) for part in parts]
     names = list(dict.fromkeys(name for component in components for name in component.classes))
+    per_class = calibration_per_class
+    if labels == "parts":
+        names = [str(number) for number in range(len(components))]
+        per_class *= max(len(component.classes) for component in components)
     calibration = None
     if data is not None:
-        calibration = data_for(data, names, batch_size, train=True, per_class=calibration_per_class, seed=seed)
+        calibration = data_for(data, names, batch_size, train=True, per_class=per_class, seed=seed)
     assembly = assemble(
         components, calibration=calibration, layout=layout, scaling=scaling, head=head,  # type: ignore[arg-type]
-        on_clash=on_clash, seed=seed, progress=Bar(),  # type: ignore[arg-type]
+        on_clash=on_clash, labels=labels, outsiders=outsiders, seed=seed, progress=Bar(),  # type: ignore[arg-type]
     )  # fmt: skip
     folder = save(assembly, out, overwrite=overwrite)
     if json:
@@ -43,6 +53,12 @@ def assemble_command(
         f"checked on {check['images']} images: its joined logits are its parts' side by side "
         f"(largest difference {check['difference']:.2g}, largest logit {check['largest_logit']:.3g})"
     )
+    if scores := assembly.settings.get("head_scores"):
+        figures = ", ".join(f"{kind} {score:.1f} %" for kind, score in scores.items())
+        images = assembly.settings["calibration_images"]
+        show(f"cross-validated on {images} calibration images: {figures}; head {assembly.head.kind}")
+    if "outsiders" in assembly.settings:
+        show(f"'none of these' where no logit reaches {assembly.settings['outsiders']['threshold']:.3g}")
     if calibration is None:
-        show("no calibration images were given: the parts' logits are not brought to a common level (--data)")
+        say("calibration images come from --data")
     say(f"written to {folder}")

@@ -8,7 +8,7 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
 from model_lego.cli.sources import data_for, open_part, open_source
 from model_lego.cli.team import team
-from model_lego.component import Component
+from model_lego.component import NONE_OF_THESE, Component
 from model_lego.errors import BadConfig
 
 
@@ -23,7 +23,7 @@ def evaluate_command(
     from model_lego import baselines, evaluate
 
     part = open_part(folder)
-    names = part.classes
+    names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
     contenders: tuple[object, ...] = ()
     test = None
     if isinstance(part, Component) and source is not None:

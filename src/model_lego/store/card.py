@@ -32,6 +32,8 @@ def card(manifest: Manifest) -> str:
     lines = [_HEADER, f"# {manifest.kind.capitalize()}: {_text(', '.join(classes))}", ""]
     if manifest.assembly:
         lines += [f"Layout {_text(manifest.assembly.layout)}, head {_text(manifest.assembly.head)}.", ""]
+        if lacks := manifest.assembly.settings.get("lacks"):
+            lines += [f"It has {_text(str(lacks))}.", ""]
     own = any(part.origin.builder is None for part in manifest.parts)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
     for number, part in enumerate(manifest.parts):

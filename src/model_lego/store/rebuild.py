@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from model_lego.component import Assembly, Builder, Component, Head
 from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.graph.program import find_tensor
 from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
 from model_lego.store.records import builder_from, component_from
@@ -22,6 +23,8 @@ Factory = Callable[[], nn.Module]
 DROPPED = "dropped_modules"
 #: The key that tells which layers compute no weight any more, and how to build them.
 PLAIN = "plain_layers"
+#: The key of an assembly's settings that names the layers whose inputs its head reads, part by part.
+READS = "head_reads"
 
 
 def rebuild(
@@ -34,7 +37,7 @@ def rebuild(
         CorruptComponent: the manifest and the tensors do not make a network.
     """
     parts = [_component(folder, part, key, factory) for key, part in zip(_keys(manifest), manifest.parts, strict=True)]
-    root = parts[0] if manifest.assembly is None else _assembly(manifest, parts)
+    root = parts[0] if manifest.assembly is None else _assembly(folder, manifest, parts)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
     if isinstance(root, Assembly):
         _refuse_head(folder, root)
@@ -150,18 +153,38 @@ def _in_the_form_of(current: object, value: int, where: str) -> object:
     raise CorruptComponent(f"{where} is {current!r} in the uncut network, which {value} cannot replace")
 
 
-def _assembly(manifest: Manifest, parts: list[Component]) -> Assembly:
+def _assembly(folder: Path, manifest: Manifest, parts: list[Component]) -> Assembly:
     record = manifest.assembly
     assert record is not None
+    reads = _reads(folder, record.settings.get(READS, []), parts)
     padded = parts[0] if record.layout == "padded" else None
     return Assembly(
         parts,
         layout=record.layout,
         classes=record.classes,
-        head=Head(record.head, torch.empty(0), torch.empty(0)),
+        head=Head(record.head, torch.empty(0), torch.empty(0), reads=reads),
         padded=padded,
         settings=record.settings,
     )
+
+
+def _reads(folder: Path, given: object, parts: list[Component]) -> list[list[str]]:
+    """The layers that a head reads: for each part some that have a weight, or none at all."""
+    if given == []:
+        return []
+    fits = isinstance(given, list) and len(given) == len(parts) and all(isinstance(one, list) and one for one in given)
+    pairs = zip(given, parts, strict=True) if isinstance(given, list) and fits else ()
+    reads = [[path for path in paths if _has_weight(part.module, path)] for paths, part in pairs]
+    if not fits or reads != given:
+        raise CorruptComponent(f"{folder}: {READS} does not name layers with a weight for each of {len(parts)} parts")
+    return reads
+
+
+def _has_weight(module: nn.Module, path: object) -> bool:
+    layers = dict(module.named_modules(remove_duplicate=False))
+    layer = layers.get(path) if isinstance(path, str) else None
+    weight = None if layer is None else find_tensor(layer, "weight")
+    return weight is not None and weight.dim() >= 2
 
 
 def _laid_out(manifest: Manifest, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -209,13 +232,16 @@ def _as_held(owner: nn.Module, name: str, tensor: Tensor) -> Tensor:
 
 
 def _refuse_head(folder: Path, assembly: Assembly) -> None:
-    """Refuse a head whose tensors do not fit the assembly's classes and its parts' logits."""
-    parts = [assembly.padded] if assembly.padded is not None else list(assembly.parts)
-    joined, width = sum(len(part.classes) for part in parts), len(assembly.classes)  # type: ignore[misc, arg-type]
+    """Refuse a head whose tensors do not fit the assembly's classes and its parts' logits or features."""
+    joined, width = sum(len(part.classes) for part in assembly.networks()), len(assembly.classes)
+    if assembly.head.reads:
+        pairs = zip(assembly.networks(), assembly.head.reads, strict=True)
+        weights = [find_tensor(part.module, f"{path}.weight") for part, paths in pairs for path in paths]
+        joined = sum(weight[0].numel() for weight in weights if weight is not None)
     weight, shift = tuple(assembly.head.weight.shape), tuple(assembly.head.shift.shape)
     fits = weight == (width, joined) or (weight == (width,) and joined == width)
     if not fits or shift != (width,):
         raise CorruptComponent(
             f"{folder}: the head has weight {weight} and shift {shift}, "
-            f"which does not fit {joined} logits and {width} classes"
+            f"which does not fit {joined} {'features' if assembly.head.reads else 'logits'} and {width} classes"
         )

@@ -1,53 +1,165 @@
-"""Heads of assemblies that are fitted in closed form or by a convex problem on the joined logits."""
+"""Heads of assemblies: what they read, how each kind is fitted, which kind is chosen.
+
+The order is from the simplest on: `concat` has nothing to fit but the factors of a scaling, `affine` maps the joined
+logits, `ridge` and `lda` read the joined features.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-#: L2 strengths towards the identity that cross-validation tries.
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+from model_lego.component import Assembly, Head
+from model_lego.errors import BadConfig, IncompatibleComponents
+from model_lego.surgery.affine import affine_fits
+from model_lego.surgery.choosing import FOLDS, Kind, folds_of, judge, simplest
+from model_lego.surgery.closed_form import Fit, lda_fits, one_hot, ridge_fits
+from model_lego.surgery.reading import logit_layers
+from model_lego.surgery.scaling import ScaleFactors
+
+#: Kinds of head, the simplest first, and how many calibration images of each class they need.
+LEAST = {"concat": 1, "affine": 1, "ridge": 2, "lda": 3}
+#: Kinds that read features.
+ON_FEATURES = ("ridge", "lda")
+#: Images that run at once.
+CHUNK = 256
+
+#: From joined logits and the images' classes to a factor for each logit.
+Factors = Callable[[Tensor, Tensor], ScaleFactors]
 
 
-def affine_map(
-    logits: Tensor, labels: Tensor, start: Tensor, *, folds: int = 5, seed: int = 0
-) -> tuple[Tensor, Tensor, float]:
-    """Convex logistic map of the joined logits: weight (classes x joined), bias, and the strength that was chosen.
+@dataclass(frozen=True, slots=True, eq=False)
+class Calibrated:
+    """What calibration images give: the inputs of heads (images x inputs, float64) and the images' classes."""
 
-    Minimises cross-entropy plus strength times the squared distance to `start` (classes x joined), by L-BFGS to
-    convergence; the strength comes from cross-validation on the same samples. Logits are scaled to unit deviation, so
-    that the strength does not depend on their scale.
+    joined: Tensor
+    features: Tensor | None  # None where they are not needed or cannot be had
+    reads: tuple[tuple[str, ...], ...]  # layers that read the features, part by part
+    labels: Tensor
+    classes: tuple[str, ...]
+    why_not: str = ""  # why there are no features
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plain:
+    """The head that changes nothing: `pick` (classes x joined) settles classes of several parts, `factors` scale."""
+
+    pick: Tensor | None = None
+    factors: Factors | None = None
+
+    def unscaled(self, width: int) -> Head:
+        """That many logits side by side, with clashes settled."""
+        weight = torch.ones(width, dtype=torch.float64) if self.pick is None else self.pick
+        return Head("concat", weight, weight.new_zeros(weight.shape[0]))
+
+    def head(self, logits: Tensor, labels: Tensor) -> Head:
+        """The same with each logit times its factor, where there are factors."""
+        head = self.unscaled(logits.shape[1])
+        if self.factors is None:
+            return head
+        return Head("logit", head.weight * self.factors(logits, labels).factors, head.shift)
+
+    def matrix(self, logits: Tensor, labels: Tensor) -> Tensor:
+        """The same as a matrix, classes x joined."""
+        weight = self.head(logits, labels).weight
+        return torch.diag(weight) if weight.dim() == 1 else weight
+
+    def fits(self, logits: Tensor, labels: Tensor) -> list[Fit]:
+        """The same as a fit that has one strength only."""
+        weight = self.matrix(logits, labels)
+        return [Fit(weight, weight.new_zeros(weight.shape[0]), 0.0)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chosen:
+    """A head, scores of the calibration images by fits that have not seen them, and what is noted of the choice."""
+
+    head: Head
+    scores: Tensor  # images x classes
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+@torch.no_grad()
+def calibrated(assembly: Assembly, images: Tensor, labels: Tensor, kinds: Sequence[str]) -> Calibrated:
+    """Run an assembly on its calibration images, for these kinds of head.
+
+    Raises IncompatibleComponents where there are no features and no kind does without.
     """
-    logits, start = logits.double(), start.double()
-    level = logits.std().clamp(min=1e-12)
-    order = torch.randperm(len(logits), generator=torch.Generator().manual_seed(seed))
-    fold = torch.empty(len(logits), dtype=torch.int64)
-    fold[order] = torch.arange(len(logits)) % folds
-    losses = []
-    for strength in STRENGTHS:
-        held = 0.0
-        for number in range(folds):
-            mine = fold != number
-            if not bool(mine.any()) or bool(mine.all()):
-                continue
-            weight, bias = _solve(logits[mine], labels[mine], start, strength, level)
-            held += float(F.cross_entropy(F.linear(logits[~mine], weight, bias), labels[~mine], reduction="sum"))
-        losses.append(held)
-    best = STRENGTHS[int(torch.tensor(losses).argmin())]
-    return (*_solve(logits, labels, start, best, level), best)
+    reads: tuple[tuple[str, ...], ...] = ()
+    why_not = ""
+    if any(kind in ON_FEATURES for kind in kinds):
+        try:
+            reads = tuple(
+                logit_layers(part.module, part.preprocessing(images[:2]) if part.preprocessing else images[:2])
+                for part in assembly.networks()
+            )
+        except IncompatibleComponents as error:
+            if all(kind in ON_FEATURES for kind in kinds):
+                raise IncompatibleComponents(f"head '{kinds[0]}' reads features: {error}") from error
+            why_not = str(error)
+    pieces = images.split(CHUNK)
+    if not reads:
+        joined = torch.cat([assembly.joined(some) for some in pieces]).double().cpu()
+        return Calibrated(joined, None, reads, labels, assembly.classes, why_not)
+    pairs = [assembly.features(some, reads) for some in pieces]
+    features, joined = (torch.cat(column).double().cpu() for column in zip(*pairs, strict=True))
+    return Calibrated(joined, features, reads, labels, assembly.classes)
 
 
-def _solve(logits: Tensor, labels: Tensor, start: Tensor, strength: float, level: Tensor) -> tuple[Tensor, Tensor]:
-    change = torch.zeros_like(start, requires_grad=True)
-    bias = torch.zeros(start.shape[0], dtype=start.dtype, requires_grad=True)
-    optimizer = torch.optim.LBFGS([change, bias], max_iter=200, line_search_fn="strong_wolfe", tolerance_grad=1e-8)
+def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: int) -> Chosen:
+    """Fit a head of one of these kinds, the one that cross-validation prefers where there are several.
 
-    def loss() -> Tensor:
-        optimizer.zero_grad()
-        fit = F.cross_entropy(F.linear(logits, start + change / level, bias), labels)
-        value = fit + strength * (change.square().sum() + bias.square().sum())
-        value.backward()
-        return value
+    Kinds for which there are too few images of a class are left out; raises BadConfig where none is left. With a class
+    of a single image the folds are of all images together, and with a single image nothing is fitted.
+    """
+    counts = torch.bincount(found.labels, minlength=len(found.classes))
+    least = int(counts.min())
+    if not any(least >= LEAST[kind] for kind in kinds):
+        raise BadConfig(
+            f"head '{kinds[0]}' needs {LEAST[kinds[0]]} calibration images of each class, but of class "
+            f"'{found.classes[int(counts.argmin())]}' there is {least}; give more, or use head='affine'"
+        )
+    count = min(FOLDS, least if least > 1 else len(found.labels))
+    if count < 2:
+        head = plain.head(found.joined, found.labels)
+        return Chosen(head, plain.fits(found.joined, found.labels)[0](found.joined))
+    fold = folds_of(found.labels, count=count, seed=seed)
+    every = _kinds(found, plain)
+    judged = {
+        name: judge(every[name], found.labels, fold)
+        for name in LEAST
+        if name in kinds and name in every and least >= LEAST[name]
+    }
+    name = simplest(judged)
+    notes: dict[str, Any] = {"head_scores": {kind: each.accuracy for kind, each in judged.items()}, "head_folds": count}
+    if found.why_not:
+        notes["no_features"] = found.why_not
+    if name == "concat":
+        return Chosen(plain.head(found.joined, found.labels), judged[name].scores, notes)
+    fit = every[name].fits(every[name].inputs, found.labels)[judged[name].choice]
+    head = Head(name, fit.weight, fit.shift, reads=found.reads if name in ON_FEATURES else ())
+    return Chosen(head, judged[name].scores, {**notes, "head_strength": fit.strength})
 
-    with torch.enable_grad():
-        optimizer.step(loss)
-    return (start + change / level).detach(), bias.detach()
+
+def _kinds(found: Calibrated, plain: Plain) -> dict[str, Kind]:
+    """How each kind of head is fitted, and what its strength is chosen by."""
+
+    def affine(logits: Tensor, labels: Tensor) -> list[Fit]:
+        return affine_fits(logits, labels, plain.matrix(logits, labels))
+
+    likelihood = partial(F.cross_entropy, reduction="none")
+    kinds = {"concat": Kind(found.joined, plain.fits, likelihood), "affine": Kind(found.joined, affine, likelihood)}
+    if found.features is not None:
+        classes = len(found.classes)
+        kinds["ridge"] = Kind(found.features, partial(ridge_fits, classes=classes), squared_error)
+        kinds["lda"] = Kind(found.features, partial(lda_fits, classes=classes), likelihood)
+    return kinds
+
+
+def squared_error(scores: Tensor, labels: Tensor) -> Tensor:
+    """Squared distance of each row of scores to its one-hot target."""
+    return (scores - one_hot(labels, scores.shape[1])).square().sum(1)

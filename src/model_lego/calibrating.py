@@ -1,0 +1,86 @@
+"""The calibration images of an assembly and the class of each; noise where there are none."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model_lego.batches import Batches, checked
+from model_lego.component import Component
+from model_lego.errors import BadConfig, UnknownClass
+from model_lego.progress import Progress, tracked
+
+#: Images that run at once.
+CHUNK = 256
+
+
+def read_calibration(
+    parts: Sequence[Component],
+    calibration: Batches,
+    *,
+    classes: Sequence[str],
+    labels: str,
+    class_names: Sequence[str] | None,
+    progress: Progress,
+) -> tuple[Tensor, Tensor]:
+    """All calibration images of an assembly's classes, with their positions in `classes`.
+
+    With `labels` "parts" the batches' labels are numbers of parts, and the class is the one that the part takes the
+    image for. Raises UnknownClass for a class that no image has, BadBatches, ShapeMismatch, BadConfig.
+    """
+    if labels == "parts" and class_names is not None:
+        raise BadConfig("with labels='parts' the labels are numbers of parts; leave class_names out")
+    position = torch.arange(len(parts)) if labels == "parts" else _positions(classes, class_names)
+    fixed = _without_size(parts)
+    shape = fixed[0].origin.input_shape if fixed else None
+    images, found = [], []
+    reader = checked(calibration, shape=shape, labels=len(position))
+    for some, numbers in tracked(reader, "reading calibration images", progress):
+        places = position[numbers]
+        images.append(some[places >= 0])
+        found.append(places[places >= 0])
+    every = torch.cat(images).to(next(parts[0].parameters()))
+    places = torch.cat(found)
+    if labels == "parts":
+        places = _own_answers(parts, every, places, classes)
+    absent = [name for number, name in enumerate(classes) if not bool((places == number).any())]
+    if absent:
+        taken = ", that is, none that its part takes for it" if labels == "parts" else ""
+        raise UnknownClass(f"there is no calibration image of class '{absent[0]}'{taken}; give more images")
+    return every, places
+
+
+def noise(parts: Sequence[Component]) -> Tensor:
+    """Two random images as the parts take them, always the same."""
+    generator = torch.Generator().manual_seed(0)
+    shape = (_without_size(parts) or list(parts))[0].origin.input_shape
+    images = torch.rand(2, *shape, generator=generator, dtype=torch.float64)
+    return images.to(next(parts[0].parameters()))
+
+
+def _positions(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+    """Position in `classes` of each label number, -1 for other classes."""
+    known = classes if class_names is None else class_names
+    missing = [name for name in classes if name not in known]
+    if missing:
+        raise UnknownClass(f"the calibration images have no class '{missing[0]}'; class_names has to name it")
+    return torch.tensor([classes.index(name) if name in classes else -1 for name in known])
+
+
+def _without_size(parts: Sequence[Component]) -> list[Component]:
+    """The parts that do not resize their images."""
+    return [part for part in parts if part.preprocessing is None or part.preprocessing.size is None]
+
+
+@torch.no_grad()
+def _own_answers(parts: Sequence[Component], images: Tensor, owners: Tensor, classes: Sequence[str]) -> Tensor:
+    """For each image the class that its own part, alone, takes it for."""
+    answers = torch.empty_like(owners)
+    for number, part in enumerate(parts):
+        mine = (owners == number).nonzero().reshape(-1)
+        if not len(mine):
+            raise UnknownClass(f"there is no calibration image of part {number}; label some images {number}")
+        own = torch.tensor([classes.index(name) for name in part.classes])
+        for some in mine.split(CHUNK):
+            answers[some] = own[part(images[some]).argmax(1).cpu()]
+    return answers

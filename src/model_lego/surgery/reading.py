@@ -1,0 +1,67 @@
+"""Which layers make a network's logits: what these read are the features that a head can be fitted on."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_lego.component import run_and_hear
+from model_lego.errors import IncompatibleComponents, LegoError
+from model_lego.graph import Layer, read_graph
+
+
+def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
+    """Paths of the layers whose outputs are the logits of a network; several where their outputs are added up.
+
+    `images` are as the network itself takes them. Raises IncompatibleComponents where the logits are not made by
+    layers that read one vector of features an image (a map is averaged over its pixels in front of a 1x1 convolution).
+    """
+    kind = type(module).__name__
+    try:
+        graph = read_graph(module, images[:2], lone=True)
+    except LegoError as error:
+        raise IncompatibleComponents(
+            f"{kind}: the layers that make its logits cannot be found ({error}); {_ADVICE}"
+        ) from error
+    last = [layer for layer in graph.layers if bool(graph.is_head[layer.outputs].any())]
+    assert last  # logits that no layer makes are refused where the graph is read
+    nodes = {node.name: node for node in graph.program.nodes}
+    for layer in last:
+        calls = [other for other in graph.layers if other.weight == layer.weight]
+        if len(calls) > 1 or layer.groups > 1 or "transpose" in layer.op or not _sees_whole(nodes[layer.node]):
+            raise IncompatibleComponents(
+                f"layer '{layer.name}' of {kind} makes logits, but does not read one vector of features; {_ADVICE}"
+            )
+    _check_heard(module, images[:2], last, graph.program.run)
+    return tuple(layer.name for layer in last)
+
+
+_ADVICE = "use head='affine', which needs logits alone"
+
+
+def _sees_whole(node: fx.Node) -> bool:
+    """Whether a layer reads pixels one by one, or all of an image at once."""
+    weight, out = node.args[1].meta["val"].shape, node.meta["val"].shape  # type: ignore[union-attr]
+    return all(size == 1 for size in weight[2:]) or all(size == 1 for size in out[2:])
+
+
+@torch.no_grad()
+def _check_heard(module: nn.Module, images: Tensor, layers: list[Layer], run: Any) -> None:
+    """The forward has to call these layers as modules: what they are given is what their operators read."""
+    inputs: dict[str, Tensor] = {}
+    names = {layer.node: layer.name for layer in layers}
+
+    def listen(node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        if node.name in names:
+            inputs[names[node.name]] = args[0]
+        return args
+
+    run(module, images, listen)
+    _, heard = run_and_hear(module, tuple(names.values()), images)
+    for layer in layers:
+        given = heard.get(layer.name)
+        if given is None or given.shape != inputs[layer.name].shape or not torch.equal(given, inputs[layer.name]):
+            raise IncompatibleComponents(
+                f"layer '{layer.name}' of {type(module).__name__} is not called as a module, so that what "
+                f"it reads cannot be had; {_ADVICE}"
+            )
