@@ -38,13 +38,16 @@ def evaluate(
 
     Labels are positions in `part.classes`, unless `class_names` names the label numbers (for a component on the data
     of its source: `component.origin.source_classes`); samples of classes that the part does not have are then used as
-    such. Images are given as the part takes them. The processes of a `group` share the batches, and all get the same
-    report. Raises EmptySelection, BadBatches, ShapeMismatch, UnknownClass, BadConfig, ProcessFailed.
+    such, for an assembly with outsiders as of its class "none of these". Images are given as the part takes them. The
+    processes of a `group` share the batches, and all get the same report. Raises EmptySelection, BadBatches,
+    ShapeMismatch, UnknownClass, BadConfig, ProcessFailed.
     """
     subject = _subject(part)
     places = _places(part.classes, class_names)
     contenders = (subject.contender, *baselines)
-    tallies = [Tally(contender, len(part.classes), subject.scored) for contender in contenders]
+    tallies = [
+        Tally(contender, len(part.classes), subject.scored, NONE_OF_THESE in part.classes) for contender in contenders
+    ]
     reference = next((tally for tally in tallies if tally.contender.reference), None)
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
 
@@ -172,14 +175,15 @@ def _members(assembly: Assembly) -> tuple[Member, ...]:
 
 
 def _places(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
-    """Position in `classes` of each label number, -1 for other classes."""
+    """Position in `classes` of each label number; for other classes that of "none of these", -1 where there is none."""
     known = classes if class_names is None else class_names
     for name in classes:
         if name not in known and name != NONE_OF_THESE:
             near = difflib.get_close_matches(name, known, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
             raise UnknownClass(f"class_names do not name the part's class '{name}'{hint}")
-    return torch.tensor([classes.index(name) if name in classes else -1 for name in known])
+    others = classes.index(NONE_OF_THESE) if NONE_OF_THESE in classes else -1
+    return torch.tensor([classes.index(name) if name in classes else others for name in known])
 
 
 def _run(contenders: Sequence[Contender], images: Tensor) -> list[Tensor]:

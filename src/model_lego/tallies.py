@@ -21,6 +21,7 @@ class Tally:
     contender: Contender
     classes: int
     scored: bool
+    unknown: bool = False  # whether the last class is "none of these", which contenders need not have
     right: Tensor = field(init=False)
     logits: list[Tensor] = field(default_factory=list)
     where: list[Tensor] = field(default_factory=list)
@@ -33,11 +34,16 @@ class Tally:
 
     def __post_init__(self) -> None:
         self.right = torch.zeros(self.classes, dtype=torch.int64)
-        if len(self.contender.columns) != self.classes:
+        if len(self.contender.columns) not in (self.classes, self.classes - self.unknown):
             raise BadConfig(
                 f"contender '{self.contender.name}' has {len(self.contender.columns)} columns, but the part has "
                 f"{self.classes} classes"
             )
+
+    @property
+    def named(self) -> int:
+        """How many classes there are without "none of these"."""
+        return self.classes - self.unknown
 
     def add(self, logits: Tensor, where: Tensor) -> None:
         """Count a batch: logits, batch x outputs, and the class of each sample, -1 for other classes."""
@@ -55,7 +61,7 @@ class Tally:
         right = (self.answer == where) & (where >= 0)
         self.right += torch.bincount(where[right], minlength=self.classes)
         confidence = (chosen if self.contender.restricted else logits).double().softmax(1).amax(1)
-        self.answers.append((right, confidence, chosen.amax(1)))
+        self.answers.append((right, confidence, chosen[:, : self.named].amax(1)))
         self.where.append(where)
         if self.scored:
             self.logits.append(chosen)
@@ -77,7 +83,8 @@ class Tally:
 
     def outsiders(self) -> Outsiders | None:
         """How well the largest logit tells samples of the part's classes from others."""
-        return outsiders(torch.cat([top for _, _, top in self.answers]), torch.cat(self.where) >= 0)
+        where = torch.cat(self.where)
+        return outsiders(torch.cat([top for _, _, top in self.answers]), (where >= 0) & (where < self.named))
 
     def row(self, counts: Tensor) -> Row:
         """The row of this contender; `counts` are the samples of each class."""
