@@ -1,8 +1,10 @@
 """Each command in text and with --json: results on stdout, talk and progress on stderr."""
 
 import json
+import re
 import shutil
 
+import numpy as np
 import pytest
 import torch
 
@@ -97,8 +99,45 @@ def test_assemble_as_text_says_that_it_was_checked(world, tmp_path):
     ran = run("assemble", world.one, world.two, "--out", tmp_path / "both")
     assert ran.code == 0
     assert "checked on" in ran.out
-    assert "no calibration images were given" in said(ran.out)
-    assert ran.err.startswith("written to")
+    assert "no calibration images: the parts' logits are not brought to a common level" in said(ran.out)
+    assert ran.err.startswith("calibration images come from --data\nwritten to")
+
+
+def test_assemble_as_text_says_how_the_head_was_chosen(world, tmp_path):
+    ran = run("assemble", world.one, world.two, "--out", tmp_path / "both", "--data", world.data)
+    assert ran.code == 0
+    assert re.search(
+        r"cross-validated on 96 calibration images: concat [\d.]+ %, affine .*, ridge .*, lda .* %; head \w+",
+        said(ran.out),
+    )
+    assert "no calibration images" not in ran.out
+
+
+def test_assemble_with_a_class_for_outsiders(world, tmp_path):
+    from model_lego import load
+
+    given = ("--data", world.data, "--head", "ridge", "--outsiders", "0.25")
+    ran = run("assemble", world.one, world.two, "--out", tmp_path / "both", *given)
+    assert ran.code == 0, ran.err
+    assert "'none of these' where no logit reaches" in said(ran.out)
+    assert load(tmp_path / "both").classes == ("ant", "bee", "dog", "cat", "none of these")
+    shown = run("evaluate", tmp_path / "both", "--data", world.data, "--json")
+    assert shown.code == 0, shown.err
+    assert shown.json["classes"][-1] == "none of these"
+
+
+def test_assemble_from_images_of_which_only_the_part_is_known(world, tmp_path):
+    """Ants and bees are the first part's, cats and dogs the second's."""
+    from model_lego import load
+
+    owners = {name: arrays()[name] // 2 for name in ("y_train", "y_test")}
+    data = write_npz(tmp_path / "parts.npz", class_names=np.array(["0", "1"]), **owners)
+    given = ("--data", data, "--labels", "parts", "--calibration-per-class", "10", "--json")
+    ran = run("assemble", world.one, world.two, "--out", tmp_path / "both", *given)
+    assert ran.code == 0, ran.err
+    assert ran.json["settings"]["calibration_labels"] == "parts"
+    assert ran.json["settings"]["calibration_images"] == 40  # 10 for each of a part's two classes
+    assert right(load(tmp_path / "both"), ("ant", "bee", "dog", "cat")) > 0.9
 
 
 def test_assemble_as_json(world, tmp_path):

@@ -117,6 +117,18 @@ def tiny_assembly() -> Assembly:
     return Assembly(parts, layout="parallel", classes=classes, head=head, settings={"scaling": "mean"}).eval()
 
 
+def reading_assembly() -> Assembly:
+    """Give the same parts with a head on features, and with a class for what is none of these."""
+    whole = tiny_assembly()
+    generator = torch.Generator().manual_seed(6)
+    head = Head(
+        "lda", torch.randn(5, 10, generator=generator), torch.randn(5, generator=generator), reads=[["head"], ["head"]]
+    )
+    settings = {"head_reads": [["head"], ["head"]], "lacks": "nothing <but> sleep"}
+    classes = (*whole.classes, "none of these")
+    return Assembly(list(whole.parts), layout="parallel", classes=classes, head=head, settings=settings).eval()
+
+
 def images(*, dtype: torch.dtype = torch.float32) -> Tensor:
     """Give three random images of 3 x 8 x 9."""
     return torch.rand(3, 3, 8, 9, generator=torch.Generator().manual_seed(9)).to(dtype)

@@ -186,17 +186,17 @@ def calibration(shape: tuple[int, ...] = (1, 28, 28)) -> list[tuple[Tensor, Tens
 @pytest.mark.parametrize(
     ("layout", "options"),
     [
-        ("parallel", {}),
-        ("parallel", {"scaling": "layer"}),
+        ("parallel", {"head": "affine"}),
+        ("parallel", {"scaling": "layer", "head": "ridge"}),
         ("parallel", {"scaling": "logit", "head": "concat"}),
-        ("padded", {}),
+        ("padded", {"head": "lda"}),
     ],
     ids=str,
 )
 def test_an_assembly_comes_back(tmp_path, layout, options):
     whole = assemble(lenets(), layout=layout, calibration=calibration(), **options)
     back = check(whole, tmp_path, pictures((1, 28, 28), seed=1))
-    kind = "logit" if options.get("head") else "affine"
+    kind = "logit" if options["head"] == "concat" else options["head"]
     assert (back.layout, back.head.kind, back.classes) == (layout, kind, ("a", "b", "z", "y", "x"))
     assert back.settings["check"] == whole.settings["check"]
 

@@ -9,7 +9,7 @@ from model_lego.component import Assembly, Builder, Component, Head
 from model_lego.errors import BadConfig
 from model_lego.store import digest_of, inspect, load, save
 from model_lego.store.tensors import named_tensors
-from tests.store.samples import Tiny, images, origin, tiny_assembly, tiny_component
+from tests.store.samples import Tiny, images, origin, reading_assembly, tiny_assembly, tiny_component
 
 
 def assert_same_tensors(one: nn.Module, other: nn.Module) -> None:
@@ -132,6 +132,26 @@ def test_an_assembly_comes_back(tmp_path):
     assert [part.origin for part in back.parts] == [part.origin for part in whole.parts]
     assert_same_tensors(whole, back)
     assert torch.equal(whole(images()), back(images()))
+
+
+def test_a_head_on_features_comes_back(tmp_path):
+    whole = reading_assembly()
+    save(whole, tmp_path / "all")
+    save(whole, tmp_path / "again")
+    for name in ("manifest.json", "model.safetensors", "README.md"):
+        assert (tmp_path / "all" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
+    back = load(tmp_path / "all", factory=Tiny)
+    assert (back.head.kind, back.head.reads, back.classes) == ("lda", (("head",), ("head",)), whole.classes)
+    assert back.settings == whole.settings
+    assert torch.equal(whole(images()), back(images()))
+    assert "It has nothing &lt;but> sleep." in (tmp_path / "all" / "README.md").read_text()
+
+
+def test_what_a_head_reads_is_saved_also_where_the_settings_do_not_say_it(tmp_path):
+    whole = reading_assembly()
+    del whole.settings["head_reads"]
+    save(whole, tmp_path / "all")
+    assert torch.equal(whole(images()), load(tmp_path / "all", factory=Tiny)(images()))
 
 
 def test_a_padded_assembly_may_be_larger_than_its_source(tmp_path):

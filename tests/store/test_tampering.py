@@ -10,7 +10,16 @@ from torch import nn
 from model_lego.component import Builder, Component
 from model_lego.errors import CorruptComponent, SchemaTooNew
 from model_lego.store import inspect, load, manifest, save
-from tests.store.samples import Tiny, origin, read_json, reseal, tiny_assembly, tiny_component, write_json
+from tests.store.samples import (
+    Tiny,
+    origin,
+    read_json,
+    reading_assembly,
+    reseal,
+    tiny_assembly,
+    tiny_component,
+    write_json,
+)
 
 ORIGIN = ("parts", 0, "origin")
 
@@ -257,6 +266,28 @@ def test_a_head_that_does_not_fit(assembled):
     refused(assembled, r"shift \(3,\), which does not fit 4 logits and 4 classes")
     reseal(assembled, tensors | {"head.weight": torch.zeros(4, 3)})
     refused(assembled, "does not fit")
+
+
+@pytest.mark.parametrize(
+    ("reads", "words"),
+    [
+        ([["head"]], "does not name layers with a weight for each of 2 parts"),
+        ([["head"], []], "does not name layers with a weight"),
+        ([["head"], ["nose"]], "does not name layers with a weight"),
+        ([["head"], ["norm"]], "does not name layers with a weight"),
+        ([["head"], [7]], "does not name layers with a weight"),
+        ("head", "does not name layers with a weight"),
+        (
+            [["head"], ["head", "mix"]],
+            r"weight \(5, 10\) and shift \(5,\), which does not fit 15 features and 5 classes",
+        ),
+        ([], r"does not fit 4 logits and 5 classes"),
+    ],
+)
+def test_what_a_head_reads_has_to_be_there(tmp_path, reads, words):
+    folder = save(reading_assembly(), tmp_path / "all")
+    edit(folder, ("assembly", "settings", "head_reads"), reads)
+    refused(folder, words)
 
 
 def test_a_manifest_is_one_json_object_with_sorted_keys(saved):

@@ -7,6 +7,7 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import check_out, data_for, open_component
+from model_lego.component import NONE_OF_THESE, Assembly
 
 
 def assemble_command(
@@ -47,18 +48,26 @@ def assemble_command(
     if json:
         show_json({"folder": str(folder), "classes": assembly.classes, "settings": assembly.settings})
         return
-    check = assembly.settings["check"]
+    _show(assembly)
+    if calibration is None:
+        say("calibration images come from --data")
+    say(f"written to {folder}")
+
+
+def _show(assembly: Assembly) -> None:
+    """Print the assembly, what its check found, and how its head was chosen."""
+    settings = assembly.settings
+    check = settings["check"]
     show(str(assembly))
     show(
         f"checked on {check['images']} images: its joined logits are its parts' side by side "
         f"(largest difference {check['difference']:.2g}, largest logit {check['largest_logit']:.3g})"
     )
-    if scores := assembly.settings.get("head_scores"):
-        figures = ", ".join(f"{kind} {score:.1f} %" for kind, score in scores.items())
-        images = assembly.settings["calibration_images"]
-        show(f"cross-validated on {images} calibration images: {figures}; head {assembly.head.kind}")
-    if "outsiders" in assembly.settings:
-        show(f"'none of these' where no logit reaches {assembly.settings['outsiders']['threshold']:.3g}")
-    if calibration is None:
-        say("calibration images come from --data")
-    say(f"written to {folder}")
+    if "head_scores" in settings:
+        figures = ", ".join(f"{kind} {score:.1f} %" for kind, score in settings["head_scores"].items())
+        show(
+            f"cross-validated on {settings['calibration_images']} calibration images: {figures}; "
+            f"head {assembly.head.kind}"
+        )
+    if "outsiders" in settings:
+        show(f"'{NONE_OF_THESE}' where no logit reaches {settings['outsiders']['threshold']:.3g}")

@@ -112,7 +112,7 @@ def _assembly(part: Assembly) -> dict[str, Any]:
         "layout": part.layout,
         "classes": part.classes,
         "head": part.head.kind,
-        "settings": _plain(part.settings),
+        "settings": _plain(part.settings | ({"head_reads": part.head.reads} if part.head.reads else {})),
     }
 
 
