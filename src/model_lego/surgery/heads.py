@@ -141,7 +141,8 @@ def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: 
     if name == "concat":
         return Chosen(plain.head(found.joined, found.labels), judged[name].scores, notes)
     fit = every[name].fits(every[name].inputs, found.labels)[judged[name].choice]
-    head = Head(name, fit.weight, fit.shift, reads=found.reads if name in ON_FEATURES else ())
+    weight = fit.weight.contiguous()  # as it is after saving and loading, to the last bit of its products
+    head = Head(name, weight, fit.shift, reads=found.reads if name in ON_FEATURES else ())
     return Chosen(head, judged[name].scores, {**notes, "head_strength": fit.strength})
 
 
