@@ -1,7 +1,7 @@
 """Take trained image classifiers apart into task-aware components, and build new ones from the pieces."""
 
 from model_lego.assembly import assemble
-from model_lego.attribution import ContributionStats, Thresholds, attribute, locate, merge
+from model_lego.attribution import Budget, ContributionStats, Thresholds, attribute, locate, merge
 from model_lego.collecting import collect
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.contenders import Contender, baselines, ensemble
@@ -22,6 +22,7 @@ from model_lego.version import __version__
 
 __all__ = [
     "Assembly",
+    "Budget",
     "Builder",
     "ChannelGraph",
     "ChannelSelection",

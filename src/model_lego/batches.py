@@ -1,11 +1,12 @@
 """Image batches: any re-iterable of (images, labels), checked while it is read."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from model_lego.errors import BadBatches, ShapeMismatch
+from model_lego.progress import Progress, quiet, tracked
 
 #: Re-iterable of (images float B x C x H x W, labels int64 B).
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -76,6 +77,38 @@ def only(batches: Batches, labels: Iterable[int]) -> Batches:
     """
     narrower = getattr(batches, "only", None)
     return batches if narrower is None else narrower(labels)
+
+
+def drawn(
+    batches: Batches,
+    wanted: Sequence[int],
+    *,
+    shape: tuple[int, ...],
+    labels: int,
+    limit: int | None,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> tuple[Tensor, Tensor]:
+    """Images of the wanted labels and their labels: all, or a seeded sample of at most `limit` in random order.
+
+    `shape` and `labels` as for `checked`. Both are empty where there is no such image. Raises BadBatches,
+    ShapeMismatch.
+    """
+    mine = torch.tensor(list(wanted))
+    kept: list[tuple[float, Tensor, int]] = []
+    generator = torch.Generator().manual_seed(seed)
+    for images, numbers in tracked(
+        checked(batches, shape=shape, labels=labels), "drawing calibration images", progress
+    ):
+        tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)
+        for place in torch.isin(numbers, mine).nonzero().reshape(-1).tolist():
+            kept.append((float(tickets[place]), images[place], int(numbers[place])))
+        if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
+            kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
+    if limit is not None:
+        kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
+    images = torch.stack([image for _, image, _ in kept]) if kept else torch.empty(0, *shape)
+    return images, torch.tensor([label for _, _, label in kept], dtype=torch.int64)
 
 
 class Mapped:

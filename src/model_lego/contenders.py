@@ -7,12 +7,14 @@ from dataclasses import dataclass, fields
 import torch
 from torch import Tensor, nn
 
+from model_lego.attribution.criteria import magnitudes
 from model_lego.batches import Batches, Mapped, refuse_one_shot
 from model_lego.component import Component, Cost, Preprocessing
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of
+from model_lego.graph.selection import as_many
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import calibration_images, selection_of
 from model_lego.surgery.probing import trace
@@ -201,11 +203,11 @@ class _Cutter:
 
 def _random(source: nn.Module, graph: ChannelGraph, kept: ChannelSelection, seed: int) -> ChannelSelection:
     generator = torch.Generator().manual_seed(seed)
-    return _as_many(graph, kept, torch.rand(graph.width, generator=generator, dtype=torch.float64))
+    return as_many(graph, kept, torch.rand(graph.width, generator=generator, dtype=torch.float64))
 
 
 def _strongest(source: nn.Module, graph: ChannelGraph, kept: ChannelSelection, seed: int) -> ChannelSelection:
-    return _as_many(graph, kept, magnitudes(source, graph))
+    return as_many(graph, kept, magnitudes(source, graph))
 
 
 def _everything(source: nn.Module, graph: ChannelGraph, kept: ChannelSelection, seed: int) -> ChannelSelection:
@@ -219,40 +221,6 @@ _PLANS: Mapping[str, tuple[_Choose, str, bool]] = {
     "magnitude": (_strongest, "as many channels of each group as the component, those with the largest weights", True),
     "head": (_everything, "all channels kept, the head cut to the component's classes", False),
 }
-
-
-@torch.no_grad()
-def magnitudes(model: nn.Module, graph: ChannelGraph) -> Tensor:
-    """L1 norm of all weights that write a channel, one number a channel of the graph."""
-    scores = torch.zeros(graph.width, dtype=torch.float64)
-    for layer in {layer.weight: layer for layer in graph.layers}.values():  # a module that is called twice counts once
-        weight = graph.program.tensor(model, layer.weight).detach().double().cpu()
-        rows = weight.transpose(0, 1) if "transpose" in layer.op and layer.groups == 1 else weight
-        scores.index_add_(0, layer.outputs, rows.abs().flatten(1).sum(1))
-    return scores
-
-
-def _as_many(graph: ChannelGraph, kept: ChannelSelection, scores: Tensor) -> ChannelSelection:
-    """Keep the best channels of each group, as many as `kept` has; so in each block of channels that stay equal."""
-    wanted = torch.zeros(graph.width, dtype=torch.bool)
-    cells = _cells(graph)
-    for cell in range(int(cells.max()) + 1):
-        free = ((cells == cell) & graph.cuttable).nonzero().reshape(-1)
-        order = torch.argsort(scores[free], descending=True, stable=True)
-        wanted[free[order[: kept.kept(free)]]] = True
-    return select(graph, wanted, logits=kept.logits, scores=scores)
-
-
-def _cells(graph: ChannelGraph) -> Tensor:
-    """Number of the cell of each channel: two are in the same one if they share their group and all their blocks."""
-    marks = [graph.group_of]
-    for balance in graph.balances:
-        mark = torch.full((graph.width,), -1, dtype=torch.int64)
-        for number, row in enumerate(balance.blocks):
-            mark[row] = number
-        marks.append(mark)
-    cells: Tensor = torch.unique(torch.stack(marks, 1), dim=0, return_inverse=True)[1]
-    return cells
 
 
 def _repair_settings(component: Component) -> RepairSettings:

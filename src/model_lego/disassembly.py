@@ -7,7 +7,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute, locate
+from model_lego.attribution.budgets import Budget
+from model_lego.attribution.criteria import criterion as criterion_of
 from model_lego.batches import Batches, checked, refuse_one_shot
+from model_lego.budgeting import trials, within
 from model_lego.component import Builder, Component, Origin, Preprocessing
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
@@ -17,15 +20,12 @@ from model_lego.graph.program import Program
 from model_lego.naming import label_numbers, source_names
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import calibration_images, first_parameter, prepared, refit
+from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, prepared, refit
 from model_lego.surgery.plain import plain_layers
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 from model_lego.surgery.slicing import kept_positions, slice_model
 from model_lego.surgery.verification import check_cut
-
-#: Calibration images that `disassemble` draws from the batches where none are given.
-CALIBRATION = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,6 +70,10 @@ def plan(
     classes: Sequence[str | int],
     class_names: Sequence[str] | None = None,
     thresholds: Thresholds | None = None,
+    budget: Budget | None = None,
+    criterion: str | None = None,
+    calibration: Batches | None = None,
+    repair: Method | RepairSettings = "ridge",
     sampling: Sampling = "confident",
     per_class: int | None = None,
     multiple: int = 1,
@@ -83,10 +87,14 @@ def plan(
     """Locate the channels of a component for some classes, without cutting anything.
 
     `classes` are names (with `class_names`, the source's) or label numbers. A `graph` and `stats` that exist already
-    are used. The processes of a `group` share the statistics. Raises BadConfig (statistics of another network),
+    are used. With a `budget` the channels are those that a `criterion` ("reconstruction" by default) finds best within
+    it, on images of `calibration` (by default of `batches`); an accuracy drop is that after `repair`. The processes of
+    a `group` share the work. Raises BadConfig (statistics of another network, a budget that cannot be met),
     UnknownClass, EmptySelection, BadBatches, ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
     """
     thresholds = thresholds or Thresholds()
+    settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
+    needs_stats = _needs_stats(budget, criterion)
     feed = prepared(batches, preprocessing)
     example = _example(feed)
     graph = graph or trace(model, example.to(first_parameter(model)))
@@ -94,12 +102,25 @@ def plan(
     labels = label_numbers(classes, names)
     if stats is not None and stats.source != digest_of(model):
         raise BadConfig("the statistics were taken from another network; take them from this one, or leave them out")
-    if stats is None:
+    if stats is None and needs_stats:
         stats = attribute(
             model, feed, graph=graph, classes=labels, sampling=sampling, per_class=per_class, seed=seed,
             class_names=names, progress=progress, group=group,
         )  # fmt: skip
-    selection = locate(graph, stats, classes=labels, thresholds=thresholds, multiple=multiple)
+    record: dict[str, Any] = {"thresholds": asdict(thresholds)}
+    if budget is not None:
+        images = feed if calibration is None else prepared(calibration, preprocessing)
+        tried = trials(
+            model, graph, images, classes=labels, settings=settings, seed=seed, progress=progress, group=group
+        )  # fmt: skip
+        selection, record = within(
+            tried, budget, criterion=criterion, stats=stats, thresholds=thresholds, multiple=multiple, seed=seed
+        )  # fmt: skip
+    else:
+        assert stats is not None
+        selection = locate(graph, stats, classes=labels, thresholds=thresholds, multiple=multiple)
+    if stats is not None:
+        record |= {"sampling": stats.sampling, "samples": list(stats.counts), "fallbacks": list(stats.fallbacks)}
     return Plan(
         graph=graph,
         stats=stats,
@@ -107,15 +128,7 @@ def plan(
         classes=tuple(names[label] for label in labels),
         labels=labels,
         source_classes=names,
-        settings={
-            "thresholds": asdict(thresholds),
-            "sampling": stats.sampling,
-            "samples": list(stats.counts),
-            "per_class": per_class,
-            "multiple": multiple,
-            "seed": seed,
-            "fallbacks": list(stats.fallbacks),
-        },
+        settings=record | {"per_class": per_class, "multiple": multiple, "seed": seed},
         example=example,
     )
 
@@ -174,6 +187,8 @@ def disassemble(
     class_names: Sequence[str] | None = None,
     calibration: Batches | None = None,
     thresholds: Thresholds | None = None,
+    budget: Budget | None = None,
+    criterion: str | None = None,
     sampling: Sampling = "confident",
     per_class: int | None = None,
     multiple: int = 1,
@@ -195,6 +210,9 @@ def disassemble(
         class_names: names of all classes of the source.
         calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
         thresholds: alpha and beta of equations (5) and (8).
+        budget: limits of size and of lost accuracy, which take the place of the thresholds.
+        criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
+            "contribution", "energy", "taylor", "magnitude" or "random".
         sampling: "confident", "random" or "all": what the statistics are taken from.
         per_class: samples a class; 1 % and at least 50 by default.
         multiple: round kept widths up to a multiple of this.
@@ -218,7 +236,8 @@ def disassemble(
         if given is not None:
             refuse_one_shot(given)
     planned = plan(
-        model, batches, classes=classes, class_names=class_names, thresholds=thresholds, sampling=sampling,
+        model, batches, classes=classes, class_names=class_names, thresholds=thresholds, budget=budget,
+        criterion=criterion, calibration=calibration, repair=settings, sampling=sampling,
         per_class=per_class, multiple=multiple, seed=seed, preprocessing=preprocessing, graph=graph, stats=stats,
         progress=progress, group=group,
     )  # fmt: skip
@@ -237,6 +256,13 @@ def disassemble(
 
 def _kept(positions: Tensor, selection: ChannelSelection) -> tuple[int, ...]:
     return tuple(kept_positions(positions, selection).tolist())
+
+
+def _needs_stats(budget: Budget | None, criterion: str | None) -> bool:
+    """Whether contributions have to be summed; raises BadConfig for an unknown criterion, or one without a budget."""
+    if budget is None and criterion is not None:
+        raise BadConfig(f"criterion '{criterion}' chooses channels within a budget; give a budget as well")
+    return budget is None or criterion_of(criterion or "reconstruction").needs_stats
 
 
 def _example(batches: Batches) -> Tensor:

@@ -1,11 +1,12 @@
 """Repairing components: which images are used, which network is refitted, and what is noted about it."""
 
 from dataclasses import asdict, replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from model_lego.batches import Batches, Mapped, checked, refuse_one_shot
+from model_lego.batches import Batches, Mapped, drawn, refuse_one_shot
 from model_lego.component import Component, Preprocessing
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection
@@ -13,11 +14,14 @@ from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program, export_program, hookless_copy
 from model_lego.processes import Group
-from model_lego.progress import Progress, quiet, tracked
+from model_lego.progress import Progress, quiet
 from model_lego.surgery.intercepts import give_biases
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings, repair_model
 from model_lego.surgery.verification import program_of
+
+#: Calibration images that are drawn from the batches where none are given.
+CALIBRATION = 1000
 
 
 def repair(
@@ -71,12 +75,33 @@ def refit(
     group: Group = None,
 ) -> None:
     """Repair a component in place and note how."""
+    program, record = refit_module(
+        component.module, program, source, graph, selection, images, settings, progress, group
+    )  # fmt: skip
+    after = cost_of(component.module, program, rules=graph.rules)
+    component.origin = replace(
+        component.origin, settings=dict(component.origin.settings) | {"repair": record}, cost_after=after
+    )
+
+
+def refit_module(
+    module: nn.Module,
+    program: Program,
+    source: nn.Module,
+    graph: ChannelGraph,
+    selection: ChannelSelection,
+    images: Tensor,
+    settings: RepairSettings,
+    progress: Progress,
+    group: Group = None,
+) -> tuple[Program, dict[str, Any]]:
+    """Repair a cut network in place; gives its program, which has biases now that the repair needs, and how."""
     images = images.to(first_parameter(source))
-    given = give_biases(component.module, graph.program, graph.layers) if settings.method in ("ridge", "mean") else ()
+    given = give_biases(module, graph.program, graph.layers) if settings.method in ("ridge", "mean") else ()
     if given:
-        program = export_program(component.module, images)
+        program = export_program(module, images)
     left = repair_model(
-        component.module,
+        module,
         source,
         graph=graph,
         selection=selection,
@@ -87,10 +112,7 @@ def refit(
         group=group,
     )
     record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
-    after = cost_of(component.module, program, rules=graph.rules)
-    component.origin = replace(
-        component.origin, settings=dict(component.origin.settings) | {"repair": record}, cost_after=after
-    )
+    return program, record
 
 
 def calibration_images(
@@ -101,21 +123,13 @@ def calibration_images(
     Raises EmptySelection where there are none, BadBatches, ShapeMismatch.
     """
     origin = component.origin
-    wanted = torch.tensor(component.labels)
-    kept: list[tuple[float, Tensor]] = []
-    generator = torch.Generator().manual_seed(seed)
-    reader = checked(batches, shape=origin.input_shape, labels=len(origin.source_classes))
-    for images, labels in tracked(reader, "drawing calibration images", progress):
-        tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)
-        mine = torch.isin(labels, wanted).nonzero().reshape(-1).tolist()
-        kept += [(float(tickets[place]), images[place]) for place in mine]
-        if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
-            kept = sorted(kept, key=lambda pair: pair[0])[:limit]
-    if not kept:
+    images, _ = drawn(
+        batches, component.labels, shape=origin.input_shape, labels=len(origin.source_classes), limit=limit, seed=seed,
+        progress=progress,
+    )  # fmt: skip
+    if not len(images):
         raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
-    if limit is not None:
-        kept = sorted(kept, key=lambda pair: pair[0])[:limit]
-    return torch.stack([image for _, image in kept])
+    return images
 
 
 def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 from model_lego.batches import Batches
 from model_lego.component import Component
 from model_lego.digest import digest_of
-from model_lego.disassembly import CALIBRATION, Plan, cut
+from model_lego.disassembly import Plan, cut
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.program import find_tensor, hookless_copy
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import calibration_images, first_parameter, prepared, refit, selection_of
+from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, prepared, refit, selection_of
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 from model_lego.surgery.slicing import ranks, sliced

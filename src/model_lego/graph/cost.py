@@ -27,11 +27,8 @@ def cost_of(model: nn.Module, program: Program, *, rules: Mapping[object, OpRule
 
 def planned_cost(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Cost:
     """Count what a cut of a network would cost, without cutting it: `cost_of` of the cut network."""
-    gone = tuple(f"{path}." for path in unused_modules(model, graph))
     parameters = size = 0
-    for name, tensor in (*model.named_parameters(), *model.named_buffers()):
-        if name.startswith(gone):
-            continue
+    for name, tensor in counted_tensors(model, graph):
         shape = list(tensor.shape)
         for dim, axis in graph.axes.get(name, {}).items():
             shape[dim] = _kept(axis, selection)
@@ -44,6 +41,20 @@ def planned_cost(model: nn.Module, graph: ChannelGraph, selection: ChannelSelect
             kept, whole = _pairs(layers.get(node.name), selection)
             macs += _macs(node, graph.rules[node.target], graph.program.batch) * kept // whole
     return Cost(parameters=parameters, macs=macs, bytes=size)
+
+
+def counted_tensors(model: nn.Module, graph: ChannelGraph) -> list[tuple[str, Tensor]]:
+    """Parameters and buffers that are still there after a cut, by name."""
+    gone = tuple(f"{path}." for path in unused_modules(model, graph))
+    tensors = (*model.named_parameters(), *model.named_buffers())
+    return [(name, tensor) for name, tensor in tensors if not name.startswith(gone)]
+
+
+def layer_macs(graph: ChannelGraph) -> list[tuple[Layer, int]]:
+    """Each layer with its multiply-adds for one image, uncut."""
+    nodes = {node.name: node for node in graph.program.nodes}
+    batch = graph.program.batch
+    return [(layer, _macs(nodes[layer.node], graph.rules[nodes[layer.node].target], batch)) for layer in graph.layers]
 
 
 def _pairs(layer: Layer | None, selection: ChannelSelection) -> tuple[int, int]:
