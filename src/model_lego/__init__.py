@@ -5,6 +5,7 @@ from model_lego.attribution import Budget, ContributionStats, Thresholds, attrib
 from model_lego.collecting import collect
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
 from model_lego.contenders import Contender, baselines, ensemble
+from model_lego.curves import Curve, curve
 from model_lego.diagnosis import Diagnosis, diagnose
 from model_lego.disassembly import Plan, cut, disassemble, plan
 from model_lego.errors import LegoError
@@ -30,6 +31,7 @@ __all__ = [
     "Contender",
     "ContributionStats",
     "Cost",
+    "Curve",
     "Diagnosis",
     "LegoError",
     "Plan",
@@ -44,6 +46,7 @@ __all__ = [
     "baselines",
     "canonize",
     "collect",
+    "curve",
     "cut",
     "diagnose",
     "disassemble",

@@ -1,16 +1,19 @@
 """model-lego plan and model-lego disassemble."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
+from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import Source, check_out, chosen, named, open_source
 from model_lego.cli.team import speaks, team
-from model_lego.component import Component
+from model_lego.component import Component, Origin
 from model_lego.contenders import Contender
+from model_lego.curves import Curve
+from model_lego.disassembly import Plan
 
 
 def plan_command(
@@ -18,31 +21,44 @@ def plan_command(
     source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
     alpha: o.Alpha = 0.3, beta: o.Beta = 0.2, linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3,
     sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None, stats: o.Stats = None,
-    multiple: o.Multiple = 1, seed: o.Seed = 0, batch_size: o.BatchSize = 128, json: o.Json = False,
+    multiple: o.Multiple = 1, budget: o.BudgetOpt = None, criterion: o.Criterion = None, curve: o.CurveOpt = False,
+    curve_out: o.CurveOut = None, seed: o.Seed = 0, batch_size: o.BatchSize = 128, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Show which channels a component would keep, without cutting anything."""
     from model_lego import Thresholds, cut, plan
 
+    limits = parse_budget(budget)
+    check_curve(curve_out)
     source = open_source(
         model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
         size=size, batch_size=batch_size,
     )  # fmt: skip
+    wanted = named(chosen(classes), source.class_names)
+    found = None
     with team() as group:
         planned = plan(
-            source.model, source.train, classes=named(chosen(classes), source.class_names),
+            source.model, source.train, classes=wanted, budget=limits, criterion=criterion,
             class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
             sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
             preprocessing=source.preprocessing, graph=source.graph, stats=_statistics(stats), progress=Bar(),
             group=group,
         )  # fmt: skip
-    origin = cut(source.model, planned).origin
+        if curve or curve_out:
+            found = curve_of(
+                source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
+                multiple=multiple, seed=seed, stats=planned.stats,
+            )  # fmt: skip
+    _show_plan(planned, cut(source.model, planned).origin, found, json=json)
+
+
+def _show_plan(planned: Plan, origin: Origin, found: Curve | None, *, json: bool) -> None:
     rows = planned.rows()
     if json:
         columns = ("layer", "op", "kept_in", "in", "kept_out", "out")
         cost = {"parameters": origin.cost_after.parameters, "macs": origin.cost_after.macs}
-        show_json(
-            {"classes": planned.classes, "layers": [dict(zip(columns, row, strict=True)) for row in rows], **cost}
-        )
+        layers = [dict(zip(columns, row, strict=True)) for row in rows]
+        more = _more(planned.settings.get("budget"), found)
+        show_json({"classes": planned.classes, "layers": layers, **cost, **more})
         return
     show_table(
         f"Plan for {', '.join(planned.classes)}",
@@ -53,6 +69,13 @@ def plan_command(
         show(f"kept whole: {freeze.reason} (layer '{freeze.where}')")
     before, after = origin.cost_before, origin.cost_after
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+    show_curve(found)
+
+
+def _more(budget: Any, found: Curve | None) -> dict[str, Any]:
+    """What JSON has besides, where a budget or a curve was asked for."""
+    given = {"budget": budget, "curve": found.to_dict() if found else None}
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def disassemble_command(
@@ -60,7 +83,8 @@ def disassemble_command(
     argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
     size: o.Size = None, alpha: o.Alpha = 0.3, beta: o.Beta = 0.2, linear_alpha: o.LinearAlpha = 0.4,
     linear_beta: o.LinearBeta = 0.3, sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None,
-    stats: o.Stats = None, multiple: o.Multiple = 1,
+    stats: o.Stats = None, multiple: o.Multiple = 1, budget: o.BudgetOpt = None, criterion: o.Criterion = None,
+    curve: o.CurveOpt = False, curve_out: o.CurveOut = None,
     repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
     baselines: Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")] = False,
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
@@ -68,31 +92,42 @@ def disassemble_command(
     """Take the component for some classes out of a trained network."""
     from model_lego import RepairSettings, Thresholds, disassemble, evaluate, save
 
+    limits = parse_budget(budget)
+    check_curve(curve_out)
     check_out(out, overwrite=overwrite)
     source = open_source(
         model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
         size=size, batch_size=batch_size,
     )  # fmt: skip
+    wanted = named(chosen(classes), source.class_names)
+    settings, found, sums = RepairSettings(method=repair, seed=seed), None, _statistics(stats)  # type: ignore[arg-type]
     with team() as group:
         component = disassemble(
-            source.model, source.train, classes=named(chosen(classes), source.class_names),
+            source.model, source.train, classes=wanted, budget=limits, criterion=criterion,
             class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
             sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-            repair=RepairSettings(method=repair, seed=seed), preprocessing=source.preprocessing,  # type: ignore[arg-type]
-            builder=source.builder, graph=source.graph, stats=_statistics(stats), progress=Bar(), group=group,
+            repair=settings, preprocessing=source.preprocessing,
+            builder=source.builder, graph=source.graph, stats=sums, progress=Bar(), group=group,
         )  # fmt: skip
         report = evaluate(
             component, source.test, class_names=source.class_names,
             baselines=_baselines(component, source) if baselines else (), progress=Bar(), group=group,
         )  # fmt: skip
+        if curve or curve_out:
+            found = curve_of(
+                source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
+                multiple=multiple, seed=seed, repair=settings, stats=sums,
+            )  # fmt: skip
         if speaks():
             save(component, out, overwrite=overwrite)
     if json:
-        show_json({"folder": out, "classes": component.classes, **report.to_dict()})
+        more = _more(component.origin.settings.get("budget"), found)
+        show_json({"folder": out, "classes": component.classes, **report.to_dict(), **more})
         return
     before, after = component.origin.cost_before, component.origin.cost_after
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+    show_curve(found)
     say(f"written to {out}")
 
 

@@ -45,6 +45,13 @@ Stats = Annotated[
     str | None, typer.Option("--stats", help="folder that model-lego attribute wrote; nothing is summed again then")
 ]
 Multiple = Annotated[int, typer.Option("--multiple", help="round kept widths up to a multiple")]
+BudgetOpt = Annotated[
+    list[str] | None,
+    typer.Option("--budget", help="limits in place of the thresholds: params=0.2, macs=0.3, bytes=2e6, drop=0.5"),
+]
+Criterion = Annotated[str | None, typer.Option("--criterion", help="by which channels are chosen within a budget")]
+CurveOpt = Annotated[bool, typer.Option("--curve", help="print accuracy against size, on held-out training images")]
+CurveOut = Annotated[str | None, typer.Option("--curve-out", help="draw that curve into a .png or .svg file")]
 Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every random choice")]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]

@@ -1,0 +1,60 @@
+"""Budgets as they are written on the command line, and curves of accuracy against size."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from model_lego.attribution.budgets import Budget
+from model_lego.cli.render import Bar, say, show
+from model_lego.cli.sources import Source
+from model_lego.cli.team import speaks
+from model_lego.curves import Curve, curve
+from model_lego.drawing import check_picture, draw_curve
+from model_lego.errors import BadConfig
+from model_lego.processes import Group
+
+#: What a limit is called on the command line, and in Budget.
+LIMITS = {"params": "params", "macs": "macs", "bytes": "bytes", "drop": "accuracy_drop"}
+
+
+def parse_budget(given: Sequence[str] | None) -> Budget | None:
+    """Limits name=number, separated by commas or given several times; raises BadConfig."""
+    found: dict[str, float] = {}
+    for item in ",".join(given or ()).split(","):
+        if not item.strip():
+            continue
+        name, _, number = (word.strip() for word in item.partition("="))
+        if name not in LIMITS:
+            raise BadConfig(f"--budget '{item}' names no limit; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
+        if LIMITS[name] in found:
+            raise BadConfig(f"--budget gives {name} twice")
+        try:
+            found[LIMITS[name]] = float(number)
+        except ValueError as error:
+            raise BadConfig(f"--budget '{item}' has no number behind {name}=") from error
+    if given and not found:
+        raise BadConfig(f"--budget is empty; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
+    return Budget(**found) if found else None
+
+
+def check_curve(curve_out: str | None) -> None:
+    """Refuse a picture that cannot be drawn before any work is done."""
+    if curve_out is not None:
+        check_picture(curve_out)
+
+
+def curve_of(source: Source, file: str | None, *, group: Group, **settings: Any) -> Curve:
+    """The curve of a source, drawn where a file is named."""
+    found = curve(
+        source.model, source.train, class_names=source.class_names, preprocessing=source.preprocessing,
+        graph=source.graph, progress=Bar(), group=group, **settings,
+    )  # fmt: skip
+    if file is not None and speaks():
+        draw_curve(found, file)
+        say(f"drawn to {file}")
+    return found
+
+
+def show_curve(found: Curve | None) -> None:
+    """Print a curve, if there is one."""
+    if found is not None:
+        show(str(found))

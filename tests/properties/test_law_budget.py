@@ -1,0 +1,123 @@
+"""Law 11: what a budget selects can be cut, is within the budget, is the same each time, and grows with the budget."""
+
+import copy
+import functools
+
+import pytest
+import torch
+
+from model_lego import Budget, plan
+from model_lego.attribution.criteria import CRITERIA
+from model_lego.graph.cost import planned_cost
+from model_lego.graph.selection import keep_all
+from model_lego.surgery.slicing import slice_model
+from tests.oracles import masked_forward
+from tests.properties.helpers import kept_inputs, traced
+from tests.tiny_models import TINY, inputs
+
+LOGITS = [3, 1]
+
+
+@functools.cache
+def batches(name):
+    images = inputs(name, batch=20, seed=3)
+    return [(images, torch.arange(20) % 5)]
+
+
+@functools.cache
+def extremes(name):
+    """Parameters and multiply-adds of the whole network, and of the smallest selection."""
+    model, graph = traced(name)
+    from model_lego.graph import select
+
+    least = select(graph, torch.zeros(graph.width, dtype=torch.bool), logits=LOGITS)
+    return planned_cost(model, graph, keep_all(graph)), planned_cost(model, graph, least)
+
+
+def budgets(name):
+    """Limits between the smallest and the whole network, absolute, the smallest first."""
+    whole, least = extremes(name)
+    return [
+        Budget(
+            params=max(2, least.parameters + share * (whole.parameters - least.parameters)),
+            macs=max(2, least.macs + share * (whole.macs - least.macs)),
+        )
+        for share in (0.15, 0.4, 0.8)
+    ]
+
+
+@functools.cache
+def planned(name, place):
+    model, graph = traced(name)
+    return plan(model, batches(name), classes=LOGITS, budget=budgets(name)[place], graph=graph)
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_budget_is_met_by_what_the_cut_network_really_has(name):
+    model, graph = traced(name)
+    selection, budget = planned(name, 1).selection, budgets(name)[1]
+    module = slice_model(model, graph, selection).module
+    assert sum(parameter.numel() for parameter in module.parameters()) <= budget.params
+    assert planned_cost(model, graph, selection).macs <= budget.macs
+    assert planned(name, 1).settings["budget"]["reached"]["macs"] == planned_cost(model, graph, selection).macs
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_slice_of_a_budget_is_its_mask(name):
+    model, graph = traced(name)
+    selection = planned(name, 1).selection
+    x = inputs(name, batch=5, seed=1)
+    expected = masked_forward(model, x, kept_inputs(graph, selection))[:, LOGITS]
+    if name == "log_softmax_head":
+        expected = expected.log_softmax(1)
+    with torch.no_grad():
+        found = slice_model(model, graph, selection).module(x)
+    assert (found - expected).abs().max() <= 1e-8 * expected.abs().max()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_larger_budget_costs_as_much_or_more(name):
+    model, graph = traced(name)
+    costs = [planned_cost(model, graph, planned(name, place).selection) for place in range(3)]
+    for smaller, larger in zip(costs, costs[1:], strict=False):
+        assert smaller.parameters <= larger.parameters
+        assert smaller.macs <= larger.macs
+    assert costs[0].parameters < extremes(name)[0].parameters
+
+
+@pytest.mark.parametrize("name", ["plain", "residual", "concat", "depthwise"])
+def test_a_larger_budget_keeps_what_a_smaller_one_keeps(name):
+    kept = [planned(name, place).selection.keep for place in range(3)]
+    assert bool((kept[0] <= kept[1]).all())
+    assert bool((kept[1] <= kept[2]).all())
+    assert int(kept[0].sum()) < int(kept[2].sum())
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("name", ["plain", "residual", "grouped", "shuffle"])
+def test_every_criterion_keeps_the_budget_and_is_the_same_each_time(name, criterion):
+    model, graph = traced(name)
+    twice = [
+        plan(
+            model, batches(name), classes=LOGITS, budget=budgets(name)[1], criterion=criterion, graph=graph,
+            sampling="all",
+        ).selection.keep
+        for _ in range(2)
+    ]  # fmt: skip
+    assert torch.equal(*twice)
+    cost = planned_cost(model, graph, planned(name, 1).selection)
+    other = plan(
+        model, batches(name), classes=LOGITS, budget=budgets(name)[1], criterion=criterion, graph=graph, sampling="all"
+    )
+    assert planned_cost(model, graph, other.selection) == cost
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_source_of_a_budget_is_left_as_it_is(name):
+    model, graph = traced(name)
+    before = copy.deepcopy(model.state_dict())
+    plan(model, batches(name), classes=LOGITS, budget=budgets(name)[0], graph=graph)
+    assert all(torch.equal(tensor, before[key]) for key, tensor in model.state_dict().items())
+    assert all(parameter.grad is None for parameter in model.parameters())
+    assert all(parameter.requires_grad for parameter in model.parameters())
+    assert not any(module._forward_hooks for module in model.modules())
