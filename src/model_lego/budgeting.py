@@ -25,8 +25,10 @@ from model_lego.surgery.repair import RepairSettings
 from model_lego.surgery.slicing import slice_model
 from model_lego.surgery.verification import program_of
 
-#: Images that the criterion looks at, and that a trial is repaired with.
-SENSED = 500
+#: Images that the criterion looks at.
+SENSED = 1000
+#: Images that a trial is repaired with; the component itself gets all.
+TRIED = 500
 #: The search for the smallest component ends where the sizes on both sides of the answer differ by less than this.
 NEAR = 1.05
 
@@ -56,7 +58,7 @@ class Trials:
         """Accuracy in % of the source cut and repaired, on the held-out images."""
         module = slice_model(self.model, self.graph, selection).module.eval()
         if self.settings.method != "none":
-            images = self.images[:SENSED]
+            images = self.images[:TRIED]
             program, _ = program_of(module, self.graph, selection, images[:2])
             refit_module(
                 module, program, self.model, self.graph, selection, images, self.settings, quiet, self.group

@@ -2,6 +2,7 @@
 
 import copy
 import functools
+import itertools
 
 import pytest
 import torch
@@ -79,7 +80,7 @@ def test_the_slice_of_a_budget_is_its_mask(name):
 def test_a_larger_budget_costs_as_much_or_more(name):
     model, graph = traced(name)
     costs = [planned_cost(model, graph, planned(name, place).selection) for place in range(3)]
-    for smaller, larger in zip(costs, costs[1:], strict=False):
+    for smaller, larger in itertools.pairwise(costs):
         assert smaller.parameters <= larger.parameters
         assert smaller.macs <= larger.macs
     assert costs[0].parameters < extremes(name)[0].parameters

@@ -44,23 +44,23 @@ def sense(
 ) -> Mapping[str, Sense]:
     """Run images (N x C x H x W) through the network and back from the logits of some classes; by name of layer.
 
-    Derivatives are those of the logits about their mean, which alone decide, along one random direction an image:
-    their squares are right on average. The network is left as it is.
+    Derivatives are those of the differences between logits, which alone decide, along one random direction an image:
+    their squares are right on average, and exact for two classes. The network is left as it is.
     """
     nodes = {node.name: node for node in graph.program.nodes}
     sums = {layer.node: _Sums(layer, nodes[layer.node], graph) for layer in graph.layers}
     generator = torch.Generator().manual_seed(seed)
-    done = 0
+    basis, done = contrasts(len(classes)), 0
     for some in images.split(_at_once(graph, len(images))):
-        signs = torch.randint(0, 2, (len(some), len(classes)), generator=generator) * 2 - 1
-        _back(model, graph, some, list(classes), signs, sums)
+        signs = torch.randint(0, 2, (len(some), len(basis)), generator=generator) * 2 - 1
+        _back(model, graph, some, list(classes), signs.double() @ basis, sums)
         done += len(some)
         progress("sensing", done, len(images))
     return {found.layer.name: found.sense(len(images)) for found in sums.values()}
 
 
 def _back(
-    model: nn.Module, graph: ChannelGraph, images: Tensor, classes: list[int], signs: Tensor, sums: dict[str, "_Sums"]
+    model: nn.Module, graph: ChannelGraph, images: Tensor, classes: list[int], along: Tensor, sums: dict[str, "_Sums"]
 ) -> None:
     program = graph.program
     listener = _Listener(program.module, set(sums))
@@ -73,11 +73,9 @@ def _back(
     with torch.enable_grad():
         given = listener.run(*values)
         logits = (given[0] if isinstance(given, tuple | list) else given)[:, classes]
-        if len(classes) > 1:
-            logits = logits - logits.mean(1, keepdim=True)
         names = list(listener.heard)
         ends = [end for name in names for end in listener.heard[name]]
-        slopes = torch.autograd.grad((logits * signs.to(logits)).sum(), ends, allow_unused=True)
+        slopes = torch.autograd.grad((logits * along.to(logits)).sum(), ends, allow_unused=True)
     for place, name in enumerate(names):
         to_x, to_y = slopes[2 * place : 2 * place + 2]
         sums[name].add(listener.heard[name][0].detach(), to_x, to_y, len(images))
@@ -141,6 +139,16 @@ class _Sums:
         second = self.squares / self.rows
         covariance = second - mean[:, None] * mean
         return Sense(self.channels, covariance, second.diagonal().clone(), self.slopes / images, self.change / images)
+
+
+def contrasts(classes: int) -> Tensor:
+    """Orthonormal directions of the differences between logits, classes - 1 x classes; a single logit is itself."""
+    if classes == 1:
+        return torch.ones(1, 1, dtype=torch.float64)
+    below = torch.arange(1, classes, dtype=torch.float64)[:, None]
+    number = torch.arange(classes)[None]
+    rows = torch.where(number < below, 1.0, torch.where(number == below, -below, 0.0))
+    return rows / (below * (below + 1)).sqrt()
 
 
 def by_channel(inputs: Tensor) -> tuple[Tensor, Tensor]:

@@ -8,6 +8,8 @@ from torch import Tensor
 
 from model_lego.processes import Group, add_up
 
+#: What rounding may leave of the variance of a constant, in parts of its square: less than that is not inverted.
+ROUNDING = 1e-5
 #: Features whose products with all later ones are taken at once.
 BLOCK = 256
 
@@ -39,8 +41,8 @@ class Moments:
     def add(self, x: Tensor, y: Tensor) -> None:
         """Add rows: `x` groups x rows x features, `y` groups x rows x outputs."""
         self.rows += x.shape[1]
-        self.x_sum += x.sum(1).cpu()
-        self.y_sum += y.sum(1).cpu()
+        self.x_sum += x.sum(1, dtype=torch.float64).cpu()
+        self.y_sum += y.sum(1, dtype=torch.float64).cpu()
         self.held.append((x, y))
         if sum(held.shape[1] for held, _ in self.held) >= 2 * x.shape[2]:
             self._multiply()
@@ -85,6 +87,8 @@ def ridge(moments: Moments, weight: Tensor, strength: float) -> Fit:
     gram, cross, x_mean, y_mean = moments.centred()
     residual = cross - gram @ weight  # X'(Y - X weight)
     scale = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-30)
+    about_zero = moments.gram.diagonal(dim1=1, dim2=2).mean(1)
+    scale = torch.maximum(scale, ROUNDING / strength * about_zero)
     gram.diagonal(dim1=1, dim2=2).add_((strength * scale)[:, None])
     change = torch.cholesky_solve(residual, torch.linalg.cholesky(gram))
     return Fit(change, _intercept(y_mean, x_mean, weight + change))

@@ -170,3 +170,16 @@ def test_batchnorm_is_estimated_anew_from_the_cut_networks_own_values():
     assert torch.allclose(norm.running_mean, y.mean(1))
     assert torch.allclose(norm.running_var, y.var(1, correction=0))
     assert all(torch.equal(a, b) for a, b in zip(raw.parameters(), cut.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.7])
+def test_inputs_that_are_the_same_on_all_images_are_fitted_by_the_intercept(value):
+    """Of a constant the variance is a rounding error, which may be below zero."""
+    y = torch.randn(1, 5000, 4, generator=torch.Generator().manual_seed(0))
+    for seed in range(20):
+        x = value * (1 + 1e-7 * torch.rand(1, 5000, 3, generator=torch.Generator().manual_seed(seed)))
+        moments = Moments(1, 3, 4)
+        moments.add(x, y)
+        fit = ridge(moments, torch.zeros(1, 3, 4, dtype=torch.float64), 1e-2)
+        given = fit.intercept[0] + x[0].double() @ fit.change[0]
+        assert (given - y[0].double().mean(0)).abs().max() < 1e-3
