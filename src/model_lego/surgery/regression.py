@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model_lego.errors import BadConfig
 from model_lego.processes import Group, add_up
 
 #: What rounding may leave of the variance of a constant, in parts of its square: less than that is not inverted.
@@ -89,9 +90,21 @@ def ridge(moments: Moments, weight: Tensor, strength: float) -> Fit:
     scale = gram.diagonal(dim1=1, dim2=2).mean(1).clamp(min=1e-30)
     about_zero = moments.gram.diagonal(dim1=1, dim2=2).mean(1)
     scale = torch.maximum(scale, ROUNDING / strength * about_zero)
-    gram.diagonal(dim1=1, dim2=2).add_((strength * scale)[:, None])
-    change = torch.cholesky_solve(residual, torch.linalg.cholesky(gram))
+    change = _solved(gram, strength * scale, residual)
     return Fit(change, _intercept(y_mean, x_mean, weight + change))
+
+
+def _solved(gram: Tensor, penalty: Tensor, right: Tensor) -> Tensor:
+    """Solve (gram + penalty I) x = right in each group; more penalty where rounding left gram with a negative value."""
+    while True:
+        damped = gram.clone()
+        damped.diagonal(dim1=1, dim2=2).add_(penalty[:, None])
+        factor, failed = torch.linalg.cholesky_ex(damped)
+        if not bool(failed.any()):
+            return torch.cholesky_solve(right, factor)
+        if not bool(torch.isfinite(damped).all()):
+            raise BadConfig("a layer reads values that are not finite: the network cannot be repaired on these images")
+        penalty = torch.where(failed > 0, 10 * penalty, penalty)
 
 
 def ridge_dual(x: Tensor, y: Tensor, weight: Tensor, strength: float) -> Fit:
