@@ -116,6 +116,6 @@ def criterion(name: str) -> Criterion:
 
 def normalised(graph: ChannelGraph, scores: Tensor) -> Tensor:
     """Scores that add up to 1 in each group, so that one threshold can stand for all of them."""
-    place = graph.group_of.clamp(min=0)
-    total = torch.zeros(max(1, len(graph.groups)), dtype=torch.float64).index_add_(0, place, scores)
+    place = graph.group_of + 1  # the images are in no group
+    total = torch.zeros(len(graph.groups) + 1, dtype=torch.float64).index_add_(0, place, scores)
     return scores / total[place].clamp(min=1e-30)
