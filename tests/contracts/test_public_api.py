@@ -13,6 +13,7 @@ from model_lego import errors
 PAGE = (Path(__file__).parents[2] / "docs/reference.md").read_text(encoding="utf-8")
 NAMES = [
     "Assembly",
+    "Budget",
     "Builder",
     "ChannelGraph",
     "ChannelSelection",
@@ -20,6 +21,7 @@ NAMES = [
     "Contender",
     "ContributionStats",
     "Cost",
+    "Curve",
     "Diagnosis",
     "LegoError",
     "Plan",
@@ -34,6 +36,7 @@ NAMES = [
     "baselines",
     "canonize",
     "collect",
+    "curve",
     "cut",
     "diagnose",
     "disassemble",
@@ -52,7 +55,7 @@ NAMES = [
     "unite",
 ]
 FUNCTIONS = [name for name in NAMES if inspect.isfunction(getattr(model_lego, name))]
-CONFIGS = ["Builder", "Cost", "Preprocessing", "RepairSettings", "Thresholds"]
+CONFIGS = ["Budget", "Builder", "Cost", "Preprocessing", "RepairSettings", "Thresholds"]
 CHILDREN = [
     name for name, found in vars(errors).items() if inspect.isclass(found) and errors.LegoError in found.__bases__
 ]
