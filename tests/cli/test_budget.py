@@ -61,6 +61,17 @@ def test_disassemble_takes_a_drop_a_criterion_and_prints_the_curve(world, tmp_pa
     assert record["reached"]["accuracy_drop"] <= 5
 
 
+@pytest.mark.parametrize("command", ["plan", "disassemble"])
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [(["--curve-out", "curve.gif"], "end it in .png or .svg"), (["--budget", "size=3"], "names no limit")],
+)
+def test_options_are_refused_before_the_network_is_read(world, tmp_path, monkeypatch, command, more, words):
+    monkeypatch.setattr("model_lego.cli.disassemble.open_source", None)
+    out = ["--out", tmp_path / "one"] if command == "disassemble" else []
+    assert words in refused(run(command, *world.source(), "--classes", "ant,bee", *out, *more))
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

@@ -39,6 +39,8 @@ def labelled(name):
         (Budget(params=200), Cost(200, 5000, 4000), True),
         (Budget(params=200), Cost(201, 5000, 4000), False),
         (Budget(macs=0.5, params=1), Cost(1000, 2501, 0), False),
+        (Budget(params=1), Cost(1000, 5000, 4000), True),
+        (Budget(bytes=1), Cost(1000, 5000, 2), False),
         (Budget(bytes=1000), Cost(1000, 5000, 1000), True),
         (Budget(bytes=1000), Cost(1, 1, 1001), False),
         (Budget(accuracy_drop=0), Cost(1000, 5000, 4000), True),

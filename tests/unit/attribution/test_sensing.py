@@ -117,6 +117,20 @@ def test_every_network_is_scored_and_left_as_it_is(name):
     assert not images.requires_grad
 
 
+def test_the_first_channel_is_the_one_that_explains_most_of_what_the_logits_notice():
+    model, graph = traced("plain")
+    found = sense(model, graph, inputs("plain", batch=8), classes=[3, 1])
+    scores = reconstruction(model, graph, found)
+    layer, channels = graph.layer("11"), found["11"].channels
+    assert found["11"].sensitivity.tolist() == pytest.approx([0, 0.5, 0, 0.5, 0])  # of (logit 3 - logit 1) / sqrt 2
+    weight, c = model[11].weight.detach().reshape(5, len(channels), -1).numpy(), found["11"].covariance.numpy()
+    square = sum(0.5 * np.outer(weight[o, :, p], weight[o, :, p]) for o in (1, 3) for p in range(weight.shape[2]))
+    explained = np.diag(c @ square @ c) / np.maximum(np.diag(c), 1e-30)  # a map may be dead
+    assert layer.outputs.tolist() == graph.head.tolist()
+    assert int(scores[channels].argmax()) == int(explained.argmax())
+    assert float(scores[channels].max()) == pytest.approx(float(explained.max()))
+
+
 def test_a_channel_of_dead_weights_is_worth_nothing():
     model = build("plain")
     with torch.no_grad():
