@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from model_lego.batches import Batches
 from model_lego.calibrating import noise, read_calibration
 from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost, Head, Origin
+from model_lego.digest import SEEN
 from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import export_program
@@ -87,9 +88,9 @@ def assemble(
         raise ClassClash(f"a part has a class '{NONE_OF_THESE}' already; leave outsiders out, or that class")
     settings: dict[str, Any] = {"layout": layout, "scaling": scaling, "on_clash": on_clash, "seed": seed}
     parts = [copy.deepcopy(part).eval() for part in parts]
-    images, places = None, None
+    images, places, digests = None, None, ""
     if calibration is not None:
-        images, places = read_calibration(
+        images, places, digests = read_calibration(
             parts, calibration, classes=classes, labels=labels, class_names=class_names, progress=progress
         )
     example = images[:CHECKED] if images is not None else noise(parts)
@@ -107,7 +108,7 @@ def assemble(
     ).eval()
     assembly.settings["check"] = _self_check(assembly, parts, example)
     if images is not None and places is not None:
-        assembly.settings |= {"calibration_images": len(images), "calibration_labels": labels}
+        assembly.settings |= {"calibration_images": len(images), "calibration_labels": labels, SEEN: digests}
         assembly.head = _fitted(assembly, images, places, plain, kinds, outsiders)
         assembly.classes += () if outsiders is None else (NONE_OF_THESE,)
     else:

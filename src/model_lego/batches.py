@@ -1,10 +1,12 @@
 """Image batches: any re-iterable of (images, labels), checked while it is read."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+from model_lego.digest import image_digests
 from model_lego.errors import BadBatches, ShapeMismatch
 from model_lego.progress import Progress, quiet, tracked
 
@@ -15,15 +17,15 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def checked(
     batches: Batches,
     *,
-    shape: tuple[int, ...] | None = None,
+    shape: tuple[int | None, ...] | None = None,
     labels: int | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Yield the batches and refuse what cannot be used.
 
-    `shape` is what an image has to have (channels x height x width), `labels` the number of classes; of a share
-    (first, step) only every step-th batch is looked at. Raises BadBatches (one-shot, empty, NaN, labels out of range),
-    ShapeMismatch.
+    `shape` is what an image has to have (channels x height x width, None for any), `labels` the number of classes; of
+    a share (first, step) only every step-th batch is looked at. Raises BadBatches (one-shot, empty, NaN, labels out of
+    range), ShapeMismatch.
     """
     refuse_one_shot(batches)
     number = -1
@@ -47,13 +49,14 @@ def refuse_one_shot(batches: Batches) -> None:
 
 
 def _checked_pair(
-    number: int, images: Tensor, labels: Tensor, shape: tuple[int, ...] | None, count: int | None
+    number: int, images: Tensor, labels: Tensor, shape: tuple[int | None, ...] | None, count: int | None
 ) -> tuple[Tensor, Tensor]:
     if not images.is_floating_point():
         raise BadBatches(f"images of batch {number} are {images.dtype}; give floats, scaled as the network wants them")
-    if shape is not None and tuple(images.shape[1:]) != shape:
+    if shape is not None and not _fits(images.shape[1:], shape):
+        taken = str(shape).replace("None", "any")
         raise ShapeMismatch(
-            f"images of batch {number} have shape {tuple(images.shape[1:])}, but the network takes {shape} "
+            f"images of batch {number} have shape {tuple(images.shape[1:])}, but the network takes {taken} "
             "(channels x height x width)"
         )
     if not bool(torch.isfinite(images).all()):
@@ -70,6 +73,10 @@ def _checked_pair(
     return images, labels
 
 
+def _fits(found: Sequence[int], shape: Sequence[int | None]) -> bool:
+    return len(found) == len(shape) and all(want in (None, size) for size, want in zip(found, shape, strict=True))
+
+
 def only(batches: Batches, labels: Iterable[int]) -> Batches:
     """The same batches, where they can, without the images of other classes, which are then not even read.
 
@@ -79,36 +86,53 @@ def only(batches: Batches, labels: Iterable[int]) -> Batches:
     return batches if narrower is None else narrower(labels)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Images as a network takes them, N x C x H x W, their labels, and the digest of each as it was given."""
+
+    images: Tensor
+    labels: Tensor
+    digests: tuple[bytes, ...]
+
+
 def drawn(
     batches: Batches,
     wanted: Sequence[int],
     *,
-    shape: tuple[int, ...],
+    shape: tuple[int | None, ...],
     labels: int,
     limit: int | None,
+    prepare: Callable[[Tensor], Tensor] | None = None,
     seed: int = 0,
     progress: Progress = quiet,
-) -> tuple[Tensor, Tensor]:
-    """Images of the wanted labels and their labels: all, or a seeded sample of at most `limit` in random order.
+) -> Drawn:
+    """Images of the wanted labels, by `prepare`: all, or a seeded sample of at most `limit` in random order.
 
-    `shape` and `labels` as for `checked`. Both are empty where there is no such image. Raises BadBatches,
+    `shape` and `labels` as for `checked`. Everything is empty where there is no such image. Raises BadBatches,
     ShapeMismatch.
     """
     mine = torch.tensor(list(wanted))
-    kept: list[tuple[float, Tensor, int]] = []
+    kept: list[tuple[float, Tensor, int, bytes]] = []
     generator = torch.Generator().manual_seed(seed)
     for images, numbers in tracked(
         checked(batches, shape=shape, labels=labels), "drawing calibration images", progress
     ):
-        tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)
-        for place in torch.isin(numbers, mine).nonzero().reshape(-1).tolist():
-            kept.append((float(tickets[place]), images[place], int(numbers[place])))
+        tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)  # of all, whatever is left out
+        chosen = torch.isin(numbers, mine)
+        if not bool(chosen.any()):
+            continue
+        given = images[chosen]
+        seen = given if prepare is None else prepare(given)
+        kept += zip(tickets[chosen].tolist(), seen, numbers[chosen].tolist(), image_digests(given), strict=True)
         if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
             kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
     if limit is not None:
         kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
-    images = torch.stack([image for _, image, _ in kept]) if kept else torch.empty(0, *shape)
-    return images, torch.tensor([label for _, _, label in kept], dtype=torch.int64)
+    return Drawn(
+        torch.stack([image for _, image, _, _ in kept]) if kept else torch.empty(0, *(side or 0 for side in shape)),
+        torch.tensor([label for _, _, label, _ in kept], dtype=torch.int64),
+        tuple(digest for *_, digest in kept),
+    )
 
 
 class Mapped:

@@ -15,12 +15,13 @@ from model_lego.attribution.reconstruction import reconstruction
 from model_lego.attribution.sensing import sense
 from model_lego.attribution.shrinking import Shrinking, removal_order
 from model_lego.batches import Batches, drawn
-from model_lego.component import Cost
+from model_lego.component import Cost, Preprocessing
+from model_lego.digest import SEEN, packed
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import CALIBRATION, first_parameter, refit_module
+from model_lego.refitting import CALIBRATION, first_parameter, image_shape, refit_module
 from model_lego.surgery.repair import RepairSettings
 from model_lego.surgery.slicing import slice_model
 from model_lego.surgery.verification import program_of
@@ -37,7 +38,7 @@ NEAR = 1.05
 class Trials:
     """Calibration images of the classes in two halves: one for choosing and repair, one on which trials are measured.
 
-    `answers` are the positions of the held-out images' labels in `classes`.
+    `answers` are the positions of the held-out images' labels in `classes`; `digests` are of all images, packed.
     """
 
     model: nn.Module
@@ -46,6 +47,7 @@ class Trials:
     images: Tensor
     held: Tensor
     answers: Tensor
+    digests: str
     settings: RepairSettings
     progress: Progress = quiet
     group: Group = None
@@ -84,20 +86,24 @@ def trials(
     *,
     classes: Sequence[int],
     settings: RepairSettings,
+    preprocessing: Preprocessing | None = None,
     seed: int = 0,
     progress: Progress = quiet,
     group: Group = None,
 ) -> Trials:
     """Draw a seeded sample of images of the classes and halve it; raises EmptySelection, BadBatches, ShapeMismatch."""
-    images, labels = drawn(
-        batches, classes, shape=graph.program.image_shape, labels=len(graph.head), limit=2 * CALIBRATION, seed=seed,
-        progress=progress,
+    sample = drawn(
+        batches, classes, shape=image_shape(graph.program.image_shape, preprocessing), labels=len(graph.head),
+        limit=2 * CALIBRATION, prepare=preprocessing, seed=seed, progress=progress,
     )  # fmt: skip
-    if not len(images):
+    if not len(sample.images):
         raise EmptySelection("there is no calibration image of the classes; a budget is met by looking at some")
-    images, half = images.to(first_parameter(model)), (len(images) + 1) // 2
-    answers = (labels[half:, None] == torch.tensor(list(classes))).int().argmax(1)
-    return Trials(model, graph, tuple(classes), images[:half], images[half:], answers, settings, progress, group)
+    images, half = sample.images.to(first_parameter(model)), (len(sample.images) + 1) // 2
+    answers = (sample.labels[half:, None] == torch.tensor(list(classes))).int().argmax(1)
+    return Trials(
+        model, graph, tuple(classes), images[:half], images[half:], answers, packed(sample.digests), settings, progress,
+        group,
+    )  # fmt: skip
 
 
 def shrinking(
@@ -141,7 +147,7 @@ def within(
         tried, budget, criterion=name, stats=stats, thresholds=thresholds, multiple=multiple, seed=seed
     )  # fmt: skip
     selection, reached = fitted(tried, way, budget)
-    record = {"budget": {"asked": budget.to_dict(), "criterion": name, "reached": reached}}
+    record = {"budget": {"asked": budget.to_dict(), "criterion": name, "reached": reached}, SEEN: tried.digests}
     return selection, record | ({"thresholds": asdict(thresholds)} if name == "count" and thresholds else {})
 
 

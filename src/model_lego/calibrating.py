@@ -7,6 +7,7 @@ from torch import Tensor
 
 from model_lego.batches import Batches, checked
 from model_lego.component import Component
+from model_lego.digest import image_digests, packed
 from model_lego.errors import BadConfig, UnknownClass
 from model_lego.progress import Progress, tracked
 
@@ -22,8 +23,8 @@ def read_calibration(
     labels: str,
     class_names: Sequence[str] | None,
     progress: Progress,
-) -> tuple[Tensor, Tensor]:
-    """All calibration images of an assembly's classes, with their positions in `classes`.
+) -> tuple[Tensor, Tensor, str]:
+    """All calibration images of an assembly's classes, with their positions in `classes` and their digests, packed.
 
     With `labels` "parts" the batches' labels are numbers of parts, and the class is the one that the part takes the
     image for. Raises UnknownClass for a class that no image has, BadBatches, ShapeMismatch, BadConfig.
@@ -39,7 +40,8 @@ def read_calibration(
         places = position[numbers]
         images.append(some[places >= 0])
         found.append(places[places >= 0])
-    every = torch.cat(images).to(next(parts[0].parameters()))
+    given = torch.cat(images)
+    every = given.to(next(parts[0].parameters()))
     places = torch.cat(found)
     if labels == "parts":
         places = _own_answers(parts, every, places, classes)
@@ -47,7 +49,7 @@ def read_calibration(
     if absent:
         taken = ", that is, none that its part takes for it" if labels == "parts" else ""
         raise UnknownClass(f"there is no calibration image of class '{absent[0]}'{taken}; give more images")
-    return every, places
+    return every, places, packed(image_digests(given))
 
 
 def noise(parts: Sequence[Component]) -> Tensor:

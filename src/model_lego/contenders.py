@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.attribution.criteria import magnitudes
-from model_lego.batches import Batches, Mapped, refuse_one_shot
+from model_lego.batches import Batches, refuse_one_shot
 from model_lego.component import Component, Cost, Preprocessing
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
@@ -234,10 +234,10 @@ def _as_repaired(component: Component, calibration: Batches, progress: Progress)
     """As many images as the component was repaired with; the same ones, where the batches are the same."""
     refuse_one_shot(calibration)
     settings = component.origin.settings
-    mapped = calibration if component.preprocessing is None else Mapped(calibration, component.preprocessing)
-    return calibration_images(
-        mapped, component, limit=settings["repair"].get("images"), seed=settings.get("seed", 0), progress=progress
+    drawn = calibration_images(
+        calibration, component, limit=settings["repair"].get("images"), seed=settings.get("seed", 0), progress=progress
     )
+    return drawn.images
 
 
 def _check_source(component: Component, source: nn.Module) -> None:

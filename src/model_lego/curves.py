@@ -100,13 +100,15 @@ def curve(
     needs_stats = criterion_of(criterion).needs_stats
     settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
     feed = prepared(batches, preprocessing)
-    images = feed if calibration is None else prepared(calibration, preprocessing)
     graph = graph or trace(model, next(checked(feed))[0][:2].to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(classes, names)
     if stats is None and needs_stats:
         stats = attribute(model, feed, graph=graph, classes=labels, class_names=names, progress=progress, group=group)
-    tried = trials(model, graph, images, classes=labels, settings=settings, seed=seed, progress=progress, group=group)
+    tried = trials(
+        model, graph, batches if calibration is None else calibration, classes=labels, settings=settings,
+        preprocessing=preprocessing, seed=seed, progress=progress, group=group,
+    )  # fmt: skip
     way = shrinking(tried, budgets[0], criterion=criterion, stats=stats, multiple=multiple, seed=seed)
     if sizes is None:
         budgets = [budget for budget in budgets if budget.holds(way.cost(len(way.order)), way.whole)]

@@ -109,9 +109,9 @@ def plan(
         )  # fmt: skip
     record: dict[str, Any] = {"thresholds": asdict(thresholds)}
     if budget is not None:
-        images = feed if calibration is None else prepared(calibration, preprocessing)
         tried = trials(
-            model, graph, images, classes=labels, settings=settings, seed=seed, progress=progress, group=group
+            model, graph, batches if calibration is None else calibration, classes=labels, settings=settings,
+            preprocessing=preprocessing, seed=seed, progress=progress, group=group,
         )  # fmt: skip
         selection, record = within(
             tried, budget, criterion=criterion, stats=stats, thresholds=thresholds, multiple=multiple, seed=seed
@@ -243,14 +243,14 @@ def disassemble(
     )  # fmt: skip
     component, program = _cut(model, planned, preprocessing, builder)
     if settings.method != "none":
-        images = calibration_images(
-            prepared(batches if calibration is None else calibration, preprocessing),
+        sample = calibration_images(
+            batches if calibration is None else calibration,
             component,
             limit=CALIBRATION if calibration is None else None,
             seed=seed,
             progress=progress,
         )
-        refit(component, program, model, planned.graph, planned.selection, images, settings, progress, group)
+        refit(component, program, model, planned.graph, planned.selection, sample, settings, progress, group)
     return component
 
 

@@ -13,8 +13,10 @@ from model_lego.batches import Batches, checked
 from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost
 from model_lego.contenders import Contender
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.overlap import overlap_with
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
+from model_lego.refitting import image_shape
 from model_lego.results import Report
 from model_lego.tallies import Member, Tally
 
@@ -40,9 +42,9 @@ def evaluate(
     of its source: `component.origin.source_classes`); samples of classes that the part does not have are then used as
     such, for an assembly with outsiders as of its class "none of these". Images are given as the part takes them. The
     processes of a `group` share the batches, and all get the same report. Raises EmptySelection, BadBatches,
-    ShapeMismatch, UnknownClass, BadConfig, ProcessFailed.
+    ShapeMismatch, UnknownClass, BadConfig, CorruptComponent, ProcessFailed.
     """
-    subject = _subject(part)
+    subject, overlap = _subject(part), overlap_with(part)
     places = _places(part.classes, class_names)
     contenders = (subject.contender, *baselines)
     tallies = [
@@ -56,6 +58,7 @@ def evaluate(
             reader = checked(batches, shape=subject.shape, labels=len(places), share=place_in(group))
             for images, labels in tracked(reader, "evaluating", progress):
                 where = places[labels]
+                overlap.add(images)
                 counts.add_(torch.bincount(where % len(counts), minlength=len(counts)))
                 logits = _run(contenders, images)
                 for tally, given in zip(tallies, logits, strict=True):
@@ -70,6 +73,7 @@ def evaluate(
     add_up([tally.against for tally in tallies], group)
     for tally in tallies:
         tally.gather(group)
+    overlap.gather(group)
     counts, others = counts[:-1], int(counts[-1])
     if not int(counts.sum()):
         raise EmptySelection(
@@ -79,12 +83,13 @@ def evaluate(
     return Report(
         kind=type(part).__name__,
         classes=part.classes,
-        rows=tuple(tally.row(counts) for tally in tallies),
+        rows=tuple(tally.row(counts, compared=reference is not None) for tally in tallies),
         counts=tuple(counts.tolist()),
         others=others,
         parts=tuple(member.row() for member in subject.members),
         outsiders=tallies[0].outsiders(),
-        notes=(LONE,) if subject.scored and len(part.classes) == 1 else (),
+        notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
+        overlap=overlap.images,
     )
 
 
@@ -106,7 +111,7 @@ class _Subject:
     """The part that is evaluated: itself as a contender, its image shape, the members of an assembly."""
 
     contender: Contender
-    shape: tuple[int, ...] | None  # None where the part resizes
+    shape: tuple[int | None, ...]
     members: tuple["Member", ...]
     scored: bool  # whether its classes' separation is measured
 
@@ -124,12 +129,22 @@ class _WithOwn(nn.Module):
 
 def _subject(part: Component | Assembly) -> _Subject:
     if isinstance(part, Component):
-        return _Subject(_itself(part, part, _cost(part, part.origin.cost_after.macs)), _shape(part), (), True)
+        return _Subject(
+            _itself(part, part, _cost(part, part.origin.cost_after.macs)),
+            image_shape(part.origin.input_shape, part.preprocessing),
+            (),
+            True,
+        )
     if isinstance(part, Assembly):
         inner = _inner(part)
         mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
         cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
-        return _Subject(_itself(part, _WithOwn(part), cost), _shape(inner[0]), _members(part), False)
+        return _Subject(
+            _itself(part, _WithOwn(part), cost),
+            image_shape(inner[0].origin.input_shape, inner[0].preprocessing),
+            _members(part),
+            False,
+        )
     raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
 
 
@@ -147,12 +162,6 @@ def _cost(part: nn.Module, macs: int) -> Cost:
     )
 
 
-def _shape(component: Component) -> tuple[int, ...] | None:
-    """Shape of the images that a component takes; None where it resizes them."""
-    resizes = component.preprocessing is not None and component.preprocessing.size is not None
-    return None if resizes else component.origin.input_shape
-
-
 def _inner(assembly: Assembly) -> list[Component]:
     """The components that an assembly runs."""
     return [assembly.padded] if assembly.padded is not None else list(assembly.parts)  # type: ignore[arg-type]
@@ -167,7 +176,10 @@ def _members(assembly: Assembly) -> tuple[Member, ...]:
         owned = [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
     members, first = [], len(assembly.classes)
     for number, classes in enumerate(owned, 1):
-        spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
+        missing = [-2 if name == NONE_OF_THESE else -1 for name in assembly.classes]
+        spots = torch.tensor(
+            [classes.index(n) if n in classes else none for n, none in zip(assembly.classes, missing, strict=True)]
+        )
         title = f"{number} ({', '.join(classes)})"
         members.append(Member(title, classes, slice(first, first + len(classes)), spots))
         first += len(classes)

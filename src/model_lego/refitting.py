@@ -6,9 +6,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_lego.batches import Batches, Mapped, drawn, refuse_one_shot
+from model_lego.batches import Batches, Drawn, Mapped, drawn, refuse_one_shot
 from model_lego.component import Component, Preprocessing
-from model_lego.digest import digest_of
+from model_lego.digest import SEEN, digest_of, packed, unpacked
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
@@ -43,13 +43,12 @@ def repair(
     settings = method if isinstance(method, RepairSettings) else RepairSettings(method=method)
     if digest_of(source) != component.origin.source_digest:
         raise BadConfig("the network given as source is not the one that this component was cut from")
-    images = calibration_images(
-        prepared(calibration, component.preprocessing), component, limit=None, seed=settings.seed
-    ).to(first_parameter(source))
-    graph = graph or trace(source, images[:2])
+    sample = calibration_images(calibration, component, limit=None, seed=settings.seed)
+    example = sample.images[:2].to(first_parameter(source))
+    graph = graph or trace(source, example)
     selection = selection_of(component, graph)
     module = hookless_copy(component.module).eval()
-    program, _ = program_of(module, graph, selection, images[:2])
+    program, _ = program_of(module, graph, selection, example)
     twin = Component(
         module,
         classes=component.classes,
@@ -57,7 +56,7 @@ def repair(
         origin=component.origin,
         preprocessing=component.preprocessing,
     )
-    refit(twin, program, source, graph, selection, images, settings, progress, group)
+    refit(twin, program, source, graph, selection, sample, settings, progress, group)
     for ours, theirs in zip(twin.modules(), component.modules(), strict=True):
         ours.training = theirs.training
     return twin
@@ -69,19 +68,19 @@ def refit(
     source: nn.Module,
     graph: ChannelGraph,
     selection: ChannelSelection,
-    images: Tensor,
+    sample: Drawn,
     settings: RepairSettings,
     progress: Progress,
     group: Group = None,
 ) -> None:
-    """Repair a component in place and note how."""
+    """Repair a component in place and note how, and with which images."""
     program, record = refit_module(
-        component.module, program, source, graph, selection, images, settings, progress, group
+        component.module, program, source, graph, selection, sample.images, settings, progress, group
     )  # fmt: skip
+    noted = dict(component.origin.settings) | {"repair": record}
+    noted[SEEN] = packed({*unpacked(noted.get(SEEN, "")), *sample.digests})  # a second repair builds on the first
     after = cost_of(component.module, program, rules=graph.rules)
-    component.origin = replace(
-        component.origin, settings=dict(component.origin.settings) | {"repair": record}, cost_after=after
-    )
+    component.origin = replace(component.origin, settings=noted, cost_after=after)
 
 
 def refit_module(
@@ -117,19 +116,26 @@ def refit_module(
 
 def calibration_images(
     batches: Batches, component: Component, *, limit: int | None, seed: int = 0, progress: Progress = quiet
-) -> Tensor:
+) -> Drawn:
     """Images of the component's classes (labels being the source's): all, or a seeded sample of at most `limit`.
 
-    Raises EmptySelection where there are none, BadBatches, ShapeMismatch.
+    The batches are given as the component takes them. Raises EmptySelection where there are none, BadBatches,
+    ShapeMismatch.
     """
     origin = component.origin
-    images, _ = drawn(
-        batches, component.labels, shape=origin.input_shape, labels=len(origin.source_classes), limit=limit, seed=seed,
-        progress=progress,
+    found = drawn(
+        batches, component.labels, shape=image_shape(origin.input_shape, component.preprocessing),
+        labels=len(origin.source_classes), limit=limit, prepare=component.preprocessing, seed=seed, progress=progress,
     )  # fmt: skip
-    if not len(images):
+    if not len(found.images):
         raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
-    return images
+    return found
+
+
+def image_shape(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> tuple[int | None, ...]:
+    """Shape of the images that are given to a network, channels x height x width; any size (None) where it resizes."""
+    resizes = preprocessing is not None and preprocessing.size is not None
+    return (shape[0], *(None if resizes else side for side in shape[1:]))
 
 
 def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:

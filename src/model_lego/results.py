@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from model_lego.component import NONE_OF_THESE
 from model_lego.measures import Outsiders
 
 #: Characters in a line, and rows of a table of classes, that a printed report takes at most.
@@ -21,8 +22,9 @@ class Row:
     `interval` (95 %, bootstrap over the samples) is that of the accuracy, `difference` that of the accuracy less the
     part's own on the same samples, in points; `calibration_error` is the expected one, in points over 15 bins;
     `agreement` the share of samples, in %, with the answer of the uncut source (restricted) or ensemble beside it.
-    `separation` is, for each class, the area under the ROC curve of its logit against all other samples seen; it is
-    empty where an assembly was evaluated.
+    `known` is the accuracy without the samples of an assembly's class "none of these". `separation` is, for each
+    class, the area under the ROC curve of its logit against all other samples seen; it is empty where an assembly was
+    evaluated.
     """
 
     name: str
@@ -38,6 +40,7 @@ class Row:
     difference: tuple[float, float] = (math.nan, math.nan)
     calibration_error: float = math.nan
     agreement: float = math.nan
+    known: float = math.nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +64,7 @@ class Report:
     """A component or an assembly beside its baselines; the first row is the part itself.
 
     `counts` are the samples of each class, `others` those of classes that the part does not have, which `outsiders`
-    tells how well it notices.
+    tells how well it notices. `overlap` is how many of the test images were used for calibration of the part.
     """
 
     kind: str
@@ -72,6 +75,7 @@ class Report:
     parts: tuple[PartRow, ...] = ()
     notes: tuple[str, ...] = ()
     outsiders: Outsiders | None = None
+    overlap: int = 0
 
     @property
     def accuracy(self) -> float:
@@ -93,28 +97,33 @@ class Report:
     def __str__(self) -> str:
         seen = f"{sum(self.counts)} samples" + (f" and {self.others} of other classes" if self.others else "")
         title = f"{self.kind} for {', '.join(self.classes)}"
-        blocks = [[_clip(title, WIDTH), seen], self._contenders(), self._parts(), self._classes(), self._remarks()]
+        blocks = [[_clip(title, WIDTH), seen], self._contenders(), self._costs(), self._parts()]
+        blocks += [self._classes(), self._remarks()]
         return "\n\n".join("\n".join(block) for block in blocks if block)
 
     def _contenders(self) -> list[str]:
-        scored = bool(self.rows[0].separation)
-        header = ["", "accuracy", "95 %", "agrees", "ECE", *(["AUROC"] if scored else []), "params", "MACs", "size"]
+        compared, scored = len(self.rows) > 1, bool(self.rows[0].separation)
+        header = ["", "accuracy", "95 %", *(["difference"] * compared), "agrees", "ECE", *(["AUROC"] * scored)]
         return _table(
             header,
             [
                 [
                     row.name,
                     _percent(row.accuracy),
-                    "-" if math.isnan(row.interval[0]) else f"{row.interval[0]:.1f}-{row.interval[1]:.1f}",
-                    "-" if math.isnan(row.agreement) else f"{row.agreement:.1f}",
-                    "-" if math.isnan(row.calibration_error) else f"{row.calibration_error:.1f}",
-                    *([_area(_mean(row.separation))] if scored else []),
-                    _short(row.parameters),
-                    _short(row.macs),
-                    _short(row.bytes) + "B",
+                    _range(row.interval, "-"),
+                    *(["-" if row is self.rows[0] else _range(row.difference, " to ")] * compared),
+                    _one(row.agreement),
+                    _one(row.calibration_error),
+                    *([_area(_mean(row.separation))] * scored),
                 ]
                 for row in self.rows
             ],
+        )
+
+    def _costs(self) -> list[str]:
+        return _table(
+            ["", "parameters", "multiply-adds", "size"],
+            [[row.name, _short(row.parameters), _short(row.macs), _short(row.bytes) + "B"] for row in self.rows],
         )
 
     def _parts(self) -> list[str]:
@@ -140,6 +149,8 @@ class Report:
 
     def _remarks(self) -> list[str]:
         remarks = [f"{row.name}: {row.note}" for row in self.rows if row.note]
+        if self.classes[-1] == NONE_OF_THESE:
+            remarks.append(f"known classes: of their samples {_percent(self.rows[0].known)} are right")
         if self.outsiders is not None:
             remarks.append(
                 f"other classes: the largest logit tells them with AUROC {_area(self.outsiders.auroc)}; where 95 % "
@@ -149,9 +160,11 @@ class Report:
         return [line for remark in remarks for line in textwrap.wrap(remark, WIDTH, subsequent_indent="  ")]
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, first: int = 22) -> list[str]:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, first: int = 26) -> list[str]:
     """Aligned text: the first column to the left, at most `first` wide, numbers to the right."""
-    cells = [[_clip(row[0], first), *row[1:]] for row in (header, *rows)]
+    others = [2 + max(map(len, column)) for column in list(zip(header, *rows, strict=True))[1:]]
+    room = min(first, WIDTH - sum(others))
+    cells = [[_clip(row[0], room), *row[1:]] for row in (header, *rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return [
         "  ".join([row[0].ljust(widths[0]), *(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))])
@@ -165,6 +178,14 @@ def _clip(text: str, width: int) -> str:
 
 def _percent(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.2f} %"
+
+
+def _one(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.1f}"
+
+
+def _range(ends: tuple[float, float], between: str) -> str:
+    return "-" if math.isnan(ends[0]) else between.join(f"{end:.1f}" for end in ends)
 
 
 def _area(value: float) -> str:

@@ -29,7 +29,6 @@ class Tally:
     answers: list[tuple[Tensor, Tensor, Tensor]] = field(default_factory=list)
     #: Samples on which this one alone is right, on which the part alone is, on which it answers as the reference.
     against: Tensor = field(default_factory=lambda: torch.zeros(3, dtype=torch.int64))
-    compared: bool = False
     answer: Tensor = field(init=False)  # of the last batch: the class, -1 for another one
 
     def __post_init__(self) -> None:
@@ -68,8 +67,8 @@ class Tally:
 
     def compare(self, part: "Tally", reference: "Tally | None") -> None:
         """Hold the answers to the last batch against those of the part and of the reference."""
-        mine, parts, known = self.answers[-1][0], part.answers[-1][0], self.where[-1] >= 0
-        self.compared = reference is not None
+        mine, parts = self.answers[-1][0], part.answers[-1][0]
+        known = (self.where[-1] >= 0) & (self.where[-1] < self.named)  # no uncut network says "none of these"
         alike = self.answer == reference.answer if reference is not None else torch.zeros_like(known)
         self.against += torch.stack([(mine & ~parts).sum(), (parts & ~mine).sum(), (alike & known).sum()])
 
@@ -86,11 +85,12 @@ class Tally:
         where = torch.cat(self.where)
         return outsiders(torch.cat([top for _, _, top in self.answers]), (where >= 0) & (where < self.named))
 
-    def row(self, counts: Tensor) -> Row:
-        """The row of this contender; `counts` are the samples of each class."""
+    def row(self, counts: Tensor, *, compared: bool) -> Row:
+        """The row of this contender; `counts` are the samples of each class, `compared` if there is a reference."""
         total, known = int(counts.sum()), torch.cat(self.where) >= 0
         right, confidence = (torch.cat([answer[place] for answer in self.answers])[known] for place in (0, 1))
         alone, lost, alike = self.against.tolist()
+        named = int(counts[: self.named].sum())
         return Row(
             name=self.contender.name,
             accuracy=percent(int(self.right.sum()), total),
@@ -103,7 +103,8 @@ class Tally:
             interval=interval(int(self.right.sum()), total),
             difference=difference_interval(alone, lost, total),
             calibration_error=calibration_error(confidence, right),
-            agreement=percent(alike, total) if self.compared else math.nan,
+            agreement=percent(alike, named) if compared else math.nan,
+            known=percent(int(self.right[: self.named].sum()), named),
             separation=separation(torch.cat(self.logits), torch.cat(self.where)) if self.scored else (),
         )
 
@@ -115,7 +116,7 @@ class Member:
     name: str
     classes: tuple[str, ...]
     columns: slice  # of its own logits
-    spots: Tensor  # place of each of the assembly's classes among the part's own, -1 for those it does not have
+    spots: Tensor  # place of each class among the part's own, -1 for those of others, -2 for none
     #: Samples; right by its own logits; right in the assembly; taken for a class of another part.
     counts: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
 
@@ -125,7 +126,7 @@ class Member:
         logits, where = logits[mine], where[mine]
         answer = logits[:, : len(self.spots)].argmax(1)
         own = logits[:, self.columns].argmax(1) == self.spots[where]
-        found = (torch.ones_like(own), own, answer == where, self.spots[answer] < 0)
+        found = (torch.ones_like(own), own, answer == where, self.spots[answer] == -1)
         self.counts += torch.stack(found).sum(1)
 
     def row(self) -> PartRow:

@@ -16,7 +16,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.program import find_tensor, hookless_copy
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, prepared, refit, selection_of
+from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, refit, selection_of
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 from model_lego.surgery.slicing import ranks, sliced
@@ -58,10 +58,9 @@ def unite(
         component.origin, source_digest=first.origin.source_digest, cost_before=first.origin.cost_before
     )
     if source is not None and calibration is not None and settings.method != "none":
-        feed = prepared(calibration, first.preprocessing)
-        images = calibration_images(feed, component, limit=CALIBRATION, seed=seed, progress=progress)
+        sample = calibration_images(calibration, component, limit=CALIBRATION, seed=seed, progress=progress)
         program, _ = program_of(component.module, graph, planned.selection, example)
-        refit(component, program, source, graph, planned.selection, images, settings, progress, group)
+        refit(component, program, source, graph, planned.selection, sample, settings, progress, group)
     return component.eval()
 
 

@@ -66,13 +66,13 @@ def repaired(name: str, how: str, group: Any = None) -> Component:
     )  # fmt: skip
 
 
-def report(name: str, group: Any = None) -> Report:
-    """A component and its source, measured on all images."""
+def report(name: str, group: Any = None, *, size: int = SIZE) -> Report:
+    """A component and its source, measured on all images, of which some were used for its repair."""
     model, graph, (x, labels) = balanced(name)
     part = repaired(name, "ridge")
     names = part.origin.source_classes
     contenders = baselines(part, model, graph=graph, kinds=("source", "restricted", "random"))
-    return evaluate(part, split((x, labels), SIZE), class_names=names, baselines=contenders, group=group)
+    return evaluate(part, split((x, labels), size), class_names=names, baselines=contenders, group=group)
 
 
 def share(rank: int, folder: Path) -> None:
@@ -86,6 +86,7 @@ def share(rank: int, folder: Path) -> None:
         for how in REPAIRS:
             found[name, how] = repaired(name, how, group).state_dict()
         found[name, "report"] = report(name, group).to_dict()
+        found[name, "report on one batch"] = report(name, group, size=300).to_dict()
     model, graph, batch = balanced("plain")
     collect(model, split(batch, SIZE), folder / "stats", graph=graph, classes=present(batch), memory=1, group=group)
     found["one batch"] = statistics("plain", "all", sorted_by_class("plain")[:1], group)
@@ -150,6 +151,15 @@ def test_two_processes_refit_as_one_does(found, name, how):
 def test_two_processes_measure_as_one_does(found, name):
     alone = report(name).to_dict()
     assert found[0][name, "report"] == found[1][name, "report"] == alone
+    assert alone["overlap"] == 60
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_process_without_a_batch_gets_the_report_too(found, name):
+    alone = report(name, size=300).to_dict()
+    key = (name, "report on one batch")
+    assert found[0][key] == found[1][key] == alone
+    assert alone["rows"][0]["agreement"] is not None
 
 
 def test_statistics_of_two_processes_are_written_once(found):

@@ -159,6 +159,24 @@ def test_samples_of_other_classes_are_told_by_the_largest_logit():
     assert "AUROC 0.7500" in str(report)
 
 
+def test_answers_of_an_assembly_that_may_say_none_of_these():
+    names = ["a", "b", "c", "d", "none of these"]
+    head = Head("affine", torch.cat([torch.eye(4), torch.zeros(1, 4)]), torch.tensor([0.0, 0, 0, 0, 2.5]))
+    parts = [component(Pixels(0, 1), ["a", "b"], channels=4), component(Pixels(2, 3), ["c", "d"], channels=4)]
+    joint = Assembly(parts, layout="parallel", classes=names, head=head)
+    uncut = Contender("sources", Pixels(0, 1, 2, 3), (0, 1, 2, 3), True, FREE, reference=True)
+    images, labels = batch([[3, 1, 0, 0], [0, 2, 0, 0], [0, 4, 3, 0], [1, 0, 0, 0], [0, 0, 0, 9]], [0, 1, 2, 4, 4])
+    report = evaluate(joint, [(images, labels)], class_names=["a", "b", "c", "d", "fox"], baselines=[uncut])
+    row, other = report.rows  # answers: a, none, b, none, d; uncut: a, b, b, a, d
+    assert (row.accuracy, row.per_class[4]) == (40.0, 50.0)
+    assert (row.known, row.agreement) == (pytest.approx(100 / 3), pytest.approx(200 / 3))
+    assert (other.accuracy, other.per_class[4], other.agreement) == (40.0, 0.0, 100.0)
+    assert other.known == pytest.approx(200 / 3)
+    assert (report.outsiders.auroc, report.outsiders.samples) == (pytest.approx(3 / 6), 2)
+    assert (report.parts[0].other, report.parts[1].other) == (0.0, 100.0)
+    assert "of their samples 33.33 % are right" in str(report)
+
+
 def test_a_single_class_is_warned_of():
     lone = component(Pixels(0), ["cat"], channels=1)
     report = evaluate(lone, [batch([[1], [2], [0]], [0, 0, 1])], class_names=["cat", "dog"])
@@ -303,11 +321,13 @@ def test_a_report_prints_as_aligned_text_that_fits_a_terminal():
     text = str(evaluate(part, data, baselines=[other]))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 80
-    table = next(block.splitlines() for block in text.split("\n\n") if "params" in block)
+    table = next(block.splitlines() for block in text.split("\n\n") if "ECE" in block)
     assert len({len(line) for line in table}) == 1
-    assert table[1].split() == [
-        *("component", "100.00", "%", "100.0-100.0", "-", "91.4", "1.0000", "0", "1.23M", "0B"),
-    ]
+    assert table[0].split() == ["accuracy", "95", "%", "difference", "agrees", "ECE", "AUROC"]
+    assert table[1].split() == ["component", "100.00", "%", "100.0-100.0", "-", "-", "91.4", "1.0000"]
+    assert table[2].split()[:5] == ["other", "100.00", "%", "100.0-100.0", "0.0"]
+    costs = next(block.splitlines() for block in text.split("\n\n") if "parameters" in block)
+    assert costs[1].split() == ["component", "0", "1.23M", "0B"]
     assert "… and 10 more classes" in lines
     joint = str(evaluate(assembly("parallel", Head.identity(4)), [batch(JOINED, WHOSE)]))
     rows = [line.split() for line in joint.splitlines()]

@@ -8,6 +8,7 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import check_out, data_for, open_component
 from model_lego.component import NONE_OF_THESE, Assembly
+from model_lego.digest import SEEN
 
 
 def assemble_command(
@@ -46,7 +47,8 @@ def assemble_command(
     )  # fmt: skip
     folder = save(assembly, out, overwrite=overwrite)
     if json:
-        show_json({"folder": str(folder), "classes": assembly.classes, "settings": assembly.settings})
+        settings = {key: value for key, value in assembly.settings.items() if key != SEEN}
+        show_json({"folder": str(folder), "classes": assembly.classes, "settings": settings})
         return
     _show(assembly)
     if calibration is None:

@@ -1,5 +1,6 @@
 """model-lego demo: train two small classifiers on real digits, take them apart, build a new one, report."""
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,15 @@ from model_lego.component import Builder, Component
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import Batched, subset
 from model_lego.models import build_from
+from model_lego.results import Row
 
 #: Digits that each classifier knows, and those that are taken out of it.
 KNOWN = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))
 TAKEN = ((1, 3), (7, 8, 9))
 TRAINING: dict[str, Any] = {"epochs": 8, "batch_size": 64, "learning_rate": 0.05, "crop": 0, "flip": False}
 PER_CLASS = 50
+#: The accuracy with its 95 % interval; "agrees": with the uncut network, in %; ECE in points.
+COLUMNS = ("", "accuracy %", "agrees", "ECE", "parameters", "multiply-adds")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,9 +70,9 @@ def demo_command(
     row, ensemble_row = joint.rows[0], joint.rows[1]
     show_table(
         f"One classifier for {', '.join(names)}, built from the two components without training",
-        ("", "accuracy %", "parameters", "multiply-adds"),
+        COLUMNS,
         [
-            (name, f"{found.accuracy:.1f}", f"{found.parameters:,}", f"{found.macs:,}")
+            (name, *_figures(found))
             for name, found in (
                 ("both uncut sources side by side", ensemble_row),
                 ("components, logits side by side", side.rows[0]),
@@ -76,6 +80,7 @@ def demo_command(
             )
         ],
     )
+    show("In brackets: 95 % interval. Agrees: with the uncut network, in %. ECE: calibration error, in points.")
     show(f"{sum(joint.counts)} test images, none of them seen in training or calibration. Everything lies in {out}/")
 
 
@@ -121,12 +126,20 @@ def _show_component(piece: _Piece) -> None:
     rows = piece.report.rows
     show_table(
         f"Component for {', '.join(piece.component.classes)}",
-        ("", "accuracy %", "parameters", "multiply-adds"),
+        COLUMNS,
         [
-            (labels.get(row.name, row.name if number else "component"), f"{row.accuracy:.1f}",
-             f"{row.parameters:,}", f"{row.macs:,}")
+            (labels.get(row.name, row.name if number else "component"), *_figures(row))
             for number, row in enumerate(rows)
         ],
+    )
+
+
+def _figures(row: Row) -> tuple[str, ...]:
+    low, high = row.interval
+    agrees = "-" if math.isnan(row.agreement) else f"{row.agreement:.1f}"
+    return (
+        f"{row.accuracy:.1f} ({low:.1f}-{high:.1f})", agrees, f"{row.calibration_error:.1f}", f"{row.parameters:,}",
+        f"{row.macs:,}",
     )  # fmt: skip
 
 

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 
+from model_lego.digest import SEEN
 from model_lego.store.manifest import Manifest, PartRecord
 
 _HEADER = """---
@@ -69,8 +70,15 @@ def _part(part: PartRecord, title: str) -> Iterator[str]:
 
 def _settings(title: str, settings: object) -> Iterator[str]:
     if settings:
-        text = json.dumps(settings, indent=2, sort_keys=True, ensure_ascii=True)
+        text = json.dumps(_shortened(settings), indent=2, sort_keys=True, ensure_ascii=True)
         yield from (f"{title}:", "", "```json", text.replace("```", "'''"), "```", "")
+
+
+def _shortened(settings: object) -> object:
+    """Settings without the digests of calibration images, which tell a reader nothing."""
+    if isinstance(settings, dict):
+        return {key: _shortened(value) for key, value in settings.items() if key != SEEN}
+    return [_shortened(value) for value in settings] if isinstance(settings, list) else settings
 
 
 def _text(value: str) -> str:
