@@ -6,7 +6,7 @@ import itertools
 import pytest
 import torch
 
-from model_lego import assemble, disassemble, evaluate, load, repair, save
+from model_lego import Budget, assemble, disassemble, evaluate, load, repair, save
 from model_lego.component import Preprocessing
 from model_lego.digest import SEEN, image_digests, packed, unpacked
 from model_lego.errors import CorruptComponent, ShapeMismatch
@@ -82,6 +82,13 @@ def test_a_second_repair_adds_its_images():
     first, second = pixels(2, 10), pixels(3, 12)
     part = repair(cut(first), build("plain"), second, method=RepairSettings(method="mean"))
     assert overlap(part, [*first, *second, *pixels(4, 5)])[0] == 22
+
+
+def test_images_that_a_budget_was_searched_with_count():
+    batches = pixels(1, 40, range(4))
+    part = cut(pixels(2, 9), repair="none", budget=Budget(params=0.5))
+    assert overlap(part, [*pixels(2, 9), *batches], class_names=NAMES)[0] == 9
+    assert overlap(cut(repair="none", budget=Budget(params=0.5)), batches, class_names=NAMES)[0] == 20
 
 
 def test_images_are_told_before_they_are_prepared():
