@@ -1,7 +1,7 @@
 """From a network to its channel graph: what the rows of the table report is collected and tied together."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -9,13 +9,13 @@ from torch import Tensor, nn
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
 from model_lego.graph.balancing import inseparable, knots
-from model_lego.graph.ir import Axis, Balance, ChannelGraph, ChannelGroup, Divided, Follow, Freeze, Layer, Suspect
+from model_lego.graph.builder import IMAGES, Builder
+from model_lego.graph.ir import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.program import Program, export_program
-from model_lego.graph.rule import Call, OpRule
+from model_lego.graph.rule import OpRule
 from model_lego.graph.rules import RULES
-from model_lego.graph.walk import carry_labels, concrete, source_line
+from model_lego.graph.walk import carry_labels, concrete
 
-IMAGES = "images"
 WRITTEN_IN = "the forward has the number of channels written into it"
 INSEPARABLE = "lies in blocks that must stay equal, which no part of it can leave"
 
@@ -33,154 +33,20 @@ def read_graph(
 
     `example` is a batch of images (B x C x H x W) like those the network takes; a `program` exported already is used
     as it is. `whole` names lines of code whose channels are kept whole, because the forward there has their number
-    written into it. A single logit is refused, but for
-    `lone`: a component of one class. Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
+    written into it. A single logit is refused, but for `lone`: a component of one class. Raises UnsupportedOpError,
+    RefusedError, TraceFailed, ShapeMismatch.
     """
     if program is None:
         program = export_program(model, example)
     if len(program.outputs) != 1 or not isinstance(program.output.meta["val"], Tensor):
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
-    builder = _Builder(program)
+    builder = Builder(program)
     values = carry_labels(program, rules, builder)
     return _finish(builder, rules, values.get(program.output), model, whole, lone)
 
 
-@dataclass
-class _Builder:
-    """Collects what the rows say; points are numbered as they come up and tied together at the end."""
-
-    program: Program
-    size: int = 0
-    edges: list[tuple[Tensor, Tensor]] = field(default_factory=list)
-    frozen: list[tuple[Tensor, Freeze]] = field(default_factory=list)
-    balances: list[Balance] = field(default_factory=list)
-    grids: list[Balance] = field(default_factory=list)
-    suspects: list[Suspect] = field(default_factory=list)
-    axes: dict[str, dict[int, Axis]] = field(default_factory=dict)
-    leaves: dict[str, Tensor] = field(default_factory=dict)
-    births: dict[tuple[int, int], Tensor] = field(default_factory=dict)
-    writers: list[tuple[str, Tensor]] = field(default_factory=list)
-    layers: list[Layer] = field(default_factory=list)
-    follows: list[Follow] = field(default_factory=list)
-    divided: list[Divided] = field(default_factory=list)
-    position: int = 0
-    count: int = 0
-
-    def _new(self, count: int) -> Tensor:
-        points = torch.arange(self.size, self.size + count)
-        self.size += count
-        return points
-
-    def image(self, shape: tuple[int, ...]) -> Tensor:
-        points = self._new(shape[1])
-        self.births[(-1, 0)] = points
-        self.writers.append((IMAGES, points))
-        self.frozen.append((points, Freeze("the images", IMAGES)))
-        return lab.along(points, len(shape), 1)
-
-    def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:
-        name = self._canonical(name)
-        if name not in self.leaves:
-            self.leaves[name] = self._new(int(torch.Size(shape).numel())).reshape(shape)
-        return self.leaves[name]
-
-    def _canonical(self, name: str) -> str:
-        return self.program.canonical(name)
-
-    def couple(self, left: Tensor, right: Tensor, call: Call) -> None:
-        both = (left != lab.NONE) & (right != lab.NONE)
-        self.edges.append((left[both].reshape(-1), right[both].reshape(-1)))
-
-    def freeze(self, labels: Tensor, reason: str, call: Call) -> None:
-        points = labels[labels != lab.NONE]
-        if len(points):
-            self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
-
-    def balance(self, blocks: Tensor, call: Call) -> None:
-        self.balances.append(Balance(blocks, call.where))
-
-    def grid(self, rows: Tensor, call: Call) -> None:
-        self.grids.append(Balance(rows, call.where))
-
-    def suspect(self, labels: Tensor, call: Call) -> None:
-        points = labels[labels != lab.NONE]
-        if len(points):
-            self.suspects.append(Suspect(points, source_line(call.node), call.where))
-
-    def bind(self, name: str, dim: int, channels: Tensor, call: Call, *, groups: int = 1) -> None:
-        axes = self.axes.setdefault(self._canonical(name), {})
-        if dim not in axes:
-            axes[dim] = Axis(channels, groups)
-        elif axes[dim].groups == groups and len(axes[dim].channels) == len(channels):
-            self.couple(axes[dim].channels, channels, call)
-        else:
-            self.freeze(torch.cat([axes[dim].channels, channels]), "is used in two ways", call)
-
-    def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
-        axes = self.axes.setdefault(self._canonical(name), {})
-        if dim not in axes:
-            points = self._new(size)
-            axes[dim] = Axis(points)
-            self.writers.append((call.where or name, points))
-        return axes[dim].channels
-
-    def divides(self, call: Call, channels: Tensor, groups: int) -> None:
-        self.divided.append(Divided(call.node.name, -1, channels, groups))
-
-    def fresh(self, count: int, reason: str, call: Call) -> Tensor:
-        points = self._new(count)
-        self.births[(self.position, self.count)] = points
-        self.count += 1
-        self.writers.append((call.where, points))
-        self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
-        return points
-
-    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
-        weight = call.parameter(1)
-        assert weight is not None  # rows report computed weights as frozen instead
-        weight = self._canonical(weight)
-        name = weight.rpartition(".")[0] or weight
-        calls = sum(layer.name.partition("#")[0] == name for layer in self.layers)
-        self.layers.append(
-            Layer(
-                name=f"{name}#{calls + 1}" if calls else name,
-                node=call.node.name,
-                op=str(call.node.target),
-                weight=weight,
-                bias=call.parameter(2),
-                inputs=inputs,
-                outputs=outputs,
-                groups=groups,
-            )
-        )
-
-    def ran(self, call: Call, rule: OpRule) -> None:
-        self.position += 1
-        self.count = 0
-        names = [name for name in map(call.parameter, rule.weights) if name is not None]
-        axis = self.axes.get(self._canonical(names[0]), {}).get(0) if names else None
-        if axis is None:
-            return
-        last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
-        ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (axis.channels, axis.channels, 1)
-        divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
-        if divided is not None and rule.groups_at is not None:
-            self.divided[-1] = replace(divided, place=rule.groups_at)
-            groups = divided.groups
-        owners = {name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))}
-        for owner in sorted(owners):
-            self.follows += [
-                Follow(owner, attribute, holds, ins, outs, groups, divided is not None)
-                for attribute, holds in rule.follows.items()
-            ]
-
-
-def _short(call: Call) -> str:
-    return str(call.node.target).removeprefix("aten.").removesuffix(".default")
-
-
 def _finish(
-    builder: _Builder,
+    builder: Builder,
     rules: Mapping[object, OpRule],
     logits: Tensor | None,
     model: nn.Module,
@@ -233,14 +99,14 @@ def _finish(
     return _with_inseparable(graph)
 
 
-def _balances(builder: _Builder, channel: Tensor) -> tuple[Balance, ...]:
+def _balances(builder: Builder, channel: Tensor) -> tuple[Balance, ...]:
     """Blocks that keep equal numbers; the rows of a view need not where each of them is kept or cut whole."""
     blocks = [Balance(channel[each.blocks], each.where) for each in builder.balances]
     grids = [Balance(channel[each.blocks], each.where) for each in builder.grids]
     return (*blocks, *(grid for grid in grids if not _whole_rows(grid.blocks)))
 
 
-def _row_counts(builder: _Builder, channel: Tensor, model: nn.Module) -> Iterator[Follow]:
+def _row_counts(builder: Builder, channel: Tensor, model: nn.Module) -> Iterator[Follow]:
     """Attributes that count the rows of a view, where each row is kept or cut whole (the groups of an EvoNorm).
 
     They are known by their value and by the module that makes the view; `trace` tries them, as it does all views.
@@ -283,7 +149,7 @@ def with_frozen(graph: ChannelGraph, channels: Tensor, reason: str) -> ChannelGr
 
 
 def _leaf_axes(
-    name: str, channels: Tensor, builder: _Builder, channel: Tensor, axes: dict[str, dict[int, Axis]]
+    name: str, channels: Tensor, builder: Builder, channel: Tensor, axes: dict[str, dict[int, Axis]]
 ) -> list[tuple[Tensor, Freeze]]:
     """Say which dimension of an operand tensor stands for channels, or freeze what it touches."""
     written = torch.zeros(int(channel.max()) + 1, dtype=torch.bool)
