@@ -13,6 +13,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00")
 #: What several share, and what nobody uses.
 SHARED, UNUSED = "#767676", "#C8C8C8"
 
+#: Lines that differ in colour or dash.
+MOST_STYLES = 18
 #: Dashes tell apart those that have to share a colour.
 DASHES = ("-", "--", ":")
 
@@ -27,7 +29,7 @@ def check_picture(file: str | Path) -> None:
 
 
 def figure_class() -> Any:
-    """matplotlib's Figure, which needs no display; raises BadConfig."""
+    """The Figure of matplotlib, which needs no display; raises BadConfig."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -44,6 +46,6 @@ def write(figure: Any, file: str | Path) -> None:
         figure.savefig(file, dpi=160, metadata=dateless)
 
 
-def style(number: int) -> tuple[str, str]:
+def style(number: int) -> tuple[str, Any]:
     """Colour and dash of the n-th of several things."""
     return COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS) % len(DASHES)]

@@ -27,4 +27,3 @@ def draw_curve(curve: Curve, file: str | Path) -> None:
     axes.set_title(", ".join(curve.classes))
     axes.legend()
     write(figure, file)
-

@@ -34,15 +34,17 @@ def draw_maps(maps: ContributionMaps, file: str | Path, *, layers: Sequence[str]
         right.set_title(f"samples; correlation {same:.2f} in a class, {different:.2f} between", fontsize=8, loc="left")
     for axes in every[-1]:
         axes.set_xlabel("input channel", fontsize=8)
-    figure.colorbar(image, ax=every, shrink=0.6, label="relative contribution (equation 4), mean over relevant outputs")
+    figure.colorbar(
+        image, ax=every, aspect=40, shrink=0.5, label="relative contribution (equation 4), mean over relevant outputs"
+    )
     write(figure, file)
 
 
 def _chosen(maps: ContributionMaps, names: Sequence[str] | None) -> list[LayerMap]:
-    if names is None:
-        last = len(maps.layers) - 1
-        count = min(MOST_LAYERS, len(maps.layers))
-        return [maps.layers[round(place * last / max(1, count - 1))] for place in range(count)]
+    if not names:
+        behind = maps.layers[1:] or maps.layers  # the first reads the image
+        count = min(MOST_LAYERS, len(behind))
+        return [behind[round(place * (len(behind) - 1) / max(1, count - 1))] for place in range(count)]
     known = {layer.name: layer for layer in maps.layers}
     if unknown := [name for name in names if name not in known]:
         raise BadConfig(f"the maps have no layer '{unknown[0]}'; they have {', '.join(known)}")
@@ -50,8 +52,13 @@ def _chosen(maps: ContributionMaps, names: Sequence[str] | None) -> list[LayerMa
 
 
 def _draw(axes: Any, values: Any) -> Any:
+    from matplotlib.colors import PowerNorm
+
     axes.tick_params(labelsize=7)
-    return axes.imshow(values.numpy(), aspect="auto", interpolation="nearest", cmap="cividis", vmin=0, vmax=1)
+    axes.locator_params(axis="x", integer=True)
+    return axes.imshow(
+        values.numpy(), aspect="auto", interpolation="nearest", cmap="cividis", norm=PowerNorm(0.5, 0, 1)
+    )
 
 
 def _mark_classes(axes: Any, maps: ContributionMaps) -> None:

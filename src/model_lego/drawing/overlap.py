@@ -16,7 +16,7 @@ def draw_overlap(routes: DecisionRoutes, file: str | Path) -> None:
     if len(routes.names) < 2:
         raise BadConfig("one class alone overlaps with nothing; give two or more")
     figure = figure_class()(figsize=(11.5, 4.6), layout="constrained")
-    tree, matrix, lines = figure.subplots(1, 3, width_ratios=[0.8, 1.25, 1.6])
+    tree, matrix, lines = figure.subplots(1, 3, width_ratios=[0.8, 1.3, 1.6])
     order = _draw_tree(tree, routes)
     _draw_matrix(figure, matrix, routes, order)
     _draw_layers(lines, routes)
@@ -36,7 +36,7 @@ def _draw_tree(axes: Any, routes: DecisionRoutes) -> list[int]:
     axes.set_ylim(len(order) - 0.5, -0.5)
     axes.set_xlim(1.0, 0.0)
     axes.set_xlabel("1 − overlap")
-    axes.set_title("which are alike", fontsize=10)
+    axes.set_title("who is alike", fontsize=10)
     for side in ("left", "top", "right"):
         axes.spines[side].set_visible(False)
     axes.tick_params(axis="y", length=0)
@@ -45,7 +45,7 @@ def _draw_tree(axes: Any, routes: DecisionRoutes) -> list[int]:
 
 def _draw_matrix(figure: Any, axes: Any, routes: DecisionRoutes, order: list[int]) -> None:
     overlap = 100 * routes.overlap()[order][:, order]
-    image = axes.imshow(overlap.numpy(), cmap="cividis", vmin=0, vmax=100)
+    image = axes.imshow(overlap.numpy(), aspect="auto", cmap="cividis", vmin=0, vmax=100)
     if len(order) <= 12:
         for row, line in enumerate(overlap.tolist()):
             for across, value in enumerate(line):
@@ -53,9 +53,9 @@ def _draw_matrix(figure: Any, axes: Any, routes: DecisionRoutes, order: list[int
                           color="black" if value > 50 else "white")  # fmt: skip
     names = [routes.names[place] for place in order]
     axes.set_xticks(range(len(order)), names, rotation=40, ha="right", rotation_mode="anchor")
-    axes.set_yticks(range(len(order)), names)
-    axes.set_title("overlap of relevant channels, % (mean over layers)", fontsize=10)
-    figure.colorbar(image, ax=axes, shrink=0.8)
+    axes.set_yticks([])
+    axes.set_title("overlap, % (mean over layers)", fontsize=10)
+    figure.colorbar(image, ax=axes)
 
 
 def _draw_layers(axes: Any, routes: DecisionRoutes) -> None:
@@ -67,11 +67,12 @@ def _draw_layers(axes: Any, routes: DecisionRoutes) -> None:
     axes.fill_between(at, overlaps.nan_to_num(200).amin(1), overlaps.nan_to_num(-1).amax(1), color=COLOURS[0],
                       alpha=0.18, linewidth=0, label="overlap, least and most alike two")  # fmt: skip
     axes.plot(at, overlaps.nanmean(1), color=COLOURS[0], marker="o", markersize=3, label="overlap, mean of all pairs")
-    axes.plot(at, unused, color=SHARED, linestyle="--", marker="s", markersize=3, label="channels that none of them uses")
+    axes.plot(
+        at, unused, color=SHARED, linestyle="--", marker="s", markersize=3, label="channels that none of them uses"
+    )
     step = -(-len(compared) // 20)
     axes.set_xticks(at[::step], [layer.name for layer in compared][::step], rotation=60, ha="right", fontsize=7,
                     rotation_mode="anchor")  # fmt: skip
     axes.set_ylim(0, 100)
     axes.set_ylabel("%")
-    axes.set_title("by layer", fontsize=10)
-    axes.legend(fontsize=8)
+    axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, frameon=False)

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from model_lego.drawing.canvas import SHARED, check_picture, figure_class, style, write
+from model_lego.drawing.canvas import MOST_STYLES, SHARED, check_picture, figure_class, style, write
 from model_lego.drawing.layout import Column, column
 from model_lego.errors import BadConfig
 from model_lego.routes.folding import Step, steps
@@ -20,18 +20,24 @@ MOST_COLUMNS, MOST_DOTS, MOST_EDGES = 24, 40, 120
 def draw_routes(routes: DecisionRoutes, file: str | Path, *, layers: Sequence[str] | None = None) -> None:
     """Draw routes into a .png or .svg file; raises BadConfig.
 
-    Layers between two waists of the network are folded, and more of them where there are many; of large columns and of
-    many edges the strongest are drawn. `layers` names the steps to draw, a layer or a folded block each.
+    Layers between two waists of the network are folded, and more where there are many. Of large columns and of
+    many edges the strongest are drawn, and the picture goes from the first to the last of the named `layers`.
     """
     check_picture(file)
+    if len(routes.names) > MOST_STYLES:
+        raise BadConfig(
+            f"a picture shows at most {MOST_STYLES} classes and images, not {len(routes.names)}; name fewer"
+        )
     chosen = _chosen(steps(routes, most=MOST_COLUMNS), layers)
     columns = [_column(routes, chosen[0].reads), *(_column(routes, step.writes) for step in chosen)]
     figure = figure_class()(figsize=(max(6.5, 1.5 + 0.95 * len(columns)), 5.6), layout="constrained")
     axes = figure.add_subplot()
     axes.axis("off")
     for at, (step, left, right) in enumerate(zip(chosen, columns, columns[1:], strict=False)):
-        for subject, edges in enumerate(step.edges):
-            _draw_edges(axes, at, edges, left, right, subject)
+        shown = [_shown(edges, left, right) for edges in step.edges]
+        shared = _several(step.edges, left, right)
+        for subject, edges in enumerate(shown):
+            _draw_edges(axes, at, edges, shared[edges.inputs, edges.outputs], (left, right), style(subject))
     for at, one in enumerate(columns):
         _draw_dots(axes, at, one)
         name = chosen[at - 1].name if at else _read_by(routes, chosen[0])
@@ -44,42 +50,59 @@ def draw_routes(routes: DecisionRoutes, file: str | Path, *, layers: Sequence[st
 
 
 def _chosen(found: tuple[Step, ...], names: Sequence[str] | None) -> tuple[Step, ...]:
-    if names is None:
+    if not names:
         return found
-    if unknown := [name for name in names if name not in {step.name for step in found}]:
-        raise BadConfig(f"'{unknown[0]}' is no step of the picture; it has {', '.join(step.name for step in found)}")
-    chosen = [number for number, step in enumerate(found) if step.name in names]
-    if chosen != list(range(chosen[0], chosen[-1] + 1)):
-        raise BadConfig("the layers of a picture have to follow each other")
-    return found[chosen[0] : chosen[-1] + 1]
+    places = {layer.name: number for number, step in enumerate(found) for layer in step.layers}
+    places |= {step.name: number for number, step in enumerate(found)}
+    if unknown := [name for name in names if name not in places]:
+        raise BadConfig(f"the routes have no layer '{unknown[0]}'; they have {', '.join(step.name for step in found)}")
+    numbers = [places[name] for name in names]
+    return found[min(numbers) : max(numbers) + 1]
 
 
 def _read_by(routes: DecisionRoutes, first: Step) -> str:
-    return "image" if first.layers[0].name == routes.layers[0].name else f"into {first.layers[0].name}"
+    return "image" if first.layers[0].name == routes.layers[0].name else f"into {first.name}"
 
 
 def _column(routes: DecisionRoutes, channels: Tensor) -> Column:
     return column(routes.relevant[:, channels], routes.contributions[:, channels], most=MOST_DOTS)
 
 
-def _draw_edges(axes: Any, at: int, edges: Edges, left: Column, right: Column, subject: int) -> None:
+def _shown(edges: Edges, left: Column, right: Column, *, most: int = MOST_EDGES) -> Edges:
+    """The strongest edges between dots, numbered by the dots."""
+    start, end = left.drawn()[edges.inputs], right.drawn()[edges.outputs]
+    both = (start >= 0) & (end >= 0)
+    return Edges(start[both], end[both], edges.strengths[both]).strongest(most)
+
+
+def _several(every: Sequence[Edges], left: Column, right: Column) -> Tensor:
+    """Whether several subjects have an edge between two dots, dots x dots."""
+    times = torch.zeros(left.whole, right.whole, dtype=torch.int16)
+    for edges in every:
+        times[edges.inputs, edges.outputs] += 1
+    return times[left.places][:, right.places] > 1
+
+
+def _draw_edges(
+    axes: Any, at: int, edges: Edges, shared: Tensor, columns: tuple[Column, Column], look: tuple[str, Any]
+) -> None:
     from matplotlib.collections import LineCollection
     from matplotlib.colors import to_rgba
 
-    start, end = left.drawn()[edges.inputs], right.drawn()[edges.outputs]
-    both = (start >= 0) & (end >= 0)
-    shown = Edges(start[both], end[both], edges.strengths[both]).strongest(MOST_EDGES)
-    colour, dash = style(subject)
     bend = torch.linspace(0, 1, 15)
     rise = bend**2 * (3 - 2 * bend)
-    below, above = left.heights[shown.inputs, None], right.heights[shown.outputs, None]
-    curves = torch.stack([(at + bend).expand(len(shown), -1), below + (above - below) * rise], 2)
+    below, above = columns[0].heights[edges.inputs, None], columns[1].heights[edges.outputs, None]
+    curves = torch.stack([(at + bend).expand(len(edges), -1), below + (above - below) * rise], 2)
+    colours = [
+        to_rgba(SHARED if by_several else look[0], 0.12 + 0.6 * strength)
+        for by_several, strength in zip(shared.tolist(), edges.strengths.tolist(), strict=True)
+    ]
     axes.add_collection(
         LineCollection(
-            curves.flip(0).numpy(),  # the strongest on top
-            colors=[to_rgba(colour, 0.12 + 0.6 * strength) for strength in shown.strengths.flip(0).tolist()],
-            linewidths=(0.4 + 0.9 * shown.strengths.flip(0)).numpy(),
-            linestyles=dash,
+            list(curves.flip(0).numpy()),  # the strongest on top
+            colors=colours[::-1],
+            linewidths=(0.4 + 0.9 * edges.strengths.flip(0)).numpy(),
+            linestyles=look[1],
             zorder=1,
         )
     )

@@ -1,8 +1,9 @@
 """The skeleton of every page: one HTML file with its style, its data and its script in it."""
 
 import json
+import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 from importlib.resources import files
@@ -64,7 +65,7 @@ def page(
     return re.sub(r"\{\{(\w+)\}\}", lambda found: given[found[1]], asset("page.html"))
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str | float]], *, shaded: Sequence[int] = ()) -> str:
+def table(header: Sequence[str], rows: Iterable[Sequence[str | float]], *, shaded: Sequence[int] = ()) -> str:
     """A table; the columns numbered in `shaded` hold shares (0..1), written in % and shaded by size; nan is a dash."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
     lines = ["".join(_cell(cell, at in shaded) for at, cell in enumerate(row)) for row in rows]
@@ -75,7 +76,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str | float]], *, shade
 def _cell(cell: str | float, shaded: bool) -> str:
     if isinstance(cell, str):
         return f"<td>{escape(cell)}</td>"
-    if cell != cell:
+    if math.isnan(cell):
         return "<td>–</td>"
     if shaded:
         return f'<td class="shade" style="--share:{cell:.3f}">{100 * cell:.1f} %</td>'

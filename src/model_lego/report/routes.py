@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model_lego.errors import BadConfig
 from model_lego.report.page import Section, asset, check_page, page, table
 from model_lego.routes.folding import Step, steps
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
 
 #: Edges in a page, for all subjects and layers together, in the view of the whole and in the views of single steps.
 MOST_EDGES = 60_000
+#: Classes and images that a page shows at the most, so that it stays small.
+MOST_SUBJECTS = 40
 #: Columns of the whole network that can be told apart.
 MOST_COLUMNS = 24
 
@@ -25,6 +28,8 @@ def write_routes(routes: DecisionRoutes, file: str | Path, *, title: str = "Deci
     One self-contained HTML file. Of many edges the strongest are in it; relevant channels and numbers are complete.
     """
     check_page(file)
+    if len(routes.names) > MOST_SUBJECTS:
+        raise BadConfig(f"a page shows at most {MOST_SUBJECTS} classes and images, not {len(routes.names)}; name fewer")
     one, many = len(routes.names) == 1, len(routes.names) > 1
     thresholds = routes.thresholds
     lead = (
@@ -51,7 +56,9 @@ def payload(routes: DecisionRoutes) -> dict[str, Any]:
         "names": routes.names,
         "contributions": [_bytes(row, value) for row, value in zip(routes.relevant, routes.contributions, strict=True)],
         "overview": _overview(folded, used, max(20, MOST_EDGES // (many * len(folded)))),
-        "steps": [_view(folded, at, used, max(20, MOST_EDGES // (many * len(routes.layers)))) for at in range(len(folded))],
+        "steps": [
+            _view(folded, at, used, max(20, MOST_EDGES // (many * len(routes.layers)))) for at in range(len(folded))
+        ],
     }
 
 
@@ -64,10 +71,18 @@ def _bytes(relevant: Tensor, contributions: Tensor) -> str:
 def _column(name: str, channels: Tensor, used: Tensor, **more: Any) -> dict[str, Any]:
     """A column with the channels that some subject uses, and their numbers in the column."""
     numbers = used[channels].nonzero().flatten()
-    return {"name": name, "total": len(channels), "channels": channels[numbers].tolist(), "numbers": numbers.tolist(), **more}
+    return {
+        "name": name,
+        "total": len(channels),
+        "channels": channels[numbers].tolist(),
+        "numbers": numbers.tolist(),
+        **more,
+    }
 
 
-def _link(start: int, end: int, reads: Tensor, writes: Tensor, edges: Sequence[Edges], used: Tensor, most: int) -> dict[str, Any]:
+def _link(
+    start: int, end: int, reads: Tensor, writes: Tensor, edges: Sequence[Edges], used: Tensor, most: int
+) -> dict[str, Any]:
     """Edges of each subject between two columns, by places among the used channels: start, end, strength in %."""
     places = [(used[channels].cumsum(0) - 1) for channels in (reads, writes)]
     rows = []
@@ -125,9 +140,14 @@ def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, lis
 
 
 def _alike(routes: DecisionRoutes) -> str:
-    rows = [[name, *line] for name, line in zip(routes.names, routes.overlap().tolist(), strict=True)]
+    rows: list[list[str | float]] = [
+        [name, *line] for name, line in zip(routes.names, routes.overlap().tolist(), strict=True)
+    ]
     matrix = table(["overlap", *routes.names], rows, shaded=range(1, len(rows) + 1))
-    hint = "Overlap is the Jaccard index of the relevant channels that can be cut, averaged over the layers; the tree joins those first that are most alike."
+    hint = (
+        "Overlap is the Jaccard index of the relevant channels that can be cut, averaged over the layers; "
+        "the tree joins those first that are most alike."
+    )
     return f'<div class="beside">{matrix}{_tree(routes)}</div><p class="hint">{hint}</p>'
 
 
@@ -137,12 +157,10 @@ def _tree(routes: DecisionRoutes) -> str:
 
     plan = dendrogram(routes.dendrogram().numpy(), no_plot=True)
     row, wide = 22, 260
-    paths = [
-        "M" + " L".join(
-            f"{wide * (1 - distance) + 4:.1f},{row * (place / 10 + 0.3):.1f}" for distance, place in zip(along, down, strict=True)
-        )
-        for along, down in zip(plan["dcoord"], plan["icoord"], strict=True)
-    ]  # fmt: skip
+    paths = []
+    for along, down in zip(plan["dcoord"], plan["icoord"], strict=True):  # scipy puts the leaves at 5, 15, 25 …
+        corners = [(wide * (1 - at) + 4, row * (place / 10 + 0.3)) for at, place in zip(along, down, strict=True)]
+        paths.append("M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in corners))
     drawn = "".join(f'<path d="{path}"/>' for path in paths)
     names = "".join(
         f'<text x="{wide + 10}" y="{row * (place + 0.8) + 4:.1f}">{escape(routes.names[leaf])}</text>'
@@ -153,18 +171,15 @@ def _tree(routes: DecisionRoutes) -> str:
 
 
 def _layers(routes: DecisionRoutes) -> str:
+    several = len(routes.names) > 1
     pairs = ~torch.eye(len(routes.names), dtype=torch.bool)
-    rows = []
+    rows: list[list[str | float]] = []
     for layer in routes.layers:
-        counts = layer.outputs.sum(1).tolist()
-        share = float(layer.unused.double().mean())
-        several = [int(layer.shared.sum()), float(layer.overlap()[pairs].nanmean())] if len(routes.names) > 1 else []
-        rows.append([layer.name, len(layer.writes), *counts, *several, share])
-    several = ["shared", "overlap"] if len(routes.names) > 1 else []
-    header = ["layer", "channels", *routes.names, *several, "unused"]
+        row: list[str | float] = [layer.name, len(layer.writes), *layer.outputs.sum(1).tolist()]
+        row += [int(layer.shared.sum()), float(layer.overlap()[pairs].nanmean())] if several else []
+        rows.append([*row, float(layer.unused.double().mean())])
+    header = ["layer", "channels", *routes.names, *(["shared", "overlap"] if several else []), "unused"]
     last = len(header) - 1
-    text = (
-        f"{100 * routes.unused:.1f} % of the channels that can be cut are used by "
-        f"{'none of these' if len(routes.names) > 1 else routes.names[0] + ' nowhere'}."
-    )
+    whom = "used by none of these" if several else "not used"
+    text = f"{100 * routes.unused:.1f} % of the channels that can be cut are {whom}."
     return f"<p>{escape(text)}</p>" + table(header, rows, shaded=(last, last - 1) if several else (last,))

@@ -112,7 +112,9 @@ class _Noted:
     hard: Tensor  # one bool a channel of the graph
     contributions: Tensor  # 0..1, one a channel of the graph
     mixed: frozenset[str]  # the layers that the statistics have
-    inputs: dict[str, Tensor] = field(default_factory=dict)  # contributions of a layer's inputs, by channel of the graph
+    inputs: dict[str, Tensor] = field(
+        default_factory=dict
+    )  # contributions of a layer's inputs, by channel of the graph
     edges: dict[str, list[tuple[Tensor, Tensor, Tensor]]] = field(default_factory=dict)
 
     @classmethod
@@ -164,12 +166,11 @@ def in_order(channels: Tensor) -> Tensor:
     """The distinct channels, in the order in which they come."""
     found, inverse = channels.unique(return_inverse=True)
     first = torch.full_like(found, len(channels)).scatter_reduce_(0, inverse, torch.arange(len(channels)), "amin")
-    return found[first.argsort()]
+    ordered: Tensor = found[first.argsort()]
+    return ordered
 
 
-def _edges(
-    graph: ChannelGraph, reads: Tensor, writes: Tensor, found: Sequence[tuple[Tensor, Tensor, Tensor]]
-) -> Edges:
+def _edges(graph: ChannelGraph, reads: Tensor, writes: Tensor, found: Sequence[tuple[Tensor, Tensor, Tensor]]) -> Edges:
     """Edges by the layer's own numbers; several between the same two channels become the strongest of them."""
     if not found:
         none = torch.zeros(0, dtype=torch.int64)

@@ -1,6 +1,7 @@
 """contribution_maps: what each channel adds, for classes and for single samples of the same and of other classes."""
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -82,7 +83,7 @@ class ContributionMaps:
     def __str__(self) -> str:
         lines = [f"{'correlation of samples':32} {'same class':>12} {'different':>12}"]
         for layer, row in zip(self.layers, self.likeness().tolist(), strict=True):
-            same, different = ("-" if value != value else f"{value:.2f}" for value in row)
+            same, different = ("-" if math.isnan(value) else f"{value:.2f}" for value in row)
             lines.append(f"{layer.name:32} {same:>12} {different:>12}")
         return "\n".join(lines)
 
@@ -151,14 +152,19 @@ def _rows(graph: ChannelGraph, subject: Subject, thresholds: Thresholds | None) 
 
 
 def _layers(
-    graph: ChannelGraph, stats: ContributionStats, of_classes: list[dict[str, Tensor]], of_samples: list[dict[str, Tensor]]
+    graph: ChannelGraph,
+    stats: ContributionStats,
+    of_classes: list[dict[str, Tensor]],
+    of_samples: list[dict[str, Tensor]],
 ) -> tuple[LayerMap, ...]:
     layers = []
     for layer in graph.layers:
         if layer.name in stats.layers:
             reads = in_order(layer.inputs)
             nothing = torch.zeros(len(reads))
-            rows = (torch.stack([found.get(layer.name, nothing) for found in rows]) for rows in (of_classes, of_samples))
+            rows = (
+                torch.stack([found.get(layer.name, nothing) for found in rows]) for rows in (of_classes, of_samples)
+            )
             layers.append(LayerMap(layer.name, reads, *rows))
     return tuple(layers)
 
@@ -168,4 +174,5 @@ def _correlations(rows: Tensor) -> Tensor:
     centred = rows - rows.mean(1, keepdim=True)
     length = centred.norm(dim=1)
     length[length <= 1e-9] = torch.nan
-    return (centred @ centred.T) / (length[:, None] * length[None, :])
+    alike: Tensor = (centred @ centred.T) / (length[:, None] * length[None, :])
+    return alike

@@ -4,6 +4,7 @@ A *subject* is what a route belongs to: a class (its samples together) or one im
 """
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from model_lego.attribution import Thresholds
 from model_lego.routes.similarity import jaccard, linkage, mean_defined
+
+#: Subjects that have a column of their own in a printed table.
+MOST_NAMED = 4
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,7 +112,9 @@ class DecisionRoutes:
 
     def overlap(self) -> Tensor:
         """Jaccard index of each two subjects, averaged over the layers: subjects x subjects."""
-        return mean_defined(torch.stack([layer.overlap() for layer in self.compared])) if self.compared else _alone(self)
+        return (
+            mean_defined(torch.stack([layer.overlap() for layer in self.compared])) if self.compared else _alone(self)
+        )
 
     def dendrogram(self) -> Tensor:
         """Hierarchy of the subjects by 1 - overlap, average linkage, as scipy's linkage matrix: (subjects - 1) x 4."""
@@ -150,15 +156,17 @@ class DecisionRoutes:
 
     def __str__(self) -> str:
         several = len(self.names) > 1
-        wide = max(8, *(len(name) for name in self.names))
-        columns = [*self.names, "shared", "unused", "overlap"] if several else [*self.names, "unused"]
-        lines = ["".join([f"{'channels of':32}", *(f" {column:>{wide}}" for column in columns)])]
+        each = len(self.names) <= MOST_NAMED
+        columns = [*(_clip(name) for name in self.names)] if each else ["used, mean"]
+        columns += ["shared", "unused", "overlap"] if several else ["unused"]
+        lines = ["".join([f"{'channels written by':28}", *(f" {column:>11}" for column in columns)])]
         for layer in self.layers:
-            counts = [*layer.outputs.sum(1).tolist(), *([int(layer.shared.sum())] if several else [])]
-            cells = [*map(str, counts), f"{int(layer.unused.sum())}/{len(layer.writes)}"]
-            if several:
-                cells.append(_percent(_between(layer.overlap())))
-            lines.append("".join([f"{layer.name:32}", *(f" {cell:>{wide}}" for cell in cells)]))
+            used = layer.outputs.sum(1)
+            cells = [str(count) for count in used.tolist()] if each else [f"{float(used.double().mean()):.1f}"]
+            cells += [str(int(layer.shared.sum()))] if several else []
+            cells.append(f"{int(layer.unused.sum())}/{len(layer.writes)}")
+            cells += [_percent(_between(layer.overlap()))] if several else []
+            lines.append("".join([f"{layer.name:28}", *(f" {cell:>11}" for cell in cells)]))
         lines.append(f"{100 * self.unused:.1f} % of the channels that can be cut are used by none of these")
         if several:
             lines.append(f"overlap (Jaccard index), mean over layers and pairs: {_percent(_between(self.overlap()))}")
@@ -176,4 +184,8 @@ def _between(overlap: Tensor) -> float:
 
 
 def _percent(value: float) -> str:
-    return "-" if value != value else f"{100 * value:.1f} %"
+    return "-" if math.isnan(value) else f"{100 * value:.1f} %"
+
+
+def _clip(name: str) -> str:
+    return name if len(name) <= 11 else f"{name[:10]}…"

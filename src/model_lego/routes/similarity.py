@@ -20,7 +20,7 @@ def mean_defined(overlaps: Tensor) -> Tensor:
 
 
 def linkage(distances: Tensor) -> Tensor:
-    """scipy's linkage matrix of a symmetric distance matrix, by average linkage: (subjects - 1) x 4."""
+    """The linkage matrix of a symmetric distance matrix, averaged, as scipy gives it: (subjects - 1) x 4."""
     if len(distances) < 2:
         return torch.zeros(0, 4, dtype=torch.float64)
     from scipy.cluster.hierarchy import linkage as of_condensed

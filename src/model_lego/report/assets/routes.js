@@ -121,11 +121,12 @@ function heading(column, number, x, height, used, shown) {
   const made = element("g", open ? { class: "head", role: "button", tabindex: 0, "data-step": step } : {});
   const y = height - BOTTOM + 22;
   const turn = `rotate(-38 ${x + 6} ${y})`;
-  const count = `${used} of ${column.total} used` + (shown < used ? `, ${shown} shown` : "");
+  const count = `${used} of ${column.total}`;
   made.append(element("text", { x: x + 6, y, "text-anchor": "end", transform: turn }, column.name));
   made.append(element("text", { x: x + 6, y: y + 13, "text-anchor": "end", transform: turn, class: "count" }, count));
+  const hidden = shown < used ? `; the strongest ${shown} are shown` : "";
+  made.append(element("title", {}, `${used} of ${column.total} channels are used${hidden}`));
   if (open) {
-    made.append(element("title", {}, `look into ${column.name}`));
     made.addEventListener("click", (event) => { event.stopPropagation(); zoom(step); });
     made.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") zoom(step); });
   }
