@@ -1,24 +1,24 @@
 """Where the channels of a column stand: own ones of each subject together, those that several share in the middle."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-#: Height between two channels, in heights of a column.
-GAP = 1 / 36
-#: Additional height between the blocks of a column.
-BLOCK_GAP = 1 / 24
+#: Additional height between the blocks of a column, where that between two channels is 1.
+BLOCK_GAP = 1.5
+#: Height of the tallest column at least: so few channels do not stand far apart.
+LEAST_SPAN = 14
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
-    """The channels of a column that are drawn: places in the column, owners (-1: shared), heights in 0..1."""
+    """The channels of a column that are drawn: places in the column, owners (-1: shared), heights."""
 
     places: Tensor
     owners: Tensor
-    heights: Tensor
+    heights: Tensor  # the middle of the column is 0, the distance of two channels 1
     used: int  # channels that some subject uses
     whole: int
 
@@ -59,10 +59,15 @@ def _heights(blocks: Sequence[Tensor]) -> Tensor:
     """Heights of the dots, block by block, around the middle."""
     found, at = [], 0.0
     for block in blocks:
-        found.append(at + GAP * torch.arange(len(block)))
-        at = float(found[-1][-1]) + GAP + BLOCK_GAP
+        found.append(at + torch.arange(len(block)))
+        at = float(found[-1][-1]) + 1 + BLOCK_GAP
     if not found:
         return torch.zeros(0)
     heights = torch.cat(found)
-    heights = heights / max(1.0, float(heights[-1]))
-    return heights + (1 - float(heights[-1])) / 2
+    return heights - heights[-1] / 2
+
+
+def to_unit(columns: Sequence[Column]) -> list[Column]:
+    """Bring the heights of all columns by one scale to 0..1."""
+    tallest = max(LEAST_SPAN, *(2 * float(one.heights.max()) for one in columns if len(one.heights)))
+    return [replace(one, heights=0.5 + one.heights / tallest) for one in columns]

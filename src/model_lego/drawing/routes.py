@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from model_lego.drawing.canvas import MOST_STYLES, SHARED, check_picture, figure_class, style, write
-from model_lego.drawing.layout import Column, column
+from model_lego.drawing.layout import Column, column, to_unit
 from model_lego.errors import BadConfig
 from model_lego.routes.folding import Step, steps
 from model_lego.routes.nouns import DecisionRoutes, Edges
@@ -29,8 +29,8 @@ def draw_routes(routes: DecisionRoutes, file: str | Path, *, layers: Sequence[st
             f"a picture shows at most {MOST_STYLES} classes and images, not {len(routes.names)}; name fewer"
         )
     chosen = _chosen(steps(routes, most=MOST_COLUMNS), layers)
-    columns = [_column(routes, chosen[0].reads), *(_column(routes, step.writes) for step in chosen)]
-    figure = figure_class()(figsize=(max(6.5, 1.5 + 0.95 * len(columns)), 5.6), layout="constrained")
+    columns = to_unit([_column(routes, channels) for channels in (chosen[0].reads, *(step.writes for step in chosen))])
+    figure = figure_class()(figsize=(max(7.5, 1.5 + 0.95 * len(columns)), 5), layout="constrained")
     axes = figure.add_subplot()
     axes.axis("off")
     for at, (step, left, right) in enumerate(zip(chosen, columns, columns[1:], strict=False)):
