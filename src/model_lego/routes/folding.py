@@ -33,12 +33,11 @@ def steps(routes: DecisionRoutes, *, most: int | None = None) -> tuple[Step, ...
     parts = _between_waists(routes.layers)
     if most is not None and len(parts) > most:
         together = -(-len(parts) // most)
-        parts = [sum(parts[start : start + together], ()) for start in range(0, len(parts), together)]
+        parts = [tuple(_flat(parts[start : start + together])) for start in range(0, len(parts), together)]
     found: list[Step] = []
     for number, part in enumerate(parts):
         reads = found[-1].writes if found else part[0].reads
-        later = [layer for following in parts[number + 1 :] for layer in following]
-        writes = _live(part, later) if later else part[-1].writes
+        writes = _column(part, parts[: number + 1], parts[number + 1 :])
         edges = tuple(
             part[0].edges[subject] if _alone(part, reads, writes) else _through(part, reads, writes, used, subject)
             for subject, used in enumerate(routes.relevant)
@@ -66,11 +65,25 @@ def _between_waists(layers: Sequence[RouteLayer]) -> list[tuple[RouteLayer, ...]
     return parts
 
 
-def _live(part: Sequence[RouteLayer], later: Sequence[RouteLayer]) -> Tensor:
-    """The channels that some layers write and others read later, in the order in which they are written."""
+def _column(
+    part: tuple[RouteLayer, ...], until: Sequence[tuple[RouteLayer, ...]], later: Sequence[tuple[RouteLayer, ...]]
+) -> Tensor:
+    """The column behind a part: what it writes and others read, and what the next reads though no layer wrote it.
+
+    The latter comes from operators that are no layers here (a computed weight, attention). Where nothing that the part
+    writes is read, its last layer's outputs are shown.
+    """
+    if not later:
+        return part[-1].writes
     written = torch.cat([layer.writes for layer in part])
-    read = torch.cat([layer.reads for layer in later])
-    return _distinct(written[torch.isin(written, read)])
+    live = written[torch.isin(written, torch.cat([layer.reads for layer in _flat(later)]))]
+    known = torch.cat([*(layer.writes for layer in _flat((*until, later[0]))), until[0][0].reads])
+    read = torch.cat([layer.reads for layer in later[0]])
+    return _distinct(torch.cat([live if len(live) else part[-1].writes, read[~torch.isin(read, known)]]))
+
+
+def _flat(parts: Sequence[tuple[RouteLayer, ...]]) -> list[RouteLayer]:
+    return [layer for part in parts for layer in part]
 
 
 def _distinct(channels: Tensor) -> Tensor:
