@@ -13,6 +13,7 @@ from model_lego.evaluation import evaluate
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.refitting import repair
 from model_lego.results import Report
+from model_lego.routes import ContributionMaps, DecisionRoutes, contribution_maps, decision_routes
 from model_lego.store import load, load_statistics, save, save_statistics
 from model_lego.surgery.plain import canonize
 from model_lego.surgery.probing import trace
@@ -29,9 +30,11 @@ __all__ = [
     "ChannelSelection",
     "Component",
     "Contender",
+    "ContributionMaps",
     "ContributionStats",
     "Cost",
     "Curve",
+    "DecisionRoutes",
     "Diagnosis",
     "LegoError",
     "Plan",
@@ -46,8 +49,10 @@ __all__ = [
     "baselines",
     "canonize",
     "collect",
+    "contribution_maps",
     "curve",
     "cut",
+    "decision_routes",
     "diagnose",
     "disassemble",
     "ensemble",

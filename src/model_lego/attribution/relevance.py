@@ -1,6 +1,6 @@
 """Equations (4)-(8): from contributions to the channels that decide for a class, walking backwards along the graph."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -68,21 +68,46 @@ def relevance(
     Layers are visited in reverse order of execution. A channel is relevant where any reader finds it so; the outputs
     that count at a layer are those found relevant by the readers visited before it. Frozen channels always count.
     """
-    thresholds = thresholds or Thresholds()
     hard = torch.zeros(len(classes), graph.width, dtype=torch.bool)
     soft = torch.zeros(len(classes), graph.width, dtype=torch.float64)
     for place, label in enumerate(classes):
-        hard[place, graph.frozen] = True
-        hard[place, graph.head[label]] = True
-        for layer in reversed(graph.layers):
-            if layer.name in stats.layers:
-                _visit(stats, layer, label, hard[place], soft[place], *thresholds.of(layer.op))
+        for visit in walk(graph, stats, label, hard[place], thresholds=thresholds):
+            soft[place].scatter_reduce_(0, visit.inputs, visit.allocated, "amax")
     return Relevance(tuple(classes), hard, soft)
 
 
-def _visit(
-    stats: ContributionStats, layer: Layer, label: int, hard: Tensor, soft: Tensor, alpha: float, beta: float
-) -> None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Visit:
+    """What equations (4)-(8) find at one layer (one group of a grouped layer) for one class.
+
+    `inputs` and `outputs` are the channels of what the group reads, and of those of its outputs that are relevant;
+    `aggregated` and `edges` equations (4) and (5), relevant outputs x inputs; `allocated` and `found` (7) and (8).
+    """
+
+    layer: Layer
+    inputs: Tensor
+    outputs: Tensor
+    aggregated: Tensor
+    edges: Tensor
+    allocated: Tensor
+    found: Tensor
+
+
+def walk(
+    graph: ChannelGraph, stats: ContributionStats, label: int, hard: Tensor, *, thresholds: Thresholds | None = None
+) -> Iterator[Visit]:
+    """Walk from the logit of a class back to the images; marks in `hard` (one bool a channel) what is relevant."""
+    thresholds = thresholds or Thresholds()
+    hard[graph.frozen] = True
+    hard[graph.head[label]] = True
+    for layer in reversed(graph.layers):
+        if layer.name in stats.layers:
+            yield from _visits(stats, layer, label, hard, *thresholds.of(layer.op))
+
+
+def _visits(
+    stats: ContributionStats, layer: Layer, label: int, hard: Tensor, alpha: float, beta: float
+) -> Iterator[Visit]:
     """Find the relevant inputs of one layer; a grouped layer works inside each group."""
     outputs, inputs = layer.outputs.chunk(layer.groups), layer.inputs.chunk(layer.groups)
     for group, (outs, ins) in enumerate(zip(outputs, inputs, strict=True)):
@@ -90,10 +115,10 @@ def _visit(
         if not bool(relevant.any()):
             continue
         s = stats.mean_rows(layer.name, label, group, relevant)
-        _, hard_qp = aggregate(s, alpha)
+        soft_qp, hard_qp = aggregate(s, alpha)
         r, found = allocate(hard_qp, s.sum(0), beta)
         hard[ins[found]] = True
-        soft.scatter_reduce_(0, ins, r, "amax")
+        yield Visit(layer, ins, outs[relevant], soft_qp, hard_qp, r, found)
 
 
 def locate(

@@ -1,0 +1,29 @@
+"""The picture of a curve: accuracy against size."""
+
+from pathlib import Path
+
+from model_lego.attribution.budgets import COUNTED
+from model_lego.curves import Curve
+from model_lego.drawing.canvas import check_picture, figure_class, write
+
+
+def draw_curve(curve: Curve, file: str | Path) -> None:
+    """Draw accuracy against size into a .png or .svg file; raises BadConfig."""
+    check_picture(file)
+    figure = figure_class()(figsize=(6, 4), layout="constrained")
+    axes = figure.add_subplot()
+    counted = COUNTED[curve.limit]
+    whole = max(1, getattr(curve.source, counted))
+    axes.plot(
+        [100 * getattr(point.cost, counted) / whole for point in curve.points],
+        [point.accuracy for point in curve.points],
+        marker="o",
+        label="component",
+    )
+    axes.axhline(curve.restricted, color="gray", linestyle="--", label="source, restricted to the classes")
+    axes.set_xscale("log")
+    axes.set_xlabel(f"{counted.replace('macs', 'multiply-adds')}, % of the source")
+    axes.set_ylabel("accuracy, %")
+    axes.set_title(", ".join(curve.classes))
+    axes.legend()
+    write(figure, file)

@@ -1,0 +1,15 @@
+"""Decision routes: which channels decide for a class or an image, layer by layer, and what classes share."""
+
+from model_lego.routes.deciding import decision_routes
+from model_lego.routes.mapping import ContributionMaps, LayerMap, contribution_maps
+from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+
+__all__ = [
+    "ContributionMaps",
+    "DecisionRoutes",
+    "Edges",
+    "LayerMap",
+    "RouteLayer",
+    "contribution_maps",
+    "decision_routes",
+]
