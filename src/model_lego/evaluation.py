@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -126,10 +125,12 @@ def _subject(part: Component | Assembly) -> _Subject:
     if isinstance(part, Component):
         return _Subject(_itself(part, part, _cost(part, part.origin.cost_after.macs)), _shape(part), (), True)
     if isinstance(part, Assembly):
-        inner = _inner(part)
+        inner = part.networks()
         mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
         cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
-        return _Subject(_itself(part, _WithOwn(part), cost), _shape(inner[0]), _members(part), False)
+        shapes = [shape for shape in map(_shape, inner) if shape is not None]
+        shape = shapes[0] if shapes else None  # one part that does not resize decides for all
+        return _Subject(_itself(part, _WithOwn(part), cost), shape, _members(part), False)
     raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
 
 
@@ -153,20 +154,10 @@ def _shape(component: Component) -> tuple[int, ...] | None:
     return None if resizes else component.origin.input_shape
 
 
-def _inner(assembly: Assembly) -> list[Component]:
-    """The components that an assembly runs."""
-    return [assembly.padded] if assembly.padded is not None else list(assembly.parts)  # type: ignore[arg-type]
-
-
 def _members(assembly: Assembly) -> tuple[Member, ...]:
-    """The parts of an assembly; those of a padded one are told by the numbers before their classes."""
-    if assembly.padded is None:
-        owned = [part.classes for part in _inner(assembly)]
-    else:
-        pairs = [name.split(".", 1) for name in assembly.padded.classes]
-        owned = [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
+    """The parts of an assembly."""
     members, first = [], len(assembly.classes)
-    for number, classes in enumerate(owned, 1):
+    for number, classes in enumerate(assembly.owned(), 1):
         spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
         title = f"{number} ({', '.join(classes)})"
         members.append(Member(title, classes, slice(first, first + len(classes)), spots))

@@ -48,13 +48,13 @@ def assemble_command(
     if json:
         show_json({"folder": str(folder), "classes": assembly.classes, "settings": assembly.settings})
         return
-    _show(assembly)
+    show_assembly(assembly)
     if calibration is None:
         say("calibration images come from --data")
     say(f"written to {folder}")
 
 
-def _show(assembly: Assembly) -> None:
+def show_assembly(assembly: Assembly) -> None:
     """Print the assembly, what its check found, and how its head was chosen."""
     settings = assembly.settings
     check = settings["check"]
@@ -71,3 +71,5 @@ def _show(assembly: Assembly) -> None:
         )
     if "outsiders" in settings:
         show(f"'{NONE_OF_THESE}' where no logit reaches {settings['outsiders']['threshold']:.3g}")
+    if "advice" in settings:
+        say(f"note: {settings['advice']}")
