@@ -14,10 +14,10 @@ def assemble_command(
     parts: Annotated[list[str], typer.Argument(help="folders of saved components")],
     out: o.Out,
     data: Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")] = None,
-    calibration_per_class: Annotated[int, typer.Option(help="calibration images a class")] = 50,
+    calibration_per_class: o.CalibrationPerClass = 50,
     layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
     scaling: Annotated[str | None, typer.Option(help="logit (as published) or layer (equation 9)")] = None,
-    head: Annotated[str, typer.Option(help="auto, concat, affine, ridge or lda")] = "auto",
+    head: o.HeadOpt = "auto",
     on_clash: Annotated[str, typer.Option(help="a class in two parts: error, prefer or average")] = "error",
     labels: Annotated[
         str, typer.Option(help="what the data's classes are: classes, or parts (named 0, 1 … in the order given)")
