@@ -61,16 +61,18 @@ def carried_over(
     *,
     on_clash: str,
     outsiders: bool = True,
+    reads: Sequence[Sequence[str]] = (),
 ) -> Assembly:
     """The assembly with these networks in place of its own, and its head as far as it goes.
 
-    `columns` are the inputs of the old head that each network gives, None for a new part; without `outsiders` the class
-    "none of these" goes. Raises ClassClash.
+    `columns` are the inputs of the old head that each network gives, None for a new part, and `reads` the layers of
+    each that a head on features reads; without `outsiders` the class "none of these" goes. Raises ClassClash.
     """
     made = _with_networks(assembly, networks, assembly.settings["seed"])
     owned = made.owned() if made.padded is None else [tuple(name for part in made.owned() for name in part)]
     parts = [Carried(classes, inputs) for classes, inputs in zip(owned, columns, strict=True)]
-    made.classes, made.head = carry(assembly.head, assembly.classes, parts, on_clash=on_clash, outsiders=outsiders)
+    made.classes, head = carry(assembly.head, assembly.classes, parts, on_clash=on_clash, outsiders=outsiders)
+    made.head = Head(head.kind, head.weight, head.shift, reads=reads)
     example = noise(networks)
     made.settings |= {"check": self_check(made, networks, example), "on_clash": on_clash}
     made.settings["lacks"] = CARRIED if is_fitted(assembly) else LACKS

@@ -120,8 +120,10 @@ def _from_assembly(
     known = class_names or assembly.classes
     owned = assembly.owned() if assembly.padded is None else [tuple(chain.from_iterable(assembly.owned()))]
     networks, columns = [], []
+    reads: list[Sequence[str]] = []
     for number, (network, own) in enumerate(zip(assembly.networks(), owned, strict=True)):
         stay = [place for place, name in enumerate(own) if name in left]
+        reads += assembly.head.reads[number : number + 1] if stay else ()
         if len(stay) == len(own):
             networks.append(copy.deepcopy(network))
             columns.append(head_inputs(assembly)[number])
@@ -135,7 +137,7 @@ def _from_assembly(
     outsiders = NONE_OF_THESE in left
     if batches is None:
         return carried_over(
-            assembly, networks, columns, on_clash=assembly.settings["on_clash"], outsiders=outsiders
+            assembly, networks, columns, on_clash=assembly.settings["on_clash"], outsiders=outsiders, reads=reads
         )  # fmt: skip
     return fitted_again(
         assembly, networks, batches, class_names=known, head=head, seed=how.seed, progress=how.progress,

@@ -21,7 +21,7 @@ class Carried:
 def carry(
     head: Head, classes: Sequence[str], parts: Sequence[Carried], *, on_clash: str, outsiders: bool = True
 ) -> tuple[tuple[str, ...], Head]:
-    """The classes of the coming assembly, and its head.
+    """The classes of the coming assembly, and its head, which does not know yet what it reads.
 
     `classes` are those of the old head. A class that an old part keeps is judged by the old row, less the inputs that
     are gone; one of a new part by its own logit; `on_clash` says which counts where there are both. A constant logit
@@ -44,7 +44,7 @@ def carry(
     matrix = torch.stack(rows)
     if head.weight.dim() == 1 and torch.equal(matrix, torch.diag(matrix.diagonal())):
         matrix = matrix.diagonal().contiguous()  # still a factor a logit
-    return names + ends, Head(head.kind, matrix, torch.stack(shifts), reads=head.reads)
+    return names + ends, Head(head.kind, matrix, torch.stack(shifts))
 
 
 def _block(weight: Tensor, part: Carried) -> Tensor:
