@@ -1,5 +1,6 @@
 """Take trained image classifiers apart into task-aware components, and build new ones from the pieces."""
 
+from model_lego.adding import add_classes, replace_part
 from model_lego.assembly import assemble
 from model_lego.attribution import Budget, ContributionStats, Thresholds, attribute, locate, merge
 from model_lego.collecting import collect
@@ -12,6 +13,7 @@ from model_lego.errors import LegoError
 from model_lego.evaluation import evaluate
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.refitting import repair
+from model_lego.removing import remove_classes
 from model_lego.results import Report
 from model_lego.routes import ContributionMaps, DecisionRoutes, contribution_maps, decision_routes
 from model_lego.store import load, load_statistics, save, save_statistics
@@ -44,6 +46,7 @@ __all__ = [
     "Thresholds",
     "TrainingSettings",
     "__version__",
+    "add_classes",
     "assemble",
     "attribute",
     "baselines",
@@ -62,7 +65,9 @@ __all__ = [
     "locate",
     "merge",
     "plan",
+    "remove_classes",
     "repair",
+    "replace_part",
     "save",
     "save_statistics",
     "trace",

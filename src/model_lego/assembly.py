@@ -9,23 +9,21 @@ from torch import Tensor, nn
 
 from model_lego.batches import Batches
 from model_lego.calibrating import noise, read_calibration
-from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost, Head, Origin
+from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost, Origin
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import export_program
+from model_lego.joining import Clash, HeadKind, check_needs, fit_head, kinds_of, settle
 from model_lego.progress import Progress, quiet
-from model_lego.surgery.heads import LEAST, ON_FEATURES, Factors, Plain, calibrated, choose_head
-from model_lego.surgery.outsiders import threshold_of, with_outsiders
+from model_lego.surgery.heads import Plain
 from model_lego.surgery.placement import place
-from model_lego.surgery.scaling import ScaleFactors, described, logit_factors, scale_layers
+from model_lego.surgery.scaling import scale_layers
 from model_lego.surgery.verification import TOLERANCE
 
 Layout = Literal["parallel", "padded"]
 Scaling = Literal["logit", "layer"]
-HeadKind = Literal["auto", "concat", "affine", "ridge", "lda"]
 Labels = Literal["classes", "parts"]
-Clash = Literal["error", "prefer", "average"]
 
 #: Images that the check after an assembly runs on.
 CHECKED = 32
@@ -79,14 +77,14 @@ def assemble(
         ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.
     """
     _check_parts(parts)
-    kinds = _kinds(head, scaling)
+    kinds = kinds_of(head, scaling)
     _check_options(layout, scaling, on_clash, labels)
-    _check_needs(calibration, scaling, head, outsiders)
-    names = [name for part in parts for name in part.classes]
-    classes, pick = _joined_classes(parts, names, on_clash)
+    check_needs(calibration, scaling, head, outsiders)
+    classes, pick = settle([part.classes for part in parts], on_clash)
     if outsiders is not None and NONE_OF_THESE in classes:
         raise ClassClash(f"a part has a class '{NONE_OF_THESE}' already; leave outsiders out, or that class")
-    settings: dict[str, Any] = {"layout": layout, "scaling": scaling, "on_clash": on_clash, "seed": seed}
+    settings: dict[str, Any] = shared_sources(parts)
+    settings |= {"layout": layout, "scaling": scaling, "on_clash": on_clash, "seed": seed}
     parts = [copy.deepcopy(part).eval() for part in parts]
     images, places, digests = None, None, ""
     if calibration is not None:
@@ -97,22 +95,25 @@ def assemble(
     if scaling == "layer":
         parts = _layer_scaled(parts, example if images is None else images)
     padded = _padded(parts, example) if layout == "padded" else None
-    plain = Plain(pick, _logit_factors(parts, classes) if scaling == "logit" else None)
     assembly = Assembly(
         parts,
         layout=layout,
         classes=classes,
-        head=Plain(pick).unscaled(len(names)),
+        head=Plain(pick).unscaled(sum(len(part.classes) for part in parts)),
         padded=padded,
         settings=settings,
     ).eval()
-    assembly.settings["check"] = _self_check(assembly, parts, example)
+    assembly.settings["check"] = self_check(assembly, parts, example)
     if images is not None and places is not None:
         assembly.settings |= {"calibration_images": len(images), "calibration_labels": labels, SEEN: digests}
-        assembly.head = _fitted(assembly, images, places, plain, kinds, outsiders)
-        assembly.classes += () if outsiders is None else (NONE_OF_THESE,)
+        fit_head(assembly, images, places, pick=pick, kinds=kinds, scaling=scaling, outsiders=outsiders)
     else:
         assembly.settings["lacks"] = LACKS
+    return finished(assembly, example)
+
+
+def finished(assembly: Assembly, example: Tensor) -> Assembly:
+    """The assembly with what its head is in its settings, in the data type of an example."""
     assembly.settings["head"] = assembly.head.kind
     if assembly.head.reads:
         assembly.settings["head_reads"] = [list(layers) for layers in assembly.head.reads]
@@ -129,27 +130,6 @@ def _check_options(layout: str, scaling: str | None, on_clash: str, labels: str)
     ):
         if value not in allowed:
             raise BadConfig(f"{name} '{value}' is unknown; use one of {', '.join(map(repr, allowed))}")
-
-
-def _check_needs(calibration: Batches | None, scaling: str | None, head: str, outsiders: float | None) -> None:
-    if calibration is None and (scaling is not None or head not in ("auto", "concat")):
-        raise BadConfig(f"scaling '{scaling}' and head '{head}' need calibration images; give calibration=")
-    if outsiders is not None and not 0 < outsiders < 1:
-        raise BadConfig(f"outsiders is a share of the calibration images between 0 and 1, but is {outsiders}")
-    if outsiders is not None and calibration is None:
-        raise BadConfig("the threshold of outsiders needs calibration images; give calibration=")
-
-
-def _kinds(head: str, scaling: str | None) -> tuple[str, ...]:
-    """The kinds of head that are in question; factors of the logits are of no use to those that read features."""
-    usable = tuple(kind for kind in LEAST if scaling != "logit" or kind not in ON_FEATURES)
-    if head == "auto":
-        return usable
-    if head not in LEAST:
-        raise BadConfig(f"head '{head}' is unknown; use one of 'auto', {', '.join(map(repr, LEAST))}")
-    if head not in usable:
-        raise BadConfig(f"scaling 'logit' scales logits, and head '{head}' reads features; leave one of them out")
-    return (head,)
 
 
 def _check_parts(parts: Sequence[Component]) -> None:
@@ -178,26 +158,16 @@ def _check_parts(parts: Sequence[Component]) -> None:
         )
 
 
-def _joined_classes(
-    parts: Sequence[Component], names: Sequence[str], on_clash: str
-) -> tuple[tuple[str, ...], Tensor | None]:
-    """Classes of the assembly and, where parts share some, the matrix (classes x joined) that settles it."""
-    classes = tuple(dict.fromkeys(names))
-    if len(classes) == len(names):
-        return classes, None
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if on_clash == "error":
-        owners = [f"part {number}" for number, part in enumerate(parts, 1) if twice[0] in part.classes]
-        raise ClassClash(
-            f"class '{twice[0]}' is in {' and '.join(owners)}; leave it out of one, or choose on_clash='prefer' or "
-            "'average'"
-        )
-    pick = torch.zeros(len(classes), len(names), dtype=torch.float64)
-    for row, name in enumerate(classes):
-        columns = [column for column, other in enumerate(names) if other == name]
-        columns = columns[:1] if on_clash == "prefer" else columns
-        pick[row, columns] = 1 / len(columns)
-    return classes, pick
+def shared_sources(parts: Sequence[Component]) -> dict[str, Any]:
+    """What an assembly notes where parts are of one source: what they share is there once for each of them."""
+    numbers: dict[str, list[str]] = {}
+    for number, part in enumerate(parts, 1):
+        numbers.setdefault(part.origin.source_digest, []).append(str(number))
+    several = [" and ".join(mine) for digest, mine in numbers.items() if digest and len(mine) > 1]
+    if not several:
+        return {}
+    advice = f"parts {'; parts '.join(several)} are of one source: `unite` puts them together, what they share once"
+    return {"advice": advice}
 
 
 def _layer_scaled(parts: Sequence[Component], images: Tensor) -> list[Component]:
@@ -248,35 +218,7 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
     ).eval()
 
 
-def _logit_factors(parts: Sequence[Component], classes: Sequence[str]) -> Factors:
-    owners = torch.tensor([classes.index(name) for part in parts for name in part.classes])
-    widths = [len(part.classes) for part in parts]
-
-    def factors(logits: Tensor, labels: Tensor) -> ScaleFactors:
-        return logit_factors(logits, labels, owners, widths)
-
-    return factors
-
-
-def _fitted(
-    assembly: Assembly, images: Tensor, labels: Tensor, plain: Plain, kinds: Sequence[str], outsiders: float | None
-) -> Head:
-    """The head that the calibration images ask for; what was found is noted in the assembly's settings."""
-    found = calibrated(assembly, images, labels, kinds)
-    chosen = choose_head(found, plain, kinds, seed=assembly.settings["seed"])
-    assembly.settings.update(chosen.notes)
-    if plain.factors is not None:
-        scaled = plain.factors(found.joined, labels)
-        assembly.settings["factors"] = {**described(scaled.factors), "guarded": list(scaled.guarded)}
-    head = chosen.head
-    if outsiders is not None:
-        threshold = threshold_of(chosen.scores, outsiders)
-        head = with_outsiders(head, threshold)
-        assembly.settings["outsiders"] = {"share": outsiders, "threshold": threshold}
-    return head
-
-
-def _self_check(assembly: Assembly, parts: Sequence[Component], images: Tensor) -> dict[str, Any]:
+def self_check(assembly: Assembly, parts: Sequence[Component], images: Tensor) -> dict[str, Any]:
     """Run the assembly and its parts on the same images; raises CutMismatch where their logits differ."""
     with torch.no_grad():
         expected = torch.cat([part(images) for part in parts], 1)

@@ -150,3 +150,18 @@ class Mapped:
     def only(self, labels: Iterable[int]) -> "Mapped":
         """Without the images of other classes."""
         return Mapped(only(self._batches, labels), self._function)
+
+
+class Relabelled:
+    """Batches with other label numbers: `places` has the new one of each old one, -1 where its images are left out."""
+
+    def __init__(self, batches: Batches, places: Sequence[int]) -> None:
+        refuse_one_shot(batches)
+        self._batches = batches
+        self._places = torch.tensor(list(places), dtype=torch.int64)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in checked(self._batches, labels=len(self._places)):
+            places = self._places[labels]
+            if bool((places >= 0).any()):
+                yield images[places >= 0], places[places >= 0]

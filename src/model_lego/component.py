@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from threading import get_ident
 from typing import Any
 
@@ -197,6 +198,13 @@ class Assembly(nn.Module):
     def networks(self) -> list[Component]:
         """The components that run: the parts, or the one dense network."""
         return [self.padded] if self.padded is not None else list(self.parts)  # type: ignore[arg-type]
+
+    def owned(self) -> list[tuple[str, ...]]:
+        """Give the classes of each part; in a padded network these have the part's number in front."""
+        if self.padded is None:
+            return [part.classes for part in self.networks()]
+        pairs = [name.split(".", 1) for name in self.padded.classes]
+        return [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
 
     def joined(self, images: Tensor) -> Tensor:
         """Give the parts' own logits side by side, before the head."""

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute, locate
 from model_lego.attribution.budgets import Budget
 from model_lego.attribution.criteria import criterion as criterion_of
-from model_lego.batches import Batches, checked, refuse_one_shot
+from model_lego.batches import Batches, refuse_one_shot
 from model_lego.budgeting import trials, within
 from model_lego.component import Builder, Component, Origin, Preprocessing
 from model_lego.digest import digest_of
@@ -20,7 +20,7 @@ from model_lego.graph.program import Program
 from model_lego.naming import label_numbers, source_names
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, prepared, refit
+from model_lego.refitting import CALIBRATION, calibration_images, first_images, first_parameter, prepared, refit
 from model_lego.surgery.plain import plain_layers
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
@@ -96,7 +96,7 @@ def plan(
     settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
     needs_stats = _needs_stats(budget, criterion)
     feed = prepared(batches, preprocessing)
-    example = _example(feed)
+    example = first_images(feed)
     graph = graph or trace(model, example.to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(classes, names)
@@ -263,12 +263,6 @@ def _needs_stats(budget: Budget | None, criterion: str | None) -> bool:
     if budget is None and criterion is not None:
         raise BadConfig(f"criterion '{criterion}' chooses channels within a budget; give a budget as well")
     return budget is None or criterion_of(criterion or "reconstruction").needs_stats
-
-
-def _example(batches: Batches) -> Tensor:
-    """The first images, by which the network is traced."""
-    images, _ = next(checked(batches))
-    return images[:2]
 
 
 def _short(op: str) -> str:

@@ -4,7 +4,6 @@ import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
 
 import torch
 from torch import Tensor, nn
@@ -136,15 +135,12 @@ def _subject(part: Component | Assembly) -> _Subject:
             True,
         )
     if isinstance(part, Assembly):
-        inner = _inner(part)
+        inner = part.networks()
         mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
         cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
-        return _Subject(
-            _itself(part, _WithOwn(part), cost),
-            image_shape(inner[0].origin.input_shape, inner[0].preprocessing),
-            _members(part),
-            False,
-        )
+        shapes = [image_shape(network.origin.input_shape, network.preprocessing) for network in inner]
+        shape = next((shape for shape in shapes if None not in shape), shapes[0])  # one that does not resize decides
+        return _Subject(_itself(part, _WithOwn(part), cost), shape, _members(part), False)
     raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
 
 
@@ -162,20 +158,10 @@ def _cost(part: nn.Module, macs: int) -> Cost:
     )
 
 
-def _inner(assembly: Assembly) -> list[Component]:
-    """The components that an assembly runs."""
-    return [assembly.padded] if assembly.padded is not None else list(assembly.parts)  # type: ignore[arg-type]
-
-
 def _members(assembly: Assembly) -> tuple[Member, ...]:
-    """The parts of an assembly; those of a padded one are told by the numbers before their classes."""
-    if assembly.padded is None:
-        owned = [part.classes for part in _inner(assembly)]
-    else:
-        pairs = [name.split(".", 1) for name in assembly.padded.classes]
-        owned = [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
+    """The parts of an assembly."""
     members, first = [], len(assembly.classes)
-    for number, classes in enumerate(owned, 1):
+    for number, classes in enumerate(assembly.owned(), 1):
         missing = [-2 if name == NONE_OF_THESE else -1 for name in assembly.classes]
         spots = torch.tensor(
             [classes.index(n) if n in classes else none for n, none in zip(assembly.classes, missing, strict=True)]

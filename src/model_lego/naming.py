@@ -9,8 +9,8 @@ from model_lego.digest import digest_of
 from model_lego.errors import EmptySelection, UnknownClass
 
 
-def label_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[int, ...]:
-    """Classes given by name or number as label numbers; raises UnknownClass with the nearest names."""
+def label_numbers(classes: Sequence[str | int], names: Sequence[str], *, owner: str = "source") -> tuple[int, ...]:
+    """Classes given by name or number as label numbers; raises UnknownClass with the nearest names of the `owner`."""
     numbers = []
     for wanted in classes:
         if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
@@ -20,7 +20,7 @@ def label_numbers(classes: Sequence[str | int], names: Sequence[str]) -> tuple[i
         else:
             near = difflib.get_close_matches(str(wanted), names, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else f"; it has {_listed(names)}"
-            raise UnknownClass(f"the source has no class '{wanted}'{hint}")
+            raise UnknownClass(f"the {owner} has no class '{wanted}'{hint}")
     if len(set(numbers)) < len(numbers):
         raise UnknownClass(f"a class is named twice in {list(classes)}")
     if not numbers:
@@ -38,6 +38,20 @@ def source_names(model: nn.Module, names: Sequence[str] | None, count: int) -> t
     if len(set(names)) < count:
         raise UnknownClass("two classes of the source have the same name; give each its own")
     return tuple(names)
+
+
+def label_places(classes: Sequence[str], wanted: Sequence[int], names: Sequence[str]) -> list[int]:
+    """Position in `classes` of each label number, as `names` names them; -1 for all but the `wanted` positions.
+
+    Raises UnknownClass for a wanted class that the names do not have.
+    """
+    stay = {classes[place]: place for place in wanted}
+    for name in stay:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownClass(f"the images have no class '{name}'; class_names has to name it{hint}")
+    return [stay.get(name, -1) for name in names]
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

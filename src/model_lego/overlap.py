@@ -66,7 +66,7 @@ def _settings(part: Component | Assembly) -> dict[str, object]:
         return {"the component": part.origin.settings}
     if part.padded is not None:
         listed = part.padded.origin.settings.get("padded")
-        inner = listed if isinstance(listed, list) else [listed]
+        inner = listed if isinstance(listed, list) else [part.padded.origin.settings]
     else:
         inner = [network.origin.settings for network in part.networks()]
     return {"the assembly": part.settings} | {f"part {number}": settings for number, settings in enumerate(inner, 1)}

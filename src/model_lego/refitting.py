@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_lego.batches import Batches, Drawn, Mapped, drawn, refuse_one_shot
+from model_lego.batches import Batches, Drawn, Mapped, checked, drawn, refuse_one_shot
 from model_lego.component import Component, Preprocessing
 from model_lego.digest import SEEN, digest_of, packed, unpacked
 from model_lego.errors import BadConfig, EmptySelection
@@ -151,6 +151,12 @@ def prepared(batches: Batches, preprocessing: Preprocessing | None) -> Batches:
     """Batches as the network takes them; refuses one-shot generators."""
     refuse_one_shot(batches)
     return batches if preprocessing is None else Mapped(batches, preprocessing)
+
+
+def first_images(batches: Batches) -> Tensor:
+    """The first images, by which a network is traced."""
+    images, _ = next(checked(batches))
+    return images[:2]
 
 
 def first_parameter(model: nn.Module) -> Tensor:

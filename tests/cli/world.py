@@ -99,18 +99,22 @@ def write_npz(path: Path, **changes: Any) -> Path:
     return path
 
 
-def trained(*, seed: int) -> nn.Module:
-    """A LeNet that tells the four classes apart."""
+def trained(*, seed: int, side: int = 16) -> nn.Module:
+    """A LeNet that tells the four classes apart, in images of its own size."""
     from model_lego.models import build
 
     images, labels = pictures(24, seed=0)
+    images = images[:, None].float() / 255
+    if side != 16:
+        resized = F.interpolate(images, size=(side, side), mode="bilinear", antialias=True, align_corners=False)
+        images = (resized - 0.3) / 0.2
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = build("zoo:lenet5", num_classes=len(CLASSES), **ARGUMENTS)
+        model = build("zoo:lenet5", num_classes=len(CLASSES), **ARGUMENTS | {"image_size": side})
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
     for _ in range(12):
         optimizer.zero_grad()
-        F.cross_entropy(model(images[:, None].float() / 255), labels).backward()
+        F.cross_entropy(model(images), labels).backward()
         optimizer.step()
     return model.eval()
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import typer
 
+from model_lego.cli.add import add_command, replace_command
 from model_lego.cli.assemble import assemble_command
 from model_lego.cli.attribute import attribute_command
 from model_lego.cli.demo import demo_command
@@ -16,6 +17,7 @@ from model_lego.cli.disassemble import disassemble_command, plan_command
 from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.inspect import inspect_command, ops_command
+from model_lego.cli.remove import remove_command
 from model_lego.cli.render import quiet, say
 from model_lego.cli.routes import routes_command
 from model_lego.cli.team import alone, speaks
@@ -55,6 +57,9 @@ _command(plan_command, shared=True)
 _command(disassemble_command, shared=True)
 _command(assemble_command)
 _command(unite_command)
+_command(remove_command)
+_command(add_command)
+_command(replace_command)
 _command(evaluate_command, shared=True)
 _command(routes_command)
 _command(inspect_command)

@@ -15,10 +15,10 @@ def assemble_command(
     parts: Annotated[list[str], typer.Argument(help="folders of saved components")],
     out: o.Out,
     data: Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")] = None,
-    calibration_per_class: Annotated[int, typer.Option(help="calibration images a class")] = 50,
+    calibration_per_class: o.CalibrationPerClass = 50,
     layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
     scaling: Annotated[str | None, typer.Option(help="logit (as published) or layer (equation 9)")] = None,
-    head: Annotated[str, typer.Option(help="auto, concat, affine, ridge or lda")] = "auto",
+    head: o.HeadOpt = "auto",
     on_clash: Annotated[str, typer.Option(help="a class in two parts: error, prefer or average")] = "error",
     labels: Annotated[
         str, typer.Option(help="what the data's classes are: classes, or parts (named 0, 1 … in the order given)")
@@ -50,13 +50,13 @@ def assemble_command(
         settings = {key: value for key, value in assembly.settings.items() if key != SEEN}
         show_json({"folder": str(folder), "classes": assembly.classes, "settings": settings})
         return
-    _show(assembly)
+    show_assembly(assembly)
     if calibration is None:
         say("calibration images come from --data")
     say(f"written to {folder}")
 
 
-def _show(assembly: Assembly) -> None:
+def show_assembly(assembly: Assembly) -> None:
     """Print the assembly, what its check found, and how its head was chosen."""
     settings = assembly.settings
     check = settings["check"]
@@ -73,3 +73,5 @@ def _show(assembly: Assembly) -> None:
         )
     if "outsiders" in settings:
         show(f"'{NONE_OF_THESE}' where no logit reaches {settings['outsiders']['threshold']:.3g}")
+    if "advice" in settings:
+        say(f"note: {settings['advice']}")

@@ -9,6 +9,7 @@ from model_lego.cli.render import Bar, show, show_json
 from model_lego.cli.sources import data_for, open_part, open_source
 from model_lego.cli.team import team
 from model_lego.component import NONE_OF_THESE, Component
+from model_lego.data import open_data
 from model_lego.errors import BadConfig
 
 
@@ -24,6 +25,8 @@ def evaluate_command(
 
     part = open_part(folder)
     names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
+    if NONE_OF_THESE in part.classes:  # images of all other classes are of that one
+        names = (*names, *(name for name in open_data(data).class_names if name not in names))
     contenders: tuple[object, ...] = ()
     test = None
     if isinstance(part, Component) and source is not None:

@@ -35,6 +35,8 @@ def card(manifest: Manifest) -> str:
         lines += [f"Layout {_text(manifest.assembly.layout)}, head {_text(manifest.assembly.head)}.", ""]
         if lacks := manifest.assembly.settings.get("lacks"):
             lines += [f"It has {_text(str(lacks))}.", ""]
+        if advice := manifest.assembly.settings.get("advice"):
+            lines += [f"Note: {_text(str(advice))}.", ""]
     own = any(part.origin.builder is None for part in manifest.parts)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
     for number, part in enumerate(manifest.parts):

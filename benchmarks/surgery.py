@@ -1,0 +1,146 @@
+"""Classes taken out of a trained half-width VGG-16 (CIFAR-10, classes 0-4): what is lost, and what is forgotten.
+
+The others' accuracy is held against the source restricted to them. Whether the network still tells the removed class
+is asked of a linear probe: a logistic regression that is fitted on training images to tell the class's images from all
+others by the logits (or by what the last layer reads), and measured on test images. A network trained without one of
+the classes ("trained") shows what such a probe finds where nobody ever said what it should not know.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+import model_lego as ml
+from benchmarks.common import record, shared
+from benchmarks.zoo_vgg import NAMES, NORMAL, SEED
+from model_lego.component import run_and_hear
+from model_lego.data import batches, open_data
+from model_lego.data.sets import Batched, subset
+from model_lego.measures import area
+from model_lego.models import build, load_weights
+
+#: The class that the network "trained" was never shown, and where its weights lie.
+WITHOUT, TRAINED = "cat", "zoo/vgg16-half-cifar10-0to4-without-cat.safetensors"
+#: The layer that gives the logits.
+LAST = "classifier.6"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What a network gives for training and test images: logits, and what its last layer reads."""
+
+    logits: tuple[Tensor, Tensor]
+    features: tuple[Tensor, Tensor]
+    labels: tuple[Tensor, Tensor]
+
+    def columns(self, keep: list[int]) -> "Seen":
+        """The same with some of the logits."""
+        return Seen((self.logits[0][:, keep], self.logits[1][:, keep]), self.features, self.labels)
+
+
+def main() -> None:
+    """Run the benchmark; says so where the data is absent."""
+    data, weights = shared("data/cifar10-15k.npz"), shared("zoo/vgg16-half-cifar10-0to4.safetensors")
+    if data is None or weights is None:
+        print("surgery: skipped, the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+        return
+    source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
+    split = open_data(data)
+    labels = [split.class_names.index(name) for name in NAMES]
+    train, test = (batches(subset(images, labels), batch_size=250) for images in (split.train, split.test))
+    whole = ml.disassemble(source, train, classes=NAMES, class_names=NAMES, seed=SEED, preprocessing=NORMAL)
+    seen = _seen(source, train, test)
+    rows = [_removal(source, whole, seen, name, train, test) for name in NAMES]
+    record("surgery", {"seed": SEED, "removals": rows, "points_less_than_restricted": _means(rows)})
+
+
+def _removal(
+    source: nn.Module, whole: ml.Component, seen: Seen, gone: str, train: Batched, test: Batched
+) -> dict[str, Any]:
+    """One class taken out of the network, and out of the component of all classes."""
+    keep = [number for number, name in enumerate(NAMES) if name != gone]
+    removed = ml.remove_classes(source, [gone], train, class_names=NAMES, preprocessing=NORMAL, seed=SEED)
+    narrower = ml.remove_classes(whole, [gone], train, class_names=NAMES, seed=SEED)
+    assert isinstance(removed, ml.Component)
+    assert isinstance(narrower, ml.Component)
+    networks = {
+        "source": seen,
+        "source restricted": seen.columns(keep),
+        "removed from the network": _seen(removed, train, test),
+        "removed from the component": _seen(narrower, train, test),
+    }
+    trained = shared(TRAINED) if gone == WITHOUT else None
+    if trained is not None:
+        network = load_weights(build("zoo:vgg16", num_classes=4, width=0.5), trained)
+        networks["trained without"] = _seen(network.eval(), train, test)
+    uncut = removed.origin.cost_before.parameters
+    sizes = {"component of all": whole, "removed from the network": removed, "removed from the component": narrower}
+    return {
+        "class": gone,
+        "networks": {name: _measured(each, gone) for name, each in networks.items()},
+        "parameters_percent": {name: 100 * part.origin.cost_after.parameters / uncut for name, part in sizes.items()},
+    }
+
+
+@torch.no_grad()
+def _seen(network: nn.Module, train: Batched, test: Batched) -> Seen:
+    component = isinstance(network, ml.Component)
+    last, found = f"module.{LAST}" if component else LAST, []
+    for images in (train, test):
+        rows = []
+        for x, labels in images:
+            logits, heard = run_and_hear(network, [last], x if component else NORMAL(x))
+            rows.append((logits.double(), heard[last].double(), labels))
+        found.append([torch.cat(column) for column in zip(*rows, strict=True)])
+    fitted, measured = found
+    return Seen((fitted[0], measured[0]), (fitted[1], measured[1]), (fitted[2], measured[2]))
+
+
+def _measured(seen: Seen, gone: str) -> dict[str, float]:
+    number, where = NAMES.index(gone), seen.labels[1]
+    rest = torch.tensor([place for place in range(len(NAMES)) if place != number])
+    answers = seen.logits[1].argmax(1)
+    answers = answers if seen.logits[1].shape[1] == len(NAMES) else rest[answers]
+    figures = {"accuracy": 100 * float((answers == where)[where != number].double().mean())}
+    for name, (fitted, measured) in (("logits", seen.logits), ("features", seen.features)):
+        balanced, auroc = _probe(fitted, seen.labels[0] == number, measured, where == number)
+        figures |= {f"probe_{name}": balanced, f"probe_{name}_auroc": auroc}
+    return figures
+
+
+def _probe(fitted: Tensor, is_gone: Tensor, measured: Tensor, was_gone: Tensor) -> tuple[float, float]:
+    """Balanced accuracy in % and AUROC of a logistic regression with equal weight of both sides."""
+    middle, spread = fitted.mean(0), fitted.std(0).clamp(min=1e-9)
+    x, weight = (fitted - middle) / spread, torch.zeros(fitted.shape[1] + 1, dtype=torch.float64, requires_grad=True)
+    balance = torch.where(is_gone, 0.5 / is_gone.double().mean(), 0.5 / (~is_gone).double().mean())
+    optimizer = torch.optim.LBFGS([weight], max_iter=200, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimizer.zero_grad()
+        scores = x @ weight[1:] + weight[0]
+        fit = F.binary_cross_entropy_with_logits(scores, is_gone.double(), weight=balance)
+        value = fit + 1e-4 * weight[1:].square().sum()
+        value.backward()
+        return value
+
+    with torch.enable_grad():
+        optimizer.step(loss)
+    scores = ((measured - middle) / spread @ weight[1:] + weight[0]).detach()
+    right = (scores > 0) == was_gone
+    balanced = (right[was_gone].double().mean() + right[~was_gone].double().mean()) / 2
+    return 100 * float(balanced), float(area(scores, was_gone))
+
+
+def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
+    """Over the five classes: accuracy of the others, less that of the source restricted to them."""
+    names = [name for name in rows[0]["networks"] if name != "source restricted"]
+    accuracy = {name: [row["networks"][name]["accuracy"] for row in rows] for name in rows[0]["networks"]}
+    level = sum(accuracy["source restricted"]) / len(rows)
+    return {name: sum(accuracy[name]) / len(rows) - level for name in names}
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""model-lego remove: take classes out of a saved part or of a network."""
+
+from typing import Annotated, Any
+
+import typer
+
+from model_lego.cli import options as o
+from model_lego.cli.assemble import show_assembly
+from model_lego.cli.budget import parse_budget
+from model_lego.cli.render import Bar, say, share, show, show_json
+from model_lego.cli.sources import check_out, chosen, data_for, named, open_part, open_source
+from model_lego.component import NONE_OF_THESE, Assembly, Component
+from model_lego.errors import BadConfig
+from model_lego.naming import label_numbers
+
+
+def remove_command(
+    part: Annotated[str, typer.Argument(help="folder of a saved part; or a MODEL, with --weights")],
+    classes: Annotated[str, typer.Option("--classes", "-c", help="classes to take out: names or numbers")],
+    out: o.Out,
+    data: Annotated[str | None, typer.Option("--data", "-d", help="where images of the others come from")] = None,
+    calibration_per_class: o.CalibrationPerClass = 250,
+    weights: o.Weights = None, argument: o.Arguments = None, source_classes: o.SourceClasses = None,
+    mean: o.Mean = None, std: o.Std = None, size: o.Size = None, alpha: o.Alpha = 0.3, beta: o.Beta = 0.2,
+    linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3, budget: o.BudgetOpt = None,
+    per_class: o.PerClass = None,
+    repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
+    head: o.HeadOpt = "auto", seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False,
+    json: o.Json = False,
+) -> None:  # fmt: skip
+    """Take classes out of a component, an assembly or a network; the others stay."""
+    from model_lego import RepairSettings, Thresholds, remove_classes, save
+
+    how: dict[str, Any] = {
+        "thresholds": Thresholds(alpha, beta, linear_alpha, linear_beta), "budget": parse_budget(budget),
+        "per_class": per_class, "repair": RepairSettings(method=repair, seed=seed),  # type: ignore[arg-type]
+        "seed": seed, "progress": Bar(),
+    }  # fmt: skip
+    check_out(out, overwrite=overwrite)
+    if weights is None:
+        made = _from_part(part, classes, data, calibration_per_class, batch_size, head, how)
+    elif data is None:
+        raise BadConfig("a network is cut by what its images say; give --data")
+    else:
+        source = open_source(
+            part, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
+            size=size, batch_size=batch_size,
+        )  # fmt: skip
+        made = remove_classes(
+            source.model, named(chosen(classes), source.class_names), source.train, class_names=source.class_names,
+            preprocessing=source.preprocessing, builder=source.builder, **how,
+        )  # fmt: skip
+    folder = save(made, out, overwrite=overwrite)
+    show_part(made, str(folder), data is not None, json=json)
+
+
+def _from_part(
+    folder: str, classes: str, data: str | None, images_a_class: int, batch_size: int, head: str, how: dict[str, Any]
+) -> Component | Assembly:
+    from model_lego import remove_classes
+
+    part = open_part(folder)
+    gone = label_numbers(named(chosen(classes), part.classes), part.classes, owner="part")
+    names = [name for place, name in enumerate(part.classes) if place not in gone and name != NONE_OF_THESE]
+    feed = None
+    if data is not None and names:
+        feed = data_for(data, names, batch_size, train=True, per_class=images_a_class, seed=how["seed"])
+    return remove_classes(part, gone, feed, class_names=names or None, head=head, **how)  # type: ignore[arg-type]
+
+
+def show_part(made: Component | Assembly, folder: str, with_images: bool, *, json: bool) -> None:
+    """Print what came of a part."""
+    if json:
+        settings = made.settings if isinstance(made, Assembly) else made.origin.settings
+        show_json({"folder": folder, "classes": made.classes, "settings": settings})
+        return
+    if isinstance(made, Assembly):
+        show_assembly(made)
+    else:
+        before, after = made.origin.cost_before, made.origin.cost_after
+        show(str(made))
+        show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+    if not with_images:
+        say("images by which more is cut, and the rest is fitted again, come from --data")
+    say(f"written to {folder}")
