@@ -96,7 +96,7 @@ def plan(
     settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
     needs_stats = _needs_stats(budget, criterion)
     feed = prepared(batches, preprocessing)
-    example = _example(feed)
+    example = example_of(feed)
     graph = graph or trace(model, example.to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(classes, names)
@@ -265,7 +265,7 @@ def _needs_stats(budget: Budget | None, criterion: str | None) -> bool:
     return budget is None or criterion_of(criterion or "reconstruction").needs_stats
 
 
-def _example(batches: Batches) -> Tensor:
+def example_of(batches: Batches) -> Tensor:
     """The first images, by which the network is traced."""
     images, _ = next(checked(batches))
     return images[:2]
