@@ -5,9 +5,16 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from benchmarks import criteria, resnet50, tracing, zoo_vgg
+from benchmarks.compression import bench as compression
 
 BENCHMARKS: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
-    {"criteria": criteria.main, "resnet50": resnet50.main, "tracing": tracing.main, "zoo_vgg": zoo_vgg.main}
+    {
+        "compression": compression.main,
+        "criteria": criteria.main,
+        "resnet50": resnet50.main,
+        "tracing": tracing.main,
+        "zoo_vgg": zoo_vgg.main,
+    }
 )
 
 

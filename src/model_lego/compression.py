@@ -9,6 +9,7 @@ from model_lego.attribution.budgets import Budget
 from model_lego.batches import Batches
 from model_lego.component import Builder, Component, Preprocessing
 from model_lego.disassembly import disassemble, example_of
+from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
@@ -62,6 +63,8 @@ def compress(
     Raises:
         LegoError: one of its children, BadConfig where the budget cannot be met; see `disassemble`.
     """
+    if not isinstance(budget, Budget):
+        raise BadConfig(f"the budget is {budget!r}; give a Budget, for instance Budget(macs=0.5) for half of the work")
     if graph is None:
         graph = trace(model, example_of(prepared(batches, preprocessing)).to(first_parameter(model)))
     return disassemble(

@@ -36,6 +36,7 @@ NAMES = [
     "baselines",
     "canonize",
     "collect",
+    "compress",
     "curve",
     "cut",
     "diagnose",

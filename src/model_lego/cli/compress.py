@@ -12,9 +12,6 @@ from model_lego.cli.sources import check_out, open_source
 from model_lego.cli.team import speaks, team
 from model_lego.errors import BadConfig
 
-#: Shares of the source that the curve tries: less is given away here than where classes go as well.
-SIZES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7)
-
 
 def compress_command(
     model: o.Model, data: o.Data, out: o.Out, budget: o.BudgetOpt = None, weights: o.Weights = None,
@@ -51,7 +48,7 @@ def compress_command(
         )  # fmt: skip
         if curve or curve_out:
             found = curve_of(
-                source, curve_out, group=group, classes=source.class_names, criterion=chosen, limit=limit, sizes=SIZES,
+                source, curve_out, group=group, classes=source.class_names, criterion=chosen, limit=limit,
                 multiple=multiple, seed=seed, repair=settings,
             )  # fmt: skip
         if speaks():
