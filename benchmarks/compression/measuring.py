@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 import model_lego as ml
 from benchmarks.common import shared
-from benchmarks.compression.rivals import OURS, Rival, rivals
+from benchmarks.compression.rivals import Rival, rivals
 from benchmarks.zoo_vgg import NAMES, NORMAL
 from model_lego.attribution.criteria import CRITERIA, Context
 from model_lego.attribution.sensing import sense
@@ -26,15 +26,19 @@ from model_lego.surgery.verification import program_of
 
 #: Criteria of ours beside reconstruction, at the widths of reconstruction.
 OTHERS = ("fpgm", "hrank", "magnitude", "taylor", "random")
-#: The same for everybody; half of the network's training images are there to train on.
-TUNING = ml.TrainingSettings(epochs=2, batch_size=128, learning_rate=0.02)
+#: A short fine-tuning, the same for everybody, and the training images a class that it sees.
+TUNING = ml.TrainingSettings(epochs=1, batch_size=64, learning_rate=0.02)
+TUNING_IMAGES = 500
 #: Equal multiply-adds: within this share of the limit.
 ALIKE = 0.01
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bench:
-    """A trained network with its images, labelled as it labels them; test images are ready to run."""
+    """A trained network with its images, labelled as it labels them; test images are ready to run.
+
+    `train` are those of the fine-tuning, `feed` are batches of all training images.
+    """
 
     source: nn.Module
     graph: ml.ChannelGraph
@@ -53,9 +57,7 @@ class Bench:
 
     def tuned(self, module: nn.Module, seed: int) -> float:
         """Accuracy in % after fine-tuning a copy."""
-        settings = ml.TrainingSettings(
-            epochs=TUNING.epochs, batch_size=TUNING.batch_size, learning_rate=TUNING.learning_rate, seed=seed
-        )
+        settings = replace(TUNING, seed=seed)
         return self.accuracy(ml.train(deepcopy(module), self.train, settings, preprocessing=NORMAL))
 
 
@@ -76,7 +78,8 @@ def bench_of(source: nn.Module, data: Any, names: tuple[str, ...], head: str) ->
     feed = list(Mapped(batches(train, batch_size=250), NORMAL))
     images, labels = zip(*Mapped(batches(test, batch_size=250), NORMAL), strict=True)
     given = torch.cat(images).to(memory_format=torch.channels_last)
-    return Bench(source, ml.trace(source, feed[0][0][:2]), head, train, feed, (given, torch.cat(labels)))
+    few = subset(split.train, numbers, per_class=TUNING_IMAGES)
+    return Bench(source, ml.trace(source, feed[0][0][:2]), head, few, feed, (given, torch.cat(labels)))
 
 
 def measured(
@@ -84,7 +87,8 @@ def measured(
 ) -> Iterator[dict[str, Any]]:
     """A row for everyone at each size (share of the multiply-adds), with one sample of calibration images.
 
-    Fine-tuned as well where the size is among `tuned`. Raises AssertionError where the costs are not equal.
+    With its own widths it is fine-tuned as well, where the size is among `tuned`. Raises AssertionError where the
+    costs are not equal.
     """
     everyone, images = _everyone(bench, seed)
     for size in sizes:
@@ -100,7 +104,7 @@ def measured(
                 "parameters_percent": 100 * cost.parameters / whole.parameters,
                 "cut": bench.accuracy(cut), "repaired": bench.accuracy(repaired),
             }  # fmt: skip
-            if size in tuned:
+            if size in tuned and rival.own:
                 row |= {"cut_tuned": bench.tuned(cut, seed), "repaired_tuned": bench.tuned(repaired, seed)}
             yield row
 
@@ -131,7 +135,7 @@ def _made(
 ) -> tuple[nn.Module, nn.Module]:
     """The network cut, and cut and repaired; that of compress as the verb makes it."""
     cut = slice_model(bench.source, bench.graph, selection).module.eval()
-    if (rival.name, rival.widths) == ("reconstruction", OURS):
+    if rival.compress:
         return cut, ml.compress(bench.source, bench.feed, budget, graph=bench.graph, seed=seed).module.eval()
     module = deepcopy(cut)
     program, _ = program_of(module, bench.graph, selection, images[:2])

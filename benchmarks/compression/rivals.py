@@ -24,6 +24,16 @@ class Rival:
     widths: str
     way: Shrinking
 
+    @property
+    def compress(self) -> bool:
+        """Whether this is what compress does."""
+        return (self.name, self.widths) == ("reconstruction", OURS)
+
+    @property
+    def own(self) -> bool:
+        """Whether the widths belong to the criterion."""
+        return self.compress or self.widths != OURS
+
 
 def rivals(
     way: Shrinking, ours: Mapping[str, Tensor], images: Tensor, labels: Tensor, *, head: str, seed: int
