@@ -27,7 +27,7 @@ from model_lego.surgery.verification import program_of
 #: Criteria of ours beside reconstruction, at the widths of reconstruction.
 OTHERS = ("fpgm", "hrank", "magnitude", "taylor", "random")
 #: A short fine-tuning, the same for everybody, and the training images a class that it sees.
-TUNING = ml.TrainingSettings(epochs=1, batch_size=64, learning_rate=0.02)
+TUNING = ml.TrainingSettings(epochs=2, batch_size=64, learning_rate=0.02, channels_last=True)
 TUNING_IMAGES = 500
 #: Equal multiply-adds: within this share of the limit.
 ALIKE = 0.01

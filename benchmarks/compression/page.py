@@ -36,7 +36,7 @@ HEAD = """# Compression
 {network}: {source:.2f} % of {test_images:,} test images right uncut. Each row is
 cut to the limit of multiply-adds and measured as it is ("cut"), repaired in closed form on 1,000 training images, as
 `compress` does by default ("repaired"), and both fine-tuned, everybody alike and each with its own widths: {epochs}
-epoch of SGD on {train_images:,} training images, one cycle up to a rate of {rate:g}. Accuracy in % on the test images,
+epochs of SGD on {train_images:,} training images, one cycle up to a rate of {rate:g}. Accuracy in % on the test images,
 which serve for nothing else; with several seeds of the calibration sample the mean and, behind ±, the standard
 deviation.
 
