@@ -78,8 +78,9 @@ def _sizes(tried: Trials, stats: ml.ContributionStats) -> list[dict[str, Any]]:
     """
     graph, model = tried.graph, tried.model
     way = shrinking(tried, ml.Budget(params=1.0, macs=1.0), seed=SEED)
-    senses = sense(model, graph, tried.images[:SENSED], classes=tried.classes, seed=SEED)
-    context = Context(model, graph, tried.classes, senses, stats, None, SEED)
+    images = tried.images[:SENSED]
+    senses = sense(model, graph, images, classes=tried.classes, seed=SEED)
+    context = Context(model, graph, tried.classes, images, senses, stats, None, SEED)
     rows = []
     for size in SIZES:
         gone = way.within_budget(ml.Budget(params=size))

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from types import MappingProxyType
 
 from benchmarks import criteria, resnet50, surgery, tracing, zoo_vgg
+from benchmarks.compression import bench as compression
 
 BENCHMARKS: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
     {
+        "compression": compression.main,
         "criteria": criteria.main,
         "resnet50": resnet50.main,
         "surgery": surgery.main,

@@ -5,6 +5,7 @@ from model_lego.assembly import assemble
 from model_lego.attribution import Budget, ContributionStats, Thresholds, attribute, locate, merge
 from model_lego.collecting import collect
 from model_lego.component import Assembly, Builder, Component, Cost, Preprocessing
+from model_lego.compression import compress
 from model_lego.contenders import Contender, baselines, ensemble
 from model_lego.curves import Curve, curve
 from model_lego.diagnosis import Diagnosis, diagnose
@@ -52,6 +53,7 @@ __all__ = [
     "baselines",
     "canonize",
     "collect",
+    "compress",
     "contribution_maps",
     "curve",
     "cut",

@@ -121,11 +121,12 @@ def shrinking(
     How many channels each group keeps is told by reconstruction, whatever the criterion; which ones, by the criterion.
     """
     model, graph = tried.model, tried.graph
-    senses = sense(model, graph, tried.images[:SENSED], classes=tried.classes, seed=seed, progress=tried.progress)
+    images = tried.images[:SENSED]
+    senses = sense(model, graph, images, classes=tried.classes, seed=seed, progress=tried.progress)
     scores = reconstruction(model, graph, senses)
     within = None
     if criterion != "reconstruction":
-        context = Context(model, graph, tried.classes, senses, stats, thresholds, seed)
+        context = Context(model, graph, tried.classes, images, senses, stats, thresholds, seed)
         within = CRITERIA[criterion].score(context)
     order = removal_order(model, graph, scores, budget.counted or ("parameters", "macs"))
     return Shrinking(model, graph, tried.classes, order, scores, multiple, within)

@@ -23,7 +23,7 @@ from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 
 #: Shares of the source that are tried where no sizes are given.
-SIZES = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4)
+SIZES = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4, 0.7)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def curve(
 ) -> Curve:
     """Cut and repair components of several sizes and measure them on held-out calibration images; keeps none of them.
 
-    `sizes` are limits as a `Budget` takes them, by default shares from 0.01 to 0.4, those that can be met; everything
+    `sizes` are limits as a `Budget` takes them, by default shares from 0.01 to 0.7, those that can be met; everything
     else is as for `plan`. The source is left as it is. Raises BadConfig (a size that cannot be met), and as `plan`.
     """
     if limit not in COUNTED or (limit == "bytes" and sizes is None):

@@ -212,7 +212,7 @@ def disassemble(
         thresholds: alpha and beta of equations (5) and (8).
         budget: limits of size and of lost accuracy, which take the place of the thresholds.
         criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
-            "contribution", "energy", "taylor", "magnitude" or "random".
+            "contribution", "energy", "taylor", "magnitude", "fpgm", "hrank" or "random".
         sampling: "confident", "random" or "all": what the statistics are taken from.
         per_class: samples a class; 1 % and at least 50 by default.
         multiple: round kept widths up to a multiple of this.

@@ -96,7 +96,8 @@ def test_the_page_tells_of_every_option_and_of_no_other():
 @pytest.mark.parametrize(
     "command",
     [
-        *("train", "attribute", "plan", "disassemble", "assemble", "unite", "evaluate", "routes", "demo", "doctor"),
+        *("train", "attribute", "plan", "disassemble", "compress", "assemble", "unite", "evaluate", "routes", "demo"),
+        "doctor",
         *("inspect", "ops"),
     ],
 )

@@ -39,6 +39,7 @@ NAMES = [
     "canonize",
     "collect",
     "contribution_maps",
+    "compress",
     "curve",
     "cut",
     "decision_routes",

@@ -128,7 +128,7 @@ def test_the_contribution_of_a_plain_layer_is_its_share_in_the_logit():
     model, graph = traced("plain")
     images = labelled("plain")
     planned = plan(model, images, classes=[2], graph=graph, sampling="all")
-    scores = CRITERIA["contribution"].score(Context(model, graph, (2,), {}, planned.stats))
+    scores = CRITERIA["contribution"].score(Context(model, graph, (2,), images[0][0], {}, planned.stats))
     last = graph.layers[-1]
     s = planned.stats.mean(last.name, 2)[2]
     share = torch.zeros(graph.width, dtype=torch.float64)

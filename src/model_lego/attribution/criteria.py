@@ -1,28 +1,36 @@
 """Criteria by which channels are scored for some classes: one table, one interface."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
+from model_lego.attribution.ranks import ranks
 from model_lego.attribution.reconstruction import reconstruction
 from model_lego.attribution.relevance import relevance
 from model_lego.attribution.sensing import Sense
 from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.thresholds import Thresholds
 from model_lego.errors import BadConfig
-from model_lego.graph import ChannelGraph
+from model_lego.graph import ChannelGraph, Layer
+
+#: Distances by differences: those by products are inexact where filters are alike.
+EXACT = "donot_use_mm_for_euclid_dist"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
-    """What a criterion may look at; `stats` only where its row in the table says that it needs them."""
+    """What a criterion may look at; `stats` only where its row in the table says that it needs them.
+
+    `images` are those that `senses` are of, N x C x H x W.
+    """
 
     model: nn.Module
     graph: ChannelGraph
     classes: tuple[int, ...]
+    images: Tensor
     senses: Mapping[str, Sense]
     stats: ContributionStats | None = None
     thresholds: Thresholds | None = None
@@ -87,11 +95,30 @@ def _random(context: Context) -> Tensor:
 def magnitudes(model: nn.Module, graph: ChannelGraph) -> Tensor:
     """L1 norm of all weights that write a channel, one number a channel of the graph."""
     scores = torch.zeros(graph.width, dtype=torch.float64)
-    for layer in {layer.weight: layer for layer in graph.layers}.values():  # a module that is called twice counts once
+    for layer, filters in _filters(model, graph):
+        scores.index_add_(0, layer.outputs, filters.abs().sum(1))
+    return scores
+
+
+@torch.no_grad()
+def distances(model: nn.Module, graph: ChannelGraph) -> Tensor:
+    """Sum of a filter's Euclidean distances to all filters of its layer, over the layers that write the channel.
+
+    One number a channel of the graph; the smallest is nearest to the layer's geometric median, and the others can stand
+    for it (FPGM, He et al., CVPR 2019).
+    """
+    scores = torch.zeros(graph.width, dtype=torch.float64)
+    for layer, filters in _filters(model, graph):
+        scores.index_add_(0, layer.outputs, torch.cdist(filters, filters, compute_mode=EXACT).sum(1))
+    return scores
+
+
+def _filters(model: nn.Module, graph: ChannelGraph) -> Iterator[tuple[Layer, Tensor]]:
+    """Layers with their filters, outputs x weights in float64; a module that is called twice counts once."""
+    for layer in {layer.weight: layer for layer in graph.layers}.values():
         weight = graph.program.tensor(model, layer.weight).detach().double().cpu()
         rows = weight.transpose(0, 1) if "transpose" in layer.op and layer.groups == 1 else weight
-        scores.index_add_(0, layer.outputs, rows.abs().flatten(1).sum(1))
-    return scores
+        yield layer, rows.flatten(1)
 
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
@@ -102,6 +129,8 @@ CRITERIA: Mapping[str, Criterion] = MappingProxyType(
         "energy": Criterion(_energy, needs_stats=True),
         "taylor": Criterion(_taylor),
         "magnitude": Criterion(lambda context: magnitudes(context.model, context.graph)),
+        "fpgm": Criterion(lambda context: distances(context.model, context.graph)),
+        "hrank": Criterion(lambda context: ranks(context.model, context.graph, context.images)),
         "random": Criterion(_random),
     }
 )

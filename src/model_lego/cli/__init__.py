@@ -12,6 +12,7 @@ import typer
 from model_lego.cli.add import add_command, replace_command
 from model_lego.cli.assemble import assemble_command
 from model_lego.cli.attribute import attribute_command
+from model_lego.cli.compress import compress_command
 from model_lego.cli.demo import demo_command
 from model_lego.cli.disassemble import disassemble_command, plan_command
 from model_lego.cli.doctor import doctor_command
@@ -55,6 +56,7 @@ _command(train_command, left="--resume goes on after the last epoch that was fin
 _command(attribute_command, left="--resume goes on from where it was a minute ago at the most", shared=True)
 _command(plan_command, shared=True)
 _command(disassemble_command, shared=True)
+_command(compress_command, shared=True)
 _command(assemble_command)
 _command(unite_command)
 _command(remove_command)

@@ -14,6 +14,7 @@ from model_lego.component import Component, Origin
 from model_lego.contenders import Contender
 from model_lego.curves import Curve
 from model_lego.disassembly import Plan
+from model_lego.results import Report
 
 
 def plan_command(
@@ -111,7 +112,7 @@ def disassemble_command(
         )  # fmt: skip
         report = evaluate(
             component, source.test, class_names=source.class_names,
-            baselines=_baselines(component, source) if baselines else (), progress=Bar(), group=group,
+            baselines=beside(component, source) if baselines else (), progress=Bar(), group=group,
         )  # fmt: skip
         if curve or curve_out:
             found = curve_of(
@@ -120,6 +121,11 @@ def disassemble_command(
             )  # fmt: skip
         if speaks():
             save(component, out, overwrite=overwrite)
+    show_component(component, report, found, out, json=json)
+
+
+def show_component(component: Component, report: Report, found: Curve | None, out: str, *, json: bool) -> None:
+    """Print what a component costs and how well it does, with its curve, if there is one."""
     if json:
         more = _more(component.origin.settings.get("budget"), found)
         show_json({"folder": out, "classes": component.classes, **report.to_dict(), **more})
@@ -137,7 +143,7 @@ def _statistics(folder: str | None) -> ContributionStats | None:
     return None if folder is None else load_statistics(folder)
 
 
-def _baselines(component: Component, source: Source) -> tuple[Contender, ...]:
+def beside(component: Component, source: Source) -> tuple[Contender, ...]:
     """The uncut source, the cut without repair, and cuts of the same size."""
     from model_lego import baselines
 

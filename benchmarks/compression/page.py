@@ -1,0 +1,148 @@
+"""docs/compression.md, written from the recorded result."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import mean, stdev
+from typing import Any
+
+from benchmarks.compression.rivals import EQUAL, GLOBAL, OURS
+
+#: A criterion with its widths.
+Who = tuple[str, str]
+COMPRESS: Who = ("reconstruction", OURS)
+#: Widths that are not ours, and all.
+APART, EVERY = (EQUAL, GLOBAL), (OURS, EQUAL, GLOBAL)
+#: What is measured of each row: how it was made, and the heading.
+MEASURES = {
+    "cut": "cut",
+    "repaired": "repaired",
+    "cut_tuned": "cut, fine-tuned",
+    "repaired_tuned": "repaired, fine-tuned",
+}
+NAMES = {
+    "reconstruction": "reconstruction",
+    "fpgm": "FPGM",
+    "hrank": "HRank",
+    "magnitude": "L1 magnitude",
+    "taylor": "Taylor",
+    "random": "random",
+}
+WIDTHS = {OURS: "of `compress`", EQUAL: "equal shares", GLOBAL: "one threshold"}
+HEAD = """# Compression
+
+`compress` makes a network smaller and keeps all of its classes, without training
+([tutorial](tutorials/compression.md)). Here it stands beside other criteria at equal multiply-adds (within 1 %).
+
+{network}: {source:.2f} % of {test_images:,} test images right uncut. Each row is
+cut to the limit of multiply-adds and measured as it is ("cut"), repaired in closed form on 1,000 training images, as
+`compress` does by default ("repaired"), and both fine-tuned, everybody alike and each with its own widths: {epochs}
+epochs of SGD on {train_images:,} training images, one cycle up to a rate of {rate:g}. Accuracy in % on the test images,
+which serve for nothing else; with several seeds of the calibration sample the mean and, behind ±, the standard
+deviation.
+
+*Widths* say how many channels each layer keeps: those that `compress` finds; equal shares of all layers, as FPGM and
+HRank are published and as Torch-Pruning does by default; or one threshold for all layers, Torch-Pruning's global
+pruning. In the latter two the scores of FPGM, L1, Taylor and random are Torch-Pruning's, as its classes come; all else
+is `model_lego.attribution.criteria`. HRank is the average rank of feature maps over 500 images.
+
+Written by `python -m benchmarks.run compression` from what it records in `benchmarks/results/compression.json`.
+"""
+PICTURE = """![Accuracy against multiply-adds: as cut, and after the repair](figures/compression.svg)
+
+Lines: a criterion with its own widths. Faint: the other criteria with the widths of `compress`.
+"""
+
+
+def page(result: Mapping[str, Any]) -> str:
+    """Write the result as a page."""
+    rows = result["rows"]
+    head = HEAD.format(
+        network=result["network"], source=result["source"], test_images=result["test_images"],
+        train_images=result["train_images"], epochs=result["tuning"]["epochs"], rate=result["tuning"]["learning_rate"],
+    )  # fmt: skip
+    sizes = sorted({row["size"] for row in rows}, reverse=True)
+    parts = [head, "## What comes out\n", *_findings(result), "", PICTURE]
+    for size in sizes:
+        parts += [
+            f"## {100 * size:g} % of the multiply-adds\n",
+            *_table([row for row in rows if row["size"] == size]),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def everyone(rows: Iterable[Mapping[str, Any]]) -> dict[Who, list[Mapping[str, Any]]]:
+    """Rows by criterion and widths, in the order in which these appear."""
+    found: dict[Who, list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        found[row["criterion"], row["widths"]].append(row)
+    return dict(found)
+
+
+def average(rows: Iterable[Mapping[str, Any]], measure: str) -> float | None:
+    """The mean over the rows that have a measure; None where none has."""
+    values = [row[measure] for row in rows if measure in row]
+    return mean(values) if values else None
+
+
+def called(who: Who) -> str:
+    """A criterion with its widths, in words."""
+    return "`compress`" if who == COMPRESS else f"{NAMES[who[0]]}, widths {WIDTHS[who[1]]}"
+
+
+def _findings(result: Mapping[str, Any]) -> list[str]:
+    """For each size how compress does, and who of the others does best."""
+    lines = []
+    for size in sorted({row["size"] for row in result["rows"]}, reverse=True):
+        found = everyone(row for row in result["rows"] if row["size"] == size)
+        mine = _of(found, COMPRESS, "repaired")
+        below = result["source"] - mine
+        line = (
+            f"- At {100 * size:g} % of the multiply-adds `compress` has {mine:.2f} %, {below:.2f} points below the "
+            f"source. Others: {_best(found, 'cut', EVERY, mine)} as cut; {_best(found, 'repaired', APART, mine)} with "
+            f"our repair; {_best(found, 'repaired', (OURS,), mine)} with our repair and our widths."
+        )
+        if any("repaired_tuned" in row for row in found[COMPRESS]):
+            mine = _of(found, COMPRESS, "repaired_tuned")
+            line += (
+                f" Fine-tuned, `compress` has {mine:.2f} %; others {_best(found, 'cut_tuned', EVERY, mine)} from the "
+                f"cut, {_best(found, 'repaired_tuned', APART, mine)} from our repair."
+            )
+        lines.append(line)
+    return lines
+
+
+def _of(found: Mapping[Who, Sequence[Mapping[str, Any]]], who: Who, measure: str) -> float:
+    value = average(found[who], measure)
+    assert value is not None, (who, measure)
+    return value
+
+
+def _best(found: Mapping[Who, Sequence[Mapping[str, Any]]], measure: str, widths: Sequence[str], mine: float) -> str:
+    """The best of the others with such widths, and how far it is from compress."""
+    values = {who: average(rows, measure) for who, rows in found.items() if who != COMPRESS and who[1] in widths}
+    who, value = max(((who, value) for who, value in values.items() if value is not None), key=lambda pair: pair[1])
+    return f"{called(who)} {value:.2f} ({value - mine:+.2f})"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A row for everyone; the best of each column in bold."""
+    found = everyone(rows)
+    shown = [measure for measure in MEASURES if any(measure in row for row in rows)]
+    best = {measure: max(average(mine, measure) or 0 for mine in found.values()) for measure in shown}
+    head = ("criterion", "widths", "multiply-adds", "parameters", *(MEASURES[measure] for measure in shown))
+    lines = [" | ".join(head), " | ".join("---" for _ in head)]
+    for who, mine in found.items():
+        costs = [f"{average(mine, cost):.1f} %" for cost in ("macs_percent", "parameters_percent")]
+        figures = [_figure(mine, measure, best[measure]) for measure in shown]
+        name = "`compress`" if who == COMPRESS else NAMES[who[0]]
+        lines.append(" | ".join((name, WIDTHS[who[1]], *costs, *figures)))
+    return [f"| {line} |" for line in lines]
+
+
+def _figure(rows: Sequence[Mapping[str, Any]], measure: str, best: float) -> str:
+    values = [row[measure] for row in rows if measure in row]
+    if not values:
+        return ""
+    text = f"**{mean(values):.2f}**" if mean(values) == best else f"{mean(values):.2f}"
+    return text + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
