@@ -3,8 +3,10 @@
 import difflib
 from collections.abc import Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from model_lego.component import NONE_OF_THESE
 from model_lego.digest import digest_of
 from model_lego.errors import EmptySelection, UnknownClass
 
@@ -38,6 +40,21 @@ def source_names(model: nn.Module, names: Sequence[str] | None, count: int) -> t
     if len(set(names)) < count:
         raise UnknownClass("two classes of the source have the same name; give each its own")
     return tuple(names)
+
+
+def places_of(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+    """Position in `classes` of each label number; for other classes that of "none of these", -1 where there is none.
+
+    Raises UnknownClass for a class that is not named.
+    """
+    known = classes if class_names is None else class_names
+    for name in classes:
+        if name not in known and name != NONE_OF_THESE:
+            near = difflib.get_close_matches(name, known, n=3)
+            hint = f"; did you mean {' or '.join(near)}?" if near else ""
+            raise UnknownClass(f"class_names do not name the part's class '{name}'{hint}")
+    others = classes.index(NONE_OF_THESE) if NONE_OF_THESE in classes else -1
+    return torch.tensor([classes.index(name) if name in classes else others for name in known])
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

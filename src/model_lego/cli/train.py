@@ -43,7 +43,8 @@ def train_command(
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Train a classifier; the weights are then taken apart with `disassemble`."""
-    from model_lego.training import TrainingSettings, train
+    from model_lego.fitting import TrainingSettings
+    from model_lego.training import train
 
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
