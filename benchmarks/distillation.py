@@ -1,7 +1,8 @@
 """A quarter-width VGG-16 taught by an assembly of two components, beside the same student trained alone.
 
-The teacher knows the ten classes of CIFAR-10: components of all classes of two half-width VGG-16, joined without training. Budget,
-images, their order and the seed of both trainings are the same. Test images are used for the figures alone.
+The teacher knows the ten classes of CIFAR-10: components of all classes of two half-width VGG-16, joined without
+training. Budget, images, their order and the seed of both trainings are the same. Test images are used for the figures
+alone.
 """
 
 import time
@@ -17,7 +18,8 @@ from model_lego.models import build, load_weights
 
 HALVES = (("0to4", slice(0, 5)), ("5to9", slice(5, 10)))
 SETTINGS = ml.TrainingSettings(epochs=12, learning_rate=0.05, crop=4, flip=True, seed=SEED)
-LESSONS = {"logits": {"features": 0.0}, "logits and features": {"features": 1.0}}
+#: Weight of the features in the loss.
+LESSONS = {"logits": 0.0, "logits and features": 1.0}
 
 
 def main() -> None:
@@ -34,11 +36,11 @@ def main() -> None:
         torch.manual_seed(SEED)
         student = build("zoo:vgg16", num_classes=10, width=0.25)
     rows = {}
-    for name, lesson in LESSONS.items():
+    for name, features in LESSONS.items():
         started = time.perf_counter()
         gain = ml.distillation_gain(
             teacher, student, batches(split.train), test, SETTINGS, class_names=split.class_names,
-            preprocessing=NORMAL, **lesson,
+            preprocessing=NORMAL, features=features,
         )  # fmt: skip
         print(gain)
         rows[name] = _figures(gain) | {"seconds": time.perf_counter() - started}
@@ -64,7 +66,7 @@ def joined(parts: list[ml.Component], split: DataSplit, layout: str = "parallel"
     return ml.assemble(parts, calibration=batches(images), layout=layout, seed=SEED)  # type: ignore[arg-type]
 
 
-def _figures(gain: ml.Gain) -> dict[str, object]:
+def _figures(gain: ml.Gain[torch.nn.Module]) -> dict[str, object]:
     rows = {"taught": gain.report.rows[0], "alone": gain.report.row("alone"), "teacher": gain.report.row("teacher")}
     return {
         name: {"accuracy": row.accuracy, "interval": list(row.interval), "parameters": row.parameters, "macs": row.macs}

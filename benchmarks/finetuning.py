@@ -1,6 +1,7 @@
-"""Components and assemblies of trained half-width VGG-16, cut as published and with our repair, before and after epochs.
+"""Components and assemblies of trained half-width VGG-16, before and after a few epochs of fine-tuning.
 
-Fine-tuning sees the training images of the classes; test images are used for the figures alone.
+They are cut as published, and with our repair. Fine-tuning sees the training images of the classes; test images are
+used for the figures alone.
 """
 
 import time

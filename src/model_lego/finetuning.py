@@ -20,7 +20,7 @@ from model_lego.fitting.examples import streamed
 from model_lego.naming import places_of
 from model_lego.progress import Progress, quiet
 
-Part = TypeVar("Part", Component, Assembly)
+Part = TypeVar("Part", bound=Component | Assembly)
 
 #: What fine-tuning is by default: short, with a small rate that falls from the start, in mixed precision on a GPU.
 GENTLE = TrainingSettings(epochs=5, learning_rate=0.01, schedule="cosine", crop=0, flip=False, amp="auto")
@@ -72,7 +72,9 @@ def twin(part: Part) -> Part:
     """A copy that can be trained; raises BadConfig for what is neither a component nor an assembly."""
     if not isinstance(part, Component | Assembly):
         raise BadConfig(f"a component or an assembly can be trained further, not a {type(part).__name__}")
-    return copy.deepcopy(part).eval()
+    copied: Part = copy.deepcopy(part)
+    copied.eval()
+    return copied
 
 
 def image_shape(part: Component | Assembly) -> tuple[int, ...] | None:

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -20,12 +21,15 @@ from model_lego.progress import Progress, quiet
 from model_lego.results import Report
 
 
+Student = TypeVar("Student", bound=nn.Module)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Gain:
+class Gain(Generic[Student]):
     """A student taught by distillation, the same student trained alone, and both beside the teacher."""
 
-    taught: nn.Module
-    alone: nn.Module
+    taught: Student
+    alone: Student
     report: Report  # the taught student, "alone" and "teacher"
 
     @property
@@ -39,7 +43,7 @@ class Gain:
 
 def distillation_gain(
     teacher: nn.Module,
-    student: nn.Module,
+    student: Student,
     batches: Batches,
     test: Batches,
     settings: TrainingSettings | None = None,
@@ -49,22 +53,26 @@ def distillation_gain(
     features: float = 0.0,
     class_names: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
+    checkpoint: str | Path | None = None,
     progress: Progress = quiet,
-) -> Gain:
+) -> Gain[Student]:
     """Train a student twice, by `distill` and with labels alone, and measure both and the teacher on test images.
 
     Settings, seed, images and their order are the same. Arguments as for `distill`; `test` is labelled as `batches`
-    are. Raises what `distill` and `evaluate` raise.
+    are. With a `checkpoint` file both can be taken up after a kill; that of the training alone has `.alone` behind it.
+    Raises what `distill` and `evaluate` raise.
     """
     if hard == 1 and features == 0:
         raise BadConfig("with hard=1 and features=0 a student is trained alone; there is nothing to compare")
     roles = cast_roles(teacher, student, preprocessing)
     common: dict[str, Any] = {"class_names": class_names, "preprocessing": preprocessing, "progress": progress}
-    taught = distill(
-        teacher, student, batches, settings, temperature=temperature, hard=hard, features=features, **common
-    )  # fmt: skip
-    alone = distill(teacher, student, batches, settings, hard=1.0, **common)
     refuse_one_shot(test)
+    taught = distill(
+        teacher, student, batches, settings, temperature=temperature, hard=hard, features=features,
+        checkpoint=checkpoint, **common,
+    )  # fmt: skip
+    apart = None if checkpoint is None else Path(f"{checkpoint}.alone")
+    alone = distill(teacher, student, batches, settings, hard=1.0, checkpoint=apart, **common)
     image = next(iter(test))[0][:1]
     rivals = [
         _contender("alone", alone, roles.student, None, image, "the same student, trained with labels alone"),
