@@ -20,7 +20,6 @@ from model_lego.fitting import TrainingSettings
 from model_lego.progress import Progress, quiet
 from model_lego.results import Report
 
-
 Student = TypeVar("Student", bound=nn.Module)
 
 
