@@ -1,5 +1,7 @@
 """What every training shares: images in another order, the device and precision, state that is left alone."""
 
+from itertools import chain
+
 import pytest
 import torch
 
@@ -56,7 +58,7 @@ def test_images_of_other_classes_are_left_out_and_targets_are_places():
     stream = streamed(numbered(40), torch.tensor([1, -1, 0, -1]), None, quiet, what="any")
     found, labels = epoch(stream, 4, 0)
     assert len(stream) == 20
-    pairs = zip(sum(found, []), sum(labels, []), strict=True)
+    pairs = zip(chain(*found), chain(*labels), strict=True)
     assert {(number % 4, label) for number, label in pairs} == {(0, 1), (2, 0)}
 
 
