@@ -4,13 +4,15 @@ import sys
 from collections.abc import Callable
 from types import MappingProxyType
 
-from benchmarks import criteria, resnet50, surgery, tracing, zoo_vgg
+from benchmarks import criteria, distillation, finetuning, resnet50, surgery, tracing, zoo_vgg
 from benchmarks.compression import bench as compression
 
 BENCHMARKS: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
     {
         "compression": compression.main,
         "criteria": criteria.main,
+        "distillation": distillation.main,
+        "finetuning": finetuning.main,
         "resnet50": resnet50.main,
         "surgery": surgery.main,
         "tracing": tracing.main,

@@ -10,8 +10,12 @@ from model_lego.contenders import Contender, baselines, ensemble
 from model_lego.curves import Curve, curve
 from model_lego.diagnosis import Diagnosis, diagnose
 from model_lego.disassembly import Plan, cut, disassemble, plan
+from model_lego.distillation import distill
 from model_lego.errors import LegoError
 from model_lego.evaluation import evaluate
+from model_lego.finetuning import finetune
+from model_lego.fitting import TrainingSettings
+from model_lego.gain import Gain, distillation_gain
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.refitting import repair
 from model_lego.removing import remove_classes
@@ -21,7 +25,7 @@ from model_lego.store import load, load_statistics, save, save_statistics
 from model_lego.surgery.plain import canonize
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings
-from model_lego.training import TrainingSettings, train
+from model_lego.training import train
 from model_lego.uniting import unite
 from model_lego.version import __version__
 
@@ -39,6 +43,7 @@ __all__ = [
     "Curve",
     "DecisionRoutes",
     "Diagnosis",
+    "Gain",
     "LegoError",
     "Plan",
     "Preprocessing",
@@ -60,8 +65,11 @@ __all__ = [
     "decision_routes",
     "diagnose",
     "disassemble",
+    "distill",
+    "distillation_gain",
     "ensemble",
     "evaluate",
+    "finetune",
     "load",
     "load_statistics",
     "locate",

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute, locate
@@ -14,7 +15,7 @@ from model_lego.budgeting import trials, within
 from model_lego.component import Builder, Component, Origin, Preprocessing
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
-from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program
 from model_lego.naming import label_numbers, source_names
@@ -252,6 +253,24 @@ def disassemble(
         )
         refit(component, program, model, planned.graph, planned.selection, sample, settings, progress, group)
     return component
+
+
+def whole(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    classes: Sequence[str],
+    preprocessing: Preprocessing | None = None,
+    builder: Builder | None = None,
+) -> Component:
+    """A network with all of its channels as a component; `example` is a batch as the component takes it."""
+    images = (example if preprocessing is None else preprocessing(example))[:2].to(first_parameter(model))
+    graph = trace(model, images)
+    names = source_names(model, classes, len(graph.head))
+    labels = tuple(range(len(names)))
+    everything = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=labels)
+    planned = Plan(graph, None, everything, names, labels, names, {}, images)
+    return cut(model, planned, preprocessing=preprocessing, builder=builder)
 
 
 def _kept(positions: Tensor, selection: ChannelSelection) -> tuple[int, ...]:

@@ -1,6 +1,5 @@
 """Measuring components and assemblies beside their baselines: evaluate."""
 
-import difflib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,8 @@ from torch import Tensor, nn
 from model_lego.batches import Batches, checked
 from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost
 from model_lego.contenders import Contender
-from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.errors import BadConfig, EmptySelection
+from model_lego.naming import places_of
 from model_lego.overlap import overlap_with
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
@@ -44,7 +44,7 @@ def evaluate(
     ShapeMismatch, UnknownClass, BadConfig, CorruptComponent, ProcessFailed.
     """
     subject, overlap = _subject(part), overlap_with(part)
-    places = _places(part.classes, class_names)
+    places = places_of(part.classes, class_names)
     contenders = (subject.contender, *baselines)
     tallies = [
         Tally(contender, len(part.classes), subject.scored, NONE_OF_THESE in part.classes) for contender in contenders
@@ -170,18 +170,6 @@ def _members(assembly: Assembly) -> tuple[Member, ...]:
         members.append(Member(title, classes, slice(first, first + len(classes)), spots))
         first += len(classes)
     return tuple(members)
-
-
-def _places(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
-    """Position in `classes` of each label number; for other classes that of "none of these", -1 where there is none."""
-    known = classes if class_names is None else class_names
-    for name in classes:
-        if name not in known and name != NONE_OF_THESE:
-            near = difflib.get_close_matches(name, known, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownClass(f"class_names do not name the part's class '{name}'{hint}")
-    others = classes.index(NONE_OF_THESE) if NONE_OF_THESE in classes else -1
-    return torch.tensor([classes.index(name) if name in classes else others for name in known])
 
 
 def _run(contenders: Sequence[Contender], images: Tensor) -> list[Tensor]:

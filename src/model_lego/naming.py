@@ -1,10 +1,12 @@
 """Classes by name and by number."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
+from model_lego.component import NONE_OF_THESE
 from model_lego.digest import digest_of
 from model_lego.errors import EmptySelection, UnknownClass
 
@@ -46,12 +48,29 @@ def label_places(classes: Sequence[str], wanted: Sequence[int], names: Sequence[
     Raises UnknownClass for a wanted class that the names do not have.
     """
     stay = {classes[place]: place for place in wanted}
-    for name in stay:
+    _check_named(stay, names, "the images have no class {}; class_names has to name it")
+    return [stay.get(name, -1) for name in names]
+
+
+def places_of(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+    """Position in `classes` of each label number; for other classes that of "none of these", -1 where there is none.
+
+    Raises UnknownClass for a class that is not named.
+    """
+    known = classes if class_names is None else class_names
+    _check_named(
+        (name for name in classes if name != NONE_OF_THESE), known, "class_names do not name the part's class {}"
+    )
+    others = classes.index(NONE_OF_THESE) if NONE_OF_THESE in classes else -1
+    return torch.tensor([classes.index(name) if name in classes else others for name in known])
+
+
+def _check_named(classes: Iterable[str], names: Sequence[str], words: str) -> None:
+    for name in classes:
         if name not in names:
             near = difflib.get_close_matches(name, names, n=3)
             hint = f"; did you mean {' or '.join(near)}?" if near else ""
-            raise UnknownClass(f"the images have no class '{name}'; class_names has to name it{hint}")
-    return [stay.get(name, -1) for name in names]
+            raise UnknownClass(words.format(f"'{name}'") + hint)
 
 
 def _listed(names: Sequence[str], most: int = 10) -> str:

@@ -93,14 +93,7 @@ def test_the_page_tells_of_every_option_and_of_no_other():
     assert set(re.findall(r"(?<![\w-])--[a-z][\w-]*", text)) - {"--help", "--debug"} == known - {"--help"}
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        *("train", "attribute", "plan", "disassemble", "compress", "assemble", "unite", "evaluate", "routes", "demo"),
-        "doctor",
-        *("inspect", "ops"),
-    ],
-)
+@pytest.mark.parametrize("command", sorted(commands()))
 def test_the_section_of_a_command_names_its_options(command):
     section = SHOWN[COMMAND_LINE].partition(f"\n## {command}\n")[2].partition("\n## ")[0]
     if "all options of `plan`" in section:

@@ -15,8 +15,10 @@ from model_lego.cli.attribute import attribute_command
 from model_lego.cli.compress import compress_command
 from model_lego.cli.demo import demo_command
 from model_lego.cli.disassemble import disassemble_command, plan_command
+from model_lego.cli.distill import distill_command
 from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
+from model_lego.cli.finetune import finetune_command
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.remove import remove_command
 from model_lego.cli.render import quiet, say
@@ -25,6 +27,8 @@ from model_lego.cli.team import alone, speaks
 from model_lego.cli.train import train_command
 from model_lego.cli.unite import unite_command
 from model_lego.errors import BadConfig, LegoError
+
+GOES_ON = "--resume goes on after the last epoch that was finished"
 
 
 def _command(command: Callable[..., None], *, left: str = "nothing was written", shared: bool = False) -> None:
@@ -52,7 +56,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _command(demo_command, left="parts that were saved until then are in their folder")
-_command(train_command, left="--resume goes on after the last epoch that was finished")
+_command(train_command, left=GOES_ON)
 _command(attribute_command, left="--resume goes on from where it was a minute ago at the most", shared=True)
 _command(plan_command, shared=True)
 _command(disassemble_command, shared=True)
@@ -62,6 +66,8 @@ _command(unite_command)
 _command(remove_command)
 _command(add_command)
 _command(replace_command)
+_command(finetune_command, left=GOES_ON)
+_command(distill_command, left=GOES_ON)
 _command(evaluate_command, shared=True)
 _command(routes_command)
 _command(inspect_command)

@@ -59,3 +59,20 @@ Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="images that run at once")]
 HeadOpt = Annotated[str, typer.Option("--head", help="auto, concat, affine, ridge or lda")]
 CalibrationPerClass = Annotated[int, typer.Option("--calibration-per-class", help="calibration images a class")]
+
+# Options of every command that trains.
+Epochs = Annotated[int, typer.Option("--epochs", help="passes over the training images")]
+LearningRate = Annotated[float, typer.Option("--learning-rate", help="the highest that the schedule reaches")]
+Momentum = Annotated[float, typer.Option("--momentum", help="of SGD with Nesterov's form")]
+WeightDecay = Annotated[float, typer.Option("--weight-decay", help="of matrices and kernels, not of biases and norms")]
+Schedule = Annotated[str, typer.Option("--schedule", help="one-cycle or cosine")]
+Smoothing = Annotated[float, typer.Option("--smoothing", help="label smoothing")]
+Crop = Annotated[int, typer.Option("--crop", help="pixels of padding for random crops, 0 for none")]
+Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="mirror half of the images")]
+Ema = Annotated[float, typer.Option("--ema", help="decay of averaged weights, 0 for none")]
+Amp = Annotated[
+    bool | None, typer.Option("--amp/--no-amp", help="forward in bfloat16; by default where there is a GPU")
+]
+ChannelsLast = Annotated[bool, typer.Option("--channels-last", help="memory format of the network")]
+Compiled = Annotated[bool, typer.Option("--compile", help="with torch.compile")]
+Resume = Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")]

@@ -27,28 +27,20 @@ def train_command(
     model: o.Model, data: o.Data, out: o.Out, weights: o.Weights = None, argument: o.Arguments = None,
     classes: Annotated[str | None, typer.Option("--classes", "-c", help="classes to learn, all by default")] = None,
     mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
-    epochs: Annotated[int, typer.Option(help="passes over the training images")] = 30,
-    learning_rate: Annotated[float, typer.Option(help="the highest that the schedule reaches")] = 0.1,
-    momentum: Annotated[float, typer.Option(help="of SGD with Nesterov's form")] = 0.9,
-    weight_decay: Annotated[float, typer.Option(help="of matrices and kernels, not of biases and norms")] = 5e-4,
-    schedule: Annotated[str, typer.Option(help="one-cycle or cosine")] = "one-cycle",
-    smoothing: Annotated[float, typer.Option(help="label smoothing")] = 0.0,
-    crop: Annotated[int, typer.Option(help="pixels of padding for random crops, 0 for none")] = 4,
-    flip: Annotated[bool, typer.Option("--flip/--no-flip", help="mirror half of the images")] = True,
-    ema: Annotated[float, typer.Option(help="decay of averaged weights, 0 for none")] = 0.0,
-    amp: Annotated[bool, typer.Option("--amp", help="forward in bfloat16")] = False,
-    channels_last: Annotated[bool, typer.Option("--channels-last", help="memory format of the network")] = False,
-    compiled: Annotated[bool, typer.Option("--compile", help="with torch.compile")] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")] = False,
+    epochs: o.Epochs = 30, learning_rate: o.LearningRate = 0.1, momentum: o.Momentum = 0.9,
+    weight_decay: o.WeightDecay = 5e-4, schedule: o.Schedule = "one-cycle", smoothing: o.Smoothing = 0.0,
+    crop: o.Crop = 4, flip: o.Flip = True, ema: o.Ema = 0.0, amp: o.Amp = None,
+    channels_last: o.ChannelsLast = False, compiled: o.Compiled = False, resume: o.Resume = False,
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Train a classifier; the weights are then taken apart with `disassemble`."""
-    from model_lego.training import TrainingSettings, train
+    from model_lego.fitting import TrainingSettings
+    from model_lego.training import train
 
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
-        weight_decay=weight_decay, schedule=schedule, smoothing=smoothing, crop=crop, flip=flip, ema=ema, amp=amp,  # type: ignore[arg-type]
-        channels_last=channels_last, compile=compiled, seed=seed,
+        weight_decay=weight_decay, schedule=schedule, smoothing=smoothing, crop=crop, flip=flip, ema=ema,  # type: ignore[arg-type]
+        amp="auto" if amp is None else amp, channels_last=channels_last, compile=compiled, seed=seed,
     )  # fmt: skip
     folder = _folder(out, overwrite=overwrite, resume=resume)
     split = open_data(data)
