@@ -11,6 +11,7 @@ import typer
 
 from model_lego.cli.assemble import assemble_command
 from model_lego.cli.attribute import attribute_command
+from model_lego.cli.bench import bench_command
 from model_lego.cli.demo import demo_command
 from model_lego.cli.disassemble import disassemble_command, plan_command
 from model_lego.cli.doctor import doctor_command
@@ -55,6 +56,7 @@ _command(disassemble_command, shared=True)
 _command(assemble_command)
 _command(unite_command)
 _command(evaluate_command, shared=True)
+_command(bench_command, left="rows that were measured until then are in their files")
 _command(inspect_command)
 _command(doctor_command)
 _command(ops_command)
