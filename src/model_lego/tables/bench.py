@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from model_lego.attribution import ContributionStats, attribute
 from model_lego.component import Builder, Preprocessing
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.joining import joined, of_classes
@@ -36,6 +37,15 @@ class Source:
     numbers: tuple[int, ...]  # of its classes in the data set
     split: DataSplit
     preprocessing: Preprocessing
+    summed: dict[Any, ContributionStats] = field(default_factory=dict)
+
+    def stats(self, labels: tuple[int, ...], seed: int, **how: Any) -> ContributionStats:
+        """Its contributions for some classes, summed once."""
+        key = (labels, seed, *sorted(how.items()))
+        if key not in self.summed:
+            feed = prepared(self.train, self.preprocessing)
+            self.summed[key] = attribute(self.model, feed, graph=self.graph, classes=labels, seed=seed, **how)
+        return self.summed[key]
 
     @cached_property
     def graph(self) -> ChannelGraph:

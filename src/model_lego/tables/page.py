@@ -93,8 +93,8 @@ def _networks(results: Path) -> str:
     lines = [
         "## The trained networks",
         "",
-        "`model-lego bench tables` trains those that are missing in its folder of sources (with `--no-train` rows that need",
-        "them are left out). By hand:",
+        "`model-lego bench tables` trains those that are missing in its folder of sources (not with `--no-train`).",
+        "By hand:",
         "",
     ]  # fmt: skip
     for scale in SCALES:

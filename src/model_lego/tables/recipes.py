@@ -1,6 +1,7 @@
 """The recipe files of this folder, read and checked."""
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -10,11 +11,19 @@ import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from model_lego.errors import BadConfig
-from model_lego.tables import disassembling
+from model_lego.tables import assembling, bricks, cutting, disassembling, joining
 from model_lego.tables.recipe import DataRecipe, Kind, Row, Scale, SourceRecipe, Strict
 
 #: Every kind of table.
-KINDS: Mapping[str, Kind] = MappingProxyType({"disassembling": disassembling.KIND})
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "disassembling": disassembling.KIND,
+        "assembling": assembling.KIND,
+        "joining": joining.KIND,
+        "cutting": cutting.KIND,
+        "bricks": bricks.KIND,
+    }
+)
 S = TypeVar("S", bound=Strict)
 FOLDER = Path(__file__).parent / "recipes"
 
@@ -40,7 +49,10 @@ class Table(Strict):
         if found["kind"] not in KINDS:
             raise ValueError(f"kind '{found['kind']}' is unknown; use one of {', '.join(KINDS)}")
         row = KINDS[found["kind"]].row
-        scales = {scale: [row(**given) for given in rows or ()] for scale, rows in found.get("rows", {}).items()}
+        scales = {
+            scale: [row(**given) for entry in rows or () for given in _varied(entry)]
+            for scale, rows in found.get("rows", {}).items()
+        }
         return found | {"rows": scales}
 
     @model_validator(mode="after")
@@ -50,6 +62,14 @@ class Table(Strict):
             if twice := [name for name in names if names.count(name) > 1]:
                 raise ValueError(f"row '{twice[0]}' stands twice at scale {scale}")
         return self
+
+
+def _varied(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """A row as written; one that says to `vary` some fields stands for a row with each of their values."""
+    fixed = {key: value for key, value in entry.items() if key != "vary"}
+    varied = entry.get("vary", {})
+    for values in itertools.product(*varied.values()):
+        yield fixed | dict(zip(varied, values, strict=True))
 
 
 class Materials(Strict):
