@@ -20,6 +20,7 @@ def bench_command(
     data: Annotated[list[str] | None, typer.Option("--data", "-d", help="NAME=WHERE: where a data set lies")] = None,
     results: Annotated[str, typer.Option(help="folder of result files")] = "docs/results",
     page: Annotated[str, typer.Option(help="page to write from them")] = "docs/results.md",
+    recipes: Annotated[str | None, typer.Option(help="folder of recipes, those of the paper by default")] = None,
     train: Annotated[bool, typer.Option("--train/--no-train", help="train networks that are missing")] = True,
     again: Annotated[bool, typer.Option("--again", help="measure also what has a result already")] = False,
     download: o.Download = False, json: o.Json = False,
@@ -27,17 +28,18 @@ def bench_command(
     """Measure the paper's tables; what has a result already is not measured again."""
     from model_lego.tables.bench import Bench
     from model_lego.tables.page import page as written
-    from model_lego.tables.recipes import materials
+    from model_lego.tables.recipes import FOLDER, read_recipes
     from model_lego.tables.running import jobs, run
 
     if what != "tables":
         raise BadConfig(f"there is no benchmark '{what}'; there is 'tables'")
     if scale not in ("cpu", "paper"):
         raise BadConfig(f"scale '{scale}' is unknown; use 'cpu' or 'paper'")
-    known = materials()[scale]  # type: ignore[index]
-    todo = jobs(scale, only=table or (), rows=row or ())  # type: ignore[arg-type]
+    known = read_recipes(FOLDER if recipes is None else Path(recipes))
+    materials = known.materials[scale]  # type: ignore[index]
+    todo = jobs(known, scale, only=table or (), rows=row or ())  # type: ignore[arg-type]
     opened = Bench(
-        known.sources, known.data, Path(sources), where=_where(data, known.data), trains=train, download=download,
+        materials, Path(sources), where=_where(data, materials.data), trains=train, download=download,
         progress=Bar(),
     )  # fmt: skip
     _check_page(Path(page))
@@ -46,7 +48,7 @@ def bench_command(
         outcomes.append(outcome)
         if outcome.how != "there already":
             say(f"{outcome.job.id}: {outcome.how}{f' ({outcome.words})' if outcome.words else ''}")
-        Path(page).write_text(written(Path(results)), encoding="utf-8")
+        Path(page).write_text(written(Path(results), known), encoding="utf-8")
     found = [{"row": each.job.id, "outcome": each.how, "words": each.words} for each in outcomes]
     counted = {how: sum(each.how == how for each in outcomes) for how in dict.fromkeys(each.how for each in outcomes)}
     if json:

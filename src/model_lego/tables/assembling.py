@@ -62,7 +62,7 @@ def measure(bench: Bench, row: Assembling, seed: int) -> dict[str, Any]:
         "uncut, calibrated": assemble(whole, calibration=calibration, seed=seed),
     }
     if row.epochs:
-        first = bench.sources[row.parts[0].source].training
+        first = bench.materials.sources[row.parts[0].source].training
         settings = TrainingSettings(
             **{**first, "epochs": row.epochs, "learning_rate": row.learning_rate, "schedule": "cosine", "seed": seed}
         )

@@ -20,7 +20,7 @@ from model_lego.models import build_from, load_weights
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import prepared
 from model_lego.surgery.probing import trace
-from model_lego.tables.recipe import DataRecipe, SourceRecipe, task
+from model_lego.tables.recipe import Materials, SourceRecipe, task
 from model_lego.trained import WEIGHTS, train_into
 from model_lego.training import TrainingSettings
 
@@ -89,8 +89,7 @@ class Bench:
     `where` says of data sets, by name, that they lie elsewhere. With `trains`, networks that are missing are trained.
     """
 
-    sources: Mapping[str, SourceRecipe]
-    data: Mapping[str, DataRecipe]
+    materials: Materials
     folder: Path
     where: Mapping[str, str] = field(default_factory=dict)
     trains: bool = True
@@ -102,7 +101,7 @@ class Bench:
     def split(self, name: str) -> DataSplit:
         """A data set, by the name that recipes use."""
         if name not in self._splits:
-            recipe = self.data[name]
+            recipe = self.materials.data[name]
             found = open_data(self.where.get(name, recipe.where), download=self.download)
             if recipe.per_class is not None:
                 every = range(len(found.class_names))
@@ -113,18 +112,18 @@ class Bench:
 
     def weights(self, name: str, seed: int) -> Path:
         """Where the weights of a trained network are, or would be."""
-        recipe = self.sources[name]
+        recipe = self.materials.sources[name]
         plain = self.folder / f"{name}.safetensors"
         return plain if plain.is_file() else self.folder / _called(name, recipe, seed) / WEIGHTS
 
     def missing(self, names: Sequence[str], seed: int) -> list[str]:
         """The trained networks among these that are not there and will not be made."""
         absent = [name for name in dict.fromkeys(names) if not self.weights(name, seed).is_file()]
-        return [name for name in absent if not self.trains or self.sources[name].given]
+        return [name for name in absent if not self.trains or self.materials.sources[name].given]
 
     def source(self, name: str, seed: int) -> Source:
         """A trained network; trains it first where it is missing."""
-        recipe = self.sources[name]
+        recipe = self.materials.sources[name]
         key = (name, seed if recipe.seeded else 0)
         if key not in self._opened:
             split = self.split(recipe.data)
@@ -142,15 +141,8 @@ class Bench:
 
     def joined(self, names: Sequence[str], classes: Sequence[str]) -> DataSplit:
         """The data sets of some trained networks as one, of it the images of some classes."""
-        used = dict.fromkeys(self.sources[name].data for name in names)
+        used = dict.fromkeys(self.materials.sources[name].data for name in names)
         return of_classes(joined([self.split(name) for name in used]), classes)
-
-    def described(self, names: Sequence[str]) -> dict[str, Any]:
-        """All that rows on some trained networks depend on besides the row itself, as JSON values."""
-        recipes = {name: self.sources[name] for name in names}
-        data = {recipe.data: self.data[recipe.data].model_dump(mode="json") for recipe in recipes.values()}
-        made = {name: recipe.model_dump(mode="json", exclude={"minutes"}) for name, recipe in recipes.items()}
-        return {"sources": made, "data": data}
 
     def _train(self, name: str, recipe: SourceRecipe, seed: int, split: DataSplit, names: Sequence[str]) -> None:
         settings = TrainingSettings(**{**recipe.training, "seed": seed if recipe.seeded else 0})

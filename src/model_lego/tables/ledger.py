@@ -10,8 +10,8 @@ from typing import Any
 import torch
 
 from model_lego.errors import BadConfig
-from model_lego.tables.recipe import Row, Scale, fingerprint
-from model_lego.tables.recipes import Table, materials
+from model_lego.tables.recipe import Materials, Row, Scale, fingerprint
+from model_lego.tables.recipes import Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +21,7 @@ class Ledger:
     table: Table
     scale: Scale
     folder: Path
+    materials: Materials
 
     @property
     def file(self) -> Path:
@@ -48,7 +49,7 @@ class Ledger:
 
     def mark(self, row: Row) -> str:
         """A digest of all that a row's figures depend on."""
-        known = materials()[self.scale]
+        known = self.materials
         sources = {name: known.sources[name].model_dump(mode="json", exclude={"minutes"}) for name in row.needs}
         data = {source["data"]: known.data[source["data"]].model_dump(mode="json") for source in sources.values()}
         return fingerprint([self.table.kind, row.measured, sources, data])

@@ -6,11 +6,10 @@ from statistics import fmean, stdev
 from typing import Any
 
 from model_lego.tables.ledger import Ledger
-from model_lego.tables.recipe import Column, Row, Scale, SourceRecipe
-from model_lego.tables.recipes import KINDS, Table, materials, tables
+from model_lego.tables.recipe import SCALES, Column, Materials, Row, SourceRecipe
+from model_lego.tables.recipes import KINDS, Recipes, Table
 
-SCALES: tuple[Scale, ...] = ("cpu", "paper")
-TITLES = {"cpu": "At CPU scale", "paper": "At the paper's scale"}
+TITLES = {"cpu": "at CPU scale", "paper": "at the paper's scale"}
 HEAD = """# Results
 
 Written by `model-lego bench tables` (`make tables`) from the files in `docs/results/`; the recipes are in
@@ -21,28 +20,28 @@ seeds it shows the mean and the standard deviation. "Published" figures are thos
 """
 
 
-def page(results: Path) -> str:
+def page(results: Path, recipes: Recipes) -> str:
     """The whole page, from the result files of a folder."""
-    parts = [HEAD, *(_table(table, results) for table in tables()), _networks(results)]
+    parts = [HEAD, *(_table(table, results, recipes) for table in recipes.tables), _networks(recipes)]
     return "\n".join(parts)
 
 
-def _table(table: Table, results: Path) -> str:
+def _table(table: Table, results: Path, recipes: Recipes) -> str:
     lines = [f"## {table.title}", "", f"{table.paper}. {table.about.strip()}", ""]
     for scale in SCALES:
         if rows := table.rows.get(scale):
-            lines += _scale(table, scale, rows, results)
+            lines += _scale(Ledger(table, scale, results, recipes.materials[scale]), rows)
     return "\n".join(lines)
 
 
-def _scale(table: Table, scale: Scale, rows: Sequence[Row], results: Path) -> list[str]:
-    ledger = Ledger(table, scale, results)
+def _scale(ledger: Ledger, rows: Sequence[Row]) -> list[str]:
+    table, scale = ledger.table, ledger.scale
     found = {row.id: ledger.seeds(row) for row in rows}
     measured = [row for row in rows if any("figures" in entry for entry in found[row.id].values())]
-    lines = [f"### {table.title}: {TITLES[scale].lower()}", ""]
+    lines = [f"### {table.title}: {TITLES[scale]}", ""]
     if measured:
         lines += [*_cells(table, measured, found), ""]
-        lines += [_command(table, scale, measured, found), ""]
+        lines += [_command(ledger, measured, found), ""]
     failed = {row.id: _words(found[row.id]) for row in rows if row not in measured and found[row.id]}
     lines += [f"`{name}` failed: {words}" for name, words in failed.items()] + [""] * bool(failed)
     absent = [row.id for row in rows if not found[row.id]]
@@ -77,18 +76,16 @@ def _cell(column: Column, given: Sequence[Any]) -> str:
     return mean if len(numbers) < 2 else f"{mean} ± {stdev(numbers):.{column.digits}f}"
 
 
-def _command(table: Table, scale: Scale, rows: Sequence[Row], found: Mapping[str, Mapping[int, Any]]) -> str:
+def _command(ledger: Ledger, rows: Sequence[Row], found: Mapping[str, Mapping[int, Any]]) -> str:
     """How to measure one row again: one that needs nothing but the package, where there is one."""
-    sources = materials()[scale].sources
+    sources = ledger.materials.sources
     row = min(rows, key=lambda row: any(not sources[name].seeded for name in row.needs))
     seconds = fmean(entry["seconds"] for entry in found[row.id].values() if "figures" in entry)
-    return (
-        f"One row again ({_time(seconds)} a seed): `model-lego bench tables --scale {scale} --table {table.name} "
-        f"--row {row.id} --again`"
-    )
+    words = f"--scale {ledger.scale} --table {ledger.table.name} --row {row.id} --again"
+    return f"One row again ({_time(seconds)} a seed): `model-lego bench tables {words}`"
 
 
-def _networks(results: Path) -> str:
+def _networks(recipes: Recipes) -> str:
     """The trained networks that the rows need, and how each is made."""
     lines = [
         "## The trained networks",
@@ -98,16 +95,20 @@ def _networks(results: Path) -> str:
         "",
     ]  # fmt: skip
     for scale in SCALES:
-        for name, source in materials()[scale].sources.items():
+        for name, source in recipes.materials[scale].sources.items():
             took = "" if source.minutes is None else f" ({_time(60 * source.minutes)} on two cores)"
-            how = "weights that come from elsewhere" if source.given else f"`{command(name, source, scale)}`"
+            how = (
+                "weights that come from elsewhere"
+                if source.given
+                else f"`{command(name, source, recipes.materials[scale])}`"
+            )
             lines.append(f"- {name}, {scale}{took}: {how}")
     return "\n".join([*lines, ""])
 
 
-def command(name: str, source: SourceRecipe, scale: Scale, *, folder: str = "build/sources") -> str:
+def command(name: str, source: SourceRecipe, materials: Materials, *, folder: str = "build/sources") -> str:
     """The command that trains a network of a recipe."""
-    data = materials()[scale].data[source.data]
+    data = materials.data[source.data]
     words = ["model-lego train", source.network, *(f"-a {key}={value}" for key, value in source.arguments.items())]
     words += [f"--data {data.where}"] + [f"--per-class {data.per_class}"] * (data.per_class is not None)
     words += [f"--classes {source.classes}"] * (source.classes is not None)

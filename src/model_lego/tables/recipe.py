@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from model_lego.naming import split_list
 from model_lego.training import TrainingSettings
 
 #: "paper": full networks, 200 epochs, for those with a GPU; "cpu": what two cores do in an evening.
 Scale = Literal["paper", "cpu"]
+SCALES: tuple[Scale, ...] = ("cpu", "paper")
 Figures = Mapping[str, Any]
 
 
@@ -55,6 +56,20 @@ class SourceRecipe(Strict):
         except TypeError as error:
             raise ValueError(str(error)) from error
         return value
+
+
+class Materials(Strict):
+    """Data sets and trained networks of one scale, by name."""
+
+    data: Mapping[str, DataRecipe]
+    sources: Mapping[str, SourceRecipe]
+
+    @model_validator(mode="after")
+    def _data_is_there(self) -> "Materials":
+        for name, source in self.sources.items():
+            if source.data not in self.data:
+                raise ValueError(f"source '{name}' wants data '{source.data}', which is not described")
+        return self
 
 
 class Row(Strict):

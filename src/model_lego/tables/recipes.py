@@ -2,7 +2,7 @@
 
 import itertools
 from collections.abc import Iterator, Mapping
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -12,7 +12,7 @@ from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from model_lego.errors import BadConfig
 from model_lego.tables import assembling, bricks, cutting, disassembling, joining
-from model_lego.tables.recipe import DataRecipe, Kind, Row, Scale, SourceRecipe, Strict
+from model_lego.tables.recipe import SCALES, Kind, Materials, Row, Scale, Strict
 
 #: Every kind of table.
 KINDS: Mapping[str, Kind] = MappingProxyType(
@@ -72,41 +72,35 @@ def _varied(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield fixed | dict(zip(varied, values, strict=True))
 
 
-class Materials(Strict):
-    """Data sets and trained networks of one scale, by name."""
+@dataclass(frozen=True, slots=True)
+class Recipes:
+    """All tables, and the data sets and trained networks of each scale."""
 
-    data: Mapping[str, DataRecipe]
-    sources: Mapping[str, SourceRecipe]
-
-    @model_validator(mode="after")
-    def _data_is_there(self) -> "Materials":
-        for name, source in self.sources.items():
-            if source.data not in self.data:
-                raise ValueError(f"source '{name}' wants data '{source.data}', which is not described")
-        return self
+    tables: tuple[Table, ...]
+    materials: Mapping[Scale, Materials]
 
 
-def read_table(file: Path) -> Table:
-    """Read one recipe file; raises BadConfig."""
-    return _checked(Table, file, _yaml(file))
+def read_recipes(folder: Path = FOLDER) -> Recipes:
+    """Read the recipes of a folder, by default those of the paper: sources.yaml, and a file for each table.
 
-
-def read_materials(file: Path) -> Mapping[Scale, Materials]:
-    """Read the file of data sets and trained networks; raises BadConfig."""
+    Tables come in the order of their files' names. Raises BadConfig, also for a row that names a network which
+    sources.yaml does not have.
+    """
+    file = folder / "sources.yaml"
     found = _yaml(file)
-    return {scale: _checked(Materials, file, found.get(scale)) for scale in ("cpu", "paper")}
-
-
-@cache
-def tables() -> tuple[Table, ...]:
-    """All tables, in the order of their files' names."""
-    return tuple(read_table(file) for file in sorted(FOLDER.glob("[0-9]*.yaml")))
-
-
-@cache
-def materials() -> Mapping[Scale, Materials]:
-    """Data sets and trained networks of each scale."""
-    return read_materials(FOLDER / "sources.yaml")
+    if not isinstance(found, dict) or set(found) - set(SCALES):
+        raise BadConfig(f"recipe '{file.name}' has to say what there is at scale {' and '.join(SCALES)}")
+    known = {scale: _checked(Materials, file, found.get(scale, {"data": {}, "sources": {}})) for scale in SCALES}
+    files = sorted(each for each in folder.glob("*.yaml") if each != file)
+    tables = tuple(_checked(Table, each, _yaml(each)) for each in files)
+    for table in tables:
+        for scale, rows in table.rows.items():
+            for row in rows:
+                if strange := [name for name in row.needs if name not in known[scale].sources]:
+                    raise BadConfig(
+                        f"row '{row.id}' of table {table.name} wants '{strange[0]}', which sources.yaml lacks"
+                    )
+    return Recipes(tables, known)
 
 
 def _yaml(file: Path) -> Any:

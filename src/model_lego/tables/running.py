@@ -9,7 +9,7 @@ from model_lego.errors import BadConfig, LegoError
 from model_lego.tables.bench import Bench
 from model_lego.tables.ledger import Ledger
 from model_lego.tables.recipe import Row, Scale
-from model_lego.tables.recipes import KINDS, Table, tables
+from model_lego.tables.recipes import KINDS, Recipes, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +36,9 @@ class Outcome:
     words: str = ""
 
 
-def jobs(scale: Scale, *, only: Sequence[str] = (), rows: Sequence[str] = ()) -> list[Job]:
+def jobs(recipes: Recipes, scale: Scale, *, only: Sequence[str] = (), rows: Sequence[str] = ()) -> list[Job]:
     """The jobs of a scale, of some tables, of some rows (all by default); raises BadConfig for names that are none."""
-    known = tables()
+    known = recipes.tables
     _refuse_strange("table", only, [table.name for table in known])
     wanted = [table for table in known if not only or table.name in only]
     _refuse_strange("row", rows, [row.id for table in wanted for row in table.rows.get(scale, ())])
@@ -65,7 +65,7 @@ def run(
     result file, is tried again the next time, and does not keep the others from being done.
     """
     for job in todo:
-        ledger = Ledger(job.table, job.scale, results)
+        ledger = Ledger(job.table, job.scale, results, bench.materials)
         entry = ledger.seeds(job.row).get(job.seed)
         if entry is not None and "figures" in entry and not again:
             yield Outcome(job, "there already")
@@ -86,7 +86,8 @@ def _done(job: Job, bench: Bench, ledger: Ledger) -> Outcome:
         ledger.write(job.row, job.seed, {"failed": str(error)})
         return Outcome(job, "failed", str(error))
     seconds = round(time.perf_counter() - started, 1)
-    used = {bench.sources[name].data: len(bench.split(bench.sources[name].data).train) for name in job.row.needs}
+    data = [bench.materials.sources[name].data for name in job.row.needs]
+    used = {name: len(bench.split(name).train) for name in data}
     ledger.write(job.row, job.seed, {"figures": figures, "seconds": seconds, "training images": used})
     return Outcome(job, "done", f"{seconds:.0f} s")
 
