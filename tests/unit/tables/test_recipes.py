@@ -141,4 +141,6 @@ def test_figures_on_the_page_are_those_of_the_files():
     assert len(values) == 3
     text = (ROOT / "docs/results.md").read_text()
     shown = re.search(r"^\| lenet5-digits/0-2 \| ([\d.]+) ± ([\d.]+) \|", text, re.MULTILINE)
-    assert [float(number) for number in shown.groups()] == pytest.approx([values.mean(), values.std()], abs=0.051)
+    assert [float(number) for number in shown.groups()] == pytest.approx(
+        [values.mean().item(), values.std().item()], abs=0.051
+    )
