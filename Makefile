@@ -18,7 +18,7 @@ venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench bench-attribution coverage clean
+.PHONY: help venv demo check test bench bench-attribution tables coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -45,6 +45,9 @@ bench: venv ## measure the tables of the documentation
 
 bench-attribution: venv ## measure attribution beside a plain forward, statistics, repair; some minutes
 	@$(in_venv)/python -m benchmarks.attribution $(ARGS)
+
+tables: venv ## measure the paper's tables at CPU scale: an evening, goes on where it was stopped
+	@$(in_venv)/python -m model_lego bench tables $(ARGS)
 
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
 	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from model_lego.component import NONE_OF_THESE
 from model_lego.digest import digest_of
-from model_lego.errors import EmptySelection, UnknownClass
+from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 
 
 def label_numbers(classes: Sequence[str | int], names: Sequence[str], *, owner: str = "source") -> tuple[int, ...]:
@@ -28,6 +28,22 @@ def label_numbers(classes: Sequence[str | int], names: Sequence[str], *, owner: 
     if not numbers:
         raise EmptySelection("no class was chosen; name at least one")
     return tuple(numbers)
+
+
+def split_list(text: str) -> list[str]:
+    """Comma-separated words, and ranges of numbers: "0-4,7"; raises BadConfig."""
+    items: list[str] = []
+    for item in filter(None, (word.strip() for word in text.split(","))):
+        first, dash, last = item.partition("-")
+        if dash and first.isdecimal() and last.isdecimal():
+            if int(first) > int(last):
+                raise BadConfig(f"'{item}' is no range of classes: it runs backwards")
+            items += [str(number) for number in range(int(first), int(last) + 1)]
+        else:
+            items.append(item)
+    if not items:
+        raise BadConfig("no class is named; give some, separated by commas")
+    return items
 
 
 def source_names(model: nn.Module, names: Sequence[str] | None, count: int) -> tuple[str, ...]:

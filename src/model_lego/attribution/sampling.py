@@ -232,10 +232,8 @@ def chosen(
                 key = fingerprint(images[place], int(numbers[place]))
                 mine[place] = wanted.get(key, 0) > 0
                 wanted[key] = wanted.get(key, 0) - 1
-        if bool(mine.all()):
-            yield images, numbers
-        elif bool(mine.any()):
-            yield images[mine], numbers[mine]
+        if bool(mine.any()):  # where other classes are not even read, a batch may be empty
+            yield (images, numbers) if bool(mine.all()) else (images[mine], numbers[mine])
     missing = sum(count for count in wanted.values() if count > 0)
     if missing:
         raise BadBatches(

@@ -12,6 +12,7 @@ import typer
 from model_lego.cli.add import add_command, replace_command
 from model_lego.cli.assemble import assemble_command
 from model_lego.cli.attribute import attribute_command
+from model_lego.cli.bench import bench_command
 from model_lego.cli.compress import compress_command
 from model_lego.cli.demo import demo_command
 from model_lego.cli.disassemble import disassemble_command, plan_command
@@ -70,6 +71,7 @@ _command(finetune_command, left=GOES_ON)
 _command(distill_command, left=GOES_ON)
 _command(evaluate_command, shared=True)
 _command(routes_command)
+_command(bench_command, left="rows that were measured until then are in their files")
 _command(inspect_command)
 _command(doctor_command)
 _command(ops_command)

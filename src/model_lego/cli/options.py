@@ -76,3 +76,4 @@ Amp = Annotated[
 ChannelsLast = Annotated[bool, typer.Option("--channels-last", help="memory format of the network")]
 Compiled = Annotated[bool, typer.Option("--compile", help="with torch.compile")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")]
+Download = Annotated[bool, typer.Option("--download", help="fetch a data set of torchvision that is not in ./data")]

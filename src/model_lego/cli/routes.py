@@ -10,8 +10,9 @@ from torch import Tensor
 from model_lego.attribution import Thresholds
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import Source, chosen, named, open_source, split_list
+from model_lego.cli.sources import Source, chosen, named, open_source
 from model_lego.errors import BadConfig
+from model_lego.naming import split_list
 from model_lego.routes import ContributionMaps, DecisionRoutes
 
 SomeClasses = Annotated[

@@ -16,6 +16,7 @@ from model_lego.errors import BadConfig, OutputExists, UnknownClass
 from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
+from model_lego.naming import split_list
 from model_lego.store import load
 from model_lego.store.files import refuse_existing
 from model_lego.surgery.plain import canonize, computes_weights
@@ -124,22 +125,6 @@ def check_out(folder: str, *, overwrite: bool) -> None:
 def chosen(text: str) -> list[str | int]:
     """Classes as written: names, or numbers where they are digits."""
     return [int(item) if item.isdecimal() else item for item in split_list(text)]
-
-
-def split_list(text: str) -> list[str]:
-    """Comma-separated words, and ranges of numbers: "0-4,7"."""
-    items: list[str] = []
-    for item in filter(None, (word.strip() for word in text.split(","))):
-        first, dash, last = item.partition("-")
-        if dash and first.isdecimal() and last.isdecimal():
-            if int(first) > int(last):
-                raise BadConfig(f"'{item}' is no range of classes: it runs backwards")
-            items += [str(number) for number in range(int(first), int(last) + 1)]
-        else:
-            items.append(item)
-    if not items:
-        raise BadConfig("no class is named; give some, separated by commas")
-    return items
 
 
 def named(items: Sequence[str | int], names: Sequence[str]) -> list[str | int]:

@@ -1,32 +1,24 @@
 """model-lego train."""
 
-import json as jsonlib
 import shutil
-from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
-import torch
 import typer
-from safetensors.torch import save_file
-from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import chosen, named, parse_arguments, parse_preprocessing
-from model_lego.component import Preprocessing
-from model_lego.data import batches, open_data
-from model_lego.data.sets import ImageSet, subset
+from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists, UnknownClass
-from model_lego.models import build, load_weights
-
-WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.pt"
+from model_lego.trained import CHECKPOINT, RECORD, WEIGHTS, train_into
 
 
 def train_command(
     model: o.Model, data: o.Data, out: o.Out, weights: o.Weights = None, argument: o.Arguments = None,
     classes: Annotated[str | None, typer.Option("--classes", "-c", help="classes to learn, all by default")] = None,
-    mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
+    per_class: Annotated[int | None, typer.Option("--per-class", help="training images a class, else all")] = None,
+    download: o.Download = False, mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
     epochs: o.Epochs = 30, learning_rate: o.LearningRate = 0.1, momentum: o.Momentum = 0.9,
     weight_decay: o.WeightDecay = 5e-4, schedule: o.Schedule = "one-cycle", smoothing: o.Smoothing = 0.0,
     crop: o.Crop = 4, flip: o.Flip = True, ema: o.Ema = 0.0, amp: o.Amp = None,
@@ -35,7 +27,6 @@ def train_command(
 ) -> None:  # fmt: skip
     """Train a classifier; the weights are then taken apart with `disassemble`."""
     from model_lego.fitting import TrainingSettings
-    from model_lego.training import train
 
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
@@ -43,29 +34,16 @@ def train_command(
         amp="auto" if amp is None else amp, channels_last=channels_last, compile=compiled, seed=seed,
     )  # fmt: skip
     folder = _folder(out, overwrite=overwrite, resume=resume)
-    split = open_data(data)
+    split = open_data(data, download=download)
     names = _names(classes, split.class_names)
-    numbers = [split.class_names.index(name) for name in names]
-    given = parse_arguments(argument) | {"num_classes": len(names)}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = build(model, **given)
-    network = network if weights is None else load_weights(network, weights)
-    preprocessing = parse_preprocessing(mean, std, size)
-    train(
-        network, subset(split.train, numbers, class_names=split.class_names), settings, preprocessing=preprocessing,
-        checkpoint=folder / CHECKPOINT, progress=Bar(),
+    record = train_into(
+        folder, model, split, classes=names, settings=settings, arguments=parse_arguments(argument),
+        preprocessing=parse_preprocessing(mean, std, size), per_class=per_class, weights=weights, progress=Bar(),
     )  # fmt: skip
-    accuracy = _accuracy(network, subset(split.test, numbers, class_names=split.class_names), preprocessing)
-    record = {
-        "network": model, "arguments": given, "classes": names, "settings": asdict(settings), "test_accuracy": accuracy,
-        "preprocessing": None if preprocessing is None else asdict(preprocessing),
-    }  # fmt: skip
-    _write(folder, network, record)
     if json:
         show_json({"folder": str(folder), **record})
         return
-    show(f"{accuracy:.1f} % of the test images of {', '.join(names)} are right")
+    show(f"{record['test_accuracy']:.1f} % of the test images of {', '.join(names)} are right")
     say(f"written to {folder / WEIGHTS}")
 
 
@@ -92,23 +70,3 @@ def _names(classes: str | None, known: tuple[str, ...]) -> list[str]:
     if strange:
         raise UnknownClass(f"class '{strange[0]}' is not in the data, which has {', '.join(known[:10])}")
     return names
-
-
-def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing | None) -> float:
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
-    right = 0
-    with torch.no_grad():
-        for x, labels in batches(images):
-            x = x if preprocessing is None else preprocessing(x)
-            right += int((network(x.to(device)).argmax(1).cpu() == labels).sum())
-    return 100 * right / len(images)
-
-
-def _write(folder: Path, network: nn.Module, record: dict[str, Any]) -> None:
-    """Weights last: where they are, the training is finished and all else is there."""
-    (folder / RECORD).write_text(jsonlib.dumps(record, indent=2) + "\n")
-    fresh = folder / f"{WEIGHTS}.part"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, fresh)
-    fresh.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
-    fresh.replace(folder / WEIGHTS)
-    (folder / CHECKPOINT).unlink()

@@ -103,25 +103,30 @@ def subset(
     images: ImageSet,
     classes: Sequence[int],
     *,
-    per_class: int | None = None,
+    per_class: int | Sequence[int | None] | None = None,
     seed: int = 0,
     class_names: Sequence[str] | None = None,
 ) -> ImageSet:
     """Images of some classes, renumbered to their positions in `classes`; at most `per_class` seeded ones of each.
 
-    `class_names` are for messages alone. Raises EmptySelection for a class without images.
+    `per_class` may say a number for each class, None for all. `class_names` are for messages alone. Raises
+    EmptySelection for a class without images, BadConfig.
     """
-    if per_class is not None and per_class < 1:
-        raise BadConfig(f"{per_class} images a class are none; give at least 1")
+    most = [per_class] * len(classes) if isinstance(per_class, int) or per_class is None else list(per_class)
+    if len(most) != len(classes):
+        raise BadConfig(f"numbers of images are given for {len(most)} classes, but there are {len(classes)}")
+    for number in most:
+        if number is not None and number < 1:
+            raise BadConfig(f"{number} images a class are none; give at least 1")
     generator = torch.Generator().manual_seed(seed)
     places, labels = [], []
-    for position, label in enumerate(classes):
+    for position, (label, number) in enumerate(zip(classes, most, strict=True)):
         mine = (images.labels == label).nonzero().reshape(-1)
         if not len(mine):
             called = label if class_names is None else f"'{class_names[label]}'"
             raise EmptySelection(f"there is no image of class {called} in the data")
-        if per_class is not None:
-            mine = mine[torch.randperm(len(mine), generator=generator)[:per_class]]
+        if number is not None:
+            mine = mine[torch.randperm(len(mine), generator=generator)[:number]]
         places.append(mine)
         labels.append(torch.full((len(mine),), position))
     joined, numbers = torch.cat(places), torch.cat(labels)

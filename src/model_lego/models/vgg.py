@@ -1,4 +1,4 @@
-"""VGG-16 with BatchNorm for images of 32 x 32 pixels (Simonyan and Zisserman, 2015)."""
+"""VGG-16 with BatchNorm for images of 32 to 64 pixels (Simonyan and Zisserman, 2015)."""
 
 from torch import Tensor, nn
 
@@ -11,7 +11,9 @@ STAGES = (64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 51
 class VGG16(nn.Module):
     """Thirteen 3x3 convolutions and three linear layers; keys are numbered as in torchvision's vgg16_bn."""
 
-    def __init__(self, num_classes: int = 10, *, width: float = 1.0, in_channels: int = 3) -> None:
+    def __init__(
+        self, num_classes: int = 10, *, width: float = 1.0, in_channels: int = 3, image_size: int = 32
+    ) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = in_channels
@@ -25,7 +27,7 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*layers)
         hidden = scaled(2048, width)
         self.classifier = nn.Sequential(
-            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+            nn.Linear(channels * (image_size // 32) ** 2, hidden), nn.ReLU(inplace=True), nn.Dropout(),
             nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(),
             nn.Linear(hidden, num_classes),
         )  # fmt: skip

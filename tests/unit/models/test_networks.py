@@ -82,6 +82,20 @@ def test_vgg16_at_a_fraction_of_its_width(width):
     assert count(build("zoo:vgg16", width=width)) == vgg16_parameters(width)
 
 
+def test_vgg16_for_images_of_64_pixels():
+    # five poolings leave maps of 2 x 2: four times as many features go into the first linear layer
+    assert shape("zoo:vgg16", 64, width=0.125, image_size=64, num_classes=6) == (2, 6)
+    more = count(build("zoo:vgg16", width=0.125, image_size=64)) - count(build("zoo:vgg16", width=0.125))
+    assert more == 3 * 64 * 256
+
+
+def test_vgg16_has_the_convolutions_of_its_paper():
+    # 14,714,688 kernels and biases of thirteen convolutions (as in every ImageNet VGG-16) and 8,448 numbers of norms
+    with torch.device("meta"):
+        features = build("zoo:vgg16").features
+    assert count(features) == 14_714_688 + 8_448
+
+
 def test_vgg16_at_half_its_width_has_the_layers_of_the_plan():
     with torch.device("meta"):
         shapes = {name: tuple(t.shape) for name, t in build("zoo:vgg16", width=0.5, num_classes=5).state_dict().items()}

@@ -1,0 +1,146 @@
+"""The recipes of the paper's tables; what is refused; the page that is written from the results."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from model_lego.errors import BadConfig
+from model_lego.models import build
+from model_lego.tables.page import page
+from model_lego.tables.recipes import KINDS, read_recipes
+
+ROOT = Path(__file__).parents[3]
+RECIPES = read_recipes()
+SOURCES = [(scale, name) for scale, known in RECIPES.materials.items() for name in known.sources]
+
+
+def test_every_table_of_the_paper_has_rows_at_both_scales():
+    kinds = {table.name: table.kind for table in RECIPES.tables}
+    assert {"disassembling", "assembling", "joining", "cutting", "bricks"} == set(KINDS) == {*kinds.values()} - {None}
+    assert len(kinds) == len(RECIPES.tables)
+    for table in RECIPES.tables:
+        assert table.kind is None or (table.rows["cpu"] and table.rows["paper"]), table.name
+
+
+def test_the_first_row_of_each_table_at_cpu_scale_needs_nothing_but_the_package():
+    for table in RECIPES.tables:
+        for row in table.rows.get("cpu", ())[:1]:
+            assert all(RECIPES.materials["cpu"].sources[name].data == "digits" for name in row.needs)
+
+
+@pytest.mark.parametrize(("scale", "name"), SOURCES, ids=str)
+def test_every_network_can_be_built(scale, name):
+    recipe = RECIPES.materials[scale].sources[name]
+    with torch.device("meta"):
+        assert build(recipe.network, num_classes=3, **recipe.arguments) is not None
+    assert recipe.given or recipe.training["epochs"] >= (200 if scale == "paper" else 8)
+
+
+#: Figures that the paper and the reproduction give, copied by hand: table, network, classes, title -> figure.
+PUBLISHED = [
+    ("disassembling", "vgg16", "0-2", {"published base": 93.87, "published component": 95.47}),
+    ("disassembling", "vgg16", "0-2", {"reproduced base": 94.01, "reproduced component": 91.56}),
+    ("disassembling", "resnet50", "3-9", {"published base": 93.81, "published component": 94.46}),
+    ("disassembling", "googlenet", "0", {"published base": 95.40, "published component": 100.00}),
+    ("disassembling", "googlenet", "70-179", {"published base": 47.91, "published component": 51.04}),
+    ("assembling", "resnet50", "0-2", {"published base": 78.08, "published": 64.34, "published tuned": 76.37}),
+    ("assembling", "vgg16", "3-9", {"published base": 75.16, "published": 73.72, "published tuned": 74.25}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("table", "network", "classes", "figures"), PUBLISHED)
+def test_published_figures_stand_beside_the_rows_that_they_belong_to(table, network, classes, figures):
+    (found,) = [each for each in RECIPES.tables if each.name == table]
+    (row,) = [
+        row
+        for row in found.rows["paper"]
+        if row.needs[0].startswith(network) and row.id.split("+")[0].endswith(f"/{classes}")
+    ]
+    assert {title: row.published[title] for title in figures} == figures
+
+
+@pytest.fixture
+def folder(tmp_path):
+    source = {"network": "zoo:lenet5", "data": "digits", "training": {"epochs": 3}}
+    known = {"cpu": {"data": {"digits": {"where": "digits"}}, "sources": {"net": source}}}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump(known))
+    return tmp_path
+
+
+TABLE = {"name": "one", "title": "One", "paper": "Table 1", "about": "About it.", "kind": "cutting"}
+
+
+def with_rows(*rows, **more):
+    return TABLE | {"rows": {"cpu": list(rows)}} | more
+
+
+@pytest.mark.parametrize(
+    ("table", "words"),
+    [
+        (with_rows(colour="red"), "colour"),
+        (with_rows(kind="dancing"), "kind 'dancing' is unknown; use one of disassembling"),
+        (with_rows({"source": "net"}), "classes"),
+        (with_rows({"source": "net", "classes": "0", "alpha": 1.5}), "alpha"),
+        (with_rows({"source": "net", "classes": "0", "seeds": ["many"]}), "seeds"),
+        (with_rows({"source": "nobody", "classes": "0"}), "row 'nobody/0' of table one wants 'nobody'"),
+        (with_rows({"source": "net", "classes": "0"}, {"source": "net", "classes": "0"}), "'net/0' stands twice"),
+        (with_rows({"source": "net", "classes": "0", "budget": {"params": -1}}, kind="bricks"), "budget params=-1"),
+        (with_rows({"source": "net", "classes": "0", "budget": {"weight": 1}}, kind="bricks"), "weight"),
+        (TABLE | {"rows": {"huge": []}}, "huge"),
+        ("only words", "one.yaml"),
+    ],
+)  # fmt: skip
+def test_wrong_recipes_are_refused(folder, table, words):
+    (folder / "one.yaml").write_text(yaml.safe_dump(table))
+    with pytest.raises(BadConfig, match=words):
+        read_recipes(folder)
+
+
+@pytest.mark.parametrize(
+    ("known", "words"),
+    [
+        ({"huge": {}}, "has to say what there is at scale cpu and paper"),
+        ({"cpu": {"data": {}, "sources": {"net": {"network": "zoo:vgg16", "data": "x"}}}}, "wants data 'x'"),
+        ({"cpu": {"data": {}, "sources": {"net": {"network": "a", "data": "x", "training": {"speed": 2}}}}}, "speed"),
+        ({"cpu": {"data": {"x": {"where": "x", "per_class": 0}}, "sources": {}}}, "per_class"),
+    ],
+)
+def test_wrong_sources_are_refused(folder, known, words):
+    (folder / "sources.yaml").write_text(yaml.safe_dump(known))
+    with pytest.raises(BadConfig, match=words):
+        read_recipes(folder)
+
+
+def test_a_row_that_varies_stands_for_one_of_each_value(folder):
+    table = with_rows({"source": "net", "vary": {"classes": ["0", "1-2"], "alpha": [0.1, 0.5]}})
+    (folder / "one.yaml").write_text(yaml.safe_dump(table, sort_keys=False))
+    rows = read_recipes(folder).tables[0].rows["cpu"]
+    assert [row.id for row in rows] == ["net/0/alpha=0.1", "net/0/alpha=0.5", "net/1-2/alpha=0.1", "net/1-2/alpha=0.5"]
+
+
+# ---------------------------------------------------------------------------------------------------------- the page
+
+
+def test_the_page_is_what_is_written_from_the_results():
+    assert (ROOT / "docs/results.md").read_text(encoding="utf-8") == page(ROOT / "docs/results", RECIPES)
+
+
+def test_every_result_file_belongs_to_a_table():
+    known = {f"{table.name}-{scale}.json" for table in RECIPES.tables for scale in table.rows}
+    assert {path.name for path in (ROOT / "docs/results").iterdir()} <= known
+
+
+def test_figures_on_the_page_are_those_of_the_files():
+    """Read back without our code: the first accuracy of a row with several seeds, mean and spread by hand."""
+    rows = json.loads((ROOT / "docs/results/disassembling-cpu.json").read_text())["rows"]["lenet5-digits/0-2"]
+    values = torch.tensor([entry["figures"]["source"]["accuracy"] for entry in rows.values()], dtype=torch.float64)
+    assert len(values) == 3
+    text = (ROOT / "docs/results.md").read_text()
+    shown = re.search(r"^\| lenet5-digits/0-2 \| ([\d.]+) ± ([\d.]+) \|", text, re.MULTILINE)
+    assert [float(number) for number in shown.groups()] == pytest.approx(
+        [values.mean().item(), values.std().item()], abs=0.051
+    )
