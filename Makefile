@@ -18,7 +18,7 @@ venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench bench-attribution coverage clean
+.PHONY: help venv demo check test bench bench-attribution accuracy coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -45,6 +45,9 @@ bench: venv ## measure the tables of the documentation
 
 bench-attribution: venv ## measure attribution beside a plain forward, statistics, repair; some minutes
 	@$(in_venv)/python -m benchmarks.attribution $(ARGS)
+
+accuracy: venv ## measure components and assemblies on trained networks, three seeds, into docs/accuracy.md; some minutes
+	@$(in_venv)/python -m benchmarks.accuracy $(ARGS)
 
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
 	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)
