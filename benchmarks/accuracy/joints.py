@@ -3,22 +3,18 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy.figures import cost, figure, right, run
 from benchmarks.accuracy.material import A_CLASS, NAMES, NOTHING, SEEDS, Material
+from model_lego.batches import Batches
+from model_lego.component import Head
+from model_lego.surgery.heads import ON_FEATURES, Plain, calibrated, choose_head
 
-#: Ways to join: name, arguments of `assemble`.
-WAYS: dict[str, dict[str, Any]] = {
-    "no calibration": {},
-    "concat": {"head": "concat"},
-    "logit scaling, as published": {"head": "concat", "scaling": "logit"},
-    "affine": {"head": "affine"},
-    "ridge": {"head": "ridge"},
-    "lda": {"head": "lda"},
-    "auto": {"head": "auto"},
-}
+#: Ways to join components: as they are, the published scaling of logits, each head, and what is chosen.
+WAYS = ("no calibration", "logit scaling, as published", "affine", "ridge", "lda", "auto")
 AS_CUT = {"repair": "none"}
 UNCUT = {"repair": "none", "thresholds": NOTHING}
 
@@ -67,7 +63,7 @@ def block(
     options: dict[str, Any] | None = None,
     bars: dict[str, float] | None = None,
     seeds: Sequence[int] = SEEDS,
-    ways: Sequence[str] = tuple(WAYS),
+    ways: Sequence[str] = WAYS,
 ) -> dict[str, Any]:
     """Rows of all ways to join the components for some classes, over seeds of both calibration samples."""
     joined = [each for names in classes for each in names]
@@ -87,15 +83,23 @@ def block(
 
 
 def answers(
-    parts: Sequence[ml.Component], ways: Sequence[str], calibration: Any, images: Tensor, *, seed: int
+    parts: Sequence[ml.Component], ways: Sequence[str], calibration: Batches, images: Tensor, *, seed: int
 ) -> dict[str, tuple[Tensor, str]]:
-    """Logits for images, and the kind of head, of each way to join parts; the parts run once."""
-    made = {
-        way: ml.assemble(parts, calibration=None if way == "no calibration" else calibration, seed=seed, **WAYS[way])
-        for way in ways
-    }
-    reads = next((each.head.reads for each in made.values() if each.head.reads), None)
-    some = next(iter(made.values()))
-    joined = run(some.joined, images) if reads is None else run(lambda x: some.features(x, reads), images)
-    features, logits = (None, joined) if reads is None else joined
-    return {way: (each.head(features if each.head.reads else logits), each.head.kind) for way, each in made.items()}
+    """Logits for images, and the kind of head, of each way to join parts; the parts run once.
+
+    Heads of one kind are fitted here as `assemble` fits them, from one pass over the calibration images.
+    """
+    assembly = ml.assemble(parts, calibration=calibration, seed=seed)
+    seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
+    found = calibrated(assembly, seen, labels, ON_FEATURES)
+    features, logits = run(lambda some: assembly.features(some, found.reads), images)
+    heads = {"no calibration": Head.identity(logits.shape[1]), "auto": assembly.head}
+    if "logit scaling, as published" in ways:
+        scaled = ml.assemble(parts, calibration=calibration, seed=seed, head="concat", scaling="logit")
+        heads["logit scaling, as published"] = scaled.head
+    for kind in ("affine", "ridge", "lda"):
+        if kind in ways and kind != assembly.head.kind:
+            heads[kind] = choose_head(found, Plain(), (kind,), seed=seed).head.to(logits)
+        elif kind in ways:
+            heads[kind] = assembly.head
+    return {way: (heads[way](features if heads[way].reads else logits), heads[way].kind) for way in ways}
