@@ -3,55 +3,72 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy.figures import cost, figure, right
 from benchmarks.accuracy.joints import answers
-from benchmarks.accuracy.material import NAMES, SEEDS, Material
+from benchmarks.accuracy.material import BATCH, NAMES, SEEDS, Material
 from model_lego.measures import area
 
 WAYS = ("no calibration", "affine", "ridge", "lda", "auto")
 
 
 def bricks(material: Material) -> dict[str, Any]:
-    """Ten components of one class: side by side, and united by source."""
-    images, places = material.test
-    rights: dict[str, dict[str, list[Tensor]]] = {"side by side": {}, "united": {}}
-    heads: dict[str, dict[str, list[str]]] = {"side by side": {}, "united": {}}
-    areas: list[list[float]] = []
-    sizes: dict[str, list[dict[str, float]]] = {"side by side": [], "united": []}
-    for seed in SEEDS:
-        parts = [material.source_of(name).component([name], seed=seed) for name in NAMES]
-        calibration = material.calibration(NAMES, seed=seed)
-        for kind, joined in (("side by side", parts), ("united", united(material, parts, seed))):
-            sizes[kind].append(cost(joined))
-            found = answers(joined, WAYS, calibration, images, seed=seed)
-            for way, (logits, head) in found.items():
-                rights[kind].setdefault(way, []).append(right(logits, places))
-                heads[kind].setdefault(way, []).append(head)
-            if kind == "side by side":
-                areas.append(separations(found["no calibration"][0], places))
+    """Ten components of one class: side by side, and united by source; and what they are repaired with."""
+    default = [components(material, seed) for seed in SEEDS]
+    raw = [components(material, SEEDS[0], repair="none")]
+    alone = [[own_images(material, part, SEEDS[0]) for part in raw[0]]]
+    together = [united(material, parts, seed) for parts, seed in zip(default, SEEDS, strict=True)]
     return {
         "title": "ten components of one class each, put together",
         "blocks": [
-            {
-                "name": {"side by side": "the ten components side by side", "united": "united by source"}[kind],
-                "rows": [
-                    figure(way, rights[kind][way], head=sorted(set(heads[kind][way])), bar=bar(kind, way))
-                    for way in WAYS
-                ],
-                **sizes[kind][0],
-            }
-            for kind in rights
+            joined(material, "the ten components side by side", default, bar=77.0, separate=True),
+            joined(material, "the same, united by source (the sources are needed again)", together),
+            joined(material, "side by side, repaired with images of their one class", alone, separate=True),
+            joined(material, "side by side, not repaired", raw, separate=True),
         ],
-        "auroc": {name: [each[number] for each in areas] for number, name in enumerate(NAMES)},
     }
 
 
-def bar(kind: str, way: str) -> float | None:
-    """What was set as an aim."""
-    return 77.0 if way == "auto" else None
+def components(material: Material, seed: int, **options: Any) -> list[ml.Component]:
+    """One of each class."""
+    return [material.source_of(name).component([name], seed=seed, **options) for name in NAMES]
+
+
+def own_images(material: Material, part: ml.Component, seed: int) -> ml.Component:
+    """A component of one class, repaired with 1,000 images of this class alone."""
+    source = material.source_of(part.classes[0])
+    images, label = material.of_one(part.classes[0], seed=seed), part.labels[0]
+    feed = [(some, torch.full((len(some),), label)) for some in images.split(BATCH)]
+    return ml.repair(part, source.model, feed, graph=source.graph)
+
+
+def joined(
+    material: Material,
+    name: str,
+    each: Sequence[Sequence[ml.Component]],
+    *,
+    bar: float | None = None,
+    separate: bool = False,
+) -> dict[str, Any]:
+    """Rows of all ways to join parts, which there are one set of a seed."""
+    images, places = material.test
+    rights: dict[str, list[Tensor]] = {way: [] for way in WAYS}
+    kinds: dict[str, set[str]] = {way: set() for way in WAYS}
+    areas = []
+    for seed, parts in zip(SEEDS, each, strict=False):
+        found = answers(parts, WAYS, material.calibration(NAMES, seed=seed), images, seed=seed)
+        for way, (logits, head) in found.items():
+            rights[way].append(right(logits, places))
+            kinds[way].add(head)
+        areas.append(separations(found["no calibration"][0], places))
+    rows = [figure(way, rights[way], head=sorted(kinds[way]), bar=bar if way == "auto" else None) for way in WAYS]
+    block = {"name": name, "rows": rows, **cost(each[0])}
+    if separate:
+        block["auroc"] = {name: [area[number] for area in areas] for number, name in enumerate(NAMES)}
+    return block
 
 
 def united(material: Material, parts: Sequence[ml.Component], seed: int) -> list[ml.Component]:

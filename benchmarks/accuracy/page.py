@@ -5,6 +5,7 @@
 import json
 from typing import Any
 
+from benchmarks.accuracy import repair_page
 from benchmarks.common import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "accuracy.md"
@@ -30,12 +31,13 @@ def last(name: str) -> dict[str, Any]:
 
 def write() -> None:
     """Write the page from what was recorded."""
-    PAGE.write_text(text(last("accuracy")))
+    PAGE.write_text(text(last("accuracy"), last("repair")), encoding="utf-8")
 
 
-def text(found: dict[str, Any]) -> str:
+def text(found: dict[str, Any], repairs: dict[str, Any]) -> str:
     """The page of these tables."""
-    return HEAD + "\n".join(_table(found[name]) for name in ORDER if name in found)
+    tables = [_table(found[name]) for name in ORDER if name in found]
+    return HEAD + "\n".join([*tables, *([repair_page.text(repairs)] if repairs else [])])
 
 
 def _table(table: dict[str, Any]) -> str:
@@ -43,8 +45,8 @@ def _table(table: dict[str, Any]) -> str:
     for block in table["blocks"]:
         lines += [f"{block['name'].capitalize()}: {_size(block, table.get('size_bar', {}))}.", ""]
         lines += [*_rows(block["rows"]), ""]
-    if "auroc" in table:
-        lines += [*_areas(table["auroc"]), ""]
+        if "auroc" in block:
+            lines += [*_areas(block["auroc"]), ""]
     if "curve" in table:
         lines += [*_curve(table["curve"]), ""]
     return "\n".join(lines)

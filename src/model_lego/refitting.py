@@ -118,27 +118,18 @@ def refit_module(
 def calibration_images(
     batches: Batches, component: Component, *, limit: int | None, seed: int = 0, progress: Progress = quiet
 ) -> Tensor:
-    """Images of `repair_labels` (labels being the source's): all, or a seeded sample of at most `limit`.
+    """Images of the component's classes (labels being the source's): all, or a seeded sample of at most `limit`.
 
     Raises EmptySelection where there are none, BadBatches, ShapeMismatch.
     """
     origin = component.origin
     images, _ = drawn(
-        batches, repair_labels(component), shape=origin.input_shape, labels=len(origin.source_classes), limit=limit, seed=seed,
+        batches, component.labels, shape=origin.input_shape, labels=len(origin.source_classes), limit=limit, seed=seed,
         progress=progress,
     )  # fmt: skip
     if not len(images):
         raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
     return images
-
-
-def repair_labels(component: Component) -> tuple[int, ...]:
-    """The classes whose images a component is repaired with, as labels of its source: its own.
-
-    Of a single class it is all classes of the source: its one logit is there to tell its class from others, and on
-    images of its class alone nothing holds it down elsewhere.
-    """
-    return component.labels if len(component.labels) > 1 else tuple(range(len(component.origin.source_classes)))
 
 
 def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:

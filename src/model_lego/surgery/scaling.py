@@ -56,8 +56,8 @@ def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list
     """Equation (9): C[j] <- (ebar / e[j]) C[j] in every layer but the last, on copies of networks of one architecture.
 
     e[j] is the sum over pixels of the map that filter j gives (behind its BatchNorm and its ReLU), averaged over the
-    images; ebar its mean over the filters of all parts. All e are measured on the unscaled parts. A filter with e[j] <= 0 keeps
-    its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
+    images; ebar its mean over the filters of all parts. All e are measured on the unscaled parts. A filter with
+    e[j] <= 0 keeps its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
     IncompatibleComponents for parts of several architectures.
     """
     graphs = [read_graph(module, part, lone=True) for module, part in zip(modules, images, strict=True)]

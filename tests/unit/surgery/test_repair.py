@@ -7,7 +7,6 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-import model_lego as ml
 from model_lego.graph import keep_all
 from model_lego.graph.program import export_program
 from model_lego.surgery.frontier import Frontier
@@ -131,20 +130,6 @@ def test_on_ten_images_a_repair_does_no_harm_to_others(name, method):
     with torch.no_grad():
         wanted, before, after = model(others), raw(others), cut(others)
     assert (after - wanted).square().mean() < 1.05 * (before - wanted).square().mean()
-
-
-def test_a_single_class_is_repaired_with_images_of_all_classes_of_its_source():
-    model, graph = traced("plain")
-    images, labels = inputs("plain", batch=40), torch.arange(40) % len(graph.head)
-    feed = [(images[:16], labels[:16]), (images[16:], labels[16:])]
-    used = {}
-    for classes in ([0], [0, 1]):
-        component = ml.disassemble(model, feed, classes=classes, graph=graph, repair="none", sampling="all")
-        given = ml.repair(component, model, feed, graph=graph).origin.settings["repair"]
-        used[len(classes)] = given["images"]
-        whole = ml.disassemble(model, feed, classes=classes, graph=graph, sampling="all")
-        assert whole.origin.settings["repair"]["images"] == given["images"]
-    assert used == {1: 40, 2: int((labels < 2).sum())}
 
 
 def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
