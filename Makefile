@@ -18,7 +18,7 @@ venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench bench-attribution tables coverage clean
+.PHONY: help venv demo check test bench bench-attribution accuracy tables coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -48,6 +48,9 @@ bench-attribution: venv ## measure attribution beside a plain forward, statistic
 
 tables: venv ## measure the paper's tables at CPU scale: an evening, goes on where it was stopped
 	@$(in_venv)/python -m model_lego bench tables $(ARGS)
+
+accuracy: venv ## measure components and assemblies on trained networks, three seeds, into docs/accuracy.md; some minutes
+	@$(in_venv)/python -m benchmarks.accuracy $(ARGS)
 
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
 	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)

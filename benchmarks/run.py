@@ -1,32 +1,34 @@
 """make bench: run every benchmark, or those that are named."""
 
-import sys
+import argparse
 from collections.abc import Callable
-from types import MappingProxyType
+from functools import partial
 
-from benchmarks import criteria, distillation, finetuning, resnet50, surgery, tracing, zoo_vgg
+from benchmarks import criteria, distillation, finetuning, repair, resnet50, surgery, tracing, zoo_vgg
 from benchmarks.compression import bench as compression
 
-BENCHMARKS: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
-    {
+
+def main() -> None:
+    """Run the benchmarks named on the command line, all of them by default."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME")
+    parser.add_argument("--sources", help="folder of networks of model-lego train, for repair")
+    given = parser.parse_args()
+    known: dict[str, Callable[[], None]] = {
         "compression": compression.main,
         "criteria": criteria.main,
         "distillation": distillation.main,
         "finetuning": finetuning.main,
+        "repair": partial(repair.main, given.sources),
         "resnet50": resnet50.main,
         "surgery": surgery.main,
         "tracing": tracing.main,
         "zoo_vgg": zoo_vgg.main,
     }
-)
-
-
-def main() -> None:
-    """Run the benchmarks named on the command line, all of them by default."""
-    for name in sys.argv[1:] or BENCHMARKS:
-        if name not in BENCHMARKS:
-            sys.exit(f"there is no benchmark '{name}'; there are {', '.join(BENCHMARKS)}")
-        BENCHMARKS[name]()
+    for name in given.names or known:
+        if name not in known:
+            parser.error(f"there is no benchmark '{name}'; there are {', '.join(known)}")
+        known[name]()
 
 
 if __name__ == "__main__":

@@ -70,11 +70,6 @@ def judge(kind: Kind, labels: Tensor, fold: Tensor) -> Judged:
     return Judged(scores, scores.argmax(1) == labels, int(total.argmin()))
 
 
-def simplest(judged: Mapping[str, Judged]) -> str:
-    """The first kind that is no more than one standard error (of the paired differences) behind the most accurate."""
-    best = max(judged.values(), key=lambda each: each.accuracy)
-    for name, each in judged.items():
-        gap = best.right.double() - each.right.double()
-        if float(gap.mean()) <= float(gap.std(correction=0)) / len(gap) ** 0.5:
-            return name
-    raise AssertionError("the best is not behind itself")
+def most_accurate(judged: Mapping[str, Judged]) -> str:
+    """The kind that got most images right; of equals the first, which is the simplest."""
+    return max(judged, key=lambda name: judged[name].accuracy)

@@ -13,6 +13,8 @@ from model_lego.graph.program import hookless_copy
 
 aten = torch.ops.aten
 
+#: Operators that give c times as much for c times as much, c > 0: behind them a factor is still that of the map.
+HOMOGENEOUS = (aten.relu.default, aten.relu_.default, aten.leaky_relu.default, aten.leaky_relu_.default)
 #: Largest factor, and one over the smallest: a dead filter must not be blown up.
 LIMIT = 10.0
 
@@ -53,9 +55,9 @@ def logit_factors(logits: Tensor, labels: Tensor, owners: Tensor, parts: Sequenc
 def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list[nn.Module]:
     """Equation (9): C[j] <- (ebar / e[j]) C[j] in every layer but the last, on copies of networks of one architecture.
 
-    e[j] is the sum over pixels of the map that filter j gives (behind its BatchNorm), averaged over the images; ebar
-    its mean over the filters of all parts. All e are measured on the unscaled parts. A filter with e[j] <= 0 keeps
-    its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
+    e[j] is the sum over pixels of the map that filter j gives (behind its BatchNorm and its ReLU), averaged over the
+    images; ebar its mean over the filters of all parts. All e are measured on the unscaled parts. A filter with
+    e[j] <= 0 keeps its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
     IncompatibleComponents for parts of several architectures.
     """
     graphs = [read_graph(module, part, lone=True) for module, part in zip(modules, images, strict=True)]
@@ -103,19 +105,25 @@ def _found(wanted: fx.Node, nodes: Any, values: Any) -> Any:
 
 
 def _writers(graph: ChannelGraph) -> dict[str, Tensor]:
-    """The node whose value is the map of a layer: its BatchNorm where one follows, else the layer itself."""
+    """The node whose value is the map of a layer as others read it: behind its BatchNorm and its ReLU."""
     nodes = {node.name: node for node in graph.program.nodes}
     found = {}
     for layer in graph.layers:
         depthwise = layer.groups > 1 and layer.groups == len(layer.inputs)
         if not depthwise and not bool(graph.is_head[layer.outputs].any()):
-            found[_map_node(nodes[layer.node]).name] = layer.outputs
+            found[_activated(_map_node(nodes[layer.node])).name] = layer.outputs
     return found
 
 
 def _map_node(node: fx.Node) -> fx.Node:
     users = list(node.users)
     return users[0] if len(users) == 1 and users[0].target == aten.batch_norm.default else node
+
+
+def _activated(node: fx.Node) -> fx.Node:
+    """The activation behind a map, where it alone reads the map: before it, what is above and below zero cancels."""
+    users = list(node.users)
+    return users[0] if len(users) == 1 and users[0].target in HOMOGENEOUS else node
 
 
 def _by_group(graph: ChannelGraph, levels: Tensor) -> list[Tensor]:

@@ -114,6 +114,24 @@ def test_ten_images_are_enough_to_run_the_dual_form():
     assert bool(torch.isfinite(cut(images)).all())
 
 
+@pytest.mark.parametrize("name", ["plain", "plain_nobn", "residual_pad", "concat", "depthwise", "grouped", "se"])
+@pytest.mark.parametrize("method", ["ridge", "mean"])
+def test_on_ten_images_a_repair_does_no_harm_to_others(name, method):
+    model, graph = traced(name)
+    plan = half_plan(graph, seed=1, logits=range(len(graph.head)))
+    raw = slice_model(model, graph, plan).module
+    few, others = inputs(name, batch=74).split([10, 64])
+    cut = copy.deepcopy(raw)
+    give_biases(cut, graph.program, graph.layers)
+    repair_model(
+        cut, model, graph=graph, selection=plan, program=export_program(cut, few), images=few,
+        settings=RepairSettings(method=method),
+    )  # fmt: skip
+    with torch.no_grad():
+        wanted, before, after = model(others), raw(others), cut(others)
+    assert (after - wanted).square().mean() < 1.05 * (before - wanted).square().mean()
+
+
 def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
     class Bare(nn.Module):
         def __init__(self):

@@ -140,6 +140,24 @@ def test_layer_scaling_is_equation_9(name, layout):
     assert torch.allclose(layer_scaled(parts, images, layout)(images), expected, rtol=1e-9)
 
 
+def test_levels_are_those_that_the_next_layer_reads():
+    """Of maps on both sides of zero the part above counts, behind the ReLU."""
+    images = inputs("plain", batch=6, seed=4)
+    parts = [tiny_part("plain", seed=seed, share=0.7, names=[f"{seed} a", f"{seed} b"]) for seed in (1, 2)]
+    scaled = layer_scaled(parts, images).parts
+    sums = [relu_sums(part.module, images) for part in parts]
+    mean = torch.cat([level[level > 0] for level in sums]).mean()
+    for part, twin, level in zip(parts, scaled, sums, strict=True):
+        factor = torch.where(level > 0, (mean / level).clamp(0.1, 10), torch.ones_like(level))
+        assert torch.allclose(twin.module[1].weight, part.module[1].weight * factor)
+
+
+def relu_sums(module: nn.Module, images: Tensor) -> Tensor:
+    """Sums over pixels of the first maps of a plain network, where they are positive."""
+    with torch.no_grad():
+        return module[1](module[0](images)).clamp(min=0).flatten(2).sum(2).mean(0)
+
+
 def test_a_filter_without_a_positive_sum_keeps_its_scale_and_factors_have_a_limit():
     parts, images = [positive("plain_nobn", seed=seed, share=0.7) for seed in (1, 2)], bright("plain_nobn")
     with torch.no_grad():

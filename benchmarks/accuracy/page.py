@@ -1,0 +1,116 @@
+"""The figures as a page of the documentation."""
+
+# ruff: noqa: E501  # the lines are those of the page
+
+import json
+from typing import Any
+
+from benchmarks.accuracy import repair_page
+from benchmarks.common import RESULTS, ROOT
+
+PAGE = ROOT / "docs" / "accuracy.md"
+#: Tables, as they follow each other.
+ORDER = ("all classes", "vehicles", "animals", "budget", "bricks")
+HEAD = """# Accuracy
+
+Written by `make accuracy` from `benchmarks/results/accuracy.json`. Sources: the two half-width VGG-16 of the zoo (CIFAR-10
+classes 0-4 and 5-9). Accuracy in % on the CIFAR-10 test images of the classes; the mean over three seeds of the
+calibration samples, in brackets the least and the largest of the seeds, then the 95 % bootstrap interval over the test
+images. Calibration images are training images: 1,000 for the repair of each component, 50 of each class for the head.
+Whatever was chosen by measuring was measured on training images.
+
+"""
+
+
+def last(name: str) -> dict[str, Any]:
+    """The tables of the last run."""
+    path = RESULTS / f"{name}.json"
+    found: dict[str, Any] = json.loads(path.read_text())["tables"] if path.exists() else {}
+    return found
+
+
+def write() -> None:
+    """Write the page from what was recorded."""
+    PAGE.write_text(text(last("accuracy"), last("repair")), encoding="utf-8")
+
+
+def text(found: dict[str, Any], repairs: dict[str, Any]) -> str:
+    """The page of these tables."""
+    tables = [_table(found[name]) for name in ORDER if name in found]
+    return HEAD + "\n".join([*tables, *([repair_page.text(repairs)] if repairs else [])])
+
+
+def _table(table: dict[str, Any]) -> str:
+    lines = [f"## {table['title'][0].upper()}{table['title'][1:]}", ""]
+    for block in table["blocks"]:
+        lines += [f"{block['name'].capitalize()}: {_size(block, table.get('size_bar', {}))}.", ""]
+        lines += [*_rows(block["rows"]), ""]
+        if "auroc" in block:
+            lines += [*_areas(block["auroc"]), ""]
+    if "curve" in table:
+        lines += [*_curve(table["curve"]), ""]
+    return "\n".join(lines)
+
+
+def _areas(areas: dict[str, list[float]]) -> list[str]:
+    means = {name: sum(each) / len(each) for name, each in areas.items()}
+    mean = sum(means.values()) / len(means)
+    return [
+        f"Area under the ROC curve of each component's own logit, its class against the nine others (mean {mean:.3f}, aim 0.93):",
+        "",
+        _line(list(means)),
+        _line(["---"] * len(means)),
+        _line([f"{value:.3f}" for value in means.values()]),
+    ]
+
+
+def _curve(curve: dict[str, Any]) -> list[str]:
+    lines = [
+        f"Accuracy against size, on {curve['images']} held-out training images (source, restricted: {curve['restricted']:.1f}):",
+        "",
+        _line(["limit of the parameters", "parameters", "multiply-adds", "accuracy"]),
+        _line(["---"] * 4),
+    ]
+    for point in curve["points"]:
+        shares = [100 * point["cost"][name] / curve["source"][name] for name in ("parameters", "macs")]
+        lines.append(
+            _line([f"{100 * point['size']:g} %", *(f"{share:.1f} %" for share in shares), f"{point['accuracy']:.1f}"])
+        )
+    return lines
+
+
+def _size(block: dict[str, Any], bar: dict[str, float]) -> str:
+    limits = [f"{limit / 1e6:.2f} M" if name == "parameters" else f"{limit:.1f} %" for name, limit in bar.items()]
+    bars = f" (bar: {limits[0]})" if limits and block["parameters_percent"] < 100 else ""
+    return (
+        f"{block['parameters'] / 1e6:.2f} M parameters, {block['parameters_percent']:.1f} %{bars}, "
+        f"{block['macs_percent']:.1f} % of the multiply-adds"
+    )
+
+
+def _rows(rows: list[dict[str, Any]]) -> list[str]:
+    """A table of accuracies."""
+    barred = any(row.get("bar") is not None for row in rows)
+    head = ["", "accuracy", "seeds", "95 %", *(["bar"] if barred else [])]
+    lines = [_line(head), _line(["---"] * len(head))]
+    for row in rows:
+        name = row["name"]
+        if name == "auto":
+            name += f" ({', '.join(row['head'])})"
+        bar = "" if row.get("bar") is None else f">= {row['bar']:.1f}"
+        lines.append(_line([name, f"{row['mean']:.2f}", seeds(row), interval(row), *([bar] if barred else [])]))
+    return lines
+
+
+def seeds(row: dict[str, Any]) -> str:
+    """Spread over the seeds."""
+    return "one" if len(row["seeds"]) == 1 else f"{min(row['seeds']):.2f} to {max(row['seeds']):.2f}"
+
+
+def interval(row: dict[str, Any]) -> str:
+    """Interval over the test images."""
+    return f"{row['interval'][0]:.1f} to {row['interval'][1]:.1f}"
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |"
