@@ -96,7 +96,9 @@ def refit_module(
 ) -> tuple[Program, dict[str, Any]]:
     """Repair a cut network in place; gives its program, which has biases now that the repair needs, and how."""
     images = images.to(first_parameter(source))
-    given = give_biases(module, graph.program, graph.layers) if settings.method in ("ridge", "mean") else ()
+    given = (
+        give_biases(module, graph.program, graph.rules, graph.layers) if settings.method in ("ridge", "mean") else ()
+    )
     if given:
         program = export_program(module, images)
     left = repair_model(

@@ -117,7 +117,7 @@ def _read(
                 if summer.full:
                     summer.flush()
                     notes.write("sums", summer.state)  # held samples are not noted: the same sums come out either way
-                summer.begin(labels)
+                summer.begin(images, labels)
                 network.run(images, summer)
             done += len(images)
             progress("summing contributions", done, total)

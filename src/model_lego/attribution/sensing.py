@@ -106,7 +106,7 @@ class _Sums:
 
     def __init__(self, layer: Layer, node: fx.Node, graph: ChannelGraph) -> None:
         self.layer = layer
-        self.conv = "conv" in layer.op
+        self.conv, self.by_batch = "conv" in layer.op, node.meta["by_batch"]
         self.order, self.channels = by_channel(layer.inputs)
         count = len(self.channels)
         self.rows = 0
@@ -123,8 +123,9 @@ class _Sums:
         if to_y is not None:
             dim = 1 if self.conv else to_y.dim() - 1
             self.slopes += to_y.square().transpose(0, dim).flatten(1).sum(1).double().cpu()
-        if to_x is not None and len(x) % images == 0:
-            each = self._rows(x * to_x).reshape(images, -1, len(self.channels)).sum(1)
+        if to_x is not None and (len(x) % images == 0 or not self.by_batch):
+            parts = images if self.by_batch else len(x)  # what runs over a whole graph belongs to no single sample
+            each = self._rows(x * to_x).reshape(parts, -1, len(self.channels)).sum(1)
             self.change += each.square().sum(0).double().cpu()
 
     def _rows(self, x: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from model_lego.attribution.contribution import LinearForm, TapForm, form_of
 from model_lego.attribution.statistics import LayerStats
 from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.rule import Window
+from model_lego.graph.spreading import Reader
 from model_lego.graph.walk import concrete
 
 #: Elements of block x samples x out_channels held at once: small enough for the cache of one core.
@@ -28,6 +29,7 @@ class Summer:
         self.classes = torch.tensor(classes)
         self.counts = torch.zeros(len(classes), dtype=torch.int64)
         nodes = {node.name: node for node in graph.program.nodes}
+        self.reader = Reader(graph.program, graph.rules, model)
         self.sums = {
             layer.node: _LayerSum(layer, _form(model, graph, layer, nodes[layer.node]), len(classes))
             for layer in graph.layers
@@ -40,15 +42,16 @@ class Summer:
         """Whether enough is held to be summed."""
         return sum(map(len, self.held)) >= HELD_SAMPLES
 
-    def begin(self, labels: Tensor) -> None:
-        """Take the labels of the batch that runs next."""
+    def begin(self, images: Tensor, labels: Tensor) -> None:
+        """Take the batch that runs next."""
+        self.reader.start(images)
         self.held.append((labels[:, None] == self.classes).int().argmax(1))
 
     def __call__(self, node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Take what the layers read, as an intercept of the program; changes nothing."""
         found = self.sums.get(node.name)
         if found is not None:
-            found.hold(args[0], len(self.held[-1]))
+            found.hold(self.reader.read(node.name, args[0]), len(self.held[-1]))
         return args
 
     def flush(self) -> None:

@@ -86,4 +86,5 @@ def _macs(node: fx.Node, rule: OpRule, batch: int) -> int:
     assert shapes[1] is not None
     window = rule.window([concrete_number(value) for value in values], shapes)
     places = shapes[0] if window.transposed else concrete(node.meta["val"].shape)
-    return prod(places) * prod(shapes[1][1:]) // batch  # weight.shape[1:]: channels on the other side, and taps
+    images = batch if node.meta["by_batch"] else 1  # what runs over a whole graph costs that for one node, too
+    return prod(places) * prod(shapes[1][1:]) // images  # weight.shape[1:]: channels on the other side, and taps

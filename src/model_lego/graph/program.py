@@ -10,7 +10,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
-from torch.utils._pytree import tree_map_only
+from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 
@@ -114,6 +115,35 @@ class _Recorder(Runner):
         return value
 
 
+class SizeRecorder(Runner):
+    """Writes the sizes that only the numbers of a tensor tell (how many edges a mask leaves) into the graph."""
+
+    def run_node(self, n: fx.Node) -> Any:
+        """Run one operator and note what it gives, unless it grows with the number of images."""
+        value = super().run_node(n)
+        if n.op == "call_function" and not n.meta["by_batch"]:
+            n.meta["val"] = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), value)
+        return value
+
+
+def has_computed_sizes(module: fx.GraphModule) -> bool:
+    """Whether some size depends on the numbers of a tensor."""
+    return any(
+        isinstance(leaf, torch.SymInt) and bool(free_unbacked_symbols(leaf))
+        for node in module.graph.nodes
+        for leaf in tree_leaves(node.meta.get("val"))
+    )
+
+
+def mark_batch(module: fx.GraphModule, batch: torch.SymInt) -> None:
+    """Note for each node whether what it gives grows with the number of images."""
+    symbols = batch.node.expr.free_symbols
+    for node in module.graph.nodes:
+        sizes = [size for leaf in tree_leaves(node.meta.get("val")) for size in getattr(leaf, "shape", (leaf,))]
+        free = [size.node.expr.free_symbols for size in sizes if isinstance(size, torch.SymInt)]
+        node.meta["by_batch"] = any(symbols & found for found in free)
+
+
 def export_program(model: nn.Module, example: Tensor, *, training: bool = False) -> Program:
     """Turn a network into a Program; the model is left as it is.
 
@@ -214,8 +244,9 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
             f"{type(twin).__name__} has the batch size written into its forward; "
             "take it from x.size(0), or use flatten(1), so that any batch size runs"
         )
+    mark_batch(exported.graph_module, shape[0])
     names = _aliases(twin)
-    return Program(
+    program = Program(
         module=exported.graph_module,
         tensors=tensors,
         aliases={name: names.get(name, (name,)) for name in tensors.values()},
@@ -225,6 +256,10 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
         image_shape=tuple(images.shape[1:]),
         batch=len(images),
     )
+    if has_computed_sizes(program.module):
+        with torch.no_grad():
+            program._run(SizeRecorder(program.module, None), twin, images.clone())
+    return program
 
 
 def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:

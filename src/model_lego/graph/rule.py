@@ -18,6 +18,7 @@ class Route(enum.Enum):
     JOINS = "joins"  # channels at the same position of several inputs go together
     MOVES = "moves"  # values change their place only: view, concat, split, pad
     MIXES = "mixes"  # every output channel is a weighted sum over input channels
+    SPREADS = "spreads"  # positions are read or summed elsewhere (nodes of a graph), every channel alike
     FREEZES = "freezes"  # reads across channels: they can only be kept whole
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from model_lego.graph.ops import across, elementwise, mixing, movement, norms, pooling
+from model_lego.graph.ops import across, elementwise, mixing, movement, norms, pooling, positions
 from model_lego.graph.rule import OpRule
 
 #: ATen overload -> its row. Extend by value: `trace(model, example, rules={**RULES, my_operator: my_row})`.
@@ -15,5 +15,6 @@ RULES: Mapping[object, OpRule] = MappingProxyType(
         **norms.ROWS,
         **mixing.ROWS,
         **across.ROWS,
+        **positions.ROWS,
     }
 )

@@ -81,6 +81,6 @@ def _at_once(program: Program) -> int:
         size = sum(t.numel() * t.element_size() for t in tree_leaves(node.meta.get("val")) if isinstance(t, Tensor))
         if node.name in program.tensors:
             weights += int(size)
-        elif node.op != "output":
+        elif node.op != "output" and node.meta["by_batch"]:
             activations.append(int(size) // program.batch)
     return max(CACHED_BYTES * torch.get_num_threads() // max(activations), weights // sum(activations), 1)

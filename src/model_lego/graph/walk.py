@@ -10,7 +10,7 @@ from torch import Tensor, fx
 from model_lego.errors import RefusedError, UnsupportedOpError
 from model_lego.graph import labels as lab
 from model_lego.graph.program import Program
-from model_lego.graph.rule import Call, OpRule, Route, Tracker
+from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
 
 class Source(Tracker, Protocol):
@@ -68,11 +68,9 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
     rule = state.rules.get(node.target)
     where = module_path(node)
     _refuse_hidden_writes(state, node, where)
-    if rule is None:
-        if value is None and node.target.__name__.startswith(("_assert", "sym_")):  # type: ignore[union-attr]
-            return None
-        raise UnsupportedOpError(str(node.target), where)
-    bound = rule.weights
+    if rule is None and value is None and node.target.__name__.startswith(("_assert", "sym_")):  # type: ignore[union-attr]
+        return None
+    bound = rule.weights if rule is not None else ()
     args = tuple(_labels(state, arg, weight=place in bound) for place, arg in enumerate(node.args))
     values = value if isinstance(value, list | tuple) else (value,)
     call = Call(
@@ -85,10 +83,20 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
         tracker=state.source,
         is_output=is_output,
     )
-    result = lab.neutral(len(call.out)) if node in state.weights_only else rule.carry(call)
-    if node not in state.weights_only:
-        state.source.ran(call, rule)
+    if node in state.weights_only:
+        return lab.neutral(len(call.out))
+    if not bound and _without_channels(call):
+        return without_channels(call)
+    if rule is None:
+        raise UnsupportedOpError(str(node.target), where)
+    result = rule.carry(call)
+    state.source.ran(call, rule)
     return result
+
+
+def _without_channels(call: Call) -> bool:
+    """Whether no channel goes into an operator, so that none comes out of it, whatever it does."""
+    return all(bool((labels == lab.NONE).all()) for labels in flat_labels([*call.args, *call.kwargs.values()]))
 
 
 def _labels(state: _State, arg: Any, *, weight: bool) -> Any:

@@ -18,6 +18,7 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, Layer
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Window
+from model_lego.graph.spreading import Reader
 from model_lego.graph.walk import concrete
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
@@ -88,7 +89,8 @@ def repair_model(
     if settings.method == "none":
         return ()
     rank, count = place_in(group)
-    chunks = {number: chunk for number, chunk in enumerate(images.split(settings.chunk)) if number % count == rank}
+    at_once = len(images) if Reader(graph.program, graph.rules, source).carried else settings.chunk
+    chunks = {number: chunk for number, chunk in enumerate(images.split(at_once)) if number % count == rank}
     with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
         walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, group)
         return walk.run(chunks, progress)
@@ -111,6 +113,7 @@ class _Walk:
         self.layers = {layer.node: layer for layer in graph.layers}
         weights = [layer.weight for layer in graph.layers]
         self.shared = {weight for weight in weights if weights.count(weight) > 1}
+        self.readers = {side.program: Reader(side.program, graph.rules, side.model) for side in (source, cut)}
         self.last_use = {side.program: _last_uses(side.program) for side in (source, cut)}
         self.rank = torch.full((graph.width,), -1, dtype=torch.int64)
         self.rank[graph.head[list(selection.logits)]] = torch.arange(len(selection.logits))
@@ -118,7 +121,7 @@ class _Walk:
 
     def run(self, chunks: Mapping[int, Tensor], progress: Progress) -> tuple[str, ...]:
         """Walk through both programs in step, over chunks of images by their number."""
-        self.numbers = list(chunks)
+        self.numbers, self.images = list(chunks), list(chunks.values())
         for side in (self.source, self.cut):
             for node in side.program.module.graph.find_nodes(op="placeholder"):
                 if node.name == side.program.image:
@@ -162,15 +165,22 @@ class _Walk:
         assert rule.window is not None  # every mixing row has one
         shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]
         window = rule.window(list(ours.args), shapes)
-        settle = settler(self.cut.model, self.cut.program, ours)
+        settle = settler(self.cut.model, self.cut.program, self.graph.rules, ours)
         if layer.weight in self.shared or window.transposed or settle is None:
             self.left_alone.append(layer.name)
             return
         kept = kept_positions(layer.outputs, self.selection, self.rank)
-        fit = self._fit(ours, wanted, kept, window, weight)
+        goals = [self._read(self.source, theirs, y, place) for place, y in enumerate(wanted)]
+        fit = self._fit(ours, goals, kept, window, weight)
         change = fit.change.transpose(1, 2).reshape(weight.shape)
         weight += change.to(weight)
         settle(fit.intercept.reshape(-1))
+
+    def _read(self, side: Side, node: fx.Node, value: Tensor, place: int) -> Tensor:
+        """Of what a layer reads or writes, what belongs to the images of a chunk."""
+        reader = self.readers[side.program]
+        reader.start(self.images[place])
+        return reader.read(node.name, value)
 
     def _fit(self, ours: fx.Node, wanted: Sequence[Tensor], kept: Tensor, window: Window, weight: Tensor) -> Fit:
         flat = _by_feature(weight, window.groups).double().cpu()
@@ -185,6 +195,7 @@ class _Walk:
         held: list[tuple[Tensor, Tensor]] = []
         for place, (number, y) in enumerate(zip(self.numbers, wanted, strict=True)):
             (x, *_), _ = self._arguments(self.cut, ours, place)
+            x = self._read(self.cut, ours, x, place)
             places = self._places(ours, number, row_count(y, window), share)
             rows = input_rows(x, window, places.to(x.device))
             dim = 1 if window.kernel else y.dim() - 1

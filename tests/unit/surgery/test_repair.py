@@ -33,7 +33,7 @@ def repaired(name: str, *, batch: int = 12, settings: RepairSettings = PAIRED):
     images = inputs(name, batch=batch)
     cut = slice_model(model, graph, plan).module
     raw = copy.deepcopy(cut)
-    given = give_biases(cut, graph.program, graph.layers)
+    given = give_biases(cut, graph.program, graph.rules, graph.layers)
     left = repair_model(
         cut, model, graph=graph, selection=plan, program=export_program(cut, images), images=images, settings=settings
     )
@@ -150,7 +150,7 @@ def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
     cut = slice_model(model, graph, half_plan(graph, seed=0, logits=[0, 1, 2, 3])).module
     with torch.no_grad():
         before = cut(images)
-    assert give_biases(cut, graph.program, graph.layers) == ("a", "c")
+    assert give_biases(cut, graph.program, graph.rules, graph.layers) == ("a", "c")
     with torch.no_grad():
         assert torch.equal(cut(images), before)
     assert model.a.bias is None

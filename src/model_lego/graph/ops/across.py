@@ -8,6 +8,9 @@ from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.rule import Call, Carry, OpRule, Route, freeze_all, tied_along, without_channels
 
+PRODUCT = "a product of two values mixes channels without a weight of its own"
+COMPUTED_POSITIONS = "reads positions that are computed or lie across channels"
+
 
 def softmax(call: Call) -> Tensor:
     """softmax: the last operator on the logits is passed through, one over channels inside freezes them."""
@@ -48,16 +51,12 @@ def _rows() -> dict[object, OpRule]:
             ["softmax.int", "log_softmax.int", "_softmax", "_log_softmax"],
             OpRule("", Route.FREEZES, carry, reason="reads across channels; passed through as the last operator"),
         ),
-        **_frozen(
-            ["matmul", "mm", "bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"],
-            "a product of two values mixes channels without a weight of its own",
-        ),
+        **_frozen(["bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"], PRODUCT),
         **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
         **_frozen(
-            ["cumsum", "sort", "topk", "argmax", "gather", "index_select", "index.Tensor", "unfold", "im2col", "col2im",
-             "scatter.src", "grid_sampler_2d", "cross", "cdist", "embedding", "tril", "triu", "bilinear",
-             "_weight_norm", "vdot"],
-            "reads positions that are computed or lie across channels",
+            ["cumsum", "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src", "grid_sampler_2d",
+             "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot"],
+            COMPUTED_POSITIONS,
         ),
         **rows(
             ["zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "arange.start",
