@@ -13,7 +13,7 @@ import torch
 
 from model_lego.errors import BadConfig
 from model_lego.report import write_routes
-from model_lego.report.page import asset, page, table
+from model_lego.report.page import Share, asset, page, table
 from model_lego.report.routes import payload
 from model_lego.routes.folding import steps
 from tests.routed import NAMES, planted_routes
@@ -90,10 +90,14 @@ def test_a_page_of_one_class_compares_nothing(tmp_path):
 
 
 def test_tables_escape_words_and_shade_shares():
-    made = table(["a<b", "share"], [["x&y", 0.25], ["nothing", float("nan")]], shaded=[1])
+    made = table(
+        ["a<b", "share"], [["x&y", Share(0.25)], ["nothing", float("nan")], ["many", 12345], ["own", Share(0, "<")]]
+    )
     assert "a&lt;b" in made
     assert '<td class="shade" style="--share:0.250">25.0 %</td>' in made
     assert "<td>–</td>" in made
+    assert "<td>12,345</td>" in made
+    assert '<td class="shade" style="--share:0.000">&lt;</td>' in made
 
 
 def test_a_value_is_never_taken_for_a_place_to_fill_in():
