@@ -96,7 +96,19 @@ def test_the_page_tells_of_every_option_and_of_no_other():
 @pytest.mark.parametrize(
     "command",
     [
-        *("train", "attribute", "plan", "disassemble", "assemble", "unite", "evaluate", "routes", "demo", "doctor"),
+        *(
+            "train",
+            "attribute",
+            "plan",
+            "disassemble",
+            "assemble",
+            "unite",
+            "evaluate",
+            "routes",
+            "report",
+            "demo",
+            "doctor",
+        ),
         *("inspect", "ops"),
     ],
 )

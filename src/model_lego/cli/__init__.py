@@ -17,6 +17,7 @@ from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.render import quiet, say
+from model_lego.cli.report import report_command
 from model_lego.cli.routes import routes_command
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.train import train_command
@@ -57,6 +58,7 @@ _command(assemble_command)
 _command(unite_command)
 _command(evaluate_command, shared=True)
 _command(routes_command)
+_command(report_command)
 _command(inspect_command)
 _command(doctor_command)
 _command(ops_command)
