@@ -23,6 +23,7 @@ from model_lego.cli.finetune import finetune_command
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.remove import remove_command
 from model_lego.cli.render import quiet, say
+from model_lego.cli.report import report_command
 from model_lego.cli.routes import routes_command
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.train import train_command
@@ -72,6 +73,7 @@ _command(distill_command, left=GOES_ON)
 _command(evaluate_command, shared=True)
 _command(routes_command)
 _command(bench_command, left="rows that were measured until then are in their files")
+_command(report_command)
 _command(inspect_command)
 _command(doctor_command)
 _command(ops_command)

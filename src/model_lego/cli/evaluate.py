@@ -1,6 +1,6 @@
 """model-lego evaluate: measure a saved component or assembly on test images."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -10,40 +10,50 @@ from model_lego.cli.sources import data_for, open_part, open_source
 from model_lego.cli.team import team
 from model_lego.component import NONE_OF_THESE, Component
 from model_lego.data import open_data
+from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
+
+SourceOpt = Annotated[str | None, typer.Option("--source", help="the uncut network of a component, for the baselines")]
 
 
 def evaluate_command(
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
-    data: o.Data,
-    source: Annotated[str | None, typer.Option(help="the uncut network of a component, for the baselines")] = None,
-    weights: o.Weights = None, argument: o.Arguments = None, source_classes: o.SourceClasses = None,
-    mean: o.Mean = None, std: o.Std = None, size: o.Size = None, batch_size: o.BatchSize = 128, json: o.Json = False,
+    data: o.Data, source: SourceOpt = None, weights: o.Weights = None, argument: o.Arguments = None,
+    source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
+    batch_size: o.BatchSize = 128, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Measure a saved component or assembly on the test images of its classes."""
-    from model_lego import baselines, evaluate
+    from model_lego import evaluate
 
     part = open_part(folder)
-    names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
-    if NONE_OF_THESE in part.classes:  # images of all other classes are of that one
-        names = (*names, *(name for name in open_data(data).class_names if name not in names))
-    contenders: tuple[object, ...] = ()
-    test = None
-    if isinstance(part, Component) and source is not None:
-        opened = open_source(
-            source, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-            size=size, batch_size=batch_size,
-        )  # fmt: skip
-        contenders = baselines(part, opened.model, calibration=opened.train, graph=opened.graph, progress=Bar())
-        names, test = opened.class_names, opened.test
-    elif source is not None:
-        raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
-    test = test or data_for(data, names, batch_size, train=False)
+    test, names, contenders = images_of(
+        part, data, source, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
+        size=size, batch_size=batch_size,
+    )  # fmt: skip
     with team() as group:
-        report = evaluate(
-            part, test, class_names=names, baselines=contenders, progress=Bar(), group=group  # type: ignore[arg-type]
-        )  # fmt: skip
+        report = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar(), group=group)
     if json:
         show_json(report.to_dict())
     else:
         show(str(report))
+
+
+def images_of(
+    part: Any, data: str, source: str | None, *, batch_size: int, **opening: Any
+) -> tuple[Batched, tuple[str, ...], tuple[Any, ...]]:
+    """Test images for a part, what their labels are called, and its baselines where its source is named.
+
+    Raises BadConfig, and as `open_source`.
+    """
+    from model_lego import baselines
+
+    if source is None:
+        names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
+        if NONE_OF_THESE in part.classes:  # images of all other classes are of that one
+            names = (*names, *(name for name in open_data(data).class_names if name not in names))
+        return data_for(data, names, batch_size, train=False), names, ()
+    if not isinstance(part, Component):
+        raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
+    opened = open_source(source, data=data, batch_size=batch_size, **opening)
+    contenders = baselines(part, opened.model, calibration=opened.train, graph=opened.graph, progress=Bar())
+    return opened.test, opened.class_names, tuple(contenders)

@@ -54,9 +54,10 @@ def routes_command(
     names = source.class_names
     wanted = named(chosen(classes), names) if classes else ([] if image else list(names))
     images = _images(source, image or [])
+    called = [str(number) for number in image or []]
     _check_number(len(wanted) + len(image or []), draw, html, overlap)
     found, mapped = _found(
-        source, wanted, images, stats, samples if maps else None, thresholds=thresholds, seed=seed,
+        source, wanted, (images, called), stats, samples if maps else None, thresholds=thresholds, seed=seed,
         sampling=sampling, per_class=per_class,
     )  # fmt: skip
     chosen_layers = _layers(found, layers)
@@ -119,8 +120,8 @@ def _images(source: Source, numbers: Sequence[int]) -> Tensor | None:
 
 
 def _found(
-    source: Source, wanted: Sequence[str | int], images: Tensor | None, folder: str | None, samples: int | None,
-    *, thresholds: Thresholds, seed: int, **sampled: Any,
+    source: Source, wanted: Sequence[str | int], images: tuple[Tensor | None, Sequence[str]], folder: str | None,
+    samples: int | None, *, thresholds: Thresholds, seed: int, **sampled: Any,
 ) -> tuple[DecisionRoutes, ContributionMaps | None]:  # fmt: skip
     """The routes, and the maps if samples are wanted; both from the same statistics."""
     from model_lego import attribute, contribution_maps, decision_routes, load_statistics
@@ -137,7 +138,9 @@ def _found(
             if folder is None
             else load_statistics(folder)
         )
-    found = decision_routes(source.model, stats, wanted, images=images, thresholds=thresholds, **common)
+    found = decision_routes(
+        source.model, stats, wanted, images=images[0], image_names=images[1], thresholds=thresholds, **common
+    )
     if samples is None:
         return found, None
     if stats is None:

@@ -1,6 +1,8 @@
 """Pages: self-contained HTML that needs no network."""
 
+from model_lego.report.confusion import confusion
 from model_lego.report.page import check_page
+from model_lego.report.parts import write_report
 from model_lego.report.routes import write_routes
 
-__all__ = ["check_page", "write_routes"]
+__all__ = ["check_page", "confusion", "write_report", "write_routes"]

@@ -65,19 +65,41 @@ def page(
     return re.sub(r"\{\{(\w+)\}\}", lambda found: given[found[1]], asset("page.html"))
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str | float]], *, shaded: Sequence[int] = ()) -> str:
-    """A table; the columns numbered in `shaded` hold shares (0..1), written in % and shaded by size; nan is a dash."""
+@dataclass(frozen=True, slots=True)
+class Share:
+    """A cell that is shaded by a share (0..1; nan is a dash), and says it in % or has a text of its own."""
+
+    share: float
+    text: str | None = None
+
+
+Cell = str | float | Share
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+    """A table; the first column is to the left, nan is a dash."""
     head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    lines = ["".join(_cell(cell, at in shaded) for at, cell in enumerate(row)) for row in rows]
-    body = "".join(f"<tr>{line}</tr>" for line in lines)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(cell: str | float, shaded: bool) -> str:
+def _cell(cell: Cell) -> str:
     if isinstance(cell, str):
         return f"<td>{escape(cell)}</td>"
-    if math.isnan(cell):
+    value = cell.share if isinstance(cell, Share) else cell
+    if math.isnan(value):
         return "<td>–</td>"
-    if shaded:
-        return f'<td class="shade" style="--share:{cell:.3f}">{100 * cell:.1f} %</td>'
-    return f"<td>{cell:g}</td>"
+    if isinstance(cell, Share):
+        text = f"{100 * value:.1f} %" if cell.text is None else escape(cell.text)
+        return f'<td class="shade" style="--share:{value:.3f}">{text}</td>'
+    return f"<td>{cell:,}</td>" if isinstance(cell, int) else f"<td>{cell:g}</td>"
+
+
+def facts(rows: Iterable[tuple[str, str]]) -> str:
+    """Names and what they stand for."""
+    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in rows)}</dl>"
+
+
+def folded(summary: str, text: str) -> str:
+    """Long text behind a line that opens it."""
+    return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from model_lego.errors import BadConfig
-from model_lego.report.page import Section, asset, check_page, page, table
+from model_lego.report.page import Cell, Section, Share, asset, check_page, page, table
 from model_lego.routes.folding import Step, steps
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
 
@@ -18,6 +18,8 @@ from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
 MOST_EDGES = 60_000
 #: Classes and images that a page shows at the most, so that it stays small.
 MOST_SUBJECTS = 40
+#: What a page with routes needs of the assets.
+STYLES, SCRIPTS = ("routes.css",), ("routes.js",)
 #: Columns of the whole network that can be told apart.
 MOST_COLUMNS = 24
 
@@ -28,23 +30,27 @@ def write_routes(routes: DecisionRoutes, file: str | Path, *, title: str = "Deci
     One self-contained HTML file. Of many edges the strongest are in it; relevant channels and numbers are complete.
     """
     check_page(file)
+    text = page(title, _lead(routes), sections(routes), data=payload(routes), styles=STYLES, scripts=SCRIPTS)
+    Path(file).write_text(text, encoding="utf-8")
+
+
+def sections(routes: DecisionRoutes) -> list[Section]:
+    """The sections of a page that are about routes; it needs STYLES, SCRIPTS and the payload. Raises BadConfig."""
     if len(routes.names) > MOST_SUBJECTS:
         raise BadConfig(f"a page shows at most {MOST_SUBJECTS} classes and images, not {len(routes.names)}; name fewer")
-    one, many = len(routes.names) == 1, len(routes.names) > 1
+    made = [Section("Routes", "routes", asset("routes.html"))]
+    if len(routes.names) > 1:
+        made.append(Section("Which are alike", "alike", _alike(routes)))
+    return [*made, Section("Layer by layer", "layers", _layers(routes))]
+
+
+def _lead(routes: DecisionRoutes) -> str:
     thresholds = routes.thresholds
-    lead = (
-        f"{', '.join(routes.names)}: through which channels the network decides for {'this' if one else 'these'}. "
-        f"{len(routes.layers)} layers; thresholds {thresholds.conv_alpha:g}/{thresholds.conv_beta:g} (convolutions), "
+    return (
+        f"{', '.join(routes.names)}: through which channels the network decides. {len(routes.layers)} layers; "
+        f"thresholds {thresholds.conv_alpha:g}/{thresholds.conv_beta:g} (convolutions), "
         f"{thresholds.linear_alpha:g}/{thresholds.linear_beta:g} (linear); network {routes.source[:12]}."
     )
-    sections = [Section("Routes", "routes", asset("routes.html"))]
-    if many:
-        sections.append(Section("Which are alike", "alike", _alike(routes)))
-    sections.append(Section("Layer by layer", "layers", _layers(routes)))
-    text = page(
-        title, lead, sections, data=payload(routes), styles=("routes.css",), scripts=("routes.js",)
-    )  # fmt: skip
-    Path(file).write_text(text, encoding="utf-8")
 
 
 def payload(routes: DecisionRoutes) -> dict[str, Any]:
@@ -140,10 +146,11 @@ def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, lis
 
 
 def _alike(routes: DecisionRoutes) -> str:
-    rows: list[list[str | float]] = [
-        [name, *line] for name, line in zip(routes.names, routes.overlap().tolist(), strict=True)
-    ]
-    matrix = table(["overlap", *routes.names], rows, shaded=range(1, len(rows) + 1))
+    overlap = routes.overlap().tolist()
+    matrix = table(
+        ["overlap", *routes.names],
+        [[name, *map(Share, line)] for name, line in zip(routes.names, overlap, strict=True)],
+    )
     hint = (
         "Overlap is the Jaccard index of the relevant channels that can be cut, averaged over the layers; "
         "the tree joins those first that are most alike."
@@ -173,13 +180,12 @@ def _tree(routes: DecisionRoutes) -> str:
 def _layers(routes: DecisionRoutes) -> str:
     several = len(routes.names) > 1
     pairs = ~torch.eye(len(routes.names), dtype=torch.bool)
-    rows: list[list[str | float]] = []
+    rows = []
     for layer in routes.layers:
-        row: list[str | float] = [layer.name, len(layer.writes), *layer.outputs.sum(1).tolist()]
-        row += [int(layer.shared.sum()), float(layer.overlap()[pairs].nanmean())] if several else []
-        rows.append([*row, float(layer.unused.double().mean())])
+        row: list[Cell] = [layer.name, len(layer.writes), *layer.outputs.sum(1).tolist()]
+        row += [int(layer.shared.sum()), Share(float(layer.overlap()[pairs].nanmean()))] if several else []
+        rows.append([*row, Share(float(layer.unused.double().mean()))])
     header = ["layer", "channels", *routes.names, *(["shared", "overlap"] if several else []), "unused"]
-    last = len(header) - 1
     whom = "used by none of these" if several else "not used"
     text = f"{100 * routes.unused:.1f} % of the channels that can be cut are {whom}."
-    return f"<p>{escape(text)}</p>" + table(header, rows, shaded=(last, last - 1) if several else (last,))
+    return f"<p>{escape(text)}</p>" + table(header, rows)

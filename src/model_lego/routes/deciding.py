@@ -34,6 +34,7 @@ def decision_routes(
     *,
     graph: ChannelGraph,
     images: Tensor | None = None,
+    image_names: Sequence[str] | None = None,
     class_names: Sequence[str] | None = None,
     thresholds: Thresholds | None = None,
 ) -> DecisionRoutes:
@@ -41,13 +42,13 @@ def decision_routes(
 
     The relevant channels of a class are those that `locate` finds with the same statistics and thresholds; an edge is a
     contribution that passes (5), from an input that passes (8) to a relevant output. `images` (N x C x H x W, as the
-    network takes them) are routed by their own contributions to the class that the network takes them for; `stats` may
-    be None if there are only images. Raises BadConfig (statistics of another network), EmptySelection, ShapeMismatch,
-    UnknownClass.
+    network takes them) are routed by their own contributions to the class that the network takes them for, and called
+    by `image_names`, else by their places; `stats` may be None if there are only images. Raises BadConfig (statistics
+    of another network), EmptySelection, ShapeMismatch, UnknownClass.
     """
     names = source_names(model, class_names, len(graph.head))
     subjects = of_classes(model, graph, stats, classes, names)
-    single = [] if images is None else list(of_images(model, graph, images, names))
+    single = [] if images is None else list(of_images(model, graph, images, names, image_names))
     if not (subjects or single):
         raise EmptySelection("no class and no image was given; name at least one")
     subjects += single
@@ -85,19 +86,24 @@ def of_classes(
     return [Subject(names[label], label, stats) for label in labels]
 
 
-def of_images(model: nn.Module, graph: ChannelGraph, images: Tensor, names: Sequence[str]) -> Iterator[Subject]:
-    """The subjects of single images, each with the class that the network takes it for; raises ShapeMismatch."""
+def of_images(
+    model: nn.Module, graph: ChannelGraph, images: Tensor, names: Sequence[str], called: Sequence[str] | None = None
+) -> Iterator[Subject]:
+    """The subjects of single images; raises ShapeMismatch, BadConfig."""
     if images.shape[1:] != graph.program.image_shape or not len(images):
         raise ShapeMismatch(
             f"the images are {' x '.join(map(str, images.shape))}; the network takes "
             f"N x {' x '.join(map(str, graph.program.image_shape))}"
         )
+    called = [str(number) for number in range(len(images))] if called is None else called
+    if len(called) != len(images):
+        raise BadConfig(f"{len(called)} names were given for {len(images)} images; give each its own")
     network = running(graph.program, model)
-    for number, image in enumerate(images.split(1)):
+    for name, image in zip(called, images.split(1), strict=True):
         with torch.no_grad():
             label = int(network.run(image.to(network.device))[0].argmax())
         stats = of_one(model, graph, image, label)
-        yield Subject(f"image {number} ({names[label]})", label, stats)
+        yield Subject(f"image {name} ({names[label]})", label, stats)
 
 
 def of_one(model: nn.Module, graph: ChannelGraph, image: Tensor, label: int) -> ContributionStats:

@@ -137,6 +137,8 @@ def test_what_cannot_be_routed_is_refused():
         ml.decision_routes(traced("plain_nobn")[0], stats, [0], graph=graph)
     with pytest.raises(ShapeMismatch, match="N x 3 x 12 x 12"):
         ml.decision_routes(model, None, graph=graph, images=images[0])
+    with pytest.raises(BadConfig, match="1 names were given for 2 images"):
+        ml.decision_routes(model, None, graph=graph, images=images[:2], image_names=["one"])
     with pytest.raises(UnknownClass):
         ml.decision_routes(model, stats, ["cat"], graph=graph)
 

@@ -118,7 +118,8 @@ function circle(dot, column, radius) {
 function heading(column, number, x, height, used, shown) {
   const step = state.view === null ? column.step : undefined;
   const open = step !== undefined && step !== null;
-  const made = element("g", open ? { class: "head", role: "button", tabindex: 0, "data-step": step } : {});
+  const look = { class: "head", role: "button", tabindex: 0, "data-step": step, "aria-label": `look into ${column.name}` };
+  const made = element("g", open ? look : {});
   const y = height - BOTTOM + 22;
   const turn = `rotate(-38 ${x + 6} ${y})`;
   const count = `${used} of ${column.total}`;

@@ -1,0 +1,41 @@
+"""Which classes are taken for which."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model_lego.batches import Batches, checked
+from model_lego.component import NONE_OF_THESE, Assembly, Component
+from model_lego.errors import UnknownClass
+from model_lego.evaluation import eval_mode
+from model_lego.progress import Progress, quiet, tracked
+
+
+@torch.no_grad()
+def confusion(
+    part: Component | Assembly,
+    batches: Batches,
+    *,
+    class_names: Sequence[str] | None = None,
+    progress: Progress = quiet,
+) -> Tensor:
+    """Count what a part takes images for: (classes + 1) x classes, int64, the last row for images of other classes.
+
+    Labels are positions in `part.classes`, unless `class_names` names them, as in `evaluate`. An assembly's class "none
+    of these" is right for images of other classes. Raises UnknownClass, BadBatches, ShapeMismatch.
+    """
+    names = tuple(part.classes if class_names is None else class_names)
+    if absent := [name for name in part.classes if name not in names and name != NONE_OF_THESE]:
+        raise UnknownClass(f"class_names do not name the part's class '{absent[0]}'")
+    count = len(part.classes)
+    places = torch.tensor([part.classes.index(name) if name in part.classes else count for name in names])
+    found = torch.zeros(count + 1, count, dtype=torch.int64)
+    first = next(part.parameters(), None)
+    with eval_mode([part]):
+        for images, labels in tracked(checked(batches, labels=len(names)), "counting answers", progress):
+            if not len(labels):
+                continue
+            answers = part(images if first is None else images.to(first.device)).argmax(1).cpu()
+            found.view(-1).add_(torch.bincount(places[labels] * count + answers, minlength=found.numel()))
+    return found

@@ -1,0 +1,178 @@
+"""The page about a component or an assembly: what it is, how good, what for what, which channels, where from."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from model_lego.component import Assembly, Component
+from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, page, table
+from model_lego.report.routes import SCRIPTS, STYLES, payload
+from model_lego.report.routes import sections as route_sections
+from model_lego.results import Report, Row
+from model_lego.routes import DecisionRoutes
+
+
+def write_report(
+    part: Component | Assembly,
+    file: str | Path,
+    *,
+    measured: Report | None = None,
+    confused: Tensor | None = None,
+    routes: DecisionRoutes | None = None,
+    provenance: Mapping[str, str] | None = None,
+    title: str | None = None,
+) -> None:
+    """Write a page about a part, one self-contained HTML file; raises BadConfig.
+
+    `measured` is what `evaluate` gave, with or without baselines, `confused` what `confusion` counted, `routes` those
+    of the part itself (for a component); sections of what is not given are left out. `provenance` adds facts, such as
+    the digest of the file.
+    """
+    check_page(file)
+    made = [Section("What it is", "what", _what(part))]
+    if measured is not None:
+        made.append(Section("How good it is", "accuracy", _accuracy(measured)))
+    if confused is not None:
+        made.append(Section("What is taken for what", "confusion", _confusion(part.classes, confused)))
+    made += route_sections(routes) if routes is not None else []
+    made += [
+        Section("What it costs", "cost", _cost(part)),
+        Section("Which channels it keeps", "channels", _channels(part)),
+        Section("Where it comes from", "origin", _origin(part, provenance or {})),
+    ]
+    text = page(
+        title or f"{type(part).__name__}: {', '.join(part.classes)}",
+        str(part),
+        made,
+        data=None if routes is None else payload(routes),
+        styles=() if routes is None else STYLES,
+        scripts=() if routes is None else SCRIPTS,
+    )
+    Path(file).write_text(text, encoding="utf-8")
+
+
+def _members(part: Component | Assembly) -> list[tuple[str, Component]]:
+    """The components that run, with a name for each."""
+    if isinstance(part, Component):
+        return [("component", part)]
+    networks = part.networks()
+    return [(f"part {number}" if len(networks) > 1 else part.layout, one) for number, one in enumerate(networks)]
+
+
+def _what(part: Component | Assembly) -> str:
+    rows = [("kind", type(part).__name__.lower()), ("classes", ", ".join(part.classes))]
+    if isinstance(part, Assembly):
+        rows += [("layout", part.layout), ("head", part.head.kind)]
+        rows += [(name, ", ".join(one.classes)) for name, one in _members(part)]
+        rows += [("lacks", str(part.settings["lacks"]))] if "lacks" in part.settings else []
+    return facts(rows)
+
+
+def _accuracy(measured: Report) -> str:
+    scored = any(row.separation for row in measured.rows)
+    header = ["", "accuracy, %", "95 % interval", "agreement, %", "calibration error", *(["AUROC"] if scored else [])]
+    header += ["parameters", "multiply-adds", "bytes"]
+    contenders = table(header, (_contender(row, scored) for row in measured.rows))
+    first = measured.rows[0]
+    columns = ["class", "images", "accuracy", *(["AUROC"] if first.separation else [])]
+    shown = zip(measured.classes, measured.counts, first.per_class, strict=True)
+    classes: list[list[Cell]] = [[name, count, Share(accuracy / 100)] for name, count, accuracy in shown]
+    for row, area in zip(classes, first.separation, strict=False):
+        row.append(area)
+    parts = table(
+        ["part", "images", "own, %", "joint, %", "other, %"],
+        ([one.name, one.samples, one.own, one.joint, one.other] for one in measured.parts),
+    )
+    notes = [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
+    others = f" and {measured.others} of other classes" if measured.others else ""
+    return "".join(
+        [
+            _hint(f"{sum(measured.counts)} images{others}; baselines stand below, where they were measured."),
+            contenders,
+            *map(_hint, notes),
+            parts if measured.parts else "",
+            table(columns, classes),
+        ]
+    )
+
+
+def _contender(row: Row, scored: bool) -> list[Cell]:
+    low, high = row.interval
+    defined = [area for area in row.separation if not math.isnan(area)]
+    area: list[Cell] = [sum(defined) / len(defined) if defined else math.nan] if scored else []
+    interval: Cell = math.nan if math.isnan(low) else f"{low:.1f} to {high:.1f}"
+    numbers: list[Cell] = [round(row.accuracy, 2), interval, round(row.agreement, 2), round(row.calibration_error, 2)]
+    return [row.name, *numbers, *area, row.parameters, row.macs, row.bytes]
+
+
+def _confusion(classes: Sequence[str], confused: Tensor) -> str:
+    rows: list[list[Cell]] = []
+    for name, counts in zip([*classes, "other classes"], confused.tolist(), strict=True):
+        whole = sum(counts)
+        if whole:
+            rows.append([name, *(Share(count / whole, f"{count:,}") for count in counts)])
+    hint = _hint("Rows are what images are, columns what they are taken for; shades are shares of a row.")
+    return table(["images of", *classes], rows) + hint
+
+
+def _cost(part: Component | Assembly) -> str:
+    rows: list[list[Cell]] = []
+    for name, one in _members(part):
+        before, after = one.origin.cost_before, one.origin.cost_after
+        for what in ("parameters", "macs", "bytes"):
+            whole, left = getattr(before, what), getattr(after, what)
+            called = f"{name}: {what.replace('macs', 'multiply-adds')}"
+            rows.append([called, left, whole, Share(left / whole if whole else math.nan)])
+    return table(["", "now", "source", "share"], rows)
+
+
+def _channels(part: Component | Assembly) -> str:
+    rows: list[list[Cell]] = [
+        [f"{name}: {layer}" if isinstance(part, Assembly) else layer, len(kept), _numbers(kept)]
+        for name, one in _members(part)
+        for layer, kept in one.origin.kept_outputs.items()
+    ]
+    hint = _hint("Numbers are those of the source's output channels.")
+    return hint + table(["layer", "kept", "which"], rows)
+
+
+def _numbers(kept: Iterable[int], most: int = 16) -> str:
+    """Numbers as ranges: 0-4, 7, 9-12; at most so many ranges."""
+    ranges: list[list[int]] = []
+    for number in sorted(kept):
+        if ranges and number == ranges[-1][1] + 1:
+            ranges[-1][1] = number
+        else:
+            ranges.append([number, number])
+    told = [str(first) if first == last else f"{first}-{last}" for first, last in ranges[:most]]
+    return ", ".join(told) + (f", … {len(ranges) - most} more ranges" if len(ranges) > most else "")
+
+
+def _origin(part: Component | Assembly, provenance: Mapping[str, str]) -> str:
+    blocks = [facts(provenance.items())]
+    for name, one in _members(part):
+        origin = one.origin
+        rows = [
+            (name, ", ".join(one.classes)),
+            ("source", origin.builder.name if origin.builder else "a network of the user's own"),
+            ("digest of the source", origin.source_digest),
+            ("classes of the source", ", ".join(origin.source_classes)),
+            ("images", " x ".join(map(str, origin.input_shape))),
+        ]
+        blocks += [facts(rows), folded("settings of the cut", _pretty(origin.settings))]
+    if isinstance(part, Assembly):
+        blocks.append(folded("settings of the assembly", _pretty(part.settings)))
+    return "".join(blocks)
+
+
+def _pretty(settings: Mapping[str, Any]) -> str:
+    return json.dumps(dict(settings), indent=2, sort_keys=True, default=str)
+
+
+def _hint(text: str) -> str:
+    return f'<p class="hint">{escape(text)}</p>'

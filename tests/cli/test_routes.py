@@ -1,0 +1,73 @@
+"""model-lego routes."""
+
+import pytest
+
+from tests.cli.world import CLASSES, refused, run
+
+
+def test_routes_are_printed_and_written(world, tmp_path):
+    pytest.importorskip("matplotlib")
+    names = ("routes.svg", "routes.html", "overlap.png", "maps.png")
+    files = [argument for option, name in zip(("--draw", "--html", "--overlap", "--maps"), names, strict=True)
+             for argument in (option, tmp_path / name)]  # fmt: skip
+    ran = run("routes", *world.source(), *files, "--samples", "2", "--layers", "classifier.0,classifier.2")
+    assert ran.code == 0, ran.err
+    assert "overlap (Jaccard index)" in ran.out
+    assert "correlation of samples" in ran.out
+    assert {path.name for path in tmp_path.iterdir()} == set(names)
+    assert all(name in (tmp_path / "routes.html").read_text() for name in CLASSES)
+
+
+def test_routes_of_some_classes_and_images_as_json(world):
+    ran = run("routes", *world.source(), "--classes", "bee,3", "--image", "0", "--image", "39", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["names"] == ["bee", "dog", "image 0 (ant)", "image 39 (dog)"]
+    assert ran.json["images"] == 2
+    assert len(ran.json["overlap"]) == 4
+
+
+def test_an_image_alone_needs_no_statistics(world, monkeypatch):
+    monkeypatch.setattr("model_lego.attribute", None)
+    ran = run("routes", *world.source(), "--image", "5", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["names"] == ["image 5 (bee)"]
+
+
+def test_saved_statistics_give_the_same_routes(world, tmp_path):
+    assert run("attribute", *world.source(), "--out", tmp_path / "stats").code == 0
+    line = ["routes", *world.source(), "--classes", "cat,dog", "--alpha", "0.5", "--linear-beta", "0.6", "--json"]
+    assert run(*line, "--stats", tmp_path / "stats").json == run(*line).json != run(*line[:-5], "--json").json
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--draw", "routes.gif"], "end it in .png or .svg"),
+        (["--html", "routes.txt"], "end it in .html"),
+        (["--samples", "0"], "at least 1"),
+        (["--alpha", "2"], "between 0 and 1"),
+    ],
+)
+def test_options_are_refused_before_the_network_is_read(world, monkeypatch, more, words):
+    pytest.importorskip("matplotlib")
+    monkeypatch.setattr("model_lego.cli.routes.open_source", None)
+    assert words in refused(run("routes", *world.source(), *more))
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--classes", "owl"], "no class 'owl'"),
+        (["--image", "40"], "among the 40 test images"),
+        (["--image", "-1"], "among the 40 test images"),
+        (["--classes", "ant", "--overlap", "one.png"], "name two or more"),
+        (["--image", "1", "--maps", "maps.png"], "name them with --classes"),
+        (["--draw", "one.png", "--layers", "conv9"], "'conv9' is no layer"),
+        (["--image", "1", *["--image", "2"] * 40, "--html", "many.html"], "too many"),
+    ],
+)
+def test_what_cannot_be_shown_is_said_before_anything_is_written(world, tmp_path, monkeypatch, more, words):
+    pytest.importorskip("matplotlib")
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(run("routes", *world.source(), *more))
+    assert list(tmp_path.iterdir()) == []

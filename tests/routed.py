@@ -1,0 +1,27 @@
+"""Routes of the planted network, made once: what pictures and pages are tested on."""
+
+import functools
+
+import model_lego as ml
+from tests.tiny_models import planted
+
+NAMES = ("red", "green & blue", "<b>grey</b>", "</script>")  # names may be anything
+
+
+@functools.cache
+def planted_routes(images: int = 1):
+    """The routes of four classes and of some images."""
+    model, pixels, labels, _ = planted(4)
+    graph = ml.trace(model, pixels[:2])
+    stats = ml.attribute(model, [(pixels, labels)], graph=graph, sampling="all")
+    return ml.decision_routes(
+        model, stats, range(4), graph=graph, class_names=NAMES, images=pixels[:images] if images else None
+    )
+
+
+@functools.cache
+def planted_maps():
+    """Maps of the same classes, three samples of each."""
+    model, pixels, labels, _ = planted(4)
+    graph = ml.trace(model, pixels[:2])
+    return ml.contribution_maps(model, [(pixels, labels)], range(4), graph=graph, samples=3, class_names=NAMES)
