@@ -11,6 +11,7 @@ from model_lego.disassembly import Plan, cut, disassemble, plan
 from model_lego.errors import LegoError
 from model_lego.evaluation import evaluate
 from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.nodes import NodeClassifier
 from model_lego.refitting import repair
 from model_lego.results import Report
 from model_lego.store import load, load_statistics, save, save_statistics
@@ -34,6 +35,7 @@ __all__ = [
     "Curve",
     "Diagnosis",
     "LegoError",
+    "NodeClassifier",
     "Plan",
     "Preprocessing",
     "RepairSettings",

@@ -24,6 +24,7 @@ NAMES = [
     "Curve",
     "Diagnosis",
     "LegoError",
+    "NodeClassifier",
     "Plan",
     "Preprocessing",
     "RepairSettings",
