@@ -4,7 +4,7 @@
 #   WORKERS           test processes
 #   ARGS              more arguments for pytest, the demo or the benchmarks
 
-EXTRAS := dev demo draw timm
+EXTRAS := dev demo draw graphs timm
 WORKERS ?= 2
 ARGS ?=
 

@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import criteria, distillation, finetuning, repair, resnet50, surgery, tracing, zoo_vgg
+from benchmarks import criteria, distillation, finetuning, gcn, repair, resnet50, surgery, tracing, zoo_vgg
 from benchmarks.compression import bench as compression
 
 
@@ -19,6 +19,7 @@ def main() -> None:
         "criteria": criteria.main,
         "distillation": distillation.main,
         "finetuning": finetuning.main,
+        "gcn": gcn.main,
         "repair": partial(repair.main, given.sources),
         "resnet50": resnet50.main,
         "surgery": surgery.main,

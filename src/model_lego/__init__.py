@@ -17,6 +17,7 @@ from model_lego.finetuning import finetune
 from model_lego.fitting import TrainingSettings
 from model_lego.gain import Gain, distillation_gain
 from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.nodes import NodeClassifier
 from model_lego.refitting import repair
 from model_lego.removing import remove_classes
 from model_lego.results import Report
@@ -45,6 +46,7 @@ __all__ = [
     "Diagnosis",
     "Gain",
     "LegoError",
+    "NodeClassifier",
     "Plan",
     "Preprocessing",
     "RepairSettings",

@@ -27,6 +27,7 @@ NAMES = [
     "Diagnosis",
     "Gain",
     "LegoError",
+    "NodeClassifier",
     "Plan",
     "Preprocessing",
     "RepairSettings",

@@ -28,7 +28,8 @@ def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
     nodes = {node.name: node for node in graph.program.nodes}
     for layer in last:
         calls = [other for other in graph.layers if other.weight == layer.weight]
-        if len(calls) > 1 or layer.groups > 1 or "transpose" in layer.op or not _sees_whole(nodes[layer.node]):
+        once = len(calls) == 1 and layer.groups == 1 and "transpose" not in layer.op
+        if not once or not _sees_whole(nodes[layer.node]):
             raise IncompatibleComponents(
                 f"layer '{layer.name}' of {kind} makes logits, but does not read one vector of features; {_ADVICE}"
             )
@@ -40,7 +41,9 @@ _ADVICE = "use head='affine', which needs logits alone"
 
 
 def _sees_whole(node: fx.Node) -> bool:
-    """Whether a layer reads pixels one by one, or all of an image at once."""
+    """Whether a layer reads pixels one by one, or all of an image at once; of images, not of all nodes of a graph."""
+    if not node.meta["by_batch"]:
+        return False
     weight, out = node.args[1].meta["val"].shape, node.meta["val"].shape  # type: ignore[union-attr]
     return all(size == 1 for size in weight[2:]) or all(size == 1 for size in out[2:])
 

@@ -54,8 +54,8 @@ def _rows() -> dict[object, OpRule]:
         **_frozen(["bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"], PRODUCT),
         **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
         **_frozen(
-            ["cumsum", "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src", "grid_sampler_2d",
-             "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot"],
+            ["cumsum", "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src",
+             "grid_sampler_2d", "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot"],
             COMPUTED_POSITIONS,
         ),
         **rows(

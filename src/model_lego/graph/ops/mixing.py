@@ -21,6 +21,14 @@ CONVOLUTION: dict[str, Holds] = {
     "channels": "outputs",
 }
 
+#: What linear layers call theirs; the last two are those of torch_geometric.
+LINEAR: dict[str, Holds] = {
+    "in_features": "inputs",
+    "out_features": "outputs",
+    "in_channels": "inputs",
+    "out_channels": "outputs",
+}
+
 
 def convolution(dims: int) -> Callable[[Call], Tensor]:
     """Labels through a convolution with `dims` spatial dimensions."""
@@ -187,7 +195,7 @@ ROWS: dict[object, OpRule] = {
             linear,
             window=_linear_window,
             weights=(1, 2),
-            follows={"in_features": "inputs", "out_features": "outputs"},
+            follows=LINEAR,
         ),
     ),
 }

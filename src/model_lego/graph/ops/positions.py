@@ -54,8 +54,9 @@ def _read(call: Call, labels: Tensor, dim: int, index: Tensor) -> Tensor | tuple
 
 
 def summed(call: Call) -> Tensor | tuple[Tensor, ...]:
-    """scatter_add and its kin: what lies at some positions is added to others; the size of the sum may be written in."""
-    base, index, source = call.args[0], call.args[2], call.args[3]
+    """scatter_add and its kin: what lies at some positions is added to others; its width may be written in."""
+    base: Tensor = call.args[0]
+    index, source = call.args[2], call.args[3]
     dim = call.arg(1, "dim") % len(call.shape())
     carried = {*lab.carried(base), *lab.carried(source)}
     if dim in carried:
@@ -64,7 +65,7 @@ def summed(call: Call) -> Tensor | tuple[Tensor, ...]:
     call.tracker.suspect(source, call)
     left, right = torch.broadcast_tensors(base, source)
     call.tracker.couple(left, right, call)
-    return source if bool((base == lab.NONE).all()) else base
+    return base if lab.carried(base) else call.args[3]
 
 
 def mixed(call: Call) -> Tensor | tuple[Tensor, ...]:
@@ -72,7 +73,8 @@ def mixed(call: Call) -> Tensor | tuple[Tensor, ...]:
 
     Only where the matrix is the same for all images.
     """
-    left, right = call.args[:2]
+    left: Tensor = call.args[0]
+    right: Tensor = call.args[1]
     matrix = call.node.all_input_nodes[0]
     constant = len(call.shape(0)) == 2 and not matrix.meta.get("by_batch", True)
     if constant and bool((left == lab.NONE).all()) and set(lab.carried(right)) <= {len(call.shape(1)) - 1}:
