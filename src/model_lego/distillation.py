@@ -25,7 +25,7 @@ from model_lego.surgery.reading import logit_layers
 Student = TypeVar("Student", bound=nn.Module)
 
 #: How a student is trained by default: from the start, in mixed precision on a GPU.
-FROM_THE_START = TrainingSettings(crop=0, flip=False, amp="auto")
+FROM_THE_START = TrainingSettings(learning_rate=0.05, clip=1.0, crop=0, flip=False, amp="auto")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from model_lego.progress import Progress, quiet
 Part = TypeVar("Part", bound=Component | Assembly)
 
 #: What fine-tuning is by default: short, with a small rate that falls from the start, in mixed precision on a GPU.
-GENTLE = TrainingSettings(epochs=5, learning_rate=0.01, schedule="cosine", crop=0, flip=False, amp="auto")
+GENTLE = TrainingSettings(epochs=5, learning_rate=0.01, schedule="cosine", clip=1.0, crop=0, flip=False, amp="auto")
 
 
 def finetune(

@@ -1,5 +1,7 @@
 """Fine-tuning: what is trained, that the given part stays, that it can be interrupted, what is refused."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -77,6 +79,18 @@ def test_one_step_is_that_of_the_gradient():
     apart = pixels[range(3), labels] - pixels[range(3), wrong]
     slope = -(apart / (1 + apart.exp())).mean()  # of log(1 + exp(-g apart)) at g = 1
     assert tuned.module.gain.item() == pytest.approx(1 - 0.1 * slope.item(), abs=1e-12)
+
+
+def test_a_long_gradient_is_shortened():
+    x, labels = batch([[9.0, -9, 0, 0]] * 2, [1, 1])
+    settings = TrainingSettings(
+        epochs=1, batch_size=2, learning_rate=0.1, momentum=0, weight_decay=0, schedule="cosine", crop=0, flip=False
+    )
+    moved = {}
+    for clip in (0.0, 0.5, 1000.0):
+        tuned = finetune(pixel_part("ab", 0, 1), [(x, labels)], replace(settings, clip=clip))
+        moved[clip] = 1 - tuned.module.gain.item()
+    assert moved == pytest.approx({0.0: 1.8, 0.5: 0.05, 1000.0: 1.8}, rel=1e-5)  # the slope is 18 to seven digits
 
 
 def test_weights_between_the_parts_of_a_padded_assembly_grow():

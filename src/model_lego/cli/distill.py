@@ -27,9 +27,9 @@ def distill_command(
     alone: Annotated[bool, typer.Option("--alone", help="train the student alone as well, for comparison")] = False,
     weights: o.Weights = None, argument: o.Arguments = None, source_classes: o.SourceClasses = None,
     mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
-    epochs: o.Epochs = 30, learning_rate: o.LearningRate = 0.1, momentum: o.Momentum = 0.9,
+    epochs: o.Epochs = 30, learning_rate: o.LearningRate = 0.05, momentum: o.Momentum = 0.9,
     weight_decay: o.WeightDecay = 5e-4, schedule: o.Schedule = "one-cycle", smoothing: o.Smoothing = 0.0,
-    crop: o.Crop = 0, flip: o.Flip = False, ema: o.Ema = 0.0, amp: o.Amp = None,
+    clip: o.Clip = 1.0, crop: o.Crop = 0, flip: o.Flip = False, ema: o.Ema = 0.0, amp: o.Amp = None,
     channels_last: o.ChannelsLast = False, compiled: o.Compiled = False, resume: o.Resume = False,
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
@@ -38,7 +38,7 @@ def distill_command(
 
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
-        weight_decay=weight_decay, schedule=schedule, smoothing=smoothing, crop=crop, flip=flip, ema=ema,  # type: ignore[arg-type]
+        weight_decay=weight_decay, schedule=schedule, smoothing=smoothing, clip=clip, crop=crop, flip=flip, ema=ema,  # type: ignore[arg-type]
         amp="auto" if amp is None else amp, channels_last=channels_last, compile=compiled, seed=seed,
     )  # fmt: skip
     checkpoint = open_checkpoint(out, overwrite=overwrite, resume=resume)

@@ -16,7 +16,7 @@ def finetune_command(
     data: o.Data, out: o.Out,
     epochs: o.Epochs = 5, learning_rate: o.LearningRate = 0.01, momentum: o.Momentum = 0.9,
     weight_decay: o.WeightDecay = 5e-4, schedule: o.Schedule = "cosine", smoothing: o.Smoothing = 0.0,
-    crop: o.Crop = 0, flip: o.Flip = False, ema: o.Ema = 0.0, amp: o.Amp = None,
+    clip: o.Clip = 1.0, crop: o.Crop = 0, flip: o.Flip = False, ema: o.Ema = 0.0, amp: o.Amp = None,
     channels_last: o.ChannelsLast = False, compiled: o.Compiled = False, resume: o.Resume = False,
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
@@ -25,7 +25,7 @@ def finetune_command(
 
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,
-        weight_decay=weight_decay, schedule=schedule, smoothing=smoothing, crop=crop, flip=flip, ema=ema,  # type: ignore[arg-type]
+        weight_decay=weight_decay, schedule=schedule, smoothing=smoothing, clip=clip, crop=crop, flip=flip, ema=ema,  # type: ignore[arg-type]
         amp="auto" if amp is None else amp, channels_last=channels_last, compile=compiled, seed=seed,
     )  # fmt: skip
     checkpoint = open_checkpoint(out, overwrite=overwrite, resume=resume)

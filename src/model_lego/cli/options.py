@@ -67,6 +67,7 @@ Momentum = Annotated[float, typer.Option("--momentum", help="of SGD with Nestero
 WeightDecay = Annotated[float, typer.Option("--weight-decay", help="of matrices and kernels, not of biases and norms")]
 Schedule = Annotated[str, typer.Option("--schedule", help="one-cycle or cosine")]
 Smoothing = Annotated[float, typer.Option("--smoothing", help="label smoothing")]
+Clip = Annotated[float, typer.Option("--clip", help="largest norm of a step's gradient, 0 for any")]
 Crop = Annotated[int, typer.Option("--crop", help="pixels of padding for random crops, 0 for none")]
 Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="mirror half of the images")]
 Ema = Annotated[float, typer.Option("--ema", help="decay of averaged weights, 0 for none")]

@@ -99,6 +99,8 @@ class _Run:
         if not bool(torch.isfinite(loss)):
             raise TrainingFailed(f"the loss is {loss.item()} in epoch {epoch + 1}; use a lower learning rate")
         self.accelerator.backward(loss)
+        if self.settings.clip:
+            self.accelerator.clip_grad_norm_(self.network.parameters(), self.settings.clip)
         self.optimizer.step()
         self.schedule.step()
         if self.ema is not None:

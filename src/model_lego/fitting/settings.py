@@ -11,8 +11,9 @@ from model_lego.errors import BadConfig
 class TrainingSettings:
     """How a network is trained: SGD with Nesterov momentum, no decay of biases and norms.
 
-    `crop` is the zero padding in pixels of random crops, `ema` the decay of averaged weights (0: none). `amp` runs the
-    forward in bfloat16, on a GPU without it in float16 with scaled gradients; "auto" does so where there is a GPU.
+    `clip` is the largest norm of a step's gradient (0: any), `crop` the zero padding in pixels of random crops, `ema`
+    the decay of averaged weights (0: none). `amp` runs the forward in bfloat16, on a GPU without it in float16 with
+    scaled gradients; "auto" does so where there is a GPU.
     Raises BadConfig.
     """
 
@@ -23,6 +24,7 @@ class TrainingSettings:
     weight_decay: float = 5e-4
     schedule: Literal["one-cycle", "cosine"] = "one-cycle"
     smoothing: float = 0.0
+    clip: float = 0.0
     crop: int = 4
     flip: bool = True
     ema: float = 0.0
@@ -43,5 +45,5 @@ class TrainingSettings:
         for name in ("momentum", "ema", "smoothing"):
             if not 0 <= getattr(self, name) < 1:
                 raise BadConfig(f"{name} {getattr(self, name)} has to be at least 0 and less than 1")
-        if self.crop < 0 or self.weight_decay < 0:
-            raise BadConfig("crop and weight decay cannot be negative")
+        if self.crop < 0 or self.weight_decay < 0 or not self.clip >= 0:
+            raise BadConfig("crop, clip and weight decay cannot be negative")
