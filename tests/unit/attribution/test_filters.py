@@ -106,8 +106,8 @@ def test_maps_of_a_residual_block_are_taken_behind_its_sum():
     assert settled(nodes[graph.layer("4").node], graph) is nodes[graph.layer("4").node]
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_every_network_has_scores_of_both(name):
+@pytest.mark.parametrize("name", list(TINY)[::3])
+def test_networks_of_all_kinds_have_scores_of_both(name):
     model, graph = traced(name)
     images = inputs(name, batch=5)
     before = images.clone()
