@@ -25,7 +25,7 @@ def draw(result: Mapping[str, Any], file: Path) -> None:
 
     with mpl.rc_context({"svg.hashsalt": "compression", "font.size": 9}):
         figure = Figure(figsize=(9.5, 4.2), layout="constrained")
-        panels = figure.subplots(1, 2, sharey=True)
+        panels = figure.subplots(1, 2)
         for axes, measure, title in zip(
             panels, ("cut", "repaired"), ("as cut", "repaired in closed form"), strict=True
         ):

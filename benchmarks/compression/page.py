@@ -61,7 +61,7 @@ def page(result: Mapping[str, Any]) -> str:
         train_images=result["train_images"], epochs=result["tuning"]["epochs"], rate=result["tuning"]["learning_rate"],
     )  # fmt: skip
     sizes = sorted({row["size"] for row in rows}, reverse=True)
-    parts = [head, "## What comes out\n", *_findings(result), "", PICTURE]
+    parts = [head, "## What comes out\n", *_summary(result), "", PICTURE]
     for size in sizes:
         parts += [
             f"## {100 * size:g} % of the multiply-adds\n",
@@ -87,42 +87,43 @@ def average(rows: Iterable[Mapping[str, Any]], measure: str) -> float | None:
 
 def called(who: Who) -> str:
     """A criterion with its widths, in words."""
-    return "`compress`" if who == COMPRESS else f"{NAMES[who[0]]}, widths {WIDTHS[who[1]]}"
+    return NAMES[who[0]] if who[1] == OURS else f"{NAMES[who[0]]}, {WIDTHS[who[1]]}"
 
 
-def _findings(result: Mapping[str, Any]) -> list[str]:
-    """For each size how compress does, and who of the others does best."""
+#: What the others are given, the measure that holds it, and whose widths they have.
+SUMMARY = (
+    ("as cut", "cut", EVERY),
+    ("their widths, our repair", "repaired", APART),
+    ("our widths, our repair", "repaired", (OURS,)),
+)
+TUNED = (
+    ("cut, then fine-tuned", "cut_tuned", APART),
+    ("our repair, then fine-tuned", "repaired_tuned", APART),
+)
+
+
+def _summary(result: Mapping[str, Any]) -> list[str]:
+    """How compress does, beside the best of the others: a row for each size, and one where it is fine-tuned."""
     lines = []
-    for size in sorted({row["size"] for row in result["rows"]}, reverse=True):
-        found = everyone(row for row in result["rows"] if row["size"] == size)
-        mine = _of(found, COMPRESS, "repaired")
-        below = result["source"] - mine
-        line = (
-            f"- At {100 * size:g} % of the multiply-adds `compress` has {mine:.2f} %, {below:.2f} points below the "
-            f"source. Others: {_best(found, 'cut', EVERY, mine)} as cut; {_best(found, 'repaired', APART, mine)} with "
-            f"our repair; {_best(found, 'repaired', (OURS,), mine)} with our repair and our widths."
-        )
-        if any("repaired_tuned" in row for row in found[COMPRESS]):
-            mine = _of(found, COMPRESS, "repaired_tuned")
-            line += (
-                f" Fine-tuned, `compress` has {mine:.2f} %; others {_best(found, 'cut_tuned', EVERY, mine)} from the "
-                f"cut, {_best(found, 'repaired_tuned', APART, mine)} from our repair."
-            )
-        lines.append(line)
-    return lines
-
-
-def _of(found: Mapping[Who, Sequence[Mapping[str, Any]]], who: Who, measure: str) -> float:
-    value = average(found[who], measure)
-    assert value is not None, (who, measure)
-    return value
+    sizes = sorted({row["size"] for row in result["rows"]}, reverse=True)
+    for measure, columns in (("repaired", SUMMARY), ("repaired_tuned", TUNED)):
+        head = ("multiply-adds", "`compress`", *(f"best of the others: {words}" for words, *_ in columns))
+        lines += ["", " | ".join(("", *head, "")).strip(), "|" + " --- |" * len(head)]
+        for size in sizes:
+            found = everyone(row for row in result["rows"] if row["size"] == size)
+            mine = average(found[COMPRESS], measure)
+            if mine is not None:
+                others = [_best(found, name, widths, mine) for _, name, widths in columns]
+                value = f"**{mine:.2f}** ({mine - result['source']:+.2f} to the source)"
+                lines.append(f"| {' | '.join((f'{100 * size:g} %', value, *others))} |")
+    return lines[1:]
 
 
 def _best(found: Mapping[Who, Sequence[Mapping[str, Any]]], measure: str, widths: Sequence[str], mine: float) -> str:
     """The best of the others with such widths, and how far it is from compress."""
     values = {who: average(rows, measure) for who, rows in found.items() if who != COMPRESS and who[1] in widths}
     who, value = max(((who, value) for who, value in values.items() if value is not None), key=lambda pair: pair[1])
-    return f"{called(who)} {value:.2f} ({value - mine:+.2f})"
+    return f"{value:.2f} ({value - mine:+.2f}), {called(who)}"
 
 
 def _table(rows: Sequence[Mapping[str, Any]]) -> list[str]:

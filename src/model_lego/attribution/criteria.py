@@ -16,9 +16,6 @@ from model_lego.attribution.thresholds import Thresholds
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, Layer
 
-#: Distances by differences: those by products are inexact where filters are alike.
-EXACT = "donot_use_mm_for_euclid_dist"
-
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Context:
@@ -109,7 +106,7 @@ def distances(model: nn.Module, graph: ChannelGraph) -> Tensor:
     """
     scores = torch.zeros(graph.width, dtype=torch.float64)
     for layer, filters in _filters(model, graph):
-        scores.index_add_(0, layer.outputs, torch.cdist(filters, filters, compute_mode=EXACT).sum(1))
+        scores.index_add_(0, layer.outputs, torch.cdist(filters, filters).sum(1))
     return scores
 
 

@@ -83,5 +83,5 @@ def map_ranks(maps: Tensor) -> Tensor:
     maps = maps.flatten(3)
     if 1 in maps.shape[2:]:
         return (maps != 0).flatten(2).any(2).long()
-    found: Tensor = torch.linalg.matrix_rank(maps)
+    found: Tensor = torch.linalg.matrix_rank(maps.to(torch.promote_types(maps.dtype, torch.float32)))
     return found

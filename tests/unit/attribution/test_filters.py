@@ -91,6 +91,7 @@ def test_the_rank_of_a_map_is_that_of_linear_algebra():
     )
     maps = torch.cat([maps, torch.zeros(1, 7, 5)])[None]
     assert map_ranks(maps).tolist() == [[1, 3, 5, 0]]
+    assert map_ranks(maps[:, :1].bfloat16()).shape == (1, 1)  # for which there is no decomposition
 
 
 def test_maps_of_a_residual_block_are_taken_behind_its_sum():
@@ -105,8 +106,8 @@ def test_maps_of_a_residual_block_are_taken_behind_its_sum():
     assert settled(nodes[graph.layer("4").node], graph) is nodes[graph.layer("4").node]
 
 
-@pytest.mark.parametrize("name", TINY)
-def test_every_network_has_scores_of_both(name):
+@pytest.mark.parametrize("name", list(TINY)[::3])
+def test_networks_of_all_kinds_have_scores_of_both(name):
     model, graph = traced(name)
     images = inputs(name, batch=5)
     before = images.clone()
