@@ -159,6 +159,7 @@ def _members(assembly: Assembly) -> tuple[Member, ...]:
     members, first = [], len(assembly.classes)
     for number, classes in enumerate(assembly.owned(), 1):
         spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
+        spots[[name == NONE_OF_THESE for name in assembly.classes]] = -2  # which is of no other part either
         title = f"{number} ({', '.join(classes)})"
         members.append(Member(title, classes, slice(first, first + len(classes)), spots))
         first += len(classes)

@@ -115,7 +115,7 @@ class Member:
     name: str
     classes: tuple[str, ...]
     columns: slice  # of its own logits
-    spots: Tensor  # place of each of the assembly's classes among the part's own, -1 for those it does not have
+    spots: Tensor  # place of each of the assembly's classes among the part's own, -1 for other parts', -2 for "none of these"
     #: Samples; right by its own logits; right in the assembly; taken for a class of another part.
     counts: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
 
@@ -125,7 +125,7 @@ class Member:
         logits, where = logits[mine], where[mine]
         answer = logits[:, : len(self.spots)].argmax(1)
         own = logits[:, self.columns].argmax(1) == self.spots[where]
-        found = (torch.ones_like(own), own, answer == where, self.spots[answer] < 0)
+        found = (torch.ones_like(own), own, answer == where, self.spots[answer] == -1)
         self.counts += torch.stack(found).sum(1)
 
     def row(self) -> PartRow:
