@@ -95,7 +95,22 @@ def test_the_page_tells_of_every_option_and_of_no_other():
 
 @pytest.mark.parametrize(
     "command",
-    ["train", "attribute", "plan", "disassemble", "assemble", "unite", "evaluate", "demo", "doctor", "inspect", "ops"],
+    [
+        "train",
+        "attribute",
+        "plan",
+        "disassemble",
+        "assemble",
+        "unite",
+        "remove",
+        "add",
+        "replace",
+        "evaluate",
+        "demo",
+        "doctor",
+        "inspect",
+        "ops",
+    ],
 )
 def test_the_section_of_a_command_names_its_options(command):
     section = SHOWN[COMMAND_LINE].partition(f"\n## {command}\n")[2].partition("\n## ")[0]
