@@ -162,10 +162,8 @@ def _members(assembly: Assembly) -> tuple[Member, ...]:
     """The parts of an assembly."""
     members, first = [], len(assembly.classes)
     for number, classes in enumerate(assembly.owned(), 1):
-        missing = [-2 if name == NONE_OF_THESE else -1 for name in assembly.classes]
-        spots = torch.tensor(
-            [classes.index(n) if n in classes else none for n, none in zip(assembly.classes, missing, strict=True)]
-        )
+        spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
+        spots[[name == NONE_OF_THESE for name in assembly.classes]] = -2  # which is of no other part either
         title = f"{number} ({', '.join(classes)})"
         members.append(Member(title, classes, slice(first, first + len(classes)), spots))
         first += len(classes)

@@ -89,5 +89,15 @@ def _check_named(classes: Iterable[str], names: Sequence[str], words: str) -> No
             raise UnknownClass(words.format(f"'{name}'") + hint)
 
 
+def gone_places(classes: Sequence[str], rest: Sequence[int], names: Sequence[str]) -> list[int]:
+    """For each label number: 0 for one of the `rest` (positions in `classes`), 1 and so on for the others of these.
+
+    -1 for classes that are not among them.
+    """
+    gone = [name for place, name in enumerate(classes) if place not in rest]
+    numbers = dict.fromkeys(classes, 0) | {name: number for number, name in enumerate(gone, 1)}
+    return [numbers.get(name, -1) for name in names]
+
+
 def _listed(names: Sequence[str], most: int = 10) -> str:
     return ", ".join(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")

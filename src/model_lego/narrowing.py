@@ -7,13 +7,15 @@ from typing import Any
 from torch import Tensor
 
 from model_lego.attribution import Budget, Thresholds
-from model_lego.batches import Batches
+from model_lego.batches import Batches, Relabelled
 from model_lego.calibrating import noise
 from model_lego.component import Component, Origin
 from model_lego.disassembly import Plan, cut, disassemble
 from model_lego.errors import RefusedError
+from model_lego.forgetting import forget
 from model_lego.graph import ChannelGraph, select
 from model_lego.graph.reach import reaching
+from model_lego.naming import gone_places, label_places
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import first_parameter
 from model_lego.surgery.probing import trace
@@ -28,15 +30,18 @@ class How:
     budget: Budget | None = None
     per_class: int | None = None
     repair: Method | RepairSettings = "ridge"
+    forget: bool = True
     seed: int = 0
     progress: Progress = quiet
 
 
-def narrowed(part: Component, rest: Sequence[int], batches: Batches | None, how: How) -> tuple[Component, Origin]:
+def narrowed(
+    part: Component, rest: Sequence[int], batches: Batches | None, class_names: Sequence[str], how: How
+) -> tuple[Component, Origin]:
     """A component with some of its classes (positions), and its origin as if the component were its source.
 
-    Labels of the batches are positions in the component's classes. Without batches it loses what reaches none of the
-    remaining logits, which stay what they are. Raises what `disassemble` raises.
+    `class_names` name the label numbers of the batches. Without batches it loses what reaches none of the remaining
+    logits, which stay what they are. Raises UnknownClass, and what `disassemble` raises.
     """
     example = noise([part]).to(first_parameter(part))
     example = example if part.preprocessing is None else part.preprocessing(example)
@@ -44,8 +49,9 @@ def narrowed(part: Component, rest: Sequence[int], batches: Batches | None, how:
     if batches is None:
         made = _unwired(part, graph, rest, example)
     else:
+        feed = Relabelled(batches, label_places(part.classes, rest, class_names))
         made = disassemble(
-            part.module, batches, classes=rest, class_names=part.classes, thresholds=how.thresholds,
+            part.module, feed, classes=rest, class_names=part.classes, thresholds=how.thresholds,
             budget=how.budget, per_class=how.per_class, repair=how.repair, seed=how.seed,
             preprocessing=part.preprocessing, graph=graph, progress=how.progress,
         )  # fmt: skip
@@ -56,6 +62,9 @@ def narrowed(part: Component, rest: Sequence[int], batches: Batches | None, how:
         origin=_from_the_source_on(part, graph, made.origin),
         preprocessing=part.preprocessing,
     )
+    if batches is not None and how.forget:
+        gone = Relabelled(batches, gone_places(part.classes, rest, class_names))
+        forget(small, gone, len(part.classes) - len(rest), progress=how.progress)
     for ours, theirs in zip(small.modules(), part.modules(), strict=True):
         ours.training = theirs.training
     return small, made.origin

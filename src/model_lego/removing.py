@@ -11,8 +11,9 @@ from model_lego.batches import Batches, Relabelled
 from model_lego.component import NONE_OF_THESE, Assembly, Builder, Component, Preprocessing
 from model_lego.disassembly import disassemble
 from model_lego.errors import BadConfig, EmptySelection
+from model_lego.forgetting import forget as forget_concepts
 from model_lego.joining import HeadKind
-from model_lego.naming import label_numbers, label_places, source_names
+from model_lego.naming import gone_places, label_numbers, source_names
 from model_lego.narrowing import How, narrowed
 from model_lego.progress import Progress, quiet
 from model_lego.reassembling import carried_over, fitted_again, head_inputs, inputs_left, share_of_outsiders
@@ -31,6 +32,7 @@ def remove_classes(
     budget: Budget | None = None,
     per_class: int | None = None,
     repair: Method | RepairSettings = "ridge",
+    forget: bool = True,
     head: HeadKind = "auto",
     preprocessing: Preprocessing | None = None,
     builder: Builder | None = None,
@@ -42,16 +44,17 @@ def remove_classes(
     Args:
         part: a Component, an Assembly, or a whole network (whose component for all other classes is the result).
         classes: names, or positions in `part.classes` (label numbers of a network).
-        batches: images of the classes that stay; others among them are not used. A component is then cut as
-            `disassemble` cuts a network, from its own module, and refitted to what it gave before; the head of an
-            assembly is fitted again. Without, only what reaches no other logit is cut, and a fitted head is
-            restricted, which `.settings["lacks"]` says.
+        batches: images of the classes that stay. A component is then cut as `disassemble` cuts a network, from its own
+            module, and refitted to what it gave before; the head of an assembly is fitted again. Without, only what
+            reaches no other logit is cut, and a fitted head is restricted, which `.settings["lacks"]` says.
         class_names: names of the batches' label numbers; by default these are positions in `part.classes`. A network's
             classes are named by it.
         thresholds: as for `disassemble`.
         budget: as for `disassemble`.
         per_class: as for `disassemble`.
         repair: as for `disassemble`.
+        forget: whether images of the classes that go, where the batches have some, serve to erase them from the logits,
+            so that no linear probe on these tells them; see `.origin.settings["forgotten"]`.
         head: the kind of head of an assembly that is fitted again.
         preprocessing: of a network; a part has its own.
         builder: of a network, how to build it again; a part has its own.
@@ -65,7 +68,7 @@ def remove_classes(
         UnknownClass, EmptySelection (no class would be left), BadConfig (a network without images), and what
         `disassemble` and `assemble` raise.
     """
-    how = How(thresholds, budget, per_class, repair, seed, progress)
+    how = How(thresholds, budget, per_class, repair, forget, seed, progress)
     if not isinstance(part, Component | Assembly):
         return _from_network(part, classes, batches, class_names, preprocessing, builder, how)
     if preprocessing is not None or builder is not None:
@@ -73,9 +76,7 @@ def remove_classes(
     if isinstance(part, Assembly):
         return _from_assembly(part, classes, batches, class_names, head, how)
     rest = _rest(classes, part.classes, "component")
-    if batches is not None:
-        batches = Relabelled(batches, label_places(part.classes, rest, class_names or part.classes))
-    return narrowed(part, rest, batches, how)[0]
+    return narrowed(part, rest, batches, class_names or part.classes, how)[0]
 
 
 def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> list[int]:
@@ -100,11 +101,16 @@ def _from_network(
         raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
     graph = trace(model, first_images(prepared(batches, preprocessing)).to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
-    return disassemble(
-        model, batches, classes=_rest(classes, names, "network"), class_names=names, thresholds=how.thresholds,
+    rest = _rest(classes, names, "network")
+    made = disassemble(
+        model, batches, classes=rest, class_names=names, thresholds=how.thresholds,
         budget=how.budget, per_class=how.per_class, repair=how.repair, seed=how.seed, preprocessing=preprocessing,
         builder=builder, graph=graph, progress=how.progress,
     )  # fmt: skip
+    if how.forget:
+        feed = Relabelled(batches, gone_places(names, rest, names))
+        forget_concepts(made, feed, len(names) - len(rest), progress=how.progress)
+    return made
 
 
 def _from_assembly(
@@ -128,10 +134,8 @@ def _from_assembly(
             networks.append(copy.deepcopy(network))
             columns.append(head_inputs(assembly)[number])
         elif stay:
-            feed = None  # a repair would connect the parts of a padded network
-            if batches is not None and assembly.padded is None:
-                feed = Relabelled(batches, label_places(own, stay, known))
-            small, inner = narrowed(network, stay, feed, how)
+            feed = None if assembly.padded is not None else batches  # a repair would connect the parts of a padded one
+            small, inner = narrowed(network, stay, feed, known, how)
             networks.append(small)
             columns.append(inputs_left(assembly, number, stay, inner))
     outsiders = NONE_OF_THESE in left

@@ -116,7 +116,7 @@ class Member:
     name: str
     classes: tuple[str, ...]
     columns: slice  # of its own logits
-    spots: Tensor  # place of each class among the part's own, -1 for those of others, -2 for none
+    spots: Tensor  # place of each of the assembly's classes among the part's own, -1 of other parts, -2 of none
     #: Samples; right by its own logits; right in the assembly; taken for a class of another part.
     counts: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
 

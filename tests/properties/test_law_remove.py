@@ -47,7 +47,7 @@ def test_with_images_it_is_cut_by_them_and_stays_a_component_of_its_source(name)
     model, graph = traced(name)
     part, x = shuffled(name, count=4), inputs(name, batch=40)
     batches = [(x, torch.arange(40) % 4)]
-    small = ml.remove_classes(part, [part.classes[1]], batches, repair="none", per_class=5)
+    small = ml.remove_classes(part, [part.classes[1]], batches, repair="none", forget=False, per_class=5)
     kept, before = selection_of(small, graph).keep, selection_of(part, graph).keep
     assert bool((kept <= before).all())
     assert int(kept.sum()) < int(before.sum())
@@ -73,7 +73,7 @@ def test_the_repair_pulls_it_towards_what_the_component_gave():
     part, x = shuffled("plain"), inputs("plain", batch=80)
     batches, rest = [(x, torch.arange(80) % 5)], [0, 1, 3, 4]
     bare, mended = (
-        ml.remove_classes(part, [2], batches, repair=method, thresholds=ml.Thresholds(0.5, 0.5, 0.5, 0.5))
+        ml.remove_classes(part, [2], batches, repair=method, forget=False, thresholds=ml.Thresholds(0.5, 0.5, 0.5, 0.5))
         for method in ("none", "ridge")
     )
     with torch.no_grad():

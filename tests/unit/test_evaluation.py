@@ -10,11 +10,13 @@ import pytest
 import torch
 from torch import nn
 
+from model_lego.assembly import assemble
 from model_lego.component import Assembly, Component, Cost, Head, Origin, Preprocessing
 from model_lego.contenders import Contender
 from model_lego.errors import BadBatches, BadConfig, EmptySelection, ShapeMismatch, UnknownClass
 from model_lego.evaluation import evaluate
 from model_lego.measures import separation
+from tests.parts import pixel_part
 
 FREE = Cost(0, 0, 0)
 
@@ -254,6 +256,28 @@ def test_a_part_that_resizes_takes_images_of_any_size():
     assert part.module.seen[0].shape == (2, 3, 1, 1)
     with pytest.raises(ShapeMismatch):
         evaluate(animals(), [(torch.rand(2, 3, 5, 4), torch.tensor([0, 1]))])
+
+
+def test_one_part_that_does_not_resize_says_which_images_an_assembly_takes():
+    resizing = pixel_part("a", 0, shape=(1, 2, 2), preprocessing=Preprocessing(size=(2, 2)))
+    fixed = pixel_part("b", 1, shape=(1, 3, 3), preprocessing=Preprocessing())
+    for parts in ([resizing, fixed], [fixed, resizing]):
+        with pytest.raises(ShapeMismatch, match=r"\(1, 3, 3\)"):
+            evaluate(assemble(parts), [(torch.rand(2, 1, 4, 4, dtype=torch.float64), torch.tensor([0, 1]))])
+
+
+def test_an_image_that_is_none_of_these_is_not_taken_for_one_of_another_part():
+    joint = assemble([pixel_part("a", 0), pixel_part("b", 1)], calibration=[four([[5, 0], [0, 5]])], outsiders=0.5)
+    joint.head = Head("concat", torch.tensor([[1.0, 0], [0, 1], [0, 0]]).double(), torch.tensor([0.0, 0, 2]).double())
+    report = evaluate(joint, [four([[5, 0], [0, 5]]), four([[1, 0], [5, 0]]), four([[0, 5], [1, 0]])])
+    assert [part.joint for part in report.parts] == pytest.approx([100 / 3] * 2)
+    assert [part.other for part in report.parts] == pytest.approx([100 / 3] * 2)
+
+
+def four(rows):
+    """One image of each of two classes, as four pixels."""
+    images = torch.tensor(rows, dtype=torch.float64)
+    return torch.cat([images, torch.zeros(2, 2)], 1)[:, :, None, None], torch.tensor([0, 1])
 
 
 class Counted(list):

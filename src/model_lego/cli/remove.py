@@ -10,6 +10,7 @@ from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import check_out, chosen, data_for, named, open_part, open_source
 from model_lego.component import NONE_OF_THESE, Assembly, Component
+from model_lego.data import open_data
 from model_lego.errors import BadConfig
 from model_lego.naming import label_numbers
 
@@ -25,6 +26,7 @@ def remove_command(
     linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3, budget: o.BudgetOpt = None,
     per_class: o.PerClass = None,
     repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
+    forget: Annotated[bool, typer.Option("--forget/--no-forget", help="erase what goes from the logits")] = True,
     head: o.HeadOpt = "auto", seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False,
     json: o.Json = False,
 ) -> None:  # fmt: skip
@@ -34,7 +36,7 @@ def remove_command(
     how: dict[str, Any] = {
         "thresholds": Thresholds(alpha, beta, linear_alpha, linear_beta), "budget": parse_budget(budget),
         "per_class": per_class, "repair": RepairSettings(method=repair, seed=seed),  # type: ignore[arg-type]
-        "seed": seed, "progress": Bar(),
+        "forget": forget, "seed": seed, "progress": Bar(),
     }  # fmt: skip
     check_out(out, overwrite=overwrite)
     if weights is None:
@@ -64,6 +66,8 @@ def _from_part(
     names = [name for place, name in enumerate(part.classes) if place not in gone and name != NONE_OF_THESE]
     feed = None
     if data is not None and names:
+        known = open_data(data).class_names
+        names += [part.classes[place] for place in gone if part.classes[place] in known]
         feed = data_for(data, names, batch_size, train=True, per_class=images_a_class, seed=how["seed"])
     return remove_classes(part, gone, feed, class_names=names or None, head=head, **how)  # type: ignore[arg-type]
 
