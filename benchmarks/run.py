@@ -4,10 +4,16 @@ import sys
 from collections.abc import Callable
 from types import MappingProxyType
 
-from benchmarks import criteria, resnet50, tracing, zoo_vgg
+from benchmarks import criteria, resnet50, tracing, training, zoo_vgg
 
 BENCHMARKS: MappingProxyType[str, Callable[[], None]] = MappingProxyType(
-    {"criteria": criteria.main, "resnet50": resnet50.main, "tracing": tracing.main, "zoo_vgg": zoo_vgg.main}
+    {
+        "criteria": criteria.main,
+        "resnet50": resnet50.main,
+        "tracing": tracing.main,
+        "training": training.main,
+        "zoo_vgg": zoo_vgg.main,
+    }
 )
 
 
