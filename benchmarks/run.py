@@ -4,7 +4,7 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import criteria, distillation, finetuning, gcn, repair, resnet50, surgery, tracing, zoo_vgg
+from benchmarks import criteria, distillation, finetuning, gcn, repair, resnet50, surgery, tracing, training, zoo_vgg
 from benchmarks.compression import bench as compression
 
 
@@ -24,6 +24,7 @@ def main() -> None:
         "resnet50": resnet50.main,
         "surgery": surgery.main,
         "tracing": tracing.main,
+        "training": training.main,
         "zoo_vgg": zoo_vgg.main,
     }
     for name in given.names or known:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, Thresholds, attribute, locate
 from model_lego.attribution.statistics import LayerStats
+from model_lego.data import ImageSet, batches
 from model_lego.graph import ChannelGraph
 from tests.properties.helpers import traced
 from tests.tiny_models import inputs
@@ -107,6 +108,18 @@ def test_other_classes_do_not_sway_the_statistics_of_a_class():
         alone = attribute(model, split(batch, 50), graph=graph, classes=[label], sampling="all")
         for layer in every.layers:
             torch.testing.assert_close(alone.mean(layer, label), every.mean(layer, label), rtol=1e-12, atol=1e-13)
+
+
+def test_batches_without_an_image_of_the_classes_change_nothing():
+    """Many images sorted by class, behind which whole batches of other classes are not even read."""
+    model, graph, (x, labels) = balanced("residual")
+    first = int(labels.min())
+    mine, others = (labels == first).nonzero()[:, 0], (labels != first).nonzero()[:, 0]
+    order = torch.cat([mine.repeat(-(-128 // len(mine)))[:128], others])
+    sorted_by_class = ImageSet(labels[order], x.__getitem__, order)
+    found = attribute(model, batches(sorted_by_class, batch_size=64), graph=graph, classes=[first], sampling="all")
+    expected = attribute(model, [(x[order], labels[order])], graph=graph, classes=[first], sampling="all")
+    assert_same(found, expected)
 
 
 def test_an_image_under_two_labels_stands_for_the_class_it_was_chosen_for():

@@ -43,18 +43,23 @@ def bench_command(
         progress=Bar(),
     )  # fmt: skip
     _check_page(Path(page))
+
+    def write() -> None:
+        Path(page).write_text(written(Path(results), known), encoding="utf-8")
+
+    write()
     outcomes = []
     for outcome in run(todo, opened, Path(results), again=again, starting=lambda job: say(f"{job.id} …")):
         outcomes.append(outcome)
         if outcome.how != "there already":
             say(f"{outcome.job.id}: {outcome.how}{f' ({outcome.words})' if outcome.words else ''}")
-        Path(page).write_text(written(Path(results), known), encoding="utf-8")
+        write()
     found = [{"row": each.job.id, "outcome": each.how, "words": each.words} for each in outcomes]
     counted = {how: sum(each.how == how for each in outcomes) for how in dict.fromkeys(each.how for each in outcomes)}
     if json:
         show_json({"page": page, "results": results, "rows": found})
         return
-    show(f"{', '.join(f'{count} {how}' for how, count in counted.items())}; written to {page}")
+    show(f"{', '.join(f'{count} {how}' for how, count in counted.items()) or 'nothing to measure'}; written to {page}")
 
 
 def _where(given: list[str] | None, known: Collection[str]) -> dict[str, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 
@@ -132,6 +133,18 @@ def subset(
     joined, numbers = torch.cat(places), torch.cat(labels)
     order = torch.argsort(joined)
     return ImageSet(numbers[order], images.image, images.numbers[joined[order]])
+
+
+def resized(images: ImageSet, side: int) -> ImageSet:
+    """The same images brought to side x side pixels (bilinear, antialiased) when they are read; raises BadConfig."""
+    if side < 1:
+        raise BadConfig(f"{side} is no side of an image; give at least 1")
+
+    def image(number: int) -> Tensor:
+        found = images.image(number)[None]
+        return F.interpolate(found, size=(side, side), mode="bilinear", antialias=True, align_corners=False)[0]
+
+    return ImageSet(images.labels, image, images.numbers)
 
 
 def in_memory(pixels: Tensor, labels: Tensor) -> ImageSet:

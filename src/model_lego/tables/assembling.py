@@ -123,6 +123,7 @@ KIND = Kind(
     row=Assembling,
     measure=measure,
     columns=(
+        Column("test images", lambda found: int(found["samples"]), digits=0),
         Column("base, as the paper counts it", lambda found: float(found["base"])),
         Column("uncut, side by side", of("sources", "by class")),
         Column("uncut, calibrated", of("uncut, calibrated", "by class")),

@@ -13,7 +13,7 @@ from model_lego.attribution import ContributionStats, attribute
 from model_lego.component import Builder, Preprocessing
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.joining import joined, of_classes
-from model_lego.data.sets import Batched, ImageSet, subset
+from model_lego.data.sets import Batched, ImageSet, resized, subset
 from model_lego.errors import BadConfig
 from model_lego.fitting import TrainingSettings
 from model_lego.graph import ChannelGraph
@@ -107,6 +107,9 @@ class Bench:
                 every = range(len(found.class_names))
                 train = subset(found.train, every, per_class=recipe.per_class, class_names=found.class_names)
                 found = DataSplit(train, found.test, found.class_names)
+            if recipe.size is not None:
+                parts = [resized(part, recipe.size) for part in (found.train, found.test)]
+                found = DataSplit(parts[0], parts[1], found.class_names)
             self._splits[name] = found
         return self._splits[name]
 

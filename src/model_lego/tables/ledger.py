@@ -50,9 +50,16 @@ class Ledger:
     def mark(self, row: Row) -> str:
         """A digest of all that a row's figures depend on."""
         known = self.materials
-        sources = {name: known.sources[name].model_dump(mode="json", exclude={"minutes"}) for name in row.needs}
-        data = {source["data"]: known.data[source["data"]].model_dump(mode="json") for source in sources.values()}
-        return fingerprint([self.table.kind, row.measured, sources, data])
+        sources = {name: known.sources[name] for name in row.needs}
+        data = {source.data: known.data[source.data] for source in sources.values()}
+        plain = [
+            {
+                name: recipe.model_dump(mode="json", exclude={"minutes"}, exclude_none=True)
+                for name, recipe in some.items()
+            }
+            for some in (sources, data)
+        ]
+        return fingerprint([self.table.kind, row.measured, *plain])
 
     def write(self, row: Row, seed: int, entry: Mapping[str, Any]) -> None:
         """Put the result of a row with a seed into the file, whole or not at all."""

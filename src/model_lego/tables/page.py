@@ -73,7 +73,7 @@ def _cell(column: Column, given: Sequence[Any]) -> str:
     if not numbers:
         return next((str(value) for value in values if value is not None), "")
     mean = f"{fmean(numbers):.{column.digits}f}"
-    return mean if len(numbers) < 2 else f"{mean} ± {stdev(numbers):.{column.digits}f}"
+    return mean if len(numbers) < 2 or not column.digits else f"{mean} ± {stdev(numbers):.{column.digits}f}"
 
 
 def _command(ledger: Ledger, rows: Sequence[Row], found: Mapping[str, Mapping[int, Any]]) -> str:
@@ -112,6 +112,7 @@ def command(name: str, source: SourceRecipe, materials: Materials, *, folder: st
     words = ["model-lego train", source.network, *(f"-a {key}={value}" for key, value in source.arguments.items())]
     words += [f"--data {data.where}"] + [f"--per-class {data.per_class}"] * (data.per_class is not None)
     words += [f"--classes {source.classes}"] * (source.classes is not None)
+    words += [f"--size {data.size}"] * (data.size is not None)
     if source.mean:
         words += [f"--mean {','.join(map(str, source.mean))}", f"--std {','.join(map(str, source.std))}"]
     for key, value in source.training.items():

@@ -24,10 +24,14 @@ class Strict(BaseModel):
 
 
 class DataRecipe(Strict):
-    """A data set: where it lies by default (as for `--data` of a command), training images a class that are used."""
+    """A data set: where it lies by default (as for `--data` of a command), and what is used of it.
+
+    `per_class`: training images a class, all by default; `size`: side in pixels to which images are brought.
+    """
 
     where: str
     per_class: int | None = Field(None, ge=1)
+    size: int | None = Field(None, ge=1)
 
 
 class SourceRecipe(Strict):

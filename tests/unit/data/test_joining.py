@@ -5,7 +5,7 @@ import torch
 
 from model_lego.data import DataSplit, batches
 from model_lego.data.joining import joined, of_classes
-from model_lego.data.sets import in_memory, subset
+from model_lego.data.sets import in_memory, resized, subset
 from model_lego.errors import BadConfig, ClassClash, EmptySelection
 
 
@@ -70,3 +70,14 @@ def test_a_number_of_images_for_each_class():
         subset(images, [0, 1, 2], per_class=[1, 2])
     with pytest.raises(BadConfig, match="0 images a class are none"):
         subset(images, [0, 1], per_class=[1, 0])
+
+
+def test_images_are_brought_to_one_size_when_they_are_read():
+    x = torch.rand(2, 3, 6, 4)
+    small = resized(in_memory(x, torch.tensor([1, 0])), 2)
+    assert small.labels.tolist() == [1, 0]
+    assert small.image(1).shape == (3, 2, 2)
+    even = resized(in_memory(torch.full((1, 1, 8, 8), 0.25), torch.tensor([0])), 3)
+    assert torch.allclose(even.image(0), torch.full((1, 3, 3), 0.25))
+    with pytest.raises(BadConfig, match="0 is no side"):
+        resized(small, 0)
