@@ -30,7 +30,7 @@ from model_lego.surgery.slicing import slice_model
 from model_lego.surgery.verification import program_of
 
 #: Training images of each class that are measured on; the others are calibration images.
-HELD = 400
+HELD = 300
 #: Numbers of calibration images; of fewer than a hundred, three samples.
 COUNTS = (10, 30, 100, 300, 1000, 3000)
 FEW = 100
@@ -62,12 +62,21 @@ def main(sources: str | None = None) -> None:
     train = subset(split.train, [split.class_names.index(name) for name in NAMES])
     for name, opener in networks(sources):
         source = opener()
-        found = {"skipped": source} if isinstance(source, str) else measured(opened(name, *source, train))
-        print(name, found, flush=True)
-        if "skipped" in found and name in page.last("repair"):
+        if isinstance(source, str):
+            print(f"repair: {name} skipped, {source}", flush=True)
+            note(name, page.last("repair").get(name) or {"skipped": source})
             continue
-        record("repair", {"tables": page.last("repair") | {name: found}, "held_out_a_class": HELD}, show=False)
-        page.write()
+        found: dict[str, Any] = {}
+        for more in measured(opened(*source, train)):
+            print(name, more, flush=True)
+            found |= more
+            note(name, found)
+
+
+def note(name: str, found: dict[str, Any]) -> None:
+    """Record what was found for a network so far, and write the page."""
+    record("repair", {"tables": page.last("repair") | {name: found}, "held_out_a_class": HELD}, show=False)
+    page.write()
 
 
 def networks(sources: str | None) -> Iterator[tuple[str, Callable[[], tuple[nn.Module, tuple[str, ...]] | str]]]:
@@ -95,29 +104,27 @@ def trained(folder: str, sources: str | None) -> tuple[nn.Module, tuple[str, ...
     return model, tuple(notes["classes"])
 
 
-def measured(case: "Case") -> dict[str, Any]:
-    """All comparisons for one network."""
-
-    def many(images: Tensor, *settings: ml.RepairSettings) -> list[float]:
-        return [case.accuracy(images, *settings)]
-
+def measured(case: "Case") -> Iterator[dict[str, Any]]:
+    """All comparisons for one network, table by table."""
     own = case.own[:IMAGES]
-    found: dict[str, Any] = {
+    yield {
         "classes": list(case.classes),
         "restricted": case.restricted(),
         "parameters_percent": case.parameters_percent,
         "held_out_images": len(case.held),
         "images": IMAGES,
-        "methods": {name: many(own, *settings) for name, settings in METHODS.items()},
-        "strength": {str(value): many(own, ml.RepairSettings(strength=value)) for value in STRENGTHS},
-        "rows": {str(rows): many(own, ml.RepairSettings(rows=rows, least_rows=1)) for rows in ROWS},
+        "methods": {name: [case.accuracy(own, *settings)] for name, settings in METHODS.items()},
     }
     for pool, images in (("of its classes", case.own), ("of any class of the source", case.every)):
-        found[pool] = {
-            str(count): [case.accuracy(images[sample * count :][:count], ONE) for sample in range(samples(count))]
-            for count in COUNTS
+        yield {
+            pool: {
+                str(count): [case.accuracy(images[sample * count :][:count], ONE) for sample in range(samples(count))]
+                for count in COUNTS
+            }
         }
-    return found
+    strengths = {str(value): [case.accuracy(own, ml.RepairSettings(strength=value))] for value in STRENGTHS}
+    yield {"strength": strengths}
+    yield {"rows": {str(rows): [case.accuracy(own, ml.RepairSettings(rows=rows, least_rows=1))] for rows in ROWS}}
 
 
 def samples(count: int) -> int:
@@ -165,7 +172,7 @@ class Case:
         return 100 * float((logits.argmax(1) == self.places).double().mean())
 
 
-def opened(name: str, source: nn.Module, names: Sequence[str], train: ImageSet) -> Case:
+def opened(source: nn.Module, names: Sequence[str], train: ImageSet) -> Case:
     """Cut a network for three of its classes; `train` has the labels of NAMES."""
     classes = tuple(names[-3:])
     images, labels, rank = _shuffled(train, names)

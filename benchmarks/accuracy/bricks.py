@@ -1,33 +1,47 @@
 """Components for one class each, put together again; how well each one's logit tells its class from the others."""
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import Any
 
 import torch
 from torch import Tensor
 
 import model_lego as ml
-from benchmarks.accuracy.figures import cost, figure, right
+from benchmarks.accuracy.figures import cost, figure, right, run
 from benchmarks.accuracy.joints import answers
-from benchmarks.accuracy.material import BATCH, NAMES, SEEDS, Material
+from benchmarks.accuracy.material import NAMES, NORMAL, NOTHING, SEEDS, Material
 from model_lego.measures import area
+from model_lego.progress import quiet
+from model_lego.refitting import CALIBRATION, refit_module, selection_of
+from model_lego.surgery.verification import program_of
 
 WAYS = ("no calibration", "affine", "ridge", "lda", "auto")
 
 
 def bricks(material: Material) -> dict[str, Any]:
-    """Ten components of one class: side by side, and united by source; and what they are repaired with."""
+    """Ten components of one class, put together in two ways; and what decides how well each tells its class."""
     default = [components(material, seed) for seed in SEEDS]
-    raw = [components(material, SEEDS[0], repair="none")]
-    alone = [[own_images(material, part, SEEDS[0]) for part in raw[0]]]
+    raw = components(material, SEEDS[0], repair="none")
     together = [united(material, parts, seed) for parts, seed in zip(default, SEEDS, strict=True)]
+    others = [with_others(material, part, SEEDS[0]) for part in raw]
+    chosen = [of_size(material, part, SEEDS[0]) for part in raw]
     return {
         "title": "ten components of one class each, put together",
         "blocks": [
             joined(material, "the ten components side by side", default, bar=77.0, separate=True),
             joined(material, "the same, united by source (the sources are needed again)", together),
-            joined(material, "side by side, repaired with images of their one class", alone, separate=True),
-            joined(material, "side by side, not repaired", raw, separate=True),
+            joined(
+                material,
+                "side by side, repaired with images of all five classes of the source",
+                [others],
+                separate=True,
+            ),
+            joined(
+                material, "side by side, as many weights, channels chosen by reconstruction", [chosen], separate=True
+            ),
+            joined(material, "side by side, not repaired", [raw], separate=True),
+            uncut(material),
         ],
     }
 
@@ -37,12 +51,41 @@ def components(material: Material, seed: int, **options: Any) -> list[ml.Compone
     return [material.source_of(name).component([name], seed=seed, **options) for name in NAMES]
 
 
-def own_images(material: Material, part: ml.Component, seed: int) -> ml.Component:
-    """A component of one class, repaired with 1,000 images of this class alone."""
+def with_others(material: Material, part: ml.Component, seed: int) -> ml.Component:
+    """A component repaired with as many images as by default, but of all classes of its source."""
     source = material.source_of(part.classes[0])
-    images, label = material.of_one(part.classes[0], seed=seed), part.labels[0]
-    feed = [(some, torch.full((len(some),), label)) for some in images.split(BATCH)]
-    return ml.repair(part, source.model, feed, graph=source.graph)
+    feed = material.calibration(source.names, seed=seed, per_class=CALIBRATION // len(source.names))
+    images = NORMAL(torch.cat([some for some, _ in feed]))
+    selection, module = selection_of(part, source.graph), deepcopy(part.module)
+    program, _ = program_of(module, source.graph, selection, images[:2])
+    settings = ml.RepairSettings(seed=seed)
+    refit_module(module, program, source.model, source.graph, selection, images, settings, quiet)
+    return ml.Component(
+        module, classes=part.classes, labels=part.labels, origin=part.origin, preprocessing=part.preprocessing
+    ).eval()
+
+
+def of_size(material: Material, part: ml.Component, seed: int) -> ml.Component:
+    """A component for the same class that is no larger, within a budget instead of by thresholds."""
+    size = part.origin.cost_after
+    limits = ml.Budget(params=size.parameters, macs=size.macs)
+    return material.source_of(part.classes[0]).component(part.classes, seed=seed, budget=limits)
+
+
+def uncut(material: Material) -> dict[str, Any]:
+    """The logits of the uncut sources."""
+    images, places = material.test
+    logits = torch.cat([run(source.model, NORMAL(images)) for source in material.sources], 1)
+    areas = separations(logits, places)
+    size = cost(
+        [source.component(source.names, seed=0, repair="none", thresholds=NOTHING) for source in material.sources]
+    )
+    return {
+        "name": "the uncut sources",
+        "rows": [figure("no calibration", [right(logits, places)], head=["concat"])],
+        "auroc": {name: [areas[number]] for number, name in enumerate(NAMES)},
+        **size,
+    }
 
 
 def joined(

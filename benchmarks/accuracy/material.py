@@ -55,10 +55,6 @@ class Material:
         """A sample of the training images of some classes, labels being positions in `classes`."""
         return list(batches(subset(self.train, _numbers(classes), per_class=per_class, seed=seed), batch_size=BATCH))
 
-    def of_one(self, name: str, *, seed: int, count: int = 1000) -> Tensor:
-        """A sample of the training images of one class."""
-        return torch.cat([images for images, _ in self.calibration([name], seed=seed, per_class=count)])
-
     def test_of(self, classes: Sequence[str]) -> tuple[Tensor, Tensor]:
         """The test images of some classes, with their positions in `classes`."""
         places = torch.tensor([classes.index(name) if name in classes else -1 for name in NAMES])[self.test[1]]

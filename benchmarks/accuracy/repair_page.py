@@ -42,8 +42,11 @@ def text(found: dict[str, Any]) -> str:
 
 
 def _rows(key: str, measured: dict[str, Any]) -> str:
-    names = {name: None for each in measured.values() for name in each[key]}
-    return "".join(_row(name, measured, lambda each, name=name: _cell(each[key].get(name))) for name in names)  # type: ignore[misc]
+    names = {name: None for each in measured.values() for name in each.get(key, ())}
+    return "".join(
+        _row(name, measured, lambda each, name=name: _cell(each.get(key, {}).get(name)))  # type: ignore[misc]
+        for name in names
+    )
 
 
 def _cell(values: list[float] | None) -> str:

@@ -63,10 +63,8 @@ def gains_of(covariance: Tensor, square: Tensor) -> Tensor:
         if not len(places):
             break
         gains[places], free[places] = gain[places], False
-        pivot = left[places][:, places].clone()
-        pivot.diagonal().add_(floor * 1e-3)
-        rows = left[places].clone()
-        solved = torch.cholesky_solve(rows, torch.linalg.cholesky(pivot))
+        rows = left[places].clone()  # of channels taken together one may follow from the others: no inverse
+        solved = torch.linalg.pinv(rows[:, places], atol=floor * 1e-3, hermitian=True) @ rows
         product -= product[:, places] @ solved
         left -= rows.T @ solved
     return gains

@@ -104,6 +104,19 @@ def test_a_channel_that_another_repeats_is_worth_nothing():
     assert gains[2] > 0
 
 
+def test_channels_that_are_taken_together_may_repeat_each_other_up_to_rounding():
+    """As of a wide layer on a handful of images, in single precision."""
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(5, 300, generator=generator)
+    x = torch.cat([x, 1.7 * x], 1) - torch.cat([x, 1.7 * x], 1).mean(0)
+    noise = torch.randn(600, 600, generator=generator)
+    covariance = (x.T @ x / 5).double()
+    covariance += 1e-7 * float(covariance.max()) * (noise + noise.T).double() / 2
+    gains = gains_of(covariance, torch.eye(600, dtype=torch.float64))
+    assert bool(torch.isfinite(gains).all())
+    assert 4 <= int((gains > 0).sum()) < 20
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_every_network_is_scored_and_left_as_it_is(name):
     model, graph = traced(name)
