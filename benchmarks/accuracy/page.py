@@ -9,15 +9,16 @@ from benchmarks.accuracy import repair_page
 from benchmarks.common import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "accuracy.md"
+NONE = "No figures are recorded yet.\n"
 #: Tables, as they follow each other.
 ORDER = ("all classes", "vehicles", "animals", "budget", "bricks")
 HEAD = """# Accuracy
 
 Written by `make accuracy` from `benchmarks/results/accuracy.json`. Sources: the two half-width VGG-16 of the zoo (CIFAR-10
-classes 0-4 and 5-9). Accuracy in % on the CIFAR-10 test images of the classes; the mean over three seeds of the
-calibration samples, in brackets the least and the largest of the seeds, then the 95 % bootstrap interval over the test
-images. Calibration images are training images: 1,000 for the repair of each component, 50 of each class for the head.
-Whatever was chosen by measuring was measured on training images.
+classes 0-4 and 5-9). Accuracy in % on the CIFAR-10 test images of the classes: the mean over the seeds of the calibration
+samples, the least and the largest of the seeds, and the 95 % bootstrap interval over the test images. Calibration
+images are training images: 1,000 for the repair of each component, 50 of each class for the head. Whatever was chosen by
+measuring was measured on training images.
 
 """
 
@@ -37,7 +38,9 @@ def write() -> None:
 def text(found: dict[str, Any], repairs: dict[str, Any]) -> str:
     """The page of these tables."""
     tables = [_table(found[name]) for name in ORDER if name in found]
-    return HEAD + "\n".join([*tables, *([repair_page.text(repairs)] if repairs else [])])
+    if repairs:
+        tables.append(repair_page.text(repairs))
+    return HEAD + ("\n".join(tables) or NONE)
 
 
 def _table(table: dict[str, Any]) -> str:

@@ -1,0 +1,59 @@
+"""The benchmark of accuracy: that its short cuts give what the library gives, and what it says of gaps."""
+
+import pytest
+import torch
+
+pytest.importorskip("benchmarks")
+
+from benchmarks import repair
+from benchmarks.accuracy import joints, repair_page
+from benchmarks.accuracy.bricks import separations
+from model_lego import assemble
+from tests.parts import tiny_part
+from tests.tiny_models import inputs
+
+
+def test_the_answers_of_each_way_are_those_of_an_assembly_with_that_head():
+    parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
+    images, labels = inputs("plain", batch=48), torch.arange(48) % 4
+    calibration, others = [(images[:20], labels[:20]), (images[20:40], labels[20:40])], images[40:]
+    found = joints.answers(parts, joints.WAYS, calibration, others, seed=3)
+    arguments = {"no calibration": {}, "logit scaling, as published": {"head": "concat", "scaling": "logit"}}
+    for way in joints.WAYS:
+        given = None if way == "no calibration" else calibration
+        joint = assemble(parts, calibration=given, seed=3, **arguments.get(way, {"head": way}))
+        with torch.no_grad():
+            assert torch.allclose(found[way][0], joint(others), rtol=1e-6, atol=1e-9), way
+        assert found[way][1] == joint.head.kind, way
+
+
+def test_a_class_is_told_from_the_nine_others_by_its_own_logit():
+    places = torch.arange(10).repeat(2)
+    logits = torch.zeros(20, 10)
+    logits[places == 3, 3] = 1.0  # its own images alone
+    logits[places == 4, 5] = 1.0  # 2 of 18 others above its own
+    areas = separations(logits, places)
+    assert (areas[3], areas[0]) == (pytest.approx(1.0), pytest.approx(0.5))
+    assert areas[5] == pytest.approx((16 / 18) * 0.5)
+
+
+def test_networks_that_are_not_there_are_skipped_with_the_reason(tmp_path, monkeypatch):
+    monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
+    found = {name: opener() for name, opener in repair.networks(str(tmp_path))}
+    assert found.pop("vgg16-0to4") == "the zoo is not here (set MODEL_LEGO_SHARED)"
+    assert set(found.values()) == {"not in the folder of --sources"}
+    assert repair.trained("r50-0to4", None) == "no --sources given"
+
+
+def test_the_tables_of_repair_have_gaps_where_nothing_was_measured():
+    first = {
+        "parameters_percent": 11.2,
+        "restricted": 90.0,
+        "images": 300,
+        "methods": {"none": [42.0], "ridge": [88.0]},
+    }
+    second = first | {"methods": {"ridge": [70.0]}, "of its classes": {"10": [60.0, 70.0, 80.0]}}
+    text = repair_page.text({"a": first, "b": second, "c": {"skipped": "no --sources given"}})
+    assert "| none | 42.0 |  |\n| ridge | 88.0 | 70.0 |\n" in text
+    assert "| 10 |  | 70.0 (60.0) |\n" in text
+    assert "Skipped: c (no --sources given)." in text
