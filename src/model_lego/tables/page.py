@@ -19,6 +19,9 @@ Written by `model-lego bench tables` (`make tables`) from the files in `docs/res
 statistics, repair, calibration, or for choosing anything; accuracies are in %. Where a row was measured with several
 seeds it shows the mean and the standard deviation. "Published" figures are those of the paper (full networks, trained
 200 epochs on all images), "reproduced" those of an independent reproduction, three seeds; neither was measured here.
+
+From a fresh clone, `make tables ARGS="--table …"` is `model-lego bench tables --table …`. Times are those of a machine with
+two cores that had other things to do, too.
 """
 
 
