@@ -43,6 +43,11 @@ def test_some_classes_in_an_order_of_their_own(world, tmp_path):
     assert json.loads((tmp_path / "net" / "training.json").read_text())["arguments"]["num_classes"] == 2
 
 
+def test_a_range_of_classes_and_some_images_of_each(world, tmp_path):
+    ran = train(world, tmp_path / "net", "--classes", "1-3", "--per-class", 10, "--json")
+    assert (ran.code, ran.json["classes"], ran.json["images"]) == (0, ["bee", "cat", "dog"], 30)
+
+
 def test_killed_and_resumed_it_ends_in_the_same_bytes(world, tmp_path):
     assert train(world, tmp_path / "whole", "--ema", 0.9).code == 0
     command = [

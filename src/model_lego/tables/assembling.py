@@ -16,7 +16,7 @@ from model_lego.data.sets import Batched, subset
 from model_lego.evaluation import evaluate
 from model_lego.fitting import TrainingSettings
 from model_lego.tables import cuts
-from model_lego.tables.bench import BATCH, Bench, Source
+from model_lego.tables.bench import BATCH, TESTED, Bench, Source
 from model_lego.tables.cells import of
 from model_lego.tables.recipe import Column, Kind, Part, Row
 from model_lego.training import train
@@ -70,7 +70,7 @@ def measure(bench: Bench, row: Assembling, seed: int) -> dict[str, Any]:
         beside["tuned"] = _tuned(published, data, calibration, settings)
     uncut = ensemble([(source.model, part) for source, part in zip(sources, ours, strict=True)])
     report = evaluate(
-        calibrated, batches(data.test, batch_size=BATCH),
+        calibrated, batches(data.test, batch_size=TESTED),
         baselines=(uncut, *(cuts.entrant(name, part) for name, part in beside.items())),
     )  # fmt: skip
     heads = {"ours": calibrated.settings["head"], "uncut": beside["uncut, calibrated"].settings["head"]}
@@ -107,7 +107,7 @@ def _base(sources: list[Source], parts: list[Component], data: DataSplit) -> flo
     """The paper's base: each source's own accuracy over all its classes, mean over the classes of all parts."""
     found: list[float] = []
     for source, part in zip(sources, parts, strict=True):
-        images = batches(of_classes(data, part.classes).test, batch_size=BATCH)
+        images = batches(of_classes(data, part.classes).test, batch_size=TESTED)
         report = evaluate(part, images, baselines=baselines(part, source.model, kinds=("source",), graph=source.graph))
         found += report.row("source").per_class
     return fmean(found)

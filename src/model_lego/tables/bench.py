@@ -24,7 +24,8 @@ from model_lego.surgery.probing import trace
 from model_lego.tables.recipe import Materials, SourceRecipe, task
 from model_lego.trained import WEIGHTS, train_into
 
-BATCH = 250
+#: Training images, and test images, that are read at once; small batches spare the CPU's memory.
+BATCH, TESTED = 250, 50
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,9 +70,9 @@ class Source:
         """All test images of some classes, and `others` of each other class, where that is not 0."""
         every = range(len(self.names))
         if not others:
-            return batches(_only(self.split.test, labels), batch_size=BATCH)
+            return batches(_only(self.split.test, labels), batch_size=TESTED)
         most = [None if label in labels else others for label in every]
-        return batches(subset(self.split.test, every, per_class=most, seed=seed), batch_size=BATCH)
+        return batches(subset(self.split.test, every, per_class=most, seed=seed), batch_size=TESTED)
 
     @property
     def common(self) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from model_lego.data import batches
 from model_lego.data.sets import Batched, subset
 from model_lego.evaluation import evaluate
 from model_lego.tables import cuts
-from model_lego.tables.bench import BATCH, Bench, Source
+from model_lego.tables.bench import BATCH, TESTED, Bench, Source
 from model_lego.tables.cells import of
 from model_lego.tables.recipe import Column, Kind, Row
 from model_lego.tables.recipe import task as numbers_of
@@ -82,7 +82,7 @@ def _together(source: Source, parts: list[Component], row: Bricks, seed: int) ->
     plain = cuts.entrant("side by side", assemble(parts, head="concat"))
     whole = cuts.whole(source, tuple(numbers), seed)
     report = evaluate(
-        joined, batches(subset(source.split.test, numbers, per_class=row.test), batch_size=BATCH),
+        joined, batches(subset(source.split.test, numbers, per_class=row.test), batch_size=TESTED),
         baselines=(plain, cuts.entrant("source", whole)),
     )  # fmt: skip
     return {name: report.row(name).accuracy for name in ("side by side", "source")} | {"calibrated": report.accuracy}
@@ -90,7 +90,7 @@ def _together(source: Source, parts: list[Component], row: Bricks, seed: int) ->
 
 def _tested(source: Source, row: Bricks) -> Batched:
     every = range(len(source.names))
-    return batches(subset(source.split.test, every, per_class=row.test), batch_size=BATCH)
+    return batches(subset(source.split.test, every, per_class=row.test), batch_size=TESTED)
 
 
 KIND = Kind(

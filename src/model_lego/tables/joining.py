@@ -7,7 +7,7 @@ from model_lego.data import batches
 from model_lego.evaluation import evaluate
 from model_lego.tables import cuts
 from model_lego.tables.assembling import Assembling, joint_cost, opened, some
-from model_lego.tables.bench import BATCH, Bench
+from model_lego.tables.bench import TESTED, Bench
 from model_lego.tables.cells import of
 from model_lego.tables.recipe import Column, Kind
 
@@ -44,7 +44,7 @@ def measure(bench: Bench, row: Joining, seed: int) -> dict[str, Any]:
     made = {name: assemble(parts, calibration=calibration, seed=seed, **how) for name, how in WAYS.items()}
     first = next(iter(made.values()))
     beside = [cuts.entrant(name, assembly) for name, assembly in made.items()]
-    report = evaluate(first, batches(data.test, batch_size=BATCH), baselines=beside)
+    report = evaluate(first, batches(data.test, batch_size=TESTED), baselines=beside)
     return cuts.figures(report, joint_cost(parts))
 
 

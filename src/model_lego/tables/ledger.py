@@ -44,7 +44,7 @@ class Ledger:
         return {
             int(seed): entry
             for seed, entry in found.items()
-            if entry["recipe"] == self.mark(row) and int(seed) in row.seeds
+            if entry.get("recipe") == self.mark(row) and int(seed) in row.seeds
         }
 
     def mark(self, row: Row) -> str:
@@ -64,7 +64,7 @@ class Ledger:
     def write(self, row: Row, seed: int, entry: Mapping[str, Any]) -> None:
         """Put the result of a row with a seed into the file, whole or not at all."""
         rows = self.rows()
-        kept = {other: found for other, found in rows.get(row.id, {}).items() if found["recipe"] == self.mark(row)}
+        kept = {other: found for other, found in rows.get(row.id, {}).items() if found.get("recipe") == self.mark(row)}
         made = {"recipe": self.mark(row), "torch": torch.__version__, "python": platform.python_version()}
         rows[row.id] = kept | {str(seed): made | dict(entry)}
         self.folder.mkdir(parents=True, exist_ok=True)

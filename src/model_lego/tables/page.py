@@ -1,5 +1,6 @@
 """The page of results, written from the result files."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import fmean, stdev
@@ -9,6 +10,7 @@ from model_lego.tables.ledger import Ledger
 from model_lego.tables.recipe import SCALES, Column, Materials, Row, SourceRecipe
 from model_lego.tables.recipes import KINDS, Recipes, Table
 
+WIDTH = 120
 TITLES = {"cpu": "at CPU scale", "paper": "at the paper's scale"}
 HEAD = """# Results
 
@@ -17,6 +19,9 @@ Written by `model-lego bench tables` (`make tables`) from the files in `docs/res
 statistics, repair, calibration, or for choosing anything; accuracies are in %. Where a row was measured with several
 seeds it shows the mean and the standard deviation. "Published" figures are those of the paper (full networks, trained
 200 epochs on all images), "reproduced" those of an independent reproduction, three seeds; neither was measured here.
+
+From a fresh clone, `make tables ARGS="--table …"` is `model-lego bench tables --table …`. Times are those of a machine with
+two cores that had other things to do, too.
 """
 
 
@@ -27,7 +32,7 @@ def page(results: Path, recipes: Recipes) -> str:
 
 
 def _table(table: Table, results: Path, recipes: Recipes) -> str:
-    lines = [f"## {table.title}", "", f"{table.paper}. {table.about.strip()}", ""]
+    lines = [f"## {table.title}", "", *_folded(f"{table.paper}. {table.about.strip()}"), ""]
     for scale in SCALES:
         if rows := table.rows.get(scale):
             lines += _scale(Ledger(table, scale, results, recipes.materials[scale]), rows)
@@ -46,9 +51,9 @@ def _scale(ledger: Ledger, rows: Sequence[Row]) -> list[str]:
     lines += [f"`{name}` failed: {words}" for name, words in failed.items()] + [""] * bool(failed)
     absent = [row.id for row in rows if not found[row.id]]
     if absent:
-        some = "No row" if len(absent) == len(rows) else "Not these rows"
-        names = "" if len(absent) == len(rows) else f": {', '.join(f'`{name}`' for name in absent)}"
-        lines += [f"{some} has been measured yet{names}." if not names else f"Not measured yet{names}.", ""]
+        names = ", ".join(f"`{name}`" for name in absent)
+        words = "No row has been measured yet." if len(absent) == len(rows) else f"Not measured yet: {names}."
+        lines += [*_folded(words), ""]
     return lines
 
 
@@ -119,6 +124,10 @@ def command(name: str, source: SourceRecipe, materials: Materials, *, folder: st
         option = key.replace("_", "-")
         words.append(f"--{option}" if value is True else f"--no-{option}" if value is False else f"--{option} {value}")
     return " ".join([*words, f"--out {folder}/{name}{'-0' if source.seeded else ''}"])
+
+
+def _folded(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _words(entries: Mapping[int, Any]) -> str:
