@@ -77,15 +77,25 @@ Cell = str | float | Share
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
-    """A table; the first column is to the left, nan is a dash."""
-    head = "".join(f'<th scope="col">{escape(cell)}</th>' for cell in header)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    """A table; columns of words and the first one are to the left, numbers to the right, nan is a dash."""
+    lines = [list(row) for row in rows]
+    words = [bool(lines) and all(isinstance(row[at], str) for row in lines) for at in range(len(header))]
+    head = "".join(
+        f'<th scope="col"{_side(left)}>{escape(cell)}</th>' for cell, left in zip(header, words, strict=True)
+    )
+    body = "".join(
+        f"<tr>{''.join(_cell(cell, left) for cell, left in zip(row, words, strict=True))}</tr>" for row in lines
+    )
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _cell(cell: Cell) -> str:
+def _side(left: bool) -> str:
+    return ' class="words"' if left else ""
+
+
+def _cell(cell: Cell, left: bool) -> str:
     if isinstance(cell, str):
-        return f"<td>{escape(cell)}</td>"
+        return f"<td{_side(left)}>{escape(cell)}</td>"
     value = cell.share if isinstance(cell, Share) else cell
     if math.isnan(value):
         return "<td>–</td>"

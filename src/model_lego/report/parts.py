@@ -132,11 +132,13 @@ def _cost(part: Component | Assembly) -> str:
 
 
 def _channels(part: Component | Assembly) -> str:
-    rows: list[list[Cell]] = [
-        [f"{name}: {layer}" if isinstance(part, Assembly) else layer, len(kept), _numbers(kept)]
-        for name, one in _members(part)
-        for layer, kept in one.origin.kept_outputs.items()
-    ]
+    rows: list[list[Cell]] = []
+    for name, one in _members(part):
+        place = {path: number for number, (path, _) in enumerate(one.module.named_modules())}
+        kept = one.origin.kept_outputs
+        for layer in sorted(kept, key=lambda layer: place.get(layer.partition("#")[0], len(place))):
+            called = f"{name}: {layer}" if isinstance(part, Assembly) else layer
+            rows.append([called, len(kept[layer]), _numbers(kept[layer])])
     hint = _hint("Numbers are those of the source's output channels.")
     return hint + table(["layer", "kept", "which"], rows)
 

@@ -10,7 +10,15 @@ import model_lego as ml
 from model_lego.errors import BadConfig, EmptySelection, ShapeMismatch, UnknownClass
 from model_lego.routes.nouns import Edges
 from model_lego.routes.similarity import jaccard, linkage
-from tests.oracles import contributions_linear, hard_aggregation, kept_inputs, mean_contribution, normalised
+from tests.oracles import (
+    contributions_conv,
+    contributions_linear,
+    hard_aggregation,
+    kept_inputs,
+    mean_contribution,
+    normalised,
+    walk_plain,
+)
 from tests.properties.helpers import traced
 from tests.tiny_models import CLASSES, inputs, planted
 
@@ -46,6 +54,28 @@ def test_edges_of_the_last_layer_are_those_of_the_equations():
         strengths = normalised(row)
         np.testing.assert_allclose(edges.strengths, strengths[edges.inputs], rtol=1e-6)
         np.testing.assert_allclose(layer.contributions[label], strengths, rtol=1e-6)
+
+
+def test_contributions_are_the_mean_over_the_relevant_outputs():
+    model, graph, images, stats = plain()
+    layer = ml.decision_routes(model, stats, range(CLASSES), graph=graph).layer("4")
+    x = model[:4](images).detach()
+    for label in range(CLASSES):
+        features = walk_plain(model, images[label == LABELS], label)["9"]
+        relevant = sorted({feature // 9 for feature in features})  # maps of 3 x 3 pixels are flattened
+        assert len(relevant) > 1
+        assert layer.outputs[label].nonzero().flatten().tolist() == relevant
+        s = mean_contribution(contributions_conv(x[label == LABELS], model[4].weight.detach(), padding=1))
+        rows = torch.stack([normalised(s[output]) for output in relevant])
+        np.testing.assert_allclose(layer.contributions[label], rows.mean(0), rtol=1e-5)
+        passed = {
+            (place, output)
+            for output in relevant
+            for place in walk_plain(model, images[label == LABELS], label)["4"]
+            if normalised(s[output])[place] >= 0.3
+        }
+        edges = layer.edges[label]
+        assert set(zip(edges.inputs.tolist(), edges.outputs.tolist(), strict=True)) == passed
 
 
 def test_a_flattened_channel_is_one_channel():

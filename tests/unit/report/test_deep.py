@@ -1,0 +1,46 @@
+"""A deep network stays readable: few columns, drawn in seconds, a page that is small."""
+
+import time
+
+import pytest
+import torch
+
+import model_lego as ml
+from model_lego.drawing import draw_routes
+from model_lego.report import write_routes
+from model_lego.routes.folding import steps
+from tests.tiny_models import randomize_batchnorm
+
+
+@pytest.fixture(scope="module")
+def routes():
+    """Of ten classes through torchvision's ResNet-50 with random weights."""
+    from model_lego.models import build
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = build("torchvision:resnet50", num_classes=10).eval()
+    randomize_batchnorm(model, torch.Generator().manual_seed(1))
+    images = torch.randn(20, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    graph = ml.trace(model, images[:2])
+    stats = ml.attribute(model, [(images, torch.arange(20) % 10)], graph=graph, sampling="all")
+    return ml.decision_routes(model, stats, range(10), graph=graph)
+
+
+@pytest.mark.zoo
+def test_a_resnet50_is_folded_into_its_blocks(routes):
+    folded = steps(routes)
+    assert len(routes.layers) == 54
+    assert [step.name for step in folded][:4] == ["conv1", "layer1.0", "layer1.1", "layer1.2"]
+    assert len(folded) == 1 + 16 + 1
+
+
+@pytest.mark.zoo
+def test_a_resnet50_is_drawn_in_seconds_and_its_page_is_small(routes, tmp_path):
+    pytest.importorskip("matplotlib")
+    started = time.process_time()
+    draw_routes(routes, tmp_path / "routes.png")
+    assert time.process_time() - started < 5
+    write_routes(routes, tmp_path / "routes.html")
+    assert time.process_time() - started < 10
+    assert (tmp_path / "routes.html").stat().st_size < 5_000_000
