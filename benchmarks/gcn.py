@@ -64,7 +64,8 @@ class GCN(nn.Module):
         super().__init__()
         from torch_geometric.nn import GCNConv
 
-        self.first, self.second = GCNConv(features, hidden), GCNConv(hidden, classes)
+        self.first = GCNConv(features, hidden, cached=True)  # the graph stays as it is
+        self.second = GCNConv(hidden, classes, cached=True)
 
     def forward(self, x: Tensor, edge_index: Tensor) -> Tensor:
         """Give nodes x classes."""

@@ -38,6 +38,11 @@ class NodeClassifier(nn.Module):
             self.register_buffer(f"edges{number}", tensor, persistent=False)
 
     @property
+    def graph_tensors(self) -> tuple[str, ...]:
+        """Names of the tensors that are the graph."""
+        return ("features", *(f"edges{number}" for number in range(self._count)))
+
+    @property
     def edges(self) -> tuple[Tensor, ...]:
         """What the network is called with besides the features."""
         return tuple(self.get_buffer(f"edges{number}") for number in range(self._count))

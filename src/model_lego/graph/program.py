@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
-from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
@@ -119,18 +118,19 @@ class SizeRecorder(Runner):
     """Writes the sizes that only the numbers of a tensor tell (how many edges a mask leaves) into the graph."""
 
     def run_node(self, n: fx.Node) -> Any:
-        """Run one operator and note what it gives, unless it grows with the number of images."""
+        """Run one operator and note what it gives, where its size was not known."""
         value = super().run_node(n)
-        if n.op == "call_function" and not n.meta["by_batch"]:
+        if n.op == "call_function" and has_computed_size(n):
             n.meta["val"] = tree_map_only(Tensor, lambda tensor: tensor.to("meta"), value)
         return value
 
 
-def has_computed_sizes(module: fx.GraphModule) -> bool:
-    """Whether some size depends on the numbers of a tensor."""
+def has_computed_size(node: fx.Node) -> bool:
+    """Whether a size of what a node gives depends on the numbers of a tensor."""
+    from torch.fx.experimental.symbolic_shapes import free_unbacked_symbols
+
     return any(
-        isinstance(leaf, torch.SymInt) and bool(free_unbacked_symbols(leaf))
-        for node in module.graph.nodes
+        isinstance(leaf, Tensor | torch.SymInt | torch.SymBool) and bool(free_unbacked_symbols(leaf))
         for leaf in tree_leaves(node.meta.get("val"))
     )
 
@@ -256,7 +256,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
         image_shape=tuple(images.shape[1:]),
         batch=len(images),
     )
-    if has_computed_sizes(program.module):
+    if any(map(has_computed_size, program.nodes)):
         with torch.no_grad():
             program._run(SizeRecorder(program.module, None), twin, images.clone())
     return program

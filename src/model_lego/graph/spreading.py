@@ -24,7 +24,7 @@ _SPREAD_AT = {
 }  # fmt: skip
 _ZEROS = {aten.zeros.default, aten.new_zeros.default, aten.zeros_like.default}
 #: Of a value these take its size only.
-_SIZES = {*_ZEROS, aten.new_ones.default, aten.ones_like.default}
+_SIZES = {*_ZEROS, aten.new_ones.default, aten.ones_like.default, aten.sym_size.int}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -85,10 +85,15 @@ def carried_by(program: Program, rules: Mapping[object, OpRule], layer: fx.Node)
             sizes.add(node)
         elif not node.meta.get("by_batch", True) and _alike(node, rules, alike, sizes):
             alike.add(node)
-    ends = [node for node in alike if any(user not in alike | sizes for user in node.users)]
+    ends = [node for node in alike if any(user not in alike and not _reads_size(user, node) for user in node.users)]
     end = ends[0] if len(ends) == 1 else layer
     nodes = [node for node in program.nodes if node in (alike | sizes) - {layer}]
     return Carried(layer, tuple(nodes) if end is not layer else (), end)
+
+
+def _reads_size(user: fx.Node, node: fx.Node) -> bool:
+    """Whether an operator takes the size of a value only."""
+    return user.target in _SIZES or (user.target is aten.expand_as.default and user.args[0] is not node)
 
 
 def _size_only(node: fx.Node, found: set[fx.Node]) -> bool:

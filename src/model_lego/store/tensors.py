@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from model_lego.nodes import NodeClassifier
+
 
 def named_tensors(root: nn.Module) -> dict[str, Tensor]:
     """List every tensor of `root`, also under each further name of a tied tensor or an aliased layer.
@@ -16,6 +18,8 @@ def named_tensors(root: nn.Module) -> dict[str, Tensor]:
         here = dict(owner.named_parameters(recurse=False, remove_duplicate=False))
         here |= dict(owner.named_buffers(recurse=False, remove_duplicate=False))
         here |= {name: value for name, value in vars(owner).items() if isinstance(value, Tensor) and not value.grad_fn}
+        if isinstance(owner, NodeClassifier):  # on what it runs is data: no part of a network, nor of its file
+            here = {name: tensor for name, tensor in here.items() if name not in owner.graph_tensors}
         found |= {f"{path}.{name}" if path else name: tensor for name, tensor in here.items()}
     return found
 
