@@ -95,6 +95,12 @@ class Drawn:
     digests: tuple[bytes, ...]
 
 
+def shuffled(batches: Batches, seed: int) -> Batches:
+    """The same images in another order, where the batches can: those that have a method `shuffled(seed)`."""
+    shuffler = getattr(batches, "shuffled", None)
+    return batches if shuffler is None else shuffler(seed)
+
+
 def drawn(
     batches: Batches,
     wanted: Sequence[int],
@@ -150,6 +156,10 @@ class Mapped:
     def only(self, labels: Iterable[int]) -> "Mapped":
         """Without the images of other classes."""
         return Mapped(only(self._batches, labels), self._function)
+
+    def shuffled(self, seed: int) -> "Mapped":
+        """In another order, where the batches can."""
+        return Mapped(shuffled(self._batches, seed), self._function)
 
 
 class Relabelled:

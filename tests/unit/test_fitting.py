@@ -5,6 +5,8 @@ from itertools import chain
 import pytest
 import torch
 
+from model_lego.batches import Mapped
+from model_lego.data.sets import Batched, in_memory
 from model_lego.errors import BadBatches, BadConfig, EmptySelection, ShapeMismatch
 from model_lego.fitting import TrainingSettings, Whole
 from model_lego.fitting.engine import engine, precision
@@ -52,6 +54,20 @@ def test_a_small_hold_mixes_neighbours_and_a_large_one_everything():
         spread[held] = (order - torch.arange(400)).abs().mean()
     assert spread[100] < 40
     assert spread[2**20] > 100
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+def test_image_sets_that_are_larger_than_the_hold_are_read_in_random_order(mapped):
+    pixels = torch.arange(400, dtype=torch.float32).reshape(-1, 1, 1, 1)
+    batches = Batched(in_memory(pixels, torch.arange(400) // 100), 10, None)
+    batches = Mapped(batches, lambda x: x) if mapped else batches
+    looked = streamed(batches, torch.tensor([0, 1, -1, 2]), None, quiet, what="any")
+    stream = Streamed(batches, looked.places, looked.shape, 300, "", looked.example, held=160)
+    found, _ = epoch(stream, 10, 0)
+    order = torch.tensor(list(chain(*found)))
+    assert sorted(order.tolist()) == [*range(200), *range(300, 400)]
+    assert (order[:100] < 100).double().mean() < 0.6
+    assert found == epoch(stream, 10, 0)[0] != epoch(stream, 10, 1)[0]
 
 
 def test_images_of_other_classes_are_left_out_and_targets_are_places():

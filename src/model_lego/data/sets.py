@@ -74,6 +74,10 @@ class Batched:
         """Without the images of other classes."""
         return Batched(self.images, self.batch_size, self.shuffle_seed, labels)
 
+    def shuffled(self, seed: int) -> "Batched":
+        """The same images in another order."""
+        return Batched(self.images, self.batch_size, seed, self.wanted)
+
     def read(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """The batch of the images at these places."""
         labels = self.images.labels[places]

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from model_lego.batches import Batches, checked, only, refuse_one_shot
+from model_lego.batches import Batches, checked, only, refuse_one_shot, shuffled
 from model_lego.data.sets import ImageSet, stacked
 from model_lego.errors import BadBatches, EmptySelection
 from model_lego.progress import Progress, tracked
@@ -61,6 +61,8 @@ class Whole:
 class Streamed:
     """Batches that are read anew in each epoch; at most `held` bytes of images are put in another order at once.
 
+    Where there are more, they are read in another order as well, if the batches can do that.
+
     `places` are the targets of the label numbers, -1 for images that are left out; without them all images count.
     """
 
@@ -84,7 +86,10 @@ class Streamed:
         limit = max(2 * size, self.held // max(1, self.example.numel() * self.example.element_size()))
         left, found = steps(self.count, size), 0
         waiting: list[tuple[Tensor, Tensor]] = []
-        for pair in read(self.batches, self.places, self.shape):
+        batches = self.batches
+        if self.count > limit:
+            batches = shuffled(batches, int(torch.randint(2**62, (), generator=generator)))
+        for pair in read(batches, self.places, self.shape):
             found += len(pair[0])
             waiting.append(pair)
             if sum(len(x) for x, _ in waiting) < limit:
