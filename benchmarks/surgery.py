@@ -62,13 +62,16 @@ def _removal(
 ) -> dict[str, Any]:
     """One class taken out of the network, and out of the component of all classes."""
     keep = [number for number, name in enumerate(NAMES) if name != gone]
-    removed = ml.remove_classes(source, [gone], train, class_names=NAMES, preprocessing=NORMAL, seed=SEED)
-    narrower = ml.remove_classes(whole, [gone], train, class_names=NAMES, seed=SEED)
+    common: dict[str, Any] = {"class_names": NAMES, "seed": SEED}
+    removed = ml.remove_classes(source, [gone], train, preprocessing=NORMAL, **common)
+    knowing = ml.remove_classes(source, [gone], train, preprocessing=NORMAL, forget=False, **common)
+    narrower = ml.remove_classes(whole, [gone], train, **common)
     assert isinstance(removed, ml.Component)
     assert isinstance(narrower, ml.Component)
     networks = {
         "source": seen,
         "source restricted": seen.columns(keep),
+        "removed, not erased": _seen(knowing, train, test),
         "removed from the network": _seen(removed, train, test),
         "removed from the component": _seen(narrower, train, test),
     }
