@@ -1,8 +1,8 @@
 """Classes taken out of a trained half-width VGG-16 (CIFAR-10, classes 0-4): what is lost, and what is forgotten.
 
 The others' accuracy is held against the source restricted to them. Whether the network still tells the removed class
-is asked of a linear probe: a logistic regression that is fitted on training images to tell the class's images from all
-others by the logits (or by what the last layer reads), and measured on test images. A network trained without one of
+is asked of a linear probe: a logistic regression that is fitted on training images, which the removal has not seen, to tell the
+class's images from all others by the logits (or by what the last layer reads), and measured on test images. A network trained without one of
 the classes ("trained") shows what such a probe finds where nobody ever said what it should not know.
 """
 
