@@ -1,7 +1,7 @@
 """Erasing concepts from what a linear layer gives, in closed form.
 
-A linear probe can tell a concept only if its mean differs (Belrose et al., LEACE, NeurIPS 2023). Here the means are made
-equal by the change of the layer that moves the outputs of all other images least.
+A linear probe can tell a concept only if its mean differs (Belrose et al., LEACE, NeurIPS 2023). Here the means are
+made equal by the change of the layer that moves the outputs of all other images least.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ STRENGTH = 1e-4
 
 @dataclass(slots=True, eq=False)
 class Moments:
-    """Sums over images, in float64: inputs of images of no concept (number 0) and of each concept; products of the former.
+    """Sums over images, in float64: inputs of images of no concept (number 0) and of each; products of the former.
 
     `counts` has 1 + concepts numbers, `sums` is 1 + concepts x d, `products` d x d.
     """
@@ -41,8 +41,8 @@ class Moments:
 def erased(weight: Tensor, bias: Tensor, seen: Moments, *, strength: float = STRENGTH) -> tuple[Tensor, Tensor]:
     """A layer (outputs x d, outputs) that gives each concept that was seen, on the average, what it gives other images.
 
-    Minimises the mean square by which the outputs of the other images change. So no linear probe on the outputs tells the
-    concepts on these images better than a constant does.
+    Minimises the mean square by which the outputs of the other images change. So no linear probe on the outputs tells
+    the concepts on these images better than a constant does.
     """
     found = seen.counts > 0
     means = seen.sums[found] / seen.counts[found, None]
