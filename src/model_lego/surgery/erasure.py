@@ -50,8 +50,6 @@ def erased(weight: Tensor, bias: Tensor, seen: Moments, *, strength: float = STR
     covariance = seen.products / seen.counts[0] - torch.outer(middle, middle)
     covariance.diagonal().add_(strength * covariance.diagonal().mean().clamp(min=1e-12))
     told = torch.linalg.solve(covariance, apart)
-    told = told @ torch.linalg.pinv(
-        told.T @ apart, hermitian=True
-    )  # each concept is told by 1 on the average, others by 0
+    told = told @ torch.linalg.pinv(told.T @ apart, hermitian=True)  # by 1 on the average where it is, by 0 elsewhere
     adds = weight.double().cpu() @ apart
     return weight - (adds @ told.T).to(weight), bias + (adds @ (told.T @ middle)).to(bias)
