@@ -1,12 +1,12 @@
 """Classes taken out of a trained half-width VGG-16 (CIFAR-10, classes 0-4): what is lost, and what is forgotten.
 
 The others' accuracy is held against the source restricted to them. Whether the network still tells the removed class
-is asked of a linear probe: a logistic regression that is fitted on training images to tell the class's images from all
-others by the logits (or by what the last layer reads), and measured on test images. A network trained without one of
-the classes ("trained") shows what such a probe finds where nobody ever said what it should not know.
+is asked of a linear probe: a logistic regression that tells the class's images from all others by the logits (or by
+what the last layer reads). It is fitted on training images that the removal has not seen, and measured on test images.
+A network trained without one of the classes shows what such a probe finds where the class was never known.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,7 +30,7 @@ LAST = "classifier.6"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What a network gives for training and test images: logits, and what its last layer reads."""
+    """What a network gives for the probe's and for test images: logits, and what its last layer reads."""
 
     logits: tuple[Tensor, Tensor]
     features: tuple[Tensor, Tensor]
@@ -50,32 +50,41 @@ def main() -> None:
     source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
     split = open_data(data)
     labels = [split.class_names.index(name) for name in NAMES]
-    train, test = (batches(subset(images, labels), batch_size=250) for images in (split.train, split.test))
+    images = subset(split.train, labels)
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
+    train, probed = (
+        batches(replace(images, numbers=images.numbers[some], labels=images.labels[some]), batch_size=250)
+        for some in order.chunk(2)
+    )
+    views = probed, batches(subset(split.test, labels), batch_size=250)
     whole = ml.disassemble(source, train, classes=NAMES, class_names=NAMES, seed=SEED, preprocessing=NORMAL)
-    seen = _seen(source, train, test)
-    rows = [_removal(source, whole, seen, name, train, test) for name in NAMES]
+    seen = _seen(source, views)
+    rows = [_removal(source, whole, seen, name, train, views) for name in NAMES]
     record("surgery", {"seed": SEED, "removals": rows, "points_less_than_restricted": _means(rows)})
 
 
 def _removal(
-    source: nn.Module, whole: ml.Component, seen: Seen, gone: str, train: Batched, test: Batched
+    source: nn.Module, whole: ml.Component, seen: Seen, gone: str, train: Batched, views: tuple[Batched, Batched]
 ) -> dict[str, Any]:
     """One class taken out of the network, and out of the component of all classes."""
     keep = [number for number, name in enumerate(NAMES) if name != gone]
-    removed = ml.remove_classes(source, [gone], train, class_names=NAMES, preprocessing=NORMAL, seed=SEED)
-    narrower = ml.remove_classes(whole, [gone], train, class_names=NAMES, seed=SEED)
+    common: dict[str, Any] = {"class_names": NAMES, "seed": SEED}
+    removed = ml.remove_classes(source, [gone], train, preprocessing=NORMAL, **common)
+    knowing = ml.remove_classes(source, [gone], train, preprocessing=NORMAL, forget=False, **common)
+    narrower = ml.remove_classes(whole, [gone], train, **common)
     assert isinstance(removed, ml.Component)
     assert isinstance(narrower, ml.Component)
     networks = {
         "source": seen,
         "source restricted": seen.columns(keep),
-        "removed from the network": _seen(removed, train, test),
-        "removed from the component": _seen(narrower, train, test),
+        "removed, not erased": _seen(knowing, views),
+        "removed from the network": _seen(removed, views),
+        "removed from the component": _seen(narrower, views),
     }
     trained = shared(TRAINED) if gone == WITHOUT else None
     if trained is not None:
         network = load_weights(build("zoo:vgg16", num_classes=4, width=0.5), trained)
-        networks["trained without"] = _seen(network.eval(), train, test)
+        networks["trained without"] = _seen(network.eval(), views)
     uncut = removed.origin.cost_before.parameters
     sizes = {"component of all": whole, "removed from the network": removed, "removed from the component": narrower}
     return {
@@ -86,10 +95,10 @@ def _removal(
 
 
 @torch.no_grad()
-def _seen(network: nn.Module, train: Batched, test: Batched) -> Seen:
+def _seen(network: nn.Module, views: tuple[Batched, Batched]) -> Seen:
     component = isinstance(network, ml.Component)
     last, found = f"module.{LAST}" if component else LAST, []
-    for images in (train, test):
+    for images in views:
         rows = []
         for x, labels in images:
             logits, heard = run_and_hear(network, [last], x if component else NORMAL(x))

@@ -25,7 +25,7 @@ def forget(part: Component, batches: Batches, concepts: int, *, progress: Progre
     origin says why not.
     """
     network, like = hookless_copy(part.module).eval(), first_parameter(part.module)
-    feed, seen, path, known = prepared(batches, part.preprocessing), None, "", torch.zeros(concepts + 1)
+    feed, seen, path = prepared(batches, part.preprocessing), None, ""
     for images, labels in tracked(checked(feed, labels=concepts + 1), "forgetting", progress):
         images = images.to(like)
         if seen is None:
@@ -36,14 +36,13 @@ def forget(part: Component, batches: Batches, concepts: int, *, progress: Progre
             seen = Moments.empty(network.get_submodule(path).weight[0].numel(), concepts)  # type: ignore[index]
         _, heard = run_and_hear(network, [path], images)
         seen.add(pooled(heard[path], network.get_submodule(path)), labels)
-        known += torch.bincount(labels, minlength=concepts + 1)
-    if seen is None or not bool(known[1:].any()) or not bool(known[0]):
+    if seen is None or not bool(seen.counts[1:].any()) or not bool(seen.counts[0]):
         return
     layer: Any = part.module.get_submodule(path)
     weight, bias = erased(layer.weight.flatten(1), layer.bias, seen)
     layer.weight.copy_(weight.reshape(layer.weight.shape))
     layer.bias.copy_(bias)
-    _note(part, {"layer": path, "images": int(known[1:].sum()), "others": int(known[0])})
+    _note(part, {"layer": path, "images": int(seen.counts[1:].sum()), "others": int(seen.counts[0])})
 
 
 def _last_layer(network: nn.Module, images: Tensor) -> tuple[str, str]:

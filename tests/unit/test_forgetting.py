@@ -49,7 +49,7 @@ def test_what_is_not_told_as_the_concept_keeps_its_outputs():
 
 def test_a_concept_that_nothing_tells_changes_nothing():
     seen = Moments.empty(2, 1)
-    seen.add(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), torch.tensor([0, 1, 0, 1]))
+    seen.add(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), torch.tensor([0, 1, 0, 1]))  # equal means
     weight, bias = torch.eye(2), torch.zeros(2)
     assert torch.allclose(erased(weight, bias, seen)[0], weight)
 

@@ -1,55 +1,55 @@
-"""Erasing a concept from what a linear layer gives, in closed form (Belrose et al., LEACE, NeurIPS 2023)."""
+"""Erasing concepts from what a linear layer gives, in closed form.
+
+A linear probe can tell a concept only if its mean differs (Belrose et al., LEACE, NeurIPS 2023). Here the means are
+made equal by the change of the layer that moves the outputs of all other images least.
+"""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-#: Ridge of the direction by which a concept is told, as a fraction of the mean variance of the inputs.
-STRENGTH = 1e-2
+#: Ridge on the covariance of the inputs, as a fraction of their mean variance.
+STRENGTH = 1e-4
 
 
 @dataclass(slots=True, eq=False)
 class Moments:
-    """Sums over images: of inputs (d), of concepts (k), of their products (d x d, d x k), in float64."""
+    """Sums over images, in float64: inputs of images of no concept (number 0) and of each; products of the former.
 
-    count: int
-    x: Tensor
-    z: Tensor
-    xx: Tensor
-    xz: Tensor
+    `counts` has 1 + concepts numbers, `sums` is 1 + concepts x d, `products` d x d.
+    """
+
+    counts: Tensor
+    sums: Tensor
+    products: Tensor
 
     @staticmethod
     def empty(inputs: int, concepts: int) -> "Moments":
         """Of no image."""
-        shapes = ((inputs,), (concepts,), (inputs, inputs), (inputs, concepts))
-        return Moments(0, *(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
+        shapes = ((concepts + 1,), (concepts + 1, inputs), (inputs, inputs))
+        return Moments(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
     def add(self, inputs: Tensor, labels: Tensor) -> None:
         """Add images: inputs (images x d), labels (0 for no concept, 1 and so on for one of them)."""
         x = inputs.double().cpu()
-        z = F.one_hot(labels, len(self.z) + 1)[:, 1:].double()
-        self.count += len(x)
-        self.x += x.sum(0)
-        self.z += z.sum(0)
-        self.xx += x.T @ x
-        self.xz += x.T @ z
+        self.counts += torch.bincount(labels, minlength=len(self.counts))
+        self.sums.index_add_(0, labels, x)
+        self.products += x[labels == 0].T @ x[labels == 0]
 
 
 def erased(weight: Tensor, bias: Tensor, seen: Moments, *, strength: float = STRENGTH) -> tuple[Tensor, Tensor]:
-    """A layer (outputs x d, outputs) whose outputs have with each concept the mean that they have with none.
+    """A layer (outputs x d, outputs) that gives each concept that was seen, on the average, what it gives other images.
 
-    So no linear probe on them tells the concepts on these images better than a constant does. From the inputs the
-    concepts are told by ridge regression, and what a concept adds to the outputs is taken away as far as it is told:
-    images that look like none of them keep their outputs (so others are the centre here, not the mean of all).
+    Minimises the mean square by which the outputs of the other images change. So no linear probe on the outputs tells
+    the concepts on these images better than a constant does.
     """
-    mean, share = seen.x / seen.count, seen.z / seen.count
-    cross = seen.xz / seen.count - torch.outer(mean, share)
-    covariance = seen.xx / seen.count - torch.outer(mean, mean)
+    found = seen.counts > 0
+    means = seen.sums[found] / seen.counts[found, None]
+    middle, apart = means[0], (means[1:] - means[0]).T  # d x concepts
+    covariance = seen.products / seen.counts[0] - torch.outer(middle, middle)
     covariance.diagonal().add_(strength * covariance.diagonal().mean().clamp(min=1e-12))
-    told = torch.linalg.solve(covariance, cross)
-    told = told @ torch.linalg.pinv(told.T @ cross, hermitian=True)  # so that each concept is told as 1 on the average
-    adds = weight.double().cpu() @ cross
-    others = (seen.x - seen.xz.sum(1)) / (seen.count - seen.z.sum())
-    return weight - (adds @ told.T).to(weight), bias + (adds @ (told.T @ others)).to(bias)
+    told = torch.linalg.solve(covariance, apart)
+    told = told @ torch.linalg.pinv(told.T @ apart, hermitian=True)  # by 1 on the average where it is, by 0 elsewhere
+    adds = weight.double().cpu() @ apart
+    return weight - (adds @ told.T).to(weight), bias + (adds @ (told.T @ middle)).to(bias)
