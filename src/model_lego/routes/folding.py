@@ -115,7 +115,6 @@ def _through(part: Sequence[RouteLayer], reads: Tensor, writes: Tensor, used: Te
         carried.index_add_(0, place[layer.writes[targets]], weight @ carried[place[layer.reads[sources]]])
     strengths = carried[place[writes]]
     strengths = strengths / strengths.amax(1, keepdim=True).clamp(min=1e-12)
-    strengths[~used[writes]] = 0
     outputs, inputs = (strengths >= LEAST).nonzero(as_tuple=True)
     return Edges(start[inputs], outputs, strengths[outputs, inputs])
 
