@@ -141,6 +141,7 @@ def test_the_strongest_edges_into_each_output():
     assert list(zip(some.inputs.tolist(), some.outputs.tolist(), strict=True)) == [(1, 0), (2, 0), (0, 1)]
     assert len(edges.strongest(10)) == 4
     assert len(edges.strongest(10, per_output=1)) == 2
+    assert len(edges.strongest(0)) == len(edges.strongest(0).strongest(5)) == 0
 
 
 def test_an_image_is_routed_by_itself_to_the_answer_of_the_network():
