@@ -62,6 +62,8 @@ def test_folded_routes_go_from_column_to_column(name):
     for before, after in pairwise(folded):
         assert torch.equal(before.writes, after.reads)
     for step in folded:
+        through = torch.isin(step.writes, torch.cat([step.reads, *(layer.writes for layer in step.layers)]))
         for subject, edges in enumerate(step.edges):
             assert bool(routes.relevant[subject][step.reads[edges.inputs]].all())
             assert bool(routes.relevant[subject][step.writes[edges.outputs]].all())
+            assert bool(through[edges.outputs].all())  # nothing leads to what comes from no layer

@@ -101,7 +101,9 @@ def _through(part: Sequence[RouteLayer], reads: Tensor, writes: Tensor, used: Te
     layer writes into a stream is added to what the stream carries.
     """
     start = used[reads].nonzero().flatten()
-    wanted = torch.cat([reads, *(layer.reads for layer in part), *(layer.writes for layer in part)]).unique()
+    if not len(start):
+        return part[0].edges[subject].strongest(0)  # none
+    wanted = torch.cat([reads, writes, *(layer.reads for layer in part), *(layer.writes for layer in part)]).unique()
     place = torch.full((len(used),), -1, dtype=torch.int64)
     place[wanted] = torch.arange(len(wanted))
     carried = torch.zeros(len(wanted), len(start))
@@ -115,7 +117,6 @@ def _through(part: Sequence[RouteLayer], reads: Tensor, writes: Tensor, used: Te
         carried.index_add_(0, place[layer.writes[targets]], weight @ carried[place[layer.reads[sources]]])
     strengths = carried[place[writes]]
     strengths = strengths / strengths.amax(1, keepdim=True).clamp(min=1e-12)
-    strengths[~used[writes]] = 0
     outputs, inputs = (strengths >= LEAST).nonzero(as_tuple=True)
     return Edges(start[inputs], outputs, strengths[outputs, inputs])
 

@@ -11,6 +11,7 @@ from model_lego.drawing.layout import column, to_unit
 from model_lego.drawing.routes import _several, _shown
 from model_lego.errors import BadConfig
 from model_lego.routes.folding import steps
+from model_lego.routes.nouns import Edges
 from tests.routed import planted_maps, planted_routes
 
 DRAWN = [(draw_routes, planted_routes), (draw_overlap, planted_routes), (draw_maps, planted_maps)]
@@ -60,8 +61,7 @@ def test_drawn_edges_are_edges_of_the_routes():
                 assert bool(several[start, end]) == (sum(pair in other for other in sets) > 1)
 
 
-@pytest.mark.parametrize(("draw", "made"), DRAWN)
-@pytest.mark.parametrize("ending", ["svg", "png"])
+@pytest.mark.parametrize(("draw", "made", "ending"), [*((*drawn, "svg") for drawn in DRAWN), (*DRAWN[0], "png")])
 def test_the_same_picture_has_the_same_bytes(draw, made, ending, tmp_path):
     pytest.importorskip("matplotlib")
     first, second = (tmp_path / f"{name}.{ending}" for name in ("first", "second"))
@@ -108,3 +108,11 @@ def test_what_cannot_be_drawn_is_refused(call, words, tmp_path):
     with pytest.raises(BadConfig, match=words):
         call(tmp_path / "picture.png")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_edges_of_channels_that_are_not_drawn_are_left_out():
+    edges = Edges(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), torch.tensor([0.9, 0.5, 0.7]))
+    first, both = torch.tensor([[True, False]]), torch.tensor([[True, True]])
+    left, right = column(first, torch.ones(1, 2), most=9), column(both, torch.ones(1, 2), most=9)
+    shown = _shown(edges, left, right)
+    assert (shown.inputs.tolist(), shown.outputs.tolist()) == ([0], [0])

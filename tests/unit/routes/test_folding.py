@@ -38,6 +38,14 @@ def test_inception_modules_are_folded_whole():
     assert len(found[1].writes) == len(found[2].reads) == 24
 
 
+def test_what_no_layer_writes_stands_in_the_column_before_its_reader():
+    first, second, _ = steps(routes_of("weight_norm"))  # the layer between computes its weight: nothing is known of it
+    assert second.layers[0].name == "3.0"
+    assert bool(torch.isin(second.layers[0].reads, second.reads).all())
+    assert [len(edges) for edges in second.edges] == [len(edges) for edges in second.layers[0].edges]
+    assert len(first.writes) == 8 + 12
+
+
 def test_a_layer_alone_keeps_its_edges():
     routes = routes_of("plain")
     for step in steps(routes):
