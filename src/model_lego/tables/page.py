@@ -20,8 +20,8 @@ statistics, repair, calibration, or for choosing anything; accuracies are in %. 
 seeds it shows the mean and the standard deviation. "Published" figures are those of the paper (full networks, trained
 200 epochs on all images), "reproduced" those of an independent reproduction, three seeds; neither was measured here.
 
-From a fresh clone, `make tables ARGS="--table …"` is `model-lego bench tables --table …`. Times are those of a machine with
-two cores that had other things to do, too.
+From a fresh clone, `make tables ARGS="--table …"` is `model-lego bench tables --table …`. Times are those of a machine
+with two cores that had other things to do, too.
 """
 
 
