@@ -37,8 +37,8 @@ class Lesson:
     2015).
     """
 
-    temperature: float = 4.0
-    hard: float = 0.1
+    temperature: float = 2.0
+    hard: float = 0.5
     features: float = 0.0
 
     def __post_init__(self) -> None:
@@ -61,8 +61,8 @@ def distill(
     batches: Batches,
     settings: TrainingSettings | None = None,
     *,
-    temperature: float = 4.0,
-    hard: float = 0.1,
+    temperature: float = 2.0,
+    hard: float = 0.5,
     features: float = 0.0,
     class_names: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,

@@ -84,7 +84,9 @@ def test_features_come_closer_to_the_teachers_by_a_map_that_is_thrown_away():
     assert left(guided) < left(student) * 0.9
     assert left(guided) < left(plain)
     assert state(guided).keys() == state(student).keys()
-    assert same(state(guided), state(distill(teacher, student, [(x, labels)], settings, features=5.0)))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(99)  # the map starts from the seed of the settings, not from the global state
+        assert same(state(guided), state(distill(teacher, student, [(x, labels)], settings, features=5.0)))
 
 
 @pytest.mark.parametrize("head", ["concat", "affine", "ridge"])
@@ -95,7 +97,7 @@ def test_an_assembly_teaches_a_smaller_network(layout, head):
     student = build("plain_nobn", seed=3)
     student[9] = nn.Linear(14, 4, dtype=torch.float64)
     given, before, noise = state(teacher), state(student), torch.get_rng_state()
-    taught = distill(teacher, student, examples(4), QUICK, features=0.5)
+    taught = distill(teacher, student, examples(4), QUICK, temperature=4.0, hard=0.1, features=0.5)
     assert same(state(teacher), given)
     assert teacher.training
     assert same(state(student), before)
@@ -163,7 +165,7 @@ def test_stopped_it_ends_in_the_same_student(tmp_path, features):
     found = distill(teacher, student, given, QUICK, features=features, checkpoint=path)
     assert same(state(expected), state(found))
     with pytest.raises(BadConfig, match="temperature differ"):
-        distill(teacher, student, given, QUICK, features=features, temperature=2.0, checkpoint=path)
+        distill(teacher, student, given, QUICK, features=features, temperature=3.0, checkpoint=path)
     with pytest.raises(BadConfig, match="teacher differ"):
         distill(as_part(Linear(6, seed=5)), student, given, QUICK, features=features, checkpoint=path)
 
