@@ -105,24 +105,29 @@ TUNED = (
 def _summary(result: Mapping[str, Any]) -> list[str]:
     """How compress does, beside the best of the others: a row for each size, and one where it is fine-tuned."""
     lines = []
-    sizes = sorted({row["size"] for row in result["rows"]}, reverse=True)
     for measure, columns in (("repaired", SUMMARY), ("repaired_tuned", TUNED)):
+        rows = [row for row in result["rows"] if measure in row]
+        if not rows:
+            continue
         head = ("multiply-adds", "`compress`", *(f"best of the others: {words}" for words, *_ in columns))
-        lines += ["", " | ".join(("", *head, "")).strip(), "|" + " --- |" * len(head)]
-        for size in sizes:
-            found = everyone(row for row in result["rows"] if row["size"] == size)
+        lines += ["", f"| {' | '.join(head)} |", "|" + " --- |" * len(head)]
+        for size in sorted({row["size"] for row in rows}, reverse=True):
+            found = everyone(row for row in rows if row["size"] == size)
             mine = average(found[COMPRESS], measure)
-            if mine is not None:
-                others = [_best(found, name, widths, mine) for _, name, widths in columns]
-                value = f"**{mine:.2f}** ({mine - result['source']:+.2f} to the source)"
-                lines.append(f"| {' | '.join((f'{100 * size:g} %', value, *others))} |")
+            assert mine is not None
+            others = [_best(found, name, widths, mine) for _, name, widths in columns]
+            value = f"**{mine:.2f}** ({mine - result['source']:+.2f} to the source)"
+            lines.append(f"| {' | '.join((f'{100 * size:g} %', value, *others))} |")
     return lines[1:]
 
 
 def _best(found: Mapping[Who, Sequence[Mapping[str, Any]]], measure: str, widths: Sequence[str], mine: float) -> str:
     """The best of the others with such widths, and how far it is from compress."""
     values = {who: average(rows, measure) for who, rows in found.items() if who != COMPRESS and who[1] in widths}
-    who, value = max(((who, value) for who, value in values.items() if value is not None), key=lambda pair: pair[1])
+    known = [(value, who) for who, value in values.items() if value is not None]
+    if not known:
+        return "not measured"
+    value, who = max(known, key=lambda pair: pair[0])
     return f"{value:.2f} ({value - mine:+.2f}), {called(who)}"
 
 
