@@ -57,40 +57,36 @@ def main() -> None:
         for some in order.chunk(2)
     )
     views = probed, batches(subset(split.test, labels), batch_size=250)
-    whole = ml.disassemble(source, train, classes=NAMES, class_names=NAMES, seed=SEED, preprocessing=NORMAL)
     seen = _seen(source, views)
-    rows = [_removal(source, whole, seen, name, train, views) for name in NAMES]
-    record("surgery", {"seed": SEED, "removals": rows, "points_less_than_restricted": _means(rows)})
+    rows = [_removal(source, seen, name, train, views) for name in NAMES]
+    record("surgery", {"seed": SEED, "removals": rows, "points_above_restricted": _means(rows)})
 
 
 def _removal(
-    source: nn.Module, whole: ml.Component, seen: Seen, gone: str, train: Batched, views: tuple[Batched, Batched]
+    source: nn.Module, seen: Seen, gone: str, train: Batched, views: tuple[Batched, Batched]
 ) -> dict[str, Any]:
-    """One class taken out of the network, and out of the component of all classes."""
+    """One class taken out of the network, with and without erasing it from the logits."""
     keep = [number for number, name in enumerate(NAMES) if name != gone]
-    common: dict[str, Any] = {"class_names": NAMES, "seed": SEED}
-    removed = ml.remove_classes(source, [gone], train, preprocessing=NORMAL, **common)
-    knowing = ml.remove_classes(source, [gone], train, preprocessing=NORMAL, forget=False, **common)
-    narrower = ml.remove_classes(whole, [gone], train, **common)
+    common: dict[str, Any] = {"class_names": NAMES, "preprocessing": NORMAL, "seed": SEED}
+    removed = ml.remove_classes(source, [gone], train, **common)
+    knowing = ml.remove_classes(source, [gone], train, forget=False, **common)
     assert isinstance(removed, ml.Component)
-    assert isinstance(narrower, ml.Component)
     networks = {
         "source": seen,
         "source restricted": seen.columns(keep),
         "removed, not erased": _seen(knowing, views),
-        "removed from the network": _seen(removed, views),
-        "removed from the component": _seen(narrower, views),
+        "removed": _seen(removed, views),
     }
     trained = shared(TRAINED) if gone == WITHOUT else None
     if trained is not None:
         network = load_weights(build("zoo:vgg16", num_classes=4, width=0.5), trained)
         networks["trained without"] = _seen(network.eval(), views)
-    uncut = removed.origin.cost_before.parameters
-    sizes = {"component of all": whole, "removed from the network": removed, "removed from the component": narrower}
+    before, after = removed.origin.cost_before, removed.origin.cost_after
     return {
         "class": gone,
         "networks": {name: _measured(each, gone) for name, each in networks.items()},
-        "parameters_percent": {name: 100 * part.origin.cost_after.parameters / uncut for name, part in sizes.items()},
+        "parameters_percent": 100 * after.parameters / before.parameters,
+        "macs_percent": 100 * after.macs / before.macs,
     }
 
 
@@ -144,11 +140,12 @@ def _probe(fitted: Tensor, is_gone: Tensor, measured: Tensor, was_gone: Tensor) 
 
 
 def _means(rows: list[dict[str, Any]]) -> dict[str, float]:
-    """Over the five classes: accuracy of the others, less that of the source restricted to them."""
-    names = [name for name in rows[0]["networks"] if name != "source restricted"]
-    accuracy = {name: [row["networks"][name]["accuracy"] for row in rows] for name in rows[0]["networks"]}
-    level = sum(accuracy["source restricted"]) / len(rows)
-    return {name: sum(accuracy[name]) / len(rows) - level for name in names}
+    """Points by which the others are right more often than with the source restricted to them, a mean over classes."""
+    found = {}
+    for name in ("source", "removed, not erased", "removed"):
+        gains = [row["networks"][name]["accuracy"] - row["networks"]["source restricted"]["accuracy"] for row in rows]
+        found[name] = sum(gains) / len(gains)
+    return found
 
 
 if __name__ == "__main__":
