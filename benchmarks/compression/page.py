@@ -35,8 +35,7 @@ HEAD = """# Compression
 
 {network}: {source:.2f} % of {test_images:,} test images right uncut. Each row is
 cut to the limit of multiply-adds and measured as it is ("cut"), repaired in closed form on 1,000 training images, as
-`compress` does by default ("repaired"), and both fine-tuned, everybody alike and each with its own widths: {epochs}
-epochs of SGD on {train_images:,} training images, one cycle up to a rate of {rate:g}. Accuracy in % on the test images,
+`compress` does by default ("repaired"){tuning}. Accuracy in % on the test images,
 which serve for nothing else; with several seeds of the calibration sample the mean and, behind ±, the standard
 deviation.
 
@@ -47,6 +46,8 @@ is `model_lego.attribution.criteria`. HRank is the average rank of feature maps 
 
 Written by `python -m benchmarks.run compression` from what it records in `benchmarks/results/compression.json`.
 """
+TUNING = """, and both fine-tuned, everybody alike and each with its own widths:
+{epochs} epochs of SGD on {images:,} training images, one cycle up to a rate of {rate:g}"""
 PICTURE = """![Accuracy against multiply-adds: as cut, and after the repair](figures/compression.svg)
 
 Lines: a criterion with its own widths. Faint: the other criteria with the widths of `compress`.
@@ -58,7 +59,7 @@ def page(result: Mapping[str, Any]) -> str:
     rows = result["rows"]
     head = HEAD.format(
         network=result["network"], source=result["source"], test_images=result["test_images"],
-        train_images=result["train_images"], epochs=result["tuning"]["epochs"], rate=result["tuning"]["learning_rate"],
+        tuning=_tuning(result),
     )  # fmt: skip
     sizes = sorted({row["size"] for row in rows}, reverse=True)
     parts = [head, "## What comes out\n", *_summary(result), "", PICTURE]
@@ -69,6 +70,16 @@ def page(result: Mapping[str, Any]) -> str:
             "",
         ]
     return "\n".join(parts)
+
+
+def _tuning(result: Mapping[str, Any]) -> str:
+    """How everybody was fine-tuned, if anybody was."""
+    if not any("repaired_tuned" in row for row in result["rows"]):
+        return ""
+    settings = result["tuning"]
+    return TUNING.format(
+        epochs=settings["epochs"], images=result["train_images"], rate=settings["learning_rate"]
+    )  # fmt: skip
 
 
 def everyone(rows: Iterable[Mapping[str, Any]]) -> dict[Who, list[Mapping[str, Any]]]:
