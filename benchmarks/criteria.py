@@ -101,12 +101,12 @@ def _sizes(tried: Trials, stats: ml.ContributionStats) -> list[dict[str, Any]]:
 def _reached(tried: Trials, way: Shrinking, gone: int, scores: Any, cost: ml.Cost) -> dict[str, float]:
     selection = way.after(gone)
     own = normalised(tried.graph, scores)
-    alone = replace(way, within=None, scores=own, order=own.argsort(stable=True))
+    alone = replace(way, within=None, order=own.argsort(stable=True))
     alone = replace(alone, order=alone.order[tried.graph.cuttable[alone.order]])
     limits = ml.Budget(params=cost.parameters, macs=cost.macs)
     by_threshold = alone.after(alone.within_budget(limits))
     priced = removal_order(tried.model, tried.graph, own, COUNTED)
-    by_price = replace(way, within=None, scores=own, order=priced)
+    by_price = replace(way, within=None, order=priced)
     return {
         "repaired": tried.accuracy(selection),
         "cut": replace(tried, settings=ml.RepairSettings(method="none")).accuracy(selection),

@@ -64,7 +64,7 @@ def equally(way: Shrinking, scores: Tensor) -> Shrinking:
 def by_threshold(way: Shrinking, scores: Tensor) -> Shrinking:
     """One threshold for all channels."""
     order = scores.argsort(stable=True)
-    return replace(way, within=None, scores=scores, order=order[way.graph.cuttable[order]])
+    return replace(way, within=None, order=order[way.graph.cuttable[order]])
 
 
 def importances(

@@ -129,7 +129,7 @@ def shrinking(
         context = Context(model, graph, tried.classes, images, senses, stats, thresholds, seed)
         within = CRITERIA[criterion].score(context)
     order = removal_order(model, graph, scores, budget.counted or ("parameters", "macs"))
-    return Shrinking(model, graph, tried.classes, order, scores, multiple, within)
+    return Shrinking(model, graph, tried.classes, order, multiple, within)
 
 
 def within(

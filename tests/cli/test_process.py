@@ -14,7 +14,8 @@ from tests.cli.world import Ran, run
 SRC = Path(__file__).parents[2] / "src"
 COMMANDS = (
     *("attribute", "doctor", "demo", "train", "plan", "disassemble"),
-    *("assemble", "unite", "evaluate", "inspect", "ops"),
+    *("assemble", "unite", "evaluate", "inspect", "ops", "compress", "remove", "add", "replace"),
+    *("finetune", "distill", "routes", "report", "bench"),
 )
 
 

@@ -33,7 +33,7 @@ def scored():
     model, graph = traced("plain")
     images, labels = inputs("plain", batch=8), torch.arange(8) % 5
     scores = importances(model, graph, images, labels, head=HEAD, seed=0)
-    way = Shrinking(model, graph, (0, 1, 2, 3, 4), torch.empty(0, dtype=torch.int64), scores["fpgm"])
+    way = Shrinking(model, graph, (0, 1, 2, 3, 4), torch.empty(0, dtype=torch.int64))
     return images, labels, scores, way
 
 

@@ -20,15 +20,15 @@ PORTION = 1 / 400
 class Shrinking:
     """A network on its way from whole to smallest: `order` holds the channels that can go, the first to go first.
 
-    `scores` say which channel is added where a cut needs one more; with `within`, other scores, the numbers of channels
-    in each group are taken from the order, but the channels are those with the highest of them.
+    Where a cut needs one more channel, the one that would have gone last is added, so that what a smaller network
+    keeps, a larger one keeps, too. With `within`, scores, the numbers of channels in each group are taken from the order, but
+    the channels are those with the highest of them.
     """
 
     model: nn.Module
     graph: ChannelGraph
     classes: tuple[int, ...]
     order: Tensor
-    scores: Tensor
     multiple: int = 1
     within: Tensor | None = None
 
@@ -36,7 +36,9 @@ class Shrinking:
         """What is kept after so many channels have gone."""
         wanted = torch.ones(self.graph.width, dtype=torch.bool)
         wanted[self.order[:gone]] = False
-        found = select(self.graph, wanted, logits=self.classes, scores=self.scores, multiple=self.multiple)
+        last = torch.zeros(self.graph.width, dtype=torch.float64)
+        last[self.order] = torch.arange(1, len(self.order) + 1, dtype=torch.float64)
+        found = select(self.graph, wanted, logits=self.classes, scores=last, multiple=self.multiple)
         return found if self.within is None else as_many(self.graph, found, self.within, multiple=self.multiple)
 
     def cost(self, gone: int) -> Cost:

@@ -122,7 +122,7 @@ def test_on_ten_images_a_repair_does_no_harm_to_others(name, method):
     raw = slice_model(model, graph, plan).module
     few, others = inputs(name, batch=74).split([10, 64])
     cut = copy.deepcopy(raw)
-    give_biases(cut, graph.program, graph.layers)
+    give_biases(cut, graph.program, graph.rules, graph.layers)
     repair_model(
         cut, model, graph=graph, selection=plan, program=export_program(cut, few), images=few,
         settings=RepairSettings(method=method),
