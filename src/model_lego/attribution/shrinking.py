@@ -21,8 +21,8 @@ class Shrinking:
     """A network on its way from whole to smallest: `order` holds the channels that can go, the first to go first.
 
     Where a cut needs one more channel, the one that would have gone last is added, so that what a smaller network
-    keeps, a larger one keeps, too. With `within`, scores, the numbers of channels in each group are taken from the order, but
-    the channels are those with the highest of them.
+    keeps, a larger one keeps, too. With `within`, scores, the numbers of channels in each group are taken from the
+    order, but the channels are those with the highest of them.
     """
 
     model: nn.Module

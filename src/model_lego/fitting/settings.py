@@ -28,7 +28,7 @@ class TrainingSettings:
     crop: int = 4
     flip: bool = True
     ema: float = 0.0
-    amp: bool | Literal["auto"] = False
+    amp: bool | Literal["auto"] = "auto"
     channels_last: bool = False
     compile: bool = False
     seed: int = 0
