@@ -70,6 +70,17 @@ def judge(kind: Kind, labels: Tensor, fold: Tensor) -> Judged:
     return Judged(scores, scores.argmax(1) == labels, int(total.argmin()))
 
 
-def most_accurate(judged: Mapping[str, Judged]) -> str:
-    """The kind that got most images right; of equals the first, which is the simplest."""
-    return max(judged, key=lambda name: judged[name].accuracy)
+def preferred(judged: Mapping[str, Judged], *, unfitted: str) -> str:
+    """The kind to take, of kinds from the simplest on.
+
+    Logits stay as they are (`unfitted`) where no fit gets more images right. Else it is the first fit that is no more
+    than one standard error (of the paired differences) behind the most accurate.
+    """
+    best = max(judged, key=lambda name: judged[name].accuracy)  # the first of equals
+    fitted = [name for name in judged if name != unfitted]
+    return next((name for name in fitted if _as_good(judged[name], judged[best])), best) if best != unfitted else best
+
+
+def _as_good(one: Judged, best: Judged) -> bool:
+    gap = best.right.double() - one.right.double()
+    return bool(gap.mean() <= gap.std(correction=0) / len(gap) ** 0.5)

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from model_lego.component import Assembly, Head
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.surgery.affine import affine_fits
-from model_lego.surgery.choosing import FOLDS, Kind, folds_of, judge, most_accurate
+from model_lego.surgery.choosing import FOLDS, Kind, folds_of, judge, preferred
 from model_lego.surgery.closed_form import Fit, lda_fits, one_hot, ridge_fits
 from model_lego.surgery.reading import logit_layers
 from model_lego.surgery.scaling import ScaleFactors
@@ -134,7 +134,7 @@ def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: 
         for name in LEAST
         if name in kinds and name in every and least >= LEAST[name]
     }
-    name = most_accurate(judged)
+    name = preferred(judged, unfitted="concat")
     notes: dict[str, Any] = {"head_scores": {kind: each.accuracy for kind, each in judged.items()}, "head_folds": count}
     if found.why_not:
         notes["no_features"] = found.why_not

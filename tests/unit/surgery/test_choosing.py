@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model_lego.surgery.affine import STRENGTHS, affine_fits
-from model_lego.surgery.choosing import Judged, Kind, folds_of, judge, most_accurate
+from model_lego.surgery.choosing import Judged, Kind, folds_of, judge, preferred
 from model_lego.surgery.closed_form import Fit
 from tests.parts import random_batch
 
@@ -52,11 +52,19 @@ def judged(*right: int) -> Judged:
     return Judged(torch.zeros(len(right), 2), torch.tensor(right).bool(), 0)
 
 
-def test_the_most_accurate_is_taken_and_of_equals_the_simplest():
-    base, better = [1] * 80 + [0] * 20, [0] * 6 + [1] * 74 + [1] * 7 + [0] * 13
-    assert most_accurate({"concat": judged(*base), "ridge": judged(*base)}) == "concat"
-    assert most_accurate({"concat": judged(*base), "ridge": judged(*better)}) == "ridge"
-    assert most_accurate({"ridge": judged(*better), "lda": judged(*base)}) == "ridge"
+def test_logits_stay_where_no_fit_is_better_and_else_the_simplest_fit_within_a_standard_error_is_taken():
+    base, little = [1] * 80 + [0] * 20, [0] * 6 + [1] * 74 + [1] * 7 + [0] * 13  # a gap of 0.01, its error is 0.036
+    much = [1] * 90 + [0] * 10  # a gap of 0.1, its error is 0.03
+
+    def taken(**each):
+        return preferred({name: judged(*right) for name, right in each.items()}, unfitted="concat")
+
+    assert taken(concat=base, ridge=base) == "concat"
+    assert taken(concat=little, affine=base, lda=base) == "concat"
+    assert taken(concat=base, ridge=little) == "ridge"
+    assert taken(concat=base, affine=base, lda=little) == "affine"
+    assert taken(concat=base, affine=base, ridge=much, lda=little) == "ridge"
+    assert taken(lda=base) == "lda"
 
 
 def chosen(logits: Tensor, labels: Tensor, seed: int = 0) -> float:
