@@ -72,7 +72,7 @@ def test_killed_and_resumed_it_ends_in_the_same_bytes(world, tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (("--classes", "ant,cow"), "class 'cow' is not in the data, which has ant, bee, cat, dog"),
+        (("--classes", "ant,cow"), "the data has no class 'cow'; it has ant, bee, cat, dog"),
         (("--epochs", 0), "epochs 0 has to be more than 0"),
         (("--schedule", "linear"), "schedule 'linear' is unknown"),
         (("--learning-rate", 1e30), "use a lower learning rate"),

@@ -1,6 +1,7 @@
 """What the words on a command line stand for: networks, data, classes, preprocessing."""
 
 import ast
+import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +53,7 @@ def open_source(
     if weights is None:
         raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
     split = open_data(data)
-    names = tuple(split_list(source_classes)) if source_classes else split.class_names
+    names = of_data(source_classes, split.class_names)
     given = parse_arguments(arguments)
     given.setdefault("num_classes", infer_classes(weights) or len(names))
     if given["num_classes"] != len(names):
@@ -127,6 +128,14 @@ def chosen(text: str) -> list[str | int]:
     return [int(item) if item.isdecimal() else item for item in split_list(text)]
 
 
+def of_data(text: str | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Classes of the data by name, or by number where they have other names; all by default. Raises UnknownClass."""
+    items = known if text is None else named(chosen(text), known)
+    names = tuple(known[item] if isinstance(item, int) and item < len(known) else str(item) for item in items)
+    _check_known(names, known)
+    return names
+
+
 def named(items: Sequence[str | int], names: Sequence[str]) -> list[str | int]:
     """Numbers that are names of classes (digits) count as names."""
     return [str(item) if str(item) in names else item for item in items]
@@ -164,7 +173,14 @@ def _of_classes(images: ImageSet, split: DataSplit, names: Sequence[str], batch_
 
 
 def _numbers(split: DataSplit, names: Sequence[str]) -> list[int]:
-    for name in names:
-        if name not in split.class_names:
-            raise UnknownClass(f"the data has no class '{name}'; it has {', '.join(split.class_names[:10])} …")
+    _check_known(names, split.class_names)
     return [split.class_names.index(name) for name in names]
+
+
+def _check_known(names: Sequence[str], known: Sequence[str]) -> None:
+    for name in names:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=3)
+            more = " …" if len(known) > 10 else ""
+            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known[:10])}{more}"
+            raise UnknownClass(f"the data has no class '{name}'; {hint}")

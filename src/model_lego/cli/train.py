@@ -8,9 +8,9 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import chosen, named, parse_arguments, parse_preprocessing
+from model_lego.cli.sources import of_data, parse_arguments, parse_preprocessing
 from model_lego.data import open_data
-from model_lego.errors import BadConfig, OutputExists, UnknownClass
+from model_lego.errors import BadConfig, OutputExists
 from model_lego.trained import CHECKPOINT, RECORD, WEIGHTS, train_into
 
 
@@ -35,7 +35,7 @@ def train_command(
     )  # fmt: skip
     folder = _folder(out, overwrite=overwrite, resume=resume)
     split = open_data(data, download=download)
-    names = _names(classes, split.class_names)
+    names = list(of_data(classes, split.class_names))
     record = train_into(
         folder, model, split, classes=names, settings=settings, arguments=parse_arguments(argument),
         preprocessing=parse_preprocessing(mean, std, size), per_class=per_class, weights=weights, progress=Bar(),
@@ -61,12 +61,3 @@ def _folder(out: str, *, overwrite: bool, resume: bool) -> Path:
             raise OutputExists(f"'{out}' is no folder of a training; choose another --out")
         shutil.rmtree(folder)
     return folder
-
-
-def _names(classes: str | None, known: tuple[str, ...]) -> list[str]:
-    items = list(known) if classes is None else named(chosen(classes), known)
-    names = [known[item] if isinstance(item, int) and item < len(known) else str(item) for item in items]
-    strange = [name for name in names if name not in known]
-    if strange:
-        raise UnknownClass(f"class '{strange[0]}' is not in the data, which has {', '.join(known[:10])}")
-    return names
