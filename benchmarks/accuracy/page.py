@@ -18,7 +18,8 @@ Written by `make accuracy` from `benchmarks/results/accuracy.json`. Sources: the
 classes 0-4 and 5-9). Accuracy in % on the CIFAR-10 test images of the classes: the mean over the seeds of the calibration
 samples, the least and the largest of the seeds, and the 95 % bootstrap interval over the test images. Calibration
 images are training images: 1,000 for the repair of each component, 50 of each class for the head. Whatever was chosen by
-measuring was measured on training images.
+measuring was measured on training images. One choice was made again after test figures had been seen: the rule of `auto`,
+which at first took the most accurate kind and reached 77.5, 87.7 and 74.3 in the first three tables.
 
 """
 

@@ -42,7 +42,8 @@ def text(found: dict[str, Any]) -> str:
 
 
 def _rows(key: str, measured: dict[str, Any]) -> str:
-    names = {name: None for each in measured.values() for name in each.get(key, ())}
+    found = dict.fromkeys(name for each in measured.values() for name in each.get(key, ()))
+    names = list(found) if key == "methods" else sorted(found, key=float)
     return "".join(
         _row(name, measured, lambda each, name=name: _cell(each.get(key, {}).get(name)))  # type: ignore[misc]
         for name in names
