@@ -1,5 +1,6 @@
 """Image batches: any re-iterable of (images, labels), checked while it is read."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -119,12 +120,13 @@ def drawn(
     """
     mine = torch.tensor(list(wanted))
     kept: list[tuple[float, Tensor, int, bytes]] = []
+    worst = math.inf  # the largest ticket that can still win: images beyond it are neither prepared nor digested
     generator = torch.Generator().manual_seed(seed)
     for images, numbers in tracked(
         checked(batches, shape=shape, labels=labels), "drawing calibration images", progress
     ):
         tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)  # of all, whatever is left out
-        chosen = torch.isin(numbers, mine)
+        chosen = torch.isin(numbers, mine) & (tickets < worst)
         if not bool(chosen.any()):
             continue
         given = images[chosen]
@@ -132,6 +134,7 @@ def drawn(
         kept += zip(tickets[chosen].tolist(), seen, numbers[chosen].tolist(), image_digests(given), strict=True)
         if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
             kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
+            worst = kept[-1][0]
     if limit is not None:
         kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
     return Drawn(

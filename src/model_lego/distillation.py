@@ -20,6 +20,7 @@ from model_lego.fitting import Goal, TrainingSettings, fit, outputs_of
 from model_lego.fitting.examples import streamed
 from model_lego.naming import places_of
 from model_lego.progress import Progress, quiet
+from model_lego.refitting import first_parameter
 from model_lego.surgery.reading import logit_layers
 
 Student = TypeVar("Student", bound=nn.Module)
@@ -184,7 +185,7 @@ def _pair(
     ]  # fmt: skip
     knower = _Learner(teacher, roles.teacher, reads[1], None).eval()
     columns = None if roles.columns is None else list(roles.columns)
-    kind = _kind(teacher)
+    kind = first_parameter(teacher)
 
     @torch.no_grad()
     def target(x: Tensor) -> tuple[Tensor, Tensor | None]:
@@ -194,10 +195,10 @@ def _pair(
     learner = _Learner(student, roles.student, reads[0], None).eval()
     if lesson.features:
         with torch.no_grad():
-            (_, ours), (_, theirs) = (each(example.to(_kind(each.network))) for each in (learner, knower))
+            (_, ours), (_, theirs) = (each(example.to(first_parameter(each.network))) for each in (learner, knower))
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(settings.seed)
-            learner.mapping = nn.Linear(ours.shape[1], theirs.shape[1]).to(_kind(student))
+            learner.mapping = nn.Linear(ours.shape[1], theirs.shape[1]).to(first_parameter(student))
     return learner, target
 
 
@@ -227,7 +228,7 @@ def _loss(
 
 def _reads(network: nn.Module, preprocessing: Preprocessing | None, example: Tensor, role: str) -> tuple[Any, ...]:
     """Paths of the layers that make the logits; of an assembly those of each of its parts. Raises BadConfig."""
-    x = example.to(_kind(network)).expand(2, -1, -1, -1)
+    x = example.to(first_parameter(network)).expand(2, -1, -1, -1)
     try:
         if isinstance(network, Assembly):
             return tuple(logit_layers(part.module, _shown(part, x)) for part in network.networks())
@@ -257,7 +258,7 @@ def _check_widths(teacher: nn.Module, student: nn.Module, roles: Roles, example:
     """Refuse networks that do not take the images, or do not give the classes."""
     least = len(roles.classes) if roles.columns is None else 1 + max(roles.columns)
     for role, network, preprocessing in (("teacher", teacher, roles.teacher), ("student", student, roles.student)):
-        x = example.to(_kind(network))
+        x = example.to(first_parameter(network))
         try:
             logits = outputs_of(network(x if preprocessing is None else preprocessing(x)))
         except RuntimeError as error:
@@ -272,8 +273,3 @@ def _check_widths(teacher: nn.Module, student: nn.Module, roles: Roles, example:
                 f"the {role} gives {tuple(logits.shape[1:])} numbers an image, which are not the classes "
                 f"{', '.join(roles.classes[:10])}"
             )
-
-
-def _kind(network: nn.Module) -> Tensor:
-    """A tensor with the data type and device of a network."""
-    return next((p for p in network.parameters() if p.is_floating_point()), torch.empty(0))

@@ -12,7 +12,7 @@ from model_lego.errors import IncompatibleComponents
 from model_lego.graph.program import hookless_copy
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.refitting import first_parameter, prepared
-from model_lego.surgery.erasure import Moments, erased
+from model_lego.surgery.erasure import ConceptMoments, erased
 from model_lego.surgery.reading import logit_layers
 
 
@@ -33,7 +33,7 @@ def forget(part: Component, batches: Batches, concepts: int, *, progress: Progre
             if why_not:
                 _note(part, {"why_not": why_not})
                 return
-            seen = Moments.empty(network.get_submodule(path).weight[0].numel(), concepts)  # type: ignore[index]
+            seen = ConceptMoments.empty(network.get_submodule(path).weight[0].numel(), concepts)  # type: ignore[index]
         _, heard = run_and_hear(network, [path], images)
         seen.add(pooled(heard[path], network.get_submodule(path)), labels)
     if seen is None or not bool(seen.counts[1:].any()) or not bool(seen.counts[0]):

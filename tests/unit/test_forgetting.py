@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 import model_lego as ml
-from model_lego.surgery.erasure import Moments, erased
+from model_lego.surgery.erasure import ConceptMoments, erased
 from tests.parts import pixel_part
 from tests.tiny_models import build, inputs
 
@@ -22,7 +22,7 @@ def clouds(count, *, seed):
 def test_each_concept_has_the_mean_of_all():
     x, labels = clouds(200, seed=0)
     concepts = torch.where(labels < 3, 0, labels - 2)  # the fourth and the fifth
-    seen = Moments.empty(10, 2)
+    seen = ConceptMoments.empty(10, 2)
     for some in range(0, 200, 64):
         seen.add(x[some : some + 64], concepts[some : some + 64])
     weight, bias = torch.randn(3, 10, dtype=torch.float64), torch.randn(3, dtype=torch.float64)
@@ -39,7 +39,7 @@ def test_each_concept_has_the_mean_of_all():
 
 def test_what_is_not_told_as_the_concept_keeps_its_outputs():
     (x, labels), (test, truth) = clouds(500, seed=0), clouds(500, seed=1)
-    seen = Moments.empty(10, 1)
+    seen = ConceptMoments.empty(10, 1)
     seen.add(x, (labels == 4).long())
     weight, bias = torch.eye(10, dtype=torch.float64)[:4], torch.zeros(4, dtype=torch.float64)
     new, shift = erased(weight, bias, seen)
@@ -48,7 +48,7 @@ def test_what_is_not_told_as_the_concept_keeps_its_outputs():
 
 
 def test_a_concept_that_nothing_tells_changes_nothing():
-    seen = Moments.empty(2, 1)
+    seen = ConceptMoments.empty(2, 1)
     seen.add(torch.tensor([[1.0, 0], [1, 0], [0, 1], [0, 1]]), torch.tensor([0, 1, 0, 1]))  # equal means
     weight, bias = torch.eye(2), torch.zeros(2)
     assert torch.allclose(erased(weight, bias, seen)[0], weight)

@@ -14,7 +14,7 @@ STRENGTH = 1e-4
 
 
 @dataclass(slots=True, eq=False)
-class Moments:
+class ConceptMoments:
     """Sums over images, in float64: inputs of images of no concept (number 0) and of each; products of the former.
 
     `counts` has 1 + concepts numbers, `sums` is 1 + concepts x d, `products` d x d.
@@ -25,10 +25,10 @@ class Moments:
     products: Tensor
 
     @staticmethod
-    def empty(inputs: int, concepts: int) -> "Moments":
+    def empty(inputs: int, concepts: int) -> "ConceptMoments":
         """Of no image."""
         shapes = ((concepts + 1,), (concepts + 1, inputs), (inputs, inputs))
-        return Moments(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
+        return ConceptMoments(*(torch.zeros(shape, dtype=torch.float64) for shape in shapes))
 
     def add(self, inputs: Tensor, labels: Tensor) -> None:
         """Add images: inputs (images x d), labels (0 for no concept, 1 and so on for one of them)."""
@@ -38,7 +38,7 @@ class Moments:
         self.products += x[labels == 0].T @ x[labels == 0]
 
 
-def erased(weight: Tensor, bias: Tensor, seen: Moments, *, strength: float = STRENGTH) -> tuple[Tensor, Tensor]:
+def erased(weight: Tensor, bias: Tensor, seen: ConceptMoments, *, strength: float = STRENGTH) -> tuple[Tensor, Tensor]:
     """A layer (outputs x d, outputs) that gives each concept that was seen, on the average, what it gives other images.
 
     Minimises the mean square by which the outputs of the other images change. So no linear probe on the outputs tells
