@@ -4,7 +4,19 @@ import argparse
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks import criteria, distillation, finetuning, gcn, repair, resnet50, surgery, tracing, training, zoo_vgg
+from benchmarks import (
+    criteria,
+    distillation,
+    finetuning,
+    gcn,
+    heads,
+    repair,
+    resnet50,
+    surgery,
+    tracing,
+    training,
+    zoo_vgg,
+)
 from benchmarks.compression import bench as compression
 
 
@@ -20,6 +32,7 @@ def main() -> None:
         "distillation": distillation.main,
         "finetuning": finetuning.main,
         "gcn": gcn.main,
+        "heads": heads.main,
         "repair": partial(repair.main, given.sources),
         "resnet50": resnet50.main,
         "surgery": surgery.main,

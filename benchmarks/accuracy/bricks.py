@@ -16,7 +16,7 @@ from model_lego.progress import quiet
 from model_lego.refitting import CALIBRATION, refit_module, selection_of
 from model_lego.surgery.verification import program_of
 
-WAYS = ("no calibration", "affine", "ridge", "lda", "auto")
+WAYS = ("no calibration", "affine", "ridge", "lda", "blend", "auto")
 
 
 def bricks(material: Material) -> dict[str, Any]:

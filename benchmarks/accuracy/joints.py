@@ -14,7 +14,7 @@ from model_lego.component import Head
 from model_lego.surgery.heads import ON_FEATURES, Plain, calibrated, choose_head
 
 #: Ways to join components: as they are, the published scaling of logits, each head, and what is chosen.
-WAYS = ("no calibration", "logit scaling, as published", "affine", "ridge", "lda", "auto")
+WAYS = ("no calibration", "logit scaling, as published", "affine", "ridge", "lda", "blend", "auto")
 AS_CUT = {"repair": "none"}
 UNCUT = {"repair": "none", "thresholds": NOTHING}
 
@@ -97,7 +97,7 @@ def answers(
     if "logit scaling, as published" in ways:
         scaled = ml.assemble(parts, calibration=calibration, seed=seed, head="concat", scaling="logit")
         heads["logit scaling, as published"] = scaled.head
-    for kind in ("affine", "ridge", "lda"):
+    for kind in ("affine", "ridge", "lda", "blend"):
         if kind in ways and kind != assembly.head.kind:
             heads[kind] = choose_head(found, Plain(), (kind,), seed=seed).head.to(logits)
         elif kind in ways:

@@ -56,8 +56,9 @@ def assemble(
         layout: "parallel" keeps the parts side by side; "padded" makes one dense network of their common class.
         scaling: "logit" (as published: one factor a logit), "layer" (equation 9), or none.
         head: "concat" puts the logits side by side; "affine" maps them by a convex fit; "ridge" and "lda" are fitted in
-            closed form on what the parts' last layers read; "auto" is what cross-validation on the calibration images
-            prefers: "concat" where no fit is more accurate, else the simplest fit within a standard error of the best.
+            closed form on what the parts' last layers read; "blend" is the mean of "affine" and "ridge"; "auto" is the
+            blend ("affine" where there is none), unless cross-validation on the calibration images finds another kind
+            clearly better.
         on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average"; heads on
             features learn such a class as any other.
         labels: "classes", or "parts": the calibration's labels are positions in `parts`, and each image has the class

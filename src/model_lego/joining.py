@@ -12,7 +12,7 @@ from model_lego.surgery.heads import LEAST, ON_FEATURES, Factors, Plain, calibra
 from model_lego.surgery.outsiders import threshold_of, with_outsiders
 from model_lego.surgery.scaling import ScaleFactors, described, logit_factors
 
-HeadKind = Literal["auto", "concat", "affine", "ridge", "lda"]
+HeadKind = Literal["auto", "concat", "affine", "ridge", "lda", "blend"]
 Clash = Literal["error", "prefer", "average"]
 
 

@@ -12,7 +12,7 @@ from benchmarks.accuracy import figures, page
 
 
 def test_the_page_is_what_the_code_makes_of_the_figures():
-    assert page.PAGE.read_text(encoding="utf-8") == page.text(page.last("accuracy"), page.last("repair"))
+    assert page.PAGE.read_text(encoding="utf-8") == page.text(*(page.last(name) for name in page.FILES))
 
 
 def test_the_figures_of_the_page_are_those_that_were_recorded():

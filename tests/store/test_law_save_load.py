@@ -190,6 +190,7 @@ def calibration(shape: tuple[int, ...] = (1, 28, 28)) -> list[tuple[Tensor, Tens
         ("parallel", {"scaling": "layer", "head": "ridge"}),
         ("parallel", {"scaling": "logit", "head": "concat"}),
         ("padded", {"head": "lda"}),
+        ("parallel", {"head": "blend"}),
     ],
     ids=str,
 )

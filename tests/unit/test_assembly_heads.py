@@ -11,6 +11,9 @@ from model_lego.errors import BadConfig, ClassClash, IncompatibleComponents, Unk
 from tests.parts import batch, pair, pixel_part, random_batch, tiny_part
 from tests.tiny_models import inputs
 
+#: In the order in which their figures are noted.
+KINDS = ["concat", "affine", "ridge", "lda", "blend"]
+
 
 def tiny_pair(name: str = "plain") -> list:
     return [tiny_part(name, seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
@@ -31,7 +34,7 @@ def right(joint, images: Tensor, labels: Tensor) -> float:
 # ------------------------------------------------------------------------------------------------------ on features
 
 
-@pytest.mark.parametrize("head", ["ridge", "lda"])
+@pytest.mark.parametrize("head", ["ridge", "lda", "blend"])
 def test_a_head_on_features_reads_what_the_last_layers_read(head):
     parts, (images, labels) = tiny_pair(), tinted(80)
     joint = assemble(parts, calibration=[(images, labels)], head=head)
@@ -42,7 +45,7 @@ def test_a_head_on_features_reads_what_the_last_layers_read(head):
     assert right(joint, *tinted(200, seed=1)) > right(assemble(parts), *tinted(200, seed=1)) + 10
 
 
-@pytest.mark.parametrize("head", ["auto", "ridge", "lda"])
+@pytest.mark.parametrize("head", ["auto", "ridge", "lda", "blend"])
 def test_both_layouts_make_the_same_decisions_of_features(head):
     images, labels = tinted(80)
     parallel, padded = (
@@ -60,7 +63,7 @@ def test_parts_of_two_architectures_share_a_head_on_features():
     assert right(joint, *tinted(200, seed=1)) > 60
 
 
-@pytest.mark.parametrize("head", ["ridge", "lda"])
+@pytest.mark.parametrize("head", ["ridge", "lda", "blend"])
 def test_parts_without_features_are_refused_or_do_without(head):
     data = [random_batch(40, seed=0)]
     with pytest.raises(IncompatibleComponents, match=f"head '{head}' reads features: .*use head='affine'"):
@@ -87,6 +90,26 @@ def test_an_assembly_with_a_head_on_features_can_be_exported():
     assert torch.allclose(exported.module()(images), joint(images))
 
 
+def test_a_blend_is_the_mean_of_the_convex_map_and_the_least_squares_brought_to_the_scale_of_logits():
+    data, (images, _) = [tinted(80)], tinted(40, seed=1)
+    affine, ridge, blend = (assemble(tiny_pair(), calibration=data, head=h) for h in ("affine", "ridge", "blend"))
+    strength = blend.settings["head_strength"]
+    assert strength["factor"] > 1
+    assert torch.allclose(blend(images), (affine(images) + strength["factor"] * ridge(images)) / 2, rtol=1e-6)
+    assert (strength["affine"], strength["ridge"]) == tuple(
+        joint.settings["head_strength"] for joint in (affine, ridge)
+    )
+    assert list(blend.settings["head_scores"]) == ["blend"]
+
+
+def test_logits_that_are_more_than_sums_of_features_are_not_blended():
+    parts = [tiny_part("log_softmax_head", seed=seed, names=names) for seed, names in ((1, "ab"), (2, "cd"))]
+    with pytest.raises(IncompatibleComponents, match="'blend' needs logits that are weighted sums of features"):
+        assemble(parts, calibration=[tinted(80)], head="blend")
+    joint = assemble(parts, calibration=[tinted(80)])
+    assert list(joint.settings["head_scores"]) == KINDS[:-1]
+
+
 # ------------------------------------------------------------------------------------------------------------- auto
 
 
@@ -94,7 +117,7 @@ def test_auto_takes_what_cross_validation_prefers_and_notes_its_figures():
     data = [tinted(80)]
     auto = assemble(tiny_pair(), calibration=data)
     scores = auto.settings["head_scores"]
-    assert list(scores) == ["concat", "affine", "ridge", "lda"]
+    assert list(scores) == KINDS
     for name, score in scores.items():
         alone = assemble(tiny_pair(), calibration=data, head=name)
         assert alone.settings["head_scores"] == {name: pytest.approx(score)}
@@ -104,18 +127,20 @@ def test_auto_takes_what_cross_validation_prefers_and_notes_its_figures():
     assert scores[auto.head.kind] > scores["concat"] + 10
 
 
-def test_auto_leaves_logits_alone_that_are_good_as_they_are():
-    images, labels = random_batch(80, seed=0, signal=20.0)
-    joint = assemble(pair(), calibration=[(images, labels)])
-    assert joint.settings["head_scores"] == {"concat": 100, "affine": 100}
-    assert joint.head.kind == joint.settings["head"] == "concat"
-    assert torch.equal(joint(images), images.flatten(1))
+def test_auto_takes_the_blend_unless_another_kind_is_clearly_better():
+    assert assemble(tiny_pair(), calibration=[tinted(80)]).head.kind == "blend"
+    clear, noise = random_batch(80, seed=0, signal=3.0), random_batch(80, seed=0, signal=0.0)
+    assert assemble(pair(), calibration=[clear]).head.kind == "affine"  # the logits are all that these parts have
+    assert assemble(pair(), calibration=[(noise[0], clear[1])]).head.kind == "affine"
 
 
-@pytest.mark.parametrize(("per_class", "kinds", "folds"), [(1, 2, 4), (2, 3, 2), (3, 4, 3), (9, 4, 5)])
-def test_auto_does_with_few_images_what_can_be_done(per_class, kinds, folds):
+@pytest.mark.parametrize(
+    ("per_class", "missing", "folds"),
+    [(1, ["ridge", "lda", "blend"], 4), (2, ["lda"], 2), (3, [], 3), (9, [], 5)],
+)
+def test_auto_does_with_few_images_what_can_be_done(per_class, missing, folds):
     joint = assemble(tiny_pair(), calibration=[tinted(4 * per_class)])
-    assert list(joint.settings["head_scores"]) == ["concat", "affine", "ridge", "lda"][:kinds]
+    assert list(joint.settings["head_scores"]) == [kind for kind in KINDS if kind not in missing]
     assert joint.settings["head_folds"] == folds
 
 
@@ -126,7 +151,7 @@ def test_a_single_image_fits_nothing():
 
 
 def test_too_few_images_for_a_head_are_refused():
-    for head, needs, given in (("ridge", 2, 1), ("lda", 3, 2)):
+    for head, needs, given in (("ridge", 2, 1), ("lda", 3, 2), ("blend", 2, 1)):
         with pytest.raises(
             BadConfig, match=f"'{head}' needs {needs} calibration images of each class, but of class 'a'"
         ):
@@ -154,7 +179,7 @@ def test_an_assembly_says_what_it_lacks():
 # --------------------------------------------------------------------------------------------------- labels of parts
 
 
-@pytest.mark.parametrize("head", ["affine", "ridge", "lda", "auto"])
+@pytest.mark.parametrize("head", ["affine", "ridge", "lda", "blend", "auto"])
 def test_with_labels_of_parts_an_image_has_the_class_that_its_part_takes_it_for(head):
     images, labels = tinted(80)
     parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((6, "ab"), (8, "cd"))]

@@ -21,12 +21,12 @@ def tinted(count, *, seed):
 
 
 @pytest.mark.parametrize("on_clash", ["prefer", "average"])
-@pytest.mark.parametrize("head", ["concat", "affine", "ridge", "lda", "auto"])
+@pytest.mark.parametrize("head", ["concat", "affine", "ridge", "lda", "blend", "auto"])
 def test_it_is_one_class_for_every_head(head, on_clash, tmp_path):
     (x, labels), (test, truth) = tinted(60, seed=0), tinted(90, seed=1)
     joint = ml.assemble(parts(), calibration=[(x, labels)], head=head, on_clash=on_clash, outsiders=0.05)
     assert joint.classes == ("a", "b", "c", NONE_OF_THESE)
-    assert len(joint.settings["head_scores"]) == (4 if head == "auto" else 1)
+    assert len(joint.settings["head_scores"]) == (5 if head == "auto" else 1)
     with torch.no_grad():
         logits = joint(test)
     if head == "concat":

@@ -81,7 +81,7 @@ def test_with_images_the_head_is_the_one_of_the_assembly_of_what_is_left():
     assert "lacks" not in small.settings
 
 
-@pytest.mark.parametrize("kind", ["ridge", "lda"])
+@pytest.mark.parametrize("kind", ["ridge", "lda", "blend"])
 def test_a_head_on_features_loses_the_features_of_the_part_that_goes(kind):
     images, labels = inputs("plain", batch=40), torch.arange(40) % 4
     joint = tiny_pair(calibration=[(images, labels)], head=kind)

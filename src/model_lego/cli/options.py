@@ -57,7 +57,7 @@ Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="images that run at once")]
-HeadOpt = Annotated[str, typer.Option("--head", help="auto, concat, affine, ridge or lda")]
+HeadOpt = Annotated[str, typer.Option("--head", help="auto, concat, affine, ridge, lda or blend")]
 CalibrationPerClass = Annotated[int, typer.Option("--calibration-per-class", help="calibration images a class")]
 
 # Options of every command that trains.

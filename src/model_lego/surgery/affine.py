@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from model_lego.surgery.closed_form import Fit
 
 #: L2 strengths towards the identity that cross-validation tries.
-STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1)
+STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 
 
 def affine_fits(logits: Tensor, labels: Tensor, start: Tensor, *, strengths: Sequence[float] = STRENGTHS) -> list[Fit]:

@@ -4,7 +4,7 @@ All kinds are judged on the same folds. The strength with which a fold is judged
 folds, so that no image helps to choose the strength that judges it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -70,17 +70,17 @@ def judge(kind: Kind, labels: Tensor, fold: Tensor) -> Judged:
     return Judged(scores, scores.argmax(1) == labels, int(total.argmin()))
 
 
-def preferred(judged: Mapping[str, Judged], *, unfitted: str) -> str:
-    """The kind to take, of kinds from the simplest on.
+def preferred(judged: Mapping[str, Judged], favourites: Sequence[str]) -> str:
+    """The kind to take: the first favourite that is there, unless another is clearly better, then the most accurate.
 
-    Logits stay as they are (`unfitted`) where no fit gets more images right. Else it is the first fit that is no more
-    than one standard error (of the paired differences) behind the most accurate.
+    Clearly: by more than two standard errors of the paired differences. With a few hundred images the most accurate is
+    often so by chance.
     """
     best = max(judged, key=lambda name: judged[name].accuracy)  # the first of equals
-    fitted = [name for name in judged if name != unfitted]
-    return next((name for name in fitted if _as_good(judged[name], judged[best])), best) if best != unfitted else best
+    favourite = next((name for name in favourites if name in judged), best)
+    return best if _behind(judged[favourite], judged[best]) else favourite
 
 
-def _as_good(one: Judged, best: Judged) -> bool:
+def _behind(one: Judged, best: Judged) -> bool:
     gap = best.right.double() - one.right.double()
-    return bool(gap.mean() <= gap.std(correction=0) / len(gap) ** 0.5)
+    return bool(gap.mean() > 2 * gap.std(correction=0) / len(gap) ** 0.5)

@@ -1,7 +1,7 @@
 """Heads of assemblies: what they read, how each kind is fitted, which kind is chosen.
 
 The order is from the simplest on: `concat` has nothing to fit but the factors of a scaling, `affine` maps the joined
-logits, `ridge` and `lda` read the joined features.
+logits, `ridge` and `lda` read the joined features, `blend` adds up `affine` and `ridge`.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,15 +16,18 @@ from torch.nn import functional as F
 from model_lego.component import Assembly, Head
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.surgery.affine import affine_fits
-from model_lego.surgery.choosing import FOLDS, Kind, folds_of, judge, preferred
+from model_lego.surgery.blending import BLENDED, blend_of, blended, factor_of
+from model_lego.surgery.choosing import FOLDS, Judged, Kind, folds_of, judge, preferred
 from model_lego.surgery.closed_form import Fit, lda_fits, one_hot, ridge_fits
-from model_lego.surgery.reading import logit_layers
+from model_lego.surgery.reading import logit_layers, logit_map
 from model_lego.surgery.scaling import ScaleFactors
 
 #: Kinds of head, the simplest first, and how many calibration images of each class they need.
-LEAST = {"concat": 1, "affine": 1, "ridge": 2, "lda": 3}
+LEAST = {"concat": 1, "affine": 1, "ridge": 2, "lda": 3, "blend": 2}
 #: Kinds that read features.
-ON_FEATURES = ("ridge", "lda")
+ON_FEATURES = ("ridge", "lda", "blend")
+#: What is taken, the first that is there, where no other kind is clearly better (`choosing`).
+FAVOURITES = ("blend", "affine")
 #: Images that run at once.
 CHUNK = 256
 
@@ -41,6 +44,7 @@ class Calibrated:
     reads: tuple[tuple[str, ...], ...]  # layers that read the features, part by part
     labels: Tensor
     classes: tuple[str, ...]
+    logits_of: Fit | None = None  # the joined logits as a map of the features
     why_not: str = ""  # why there are no features
 
 
@@ -104,10 +108,20 @@ def calibrated(assembly: Assembly, images: Tensor, labels: Tensor, kinds: Sequen
     pieces = images.split(CHUNK)
     if not reads:
         joined = torch.cat([assembly.joined(some) for some in pieces]).double().cpu()
-        return Calibrated(joined, None, reads, labels, assembly.classes, why_not)
+        return Calibrated(joined, None, reads, labels, assembly.classes, why_not=why_not)
     pairs = [assembly.features(some, reads) for some in pieces]
     features, joined = (torch.cat(column).double().cpu() for column in zip(*pairs, strict=True))
-    return Calibrated(joined, features, reads, labels, assembly.classes)
+    logits_of = _logits_of(assembly, reads, features, joined)
+    if logits_of is None and kinds == ("blend",):
+        raise IncompatibleComponents("head 'blend' needs logits that are weighted sums of features; use head='ridge'")
+    return Calibrated(joined, features, reads, labels, assembly.classes, logits_of)
+
+
+def _logits_of(assembly: Assembly, reads: Sequence[Sequence[str]], features: Tensor, joined: Tensor) -> Fit | None:
+    """The joined logits as a map of the features; None where something is done to the sums before they are logits."""
+    found = Fit(*logit_map(assembly.networks(), reads), 0.0)
+    rounding = 1e-2 * joined.abs().max()  # of half precision
+    return found if bool((found(features) - joined).abs().max() <= rounding) else None
 
 
 def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: int) -> Chosen:
@@ -127,23 +141,60 @@ def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: 
     if count < 2:
         head = plain.head(found.joined, found.labels)
         return Chosen(head, plain.fits(found.joined, found.labels)[0](found.joined))
-    fold = folds_of(found.labels, count=count, seed=seed)
-    every = _kinds(found, plain)
-    judged = {
-        name: judge(every[name], found.labels, fold)
-        for name in LEAST
-        if name in kinds and name in every and least >= LEAST[name]
-    }
-    name = preferred(judged, unfitted="concat")
-    notes: dict[str, Any] = {"head_scores": {kind: each.accuracy for kind, each in judged.items()}, "head_folds": count}
+    contest = _contest(found, plain, kinds, folds_of(found.labels, count=count, seed=seed), least)
+    asked = {name: contest.judged[name] for name in LEAST if name in kinds and name in contest.judged}
+    name = preferred(asked, FAVOURITES)
+    notes: dict[str, Any] = {"head_scores": {kind: each.accuracy for kind, each in asked.items()}, "head_folds": count}
     if found.why_not:
         notes["no_features"] = found.why_not
     if name == "concat":
-        return Chosen(plain.head(found.joined, found.labels), judged[name].scores, notes)
-    fit = every[name].fits(every[name].inputs, found.labels)[judged[name].choice]
+        return Chosen(plain.head(found.joined, found.labels), asked[name].scores, notes)
+    fit = contest.fit(name)
     weight = fit.weight.contiguous()  # as it is after saving and loading, to the last bit of its products
     head = Head(name, weight, fit.shift, reads=found.reads if name in ON_FEATURES else ())
-    return Chosen(head, judged[name].scores, {**notes, "head_strength": fit.strength})
+    return Chosen(head, asked[name].scores, {**notes, "head_strength": contest.strength(name)})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Contest:
+    """Kinds of head, and what cross-validation found of them."""
+
+    found: Calibrated
+    kinds: dict[str, Kind]
+    judged: dict[str, Judged]
+    factor: float  # of the ridge in a blend
+
+    def fit(self, name: str) -> Fit:
+        """A kind fitted to all images, with the strength that did best."""
+        if name == "blend":
+            assert self.found.logits_of is not None
+            affine, ridge = (self.fit(each) for each in BLENDED)
+            return blend_of(affine, self.found.logits_of, ridge, self.factor)
+        kind = self.kinds[name]
+        return kind.fits(kind.inputs, self.found.labels)[self.judged[name].choice]
+
+    def strength(self, name: str) -> Any:
+        """With which strength a kind is fitted; of a blend those of both, and the factor."""
+        if name == "blend":
+            return {each: self.strength(each) for each in BLENDED} | {"factor": self.factor}
+        return self.fit(name).strength
+
+
+def _contest(found: Calibrated, plain: Plain, kinds: Sequence[str], fold: Tensor, least: int) -> Contest:
+    """Cross-validate the kinds that are in question, and those that they are made of."""
+    blend = "blend" in kinds and found.logits_of is not None
+    every = _kinds(found, plain)
+    judged = {
+        name: judge(kind, found.labels, fold)
+        for name, kind in every.items()
+        if least >= LEAST[name] and (name in kinds or (blend and name in BLENDED))
+    }
+    factor = 1.0
+    if blend and all(name in judged for name in BLENDED):
+        affine, ridge = (judged[name] for name in BLENDED)
+        factor = factor_of(ridge.scores, found.labels)
+        judged["blend"] = blended(affine, ridge, found.labels, factor)
+    return Contest(found, every, judged, factor)
 
 
 def _kinds(found: Calibrated, plain: Plain) -> dict[str, Kind]:

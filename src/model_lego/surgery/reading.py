@@ -1,11 +1,12 @@
 """Which layers make a network's logits: what these read are the features that a head can be fitted on."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
-from model_lego.component import run_and_hear
+from model_lego.component import Component, run_and_hear
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import Layer, read_graph
 
@@ -35,6 +36,22 @@ def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
             )
     _check_heard(module, images[:2], last, graph.program.run)
     return tuple(layer.name for layer in last)
+
+
+def logit_map(parts: Sequence[Component], reads: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
+    """What the layers that are read make of the joined features: logits x features, and a shift (float64, on the CPU).
+
+    `reads` are paths of layers, part by part. These are the joined logits where a network does nothing more to them.
+    """
+    weights, shifts = [], []
+    for part, paths in zip(parts, reads, strict=True):
+        layers: list[Any] = [part.module.get_submodule(path) for path in paths]
+        weights.append(torch.cat([layer.weight.detach().double().cpu().flatten(1) for layer in layers], 1))
+        shift = weights[-1].new_zeros(len(weights[-1]))
+        for layer in layers:
+            shift = shift if layer.bias is None else shift + layer.bias.detach().double().cpu()
+        shifts.append(shift)
+    return torch.block_diag(*weights), torch.cat(shifts)
 
 
 _ADVICE = "use head='affine', which needs logits alone"

@@ -52,18 +52,18 @@ def judged(*right: int) -> Judged:
     return Judged(torch.zeros(len(right), 2), torch.tensor(right).bool(), 0)
 
 
-def test_logits_stay_where_no_fit_is_better_and_else_the_simplest_fit_within_a_standard_error_is_taken():
-    base, little = [1] * 80 + [0] * 20, [0] * 6 + [1] * 74 + [1] * 7 + [0] * 13  # a gap of 0.01, its error is 0.036
-    much = [1] * 90 + [0] * 10  # a gap of 0.1, its error is 0.03
+def test_the_first_favourite_is_taken_unless_another_kind_is_clearly_better():
+    base, little = [1] * 80 + [0] * 20, [0] * 6 + [1] * 74 + [1] * 12 + [0] * 8  # a gap of 0.06, twice its error 0.08
+    much = [1] * 90 + [0] * 10  # a gap of 0.1, twice its error 0.06
 
     def taken(**each):
-        return preferred({name: judged(*right) for name, right in each.items()}, unfitted="concat")
+        return preferred({name: judged(*right) for name, right in each.items()}, ("blend", "affine"))
 
-    assert taken(concat=base, ridge=base) == "concat"
-    assert taken(concat=little, affine=base, lda=base) == "concat"
-    assert taken(concat=base, ridge=little) == "ridge"
-    assert taken(concat=base, affine=base, lda=little) == "affine"
-    assert taken(concat=base, affine=base, ridge=much, lda=little) == "ridge"
+    assert taken(concat=base, affine=base, blend=base) == "blend"
+    assert taken(concat=little, affine=base, blend=base) == "blend"
+    assert taken(concat=much, affine=little, blend=base) == "concat"
+    assert taken(concat=little, affine=base) == "affine"
+    assert taken(concat=much, affine=base) == "concat"
     assert taken(lda=base) == "lda"
 
 
@@ -77,5 +77,5 @@ def test_the_strength_follows_what_there_is_to_learn(seed):
     noise, labels = random_batch(40, seed=5, signal=0.0)
     clear, _ = random_batch(4000, seed=5, signal=1.0)
     mixed = clear.flatten(1) @ torch.tensor([[1.0, 2, 0, 0], [0, 1, 2, 0], [0, 0, 1, 2], [2, 0, 0, 1]]).double()
-    assert chosen(noise.flatten(1), labels, seed) == max(STRENGTHS)
-    assert chosen(mixed, torch.arange(4000) % 4, seed) < max(STRENGTHS)
+    assert chosen(noise.flatten(1), labels, seed) >= 0.1
+    assert chosen(mixed, torch.arange(4000) % 4, seed) < 0.1

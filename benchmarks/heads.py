@@ -1,0 +1,82 @@
+"""Kinds of head, and what `auto` takes, on held-out training images: samples of 5 to 50 calibration images a class.
+
+The two half-width VGG-16 of the zoo. No test image is looked at: the rule of `auto` is chosen by these figures.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+import model_lego as ml
+from benchmarks.accuracy import page
+from benchmarks.accuracy.material import NAMES, Material, opened
+from benchmarks.common import record
+from model_lego.surgery.heads import LEAST, ON_FEATURES, Calibrated, Plain, calibrated, choose_head
+
+#: Calibration images of each class, and how many samples of them are drawn.
+COUNTS, SAMPLES = (5, 10, 20, 50), 8
+#: Training images of each class that samples are drawn from; the rest of them is measured on.
+POOL = 700
+PAIRS = {
+    "5 + 5 classes": (NAMES[:5], NAMES[5:]),
+    "vehicles": (("airplane", "automobile"), ("horse", "ship", "truck")),
+    "animals": (("bird", "cat", "deer"), ("dog", "frog")),
+    "ten components of one class": tuple((name,) for name in NAMES),
+}
+
+
+def main() -> None:
+    """Run the benchmark; says what is skipped, and why."""
+    material = opened()
+    if material is None:
+        print("heads: skipped, the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+        return
+    found: dict[str, Any] = {}
+    for name, classes in PAIRS.items():
+        pool = pooled(material, classes)
+        found[name] = {str(count): dict(rows(pool, count)) for count in COUNTS}
+        print(name, found[name], flush=True)
+        record("heads", {"tables": found, "samples": SAMPLES, "pool_a_class": POOL}, show=False)
+        page.write()
+
+
+def pooled(material: Material, classes: Sequence[Sequence[str]]) -> Calibrated:
+    """What heads read of training images, of components at the default thresholds."""
+    parts = [material.source_of(names[0]).component(names, seed=0) for names in classes]
+    joined = [name for names in classes for name in names]
+    images, labels = zip(*material.calibration(joined, seed=77, per_class=POOL), strict=True)
+    return calibrated(ml.assemble(parts), torch.cat(images), torch.cat(labels), tuple(LEAST))
+
+
+def rows(pool: Calibrated, count: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Mean and least accuracy in % of each kind over the samples, on all images that are not in the sample."""
+    ways = {kind: (kind,) for kind in LEAST} | {"auto": tuple(LEAST)}
+    for name, kinds in ways.items():
+        each, taken = [], []
+        for seed in range(SAMPLES):
+            inside = sample(pool.labels, count, seed)
+            head = choose_head(narrowed(pool, inside), Plain(), kinds, seed=seed).head
+            rest = narrowed(pool, ~inside)
+            inputs = rest.features if head.kind in ON_FEATURES else rest.joined
+            assert inputs is not None
+            each.append(100 * float((head(inputs).argmax(1) == rest.labels).double().mean()))
+            taken.append(head.kind)
+        yield name, {"mean": sum(each) / len(each), "least": min(each), "kinds": sorted(set(taken))}
+
+
+def sample(labels: Tensor, count: int, seed: int) -> Tensor:
+    """Which images are in a sample of so many of each class."""
+    order = torch.randperm(len(labels), generator=torch.Generator().manual_seed(seed))
+    inside = torch.zeros(len(labels), dtype=torch.bool)
+    for label in range(int(labels.max()) + 1):
+        inside[order[labels[order] == label][:count]] = True
+    return inside
+
+
+def narrowed(pool: Calibrated, inside: Tensor) -> Calibrated:
+    """Some of the images."""
+    features = None if pool.features is None else pool.features[inside]
+    return replace(pool, joined=pool.joined[inside], features=features, labels=pool.labels[inside])
