@@ -1,8 +1,10 @@
 """model-lego routes."""
 
+import numpy as np
 import pytest
+from PIL import Image
 
-from tests.cli.world import CLASSES, refused, run
+from tests.cli.world import CLASSES, pictures, refused, run
 
 
 def test_routes_are_printed_and_written(world, tmp_path):
@@ -33,6 +35,41 @@ def test_an_image_alone_needs_no_statistics(world, monkeypatch):
     assert ran.json["names"] == ["image 5 (bee)"]
 
 
+def test_an_image_file_has_the_routes_of_the_same_image_in_the_data(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pixels = pictures(10, seed=1)[0][5].numpy()
+    Image.fromarray(pixels).save("bee.png")
+    (tmp_path / "7").write_bytes((tmp_path / "bee.png").read_bytes())
+    Image.fromarray(np.stack([pixels] * 3, 2)).save("bee.ppm")  # in colours
+    files = ("5", "bee.png", "./7", str(tmp_path / "bee.ppm"))
+    images = [word for file in files for word in ("--image", file)]
+    ran = run("routes", *world.source(), *images, "--mean", "0.4", "--std", "0.3", "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["names"] == ["image 5 (bee)", "image bee.png (bee)", "image 7 (bee)", "image bee.ppm (bee)"]
+    assert ran.json["overlap"] == [[1.0] * 4] * 4
+    for layer in ran.json["layers"]:
+        assert len(set(map(tuple, layer["relevant"].values()))) == len(set(layer["edges"].values())) == 1
+
+
+def test_an_image_file_is_brought_to_the_size_of_the_network(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, size in (("fits.png", (16, 16)), ("large.png", (50, 31)), ("small.png", (9, 9))):
+        Image.new("L", size, 180).save(name)
+    images = [word for name in ("fits.png", "large.png", "small.png") for word in ("--image", name)]
+    ran = run("routes", *world.source(), *images, "--json")
+    assert ran.code == 0, ran.err
+    assert ran.json["overlap"] == [[1.0] * 3] * 3
+
+
+def test_files_of_one_name_are_told_apart(world, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a/one.png", "b/one.png"):
+        (tmp_path / name).parent.mkdir()
+        Image.new("L", (16, 16), 180).save(name)
+    ran = run("routes", *world.source(), "--image", "a/one.png", "--image", "b/one.png", "--json")
+    assert [name.partition(" (")[0] for name in ran.json["names"]] == ["image a/one.png", "image b/one.png"]
+
+
 def test_saved_statistics_give_the_same_routes(world, tmp_path):
     assert run("attribute", *world.source(), "--out", tmp_path / "stats").code == 0
     line = ["routes", *world.source(), "--classes", "cat,dog", "--alpha", "0.5", "--linear-beta", "0.6", "--json"]
@@ -46,6 +83,9 @@ def test_saved_statistics_give_the_same_routes(world, tmp_path):
         (["--html", "routes.txt"], "end it in .html"),
         (["--samples", "0"], "at least 1"),
         (["--alpha", "2"], "between 0 and 1"),
+        (["--image", "bee.png"], "'bee.png' is no number of a test image, and there is no such file"),
+        (["--image", "-1"], "'-1' is no number"),
+        (["--image", __file__], "holds no picture"),
     ],
 )
 def test_options_are_refused_before_the_network_is_read(world, monkeypatch, more, words):
@@ -58,8 +98,7 @@ def test_options_are_refused_before_the_network_is_read(world, monkeypatch, more
     ("more", "words"),
     [
         (["--classes", "owl"], "no class 'owl'"),
-        (["--image", "40"], "among the 40 test images"),
-        (["--image", "-1"], "among the 40 test images"),
+        (["--image", "40"], "among the 40 test images (0 to 39); a file of that name is ./40"),
         (["--classes", "ant", "--overlap", "one.png"], "name two or more"),
         (["--image", "1", "--maps", "maps.png"], "name them with --classes"),
         (["--draw", "one.png", "--layers", "conv9"], "'conv9' is no layer"),

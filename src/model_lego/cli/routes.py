@@ -3,12 +3,12 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-import torch
 import typer
 from torch import Tensor
 
 from model_lego.attribution import Thresholds
 from model_lego.cli import options as o
+from model_lego.cli.images import as_taken, image_names, read_files
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import Source, chosen, named, open_source
 from model_lego.errors import BadConfig
@@ -19,7 +19,12 @@ SomeClasses = Annotated[
     str | None, typer.Option("--classes", "-c", help="classes whose routes are found; all, where no --image is given")
 ]
 Images = Annotated[
-    list[int] | None, typer.Option("--image", help="number of a test image whose own route is found; several times")
+    list[str] | None,
+    typer.Option(
+        "--image",
+        help="image whose own route is found: number of a test image where it is digits only, else a PNG or JPEG file "
+        "(./7 is a file called 7); several times",
+    ),
 ]
 Draw = Annotated[str | None, typer.Option("--draw", help="draw the routes into a .png or .svg file")]
 Html = Annotated[str | None, typer.Option("--html", help="write a page to look into the routes, one .html file")]
@@ -47,14 +52,15 @@ def routes_command(
     """Show through which channels a network decides for classes and images, and what they share."""
     _check(draw, html, overlap, maps, samples)
     thresholds = Thresholds(alpha, beta, linear_alpha, linear_beta)
+    pictures = read_files(image or [])
     source = open_source(
         model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
         size=size, batch_size=batch_size,
     )  # fmt: skip
     names = source.class_names
     wanted = named(chosen(classes), names) if classes else ([] if image else list(names))
-    images = _images(source, image or [])
-    called = [str(number) for number in image or []]
+    images = as_taken(source, image or [], pictures)
+    called = image_names(image or [])
     _check_number(len(wanted) + len(image or []), draw, html, overlap)
     found, mapped = _found(
         source, wanted, (images, called), stats, samples if maps else None, thresholds=thresholds, seed=seed,
@@ -105,18 +111,6 @@ def _layers(found: DecisionRoutes, layers: str | None) -> list[str]:
     if unknown := [name for name in names if name not in known]:
         raise BadConfig(f"--layers '{unknown[0]}' is no layer that has routes; there are {', '.join(known)}")
     return names
-
-
-def _images(source: Source, numbers: Sequence[int]) -> Tensor | None:
-    """The test images of these numbers, as the network takes them; raises BadConfig."""
-    there = len(source.test.images)
-    for number in numbers:
-        if not 0 <= number < there:
-            raise BadConfig(f"--image {number} is not among the {there} test images (0 to {there - 1})")
-    if not numbers:
-        return None
-    images, _ = source.test.read(torch.tensor(numbers))
-    return images if source.preprocessing is None else source.preprocessing(images)
 
 
 def _found(

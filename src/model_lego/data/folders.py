@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from model_lego.data.pictures import in_colours, read_picture
 from model_lego.data.sets import DataSplit, ImageSet
-from model_lego.errors import BadBatches, BadConfig, EmptySelection
+from model_lego.errors import BadConfig, EmptySelection
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 
@@ -87,7 +87,7 @@ def _part(folder: Path, names: tuple[str, ...]) -> ImageSet:
     strange = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in names)
     if strange:
         raise BadConfig(f"'{folder}' has class '{strange[0]}', which the training part does not have")
-    return _set({name: _images(folder / name) for name in names}, _decoded)
+    return _set({name: _images(folder / name) for name in names}, read_picture)
 
 
 def _images(folder: Path) -> list[Path]:
@@ -110,7 +110,7 @@ def _set(found: dict[str, list[Path]], read: Callable[[Path], Tensor]) -> ImageS
 
 def _coloured(path: Path) -> Tensor:
     """A picture of a colour set, of which a few are grey: 3 x height x width."""
-    return _decoded(path).expand(3, -1, -1)
+    return in_colours(read_picture(path), 3)
 
 
 def _square(path: Path) -> Tensor:
@@ -122,17 +122,3 @@ def _square(path: Path) -> Tensor:
     picture = F.interpolate(picture[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
     top, left = (size[0] - SQUARE) // 2, (size[1] - SQUARE) // 2
     return picture[:, top : top + SQUARE, left : left + SQUARE]
-
-
-def _decoded(path: Path) -> Tensor:
-    """One image as float channels x height x width in 0..1: grey stays one channel, all else becomes RGB."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(path) as opened:
-            deep = opened.mode in ("I;16", "I;16B", "I;16L", "I")  # 16-bit greys, which convert() would clip
-            picture = opened if deep else opened.convert("L" if opened.mode in ("1", "L") else "RGB")
-            pixels = torch.from_numpy(np.array(picture).astype(np.float32)) / (65535 if deep else 255)
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
-        raise BadBatches(f"image '{path}' cannot be read: {error}") from error
-    return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)

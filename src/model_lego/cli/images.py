@@ -1,0 +1,55 @@
+"""Single images that a command line names: a number of the test images where it is digits only, else a file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from model_lego.cli.sources import Source
+from model_lego.component import Preprocessing
+from model_lego.data.pictures import in_colours, read_picture
+from model_lego.errors import BadConfig
+
+
+def read_files(values: Sequence[str]) -> dict[str, Tensor]:
+    """The pictures of the values that are files, each C x H x W in 0..1; raises BadConfig, BadBatches."""
+    files = [value for value in values if not value.isdecimal()]
+    for file in files:
+        if not file or not Path(file).exists():
+            raise BadConfig(f"--image '{file}' is no number of a test image, and there is no such file")
+    return {file: read_picture(file) for file in files}
+
+
+def image_names(values: Sequence[str]) -> list[str]:
+    """What the images are called: their numbers, and files by their names without folders where these differ."""
+    short = {value: value if value.isdecimal() else Path(value).name for value in values}
+    names = list(short.values())
+    return [value if names.count(short[value]) > 1 else short[value] for value in values]
+
+
+def as_taken(source: Source, values: Sequence[str], pictures: Mapping[str, Tensor]) -> Tensor | None:
+    """The images as the network takes them, N x C x H x W, None for no image; raises BadConfig, ShapeMismatch.
+
+    Pictures of files get the network's number of colours and its size.
+    """
+    if not values:
+        return None
+    there = len(source.test.images)
+    for value in values:
+        if value.isdecimal() and int(value) >= there:
+            raise BadConfig(
+                f"--image {value} is not among the {there} test images (0 to {there - 1}); "
+                f"a file of that name is ./{value}"
+            )
+    channels, height, width = source.graph.program.image_shape
+    own = source.preprocessing or Preprocessing()
+    sized = replace(own, size=(height, width))
+    found = []
+    for value in values:
+        if value.isdecimal():
+            found.append(own(source.test.read(torch.tensor([int(value)]))[0]))
+        else:
+            found.append(sized(in_colours(pictures[value], channels)[None]))
+    return torch.cat(found)

@@ -1,0 +1,47 @@
+"""Single image files: what is read of them, in how many colours, and which are refused."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from model_lego.data.pictures import in_colours, read_picture
+from model_lego.errors import BadBatches, ShapeMismatch
+
+PIXELS = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+
+
+def damaged_png(path):
+    """A PNG whose pixels are said to be no bytes long, on which a decoder stumbles late."""
+    Image.fromarray(PIXELS).save(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(b"IDAT") - 1] = 0
+    path.write_bytes(content)
+
+
+def test_a_picture_keeps_its_pixels_and_is_grey_or_has_three_colours(tmp_path):
+    for mode, channels in (("L", 1), ("RGB", 3), ("RGBA", 3), ("P", 3)):
+        Image.fromarray(PIXELS).convert(mode).save(tmp_path / "one.png")
+        assert read_picture(tmp_path / "one.png").shape == (channels, 4, 5)
+    Image.fromarray(PIXELS).save(tmp_path / "one.png")
+    assert torch.equal(read_picture(tmp_path / "one.png"), torch.from_numpy(PIXELS).permute(2, 0, 1) / 255)
+
+
+def test_colours_become_those_that_a_network_takes():
+    picture = torch.from_numpy(PIXELS).permute(2, 0, 1) / 255
+    grey = torch.from_numpy(np.array(Image.fromarray(PIXELS).convert("L"))) / 255  # as Pillow has it, in whole steps
+    assert bool(((in_colours(picture, 1)[0] - grey).abs() <= 1 / 255).all())
+    assert torch.equal(in_colours(grey[None], 3), torch.stack([grey, grey, grey]))
+    assert in_colours(picture, 3) is picture
+    with pytest.raises(ShapeMismatch, match="4 channels"):
+        in_colours(picture, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"hello", "holds no picture"), (b"P6 2x5 20 255 ", "invalid literal"), (None, "broken PNG")]
+)
+def test_what_is_no_picture_or_a_damaged_one_is_refused(tmp_path, content, words):
+    file = tmp_path / "one.png"
+    damaged_png(file) if content is None else file.write_bytes(content)
+    with pytest.raises(BadBatches, match=rf"one\.png' cannot be read: .*{words}"):
+        read_picture(file)
