@@ -26,15 +26,43 @@ def test_a_component_with_images_baselines_and_routes(world, tmp_path):
     assert "component" in ran.out
 
 
-def test_an_assembly_and_a_part_without_images(world, tmp_path):
-    assert run("report", world.both, "--html", tmp_path / "both.html", "--data", world.data).code == 0
-    assert headings(tmp_path / "both.html")[:3] == ["What it is", "How good it is", "What is taken for what"]
-    assert "Routes" not in headings(tmp_path / "both.html")
-    ran = run("report", world.two, "--html", tmp_path / "two.html", "--json")
-    assert ran.json == {"page": str(tmp_path / "two.html"), "measured": None}
-    assert headings(tmp_path / "two.html") == [
-        "What it is", "What it costs", "Which channels it keeps", "Where it comes from",
-    ]  # fmt: skip
+@pytest.fixture
+def padded(world, tmp_path):
+    """An assembly of the same parts as one dense network, with a class for images of other classes."""
+    folder = tmp_path / "padded"
+    more = ["--layout", "padded", "--outsiders", "0.1", "--data", world.data]
+    ran = run("assemble", world.one, world.two, *more, "--out", folder)
+    assert ran.code == 0, ran.err
+    return folder
+
+
+def test_an_assembly_has_the_routes_of_each_part(world, tmp_path, padded):
+    for folder, words in ((world.both, "a network of its own"), (padded, "in one dense network")):
+        page = tmp_path / "both.html"
+        ran = run("report", folder, "--html", page, "--data", world.data)
+        assert ran.code == 0, ran.err
+        assert headings(page)[:6] == [
+            "What it is", "How good it is", "What is taken for what", "Routes", "Which are alike", "Layer by layer",
+        ]  # fmt: skip
+        text = page.read_text(encoding="utf-8")
+        assert words in text
+        assert re.findall(r"<h3>(.*?)</h3>", text) == ["part 1 (ant, bee)", "part 2 (dog, cat)"] * 2
+
+
+def test_a_component_of_a_single_class_says_why_it_has_no_routes(world, tmp_path):
+    assert run("disassemble", *world.source(), "--classes", "cat", "--out", tmp_path / "cat").code == 0
+    ran = run("report", tmp_path / "cat", "--html", tmp_path / "cat.html", "--data", world.data)
+    assert ran.code == 0, ran.err
+    assert "A network with a single logit" in (tmp_path / "cat.html").read_text(encoding="utf-8")
+
+
+def test_without_images_there_are_no_routes(world, tmp_path):
+    for folder in (world.two, world.both):
+        ran = run("report", folder, "--html", tmp_path / "page.html", "--json")
+        assert ran.json == {"page": str(tmp_path / "page.html"), "measured": None}
+        assert headings(tmp_path / "page.html") == [
+            "What it is", "What it costs", "Which channels it keeps", "Where it comes from",
+        ]  # fmt: skip
 
 
 @pytest.mark.parametrize(

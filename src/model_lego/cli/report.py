@@ -8,8 +8,7 @@ from model_lego.cli import options as o
 from model_lego.cli.evaluate import SourceOpt, images_of
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part
-from model_lego.component import Component
-from model_lego.routes import DecisionRoutes
+from model_lego.component import NONE_OF_THESE
 
 SomeData = Annotated[
     str | None,
@@ -27,7 +26,7 @@ def report_command(
     """Write a page about a saved component or assembly: what it is, how good, its routes, its cost and origin."""
     from model_lego import evaluate
     from model_lego.errors import BadConfig
-    from model_lego.report import check_page, confusion, write_report
+    from model_lego.report import check_page, confusion, part_routes, write_report
     from model_lego.store import inspect
 
     check_page(html)
@@ -40,9 +39,11 @@ def report_command(
             part, data, source, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
             size=size, batch_size=batch_size,
         )  # fmt: skip
+        own = [name for name in part.classes if name != NONE_OF_THESE]
+        train = data_for(data, own, batch_size, train=True)
         given["measured"] = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())
         given["confused"] = confusion(part, test, class_names=names, progress=Bar())
-        given["routes"] = _routes(part, data, batch_size)
+        given["routes"] = part_routes(part, train, class_names=own, progress=Bar())
     file = {"file": f"{manifest.weights.file}, {manifest.weights.bytes:,} bytes", "sha256": manifest.weights.sha256}
     versions = {"written with": ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))}
     write_report(part, html, provenance=file | versions, **given)
@@ -51,19 +52,3 @@ def report_command(
     else:
         show(str(given.get("measured", part)))
     say(f"written to {html}")
-
-
-def _routes(part: Any, data: str, batch_size: int) -> DecisionRoutes | None:
-    """The routes of a component; an assembly and a single class have none."""
-    from model_lego import attribute, decision_routes, trace
-    from model_lego.batches import checked
-    from model_lego.refitting import prepared
-    from model_lego.report.routes import MOST_SUBJECTS
-
-    if not isinstance(part, Component) or len(part.classes) < 2:
-        return None
-    feed = prepared(data_for(data, part.classes, batch_size, train=True), part.preprocessing)
-    graph = trace(part.module, next(checked(feed))[0][:2])
-    classes = range(min(len(part.classes), MOST_SUBJECTS))
-    stats = attribute(part.module, feed, graph=graph, classes=classes, class_names=part.classes, progress=Bar())
-    return decision_routes(part.module, stats, classes, graph=graph, class_names=part.classes)

@@ -4,5 +4,6 @@ from model_lego.report.confusion import confusion
 from model_lego.report.page import check_page
 from model_lego.report.parts import write_report
 from model_lego.report.routes import write_routes
+from model_lego.report.seats import part_routes
 
-__all__ = ["check_page", "confusion", "write_report", "write_routes"]
+__all__ = ["check_page", "confusion", "part_routes", "write_report", "write_routes"]

@@ -113,3 +113,8 @@ def facts(rows: Iterable[tuple[str, str]]) -> str:
 def folded(summary: str, text: str) -> str:
     """Long text behind a line that opens it."""
     return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
+
+
+def hint(text: str) -> str:
+    """A remark in small letters."""
+    return f'<p class="hint">{escape(text)}</p>'

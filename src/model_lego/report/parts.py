@@ -3,16 +3,16 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from html import escape
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
 from model_lego.component import Assembly, Component
-from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, page, table
-from model_lego.report.routes import SCRIPTS, STYLES, payload
+from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, hint, page, table
+from model_lego.report.routes import SCRIPTS, STYLES
 from model_lego.report.routes import sections as route_sections
+from model_lego.report.seats import routes_shown
 from model_lego.results import Report, Row
 from model_lego.routes import DecisionRoutes
 
@@ -23,23 +23,24 @@ def write_report(
     *,
     measured: Report | None = None,
     confused: Tensor | None = None,
-    routes: DecisionRoutes | None = None,
+    routes: DecisionRoutes | Sequence[DecisionRoutes | None] | None = None,
     provenance: Mapping[str, str] | None = None,
     title: str | None = None,
 ) -> None:
     """Write a page about a part, one self-contained HTML file; raises BadConfig.
 
-    `measured` is what `evaluate` gave, with or without baselines, `confused` what `confusion` counted, `routes` those
-    of the part itself (for a component); sections of what is not given are left out. `provenance` adds facts, such as
-    the digest of the file.
+    `measured` is what `evaluate` gave, with or without baselines, `confused` what `confusion` counted, `routes` what
+    `part_routes` found: one of a component, one of each part of an assembly, None for a part that has none. Sections of
+    what is not given are left out. `provenance` adds facts, such as the digest of the file.
     """
     check_page(file)
+    routed, diagrams = _routed(part, routes)
     made = [Section("What it is", "what", _what(part))]
     if measured is not None:
         made.append(Section("How good it is", "accuracy", _accuracy(measured)))
     if confused is not None:
         made.append(Section("What is taken for what", "confusion", _confusion(part.classes, confused)))
-    made += route_sections(routes) if routes is not None else []
+    made += routed
     made += [
         Section("What it costs", "cost", _cost(part)),
         Section("Which channels it keeps", "channels", _channels(part)),
@@ -49,26 +50,35 @@ def write_report(
         title or f"{type(part).__name__}: {', '.join(part.classes)}",
         str(part),
         made,
-        data=None if routes is None else payload(routes),
-        styles=() if routes is None else STYLES,
-        scripts=() if routes is None else SCRIPTS,
+        data=diagrams,
+        styles=STYLES if diagrams else (),
+        scripts=SCRIPTS if diagrams else (),
     )
     Path(file).write_text(text, encoding="utf-8")
+
+
+def _routed(
+    part: Component | Assembly, routes: DecisionRoutes | Sequence[DecisionRoutes | None] | None
+) -> tuple[list[Section], list[dict[str, Any]]]:
+    """The sections about routes, none where none are given, and their diagrams."""
+    rows, about = routes_shown(part, routes)
+    return route_sections(rows, about=about) if rows else ([], [])
 
 
 def _members(part: Component | Assembly) -> list[tuple[str, Component]]:
     """The components that run, with a name for each."""
     if isinstance(part, Component):
         return [("component", part)]
-    networks = part.networks()
-    return [(f"part {number}" if len(networks) > 1 else part.layout, one) for number, one in enumerate(networks)]
+    if part.padded is not None:
+        return [("padded", part.padded)]
+    return [(f"part {number}", one) for number, one in enumerate(part.networks(), 1)]
 
 
 def _what(part: Component | Assembly) -> str:
     rows = [("kind", type(part).__name__.lower()), ("classes", ", ".join(part.classes))]
     if isinstance(part, Assembly):
         rows += [("layout", part.layout), ("head", part.head.kind)]
-        rows += [(name, ", ".join(one.classes)) for name, one in _members(part)]
+        rows += [(f"part {number}", ", ".join(classes)) for number, classes in enumerate(part.owned(), 1)]
         rows += [("lacks", str(part.settings["lacks"]))] if "lacks" in part.settings else []
     return facts(rows)
 
@@ -86,15 +96,18 @@ def _accuracy(measured: Report) -> str:
         row.append(area)
     parts = table(
         ["part", "images", "own, %", "joint, %", "other, %"],
-        ([one.name, one.samples, one.own, one.joint, one.other] for one in measured.parts),
+        (
+            [one.name, one.samples, round(one.own, 2), round(one.joint, 2), round(one.other, 2)]
+            for one in measured.parts
+        ),
     )
     notes = [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
     others = f" and {measured.others} of other classes" if measured.others else ""
     return "".join(
         [
-            _hint(f"{sum(measured.counts)} images{others}; baselines stand below, where they were measured."),
+            hint(f"{sum(measured.counts)} images{others}; baselines stand below, where they were measured."),
             contenders,
-            *map(_hint, notes),
+            *map(hint, notes),
             parts if measured.parts else "",
             table(columns, classes),
         ]
@@ -116,8 +129,8 @@ def _confusion(classes: Sequence[str], confused: Tensor) -> str:
         whole = sum(counts)
         if whole:
             rows.append([name, *(Share(count / whole, f"{count:,}") for count in counts)])
-    hint = _hint("Rows are what images are, columns what they are taken for; shades are shares of a row.")
-    return table(["images of", *classes], rows) + hint
+    words = hint("Rows are what images are, columns what they are taken for; shades are shares of a row.")
+    return table(["images of", *classes], rows) + words
 
 
 def _cost(part: Component | Assembly) -> str:
@@ -139,8 +152,9 @@ def _channels(part: Component | Assembly) -> str:
         for layer in sorted(kept, key=lambda layer: place.get(layer.partition("#")[0], len(place))):
             called = f"{name}: {layer}" if isinstance(part, Assembly) else layer
             rows.append([called, len(kept[layer]), _numbers(kept[layer])])
-    hint = _hint("Numbers are those of the source's output channels.")
-    return hint + table(["layer", "kept", "which"], rows)
+    if not rows:
+        return hint("A padded network was cut from no single source.")
+    return hint("Numbers are those of the source's output channels.") + table(["layer", "kept", "which"], rows)
 
 
 def _numbers(kept: Iterable[int], most: int = 16) -> str:
@@ -174,7 +188,3 @@ def _origin(part: Component | Assembly, provenance: Mapping[str, str]) -> str:
 
 def _pretty(settings: Mapping[str, Any]) -> str:
     return json.dumps(dict(settings), indent=2, sort_keys=True, default=str)
-
-
-def _hint(text: str) -> str:
-    return f'<p class="hint">{escape(text)}</p>'

@@ -1,27 +1,34 @@
-"""The page of decision routes: a diagram to look into, and what classes share beside it."""
+"""The page of decision routes: a diagram to look into, what classes share beside it; of one network or of several."""
 
-import base64
-from collections.abc import Sequence
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from model_lego.errors import BadConfig
-from model_lego.report.page import Cell, Section, Share, asset, check_page, page, table
-from model_lego.routes.folding import Step, steps
-from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+from model_lego.report.diagram import MOST_EDGES, diagram
+from model_lego.report.page import Cell, Section, Share, asset, check_page, hint, page, table
+from model_lego.routes.nouns import DecisionRoutes
 
-#: Edges in a page, for all subjects and layers together, in the view of the whole and in the views of single steps.
-MOST_EDGES = 60_000
 #: Classes and images that a page shows at the most, so that it stays small.
 MOST_SUBJECTS = 40
+#: Bytes of all diagrams in a page; of several networks those are left out for which there is no more room.
+MOST_BYTES = 4_000_000
 #: What a page with routes needs of the assets.
 STYLES, SCRIPTS = ("routes.css",), ("routes.js",)
-#: Columns of the whole network that can be told apart.
-MOST_COLUMNS = 24
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Shown:
+    """Routes on a page: whose they are ("" where there is but one network), and what else is to be said of them."""
+
+    title: str
+    routes: DecisionRoutes | None
+    note: str = ""
 
 
 def write_routes(routes: DecisionRoutes, file: str | Path, *, title: str = "Decision routes") -> None:
@@ -30,18 +37,58 @@ def write_routes(routes: DecisionRoutes, file: str | Path, *, title: str = "Deci
     One self-contained HTML file. Of many edges the strongest are in it; relevant channels and numbers are complete.
     """
     check_page(file)
-    text = page(title, _lead(routes), sections(routes), data=payload(routes), styles=STYLES, scripts=SCRIPTS)
+    made, data = sections([Shown("", routes)])
+    text = page(title, _lead(routes), made, data=data, styles=STYLES, scripts=SCRIPTS)
     Path(file).write_text(text, encoding="utf-8")
 
 
-def sections(routes: DecisionRoutes) -> list[Section]:
-    """The sections of a page that are about routes; it needs STYLES, SCRIPTS and the payload. Raises BadConfig."""
-    if len(routes.names) > MOST_SUBJECTS:
-        raise BadConfig(f"a page shows at most {MOST_SUBJECTS} classes and images, not {len(routes.names)}; name fewer")
-    made = [Section("Routes", "routes", asset("routes.html"))]
-    if len(routes.names) > 1:
-        made.append(Section("Which are alike", "alike", _alike(routes)))
-    return [*made, Section("Layer by layer", "layers", _layers(routes))]
+def sections(shown: Sequence[Shown], *, about: str = "") -> tuple[list[Section], list[dict[str, Any]]]:
+    """The sections of a page that are about routes, and the diagrams that its script draws with STYLES and SCRIPTS.
+
+    `about` says what they are of. Where no routes are, there are only the notes. Raises BadConfig.
+    """
+    for one in shown:
+        if one.routes is not None and len(one.routes.names) > MOST_SUBJECTS:
+            raise BadConfig(
+                f"a page shows at most {MOST_SUBJECTS} classes and images, not {len(one.routes.names)}; name fewer"
+            )
+    shown, diagrams = _fitting(shown)
+    drawn = [(one.title, one.routes) for one in shown if one.routes is not None]
+    notes = [": ".join(filter(None, (one.title, one.note))) for one in shown if one.note]
+    body = [hint(about)] * bool(about) + [asset("routes.html")] * bool(drawn)
+    body += [hint(f"{note[:1].upper()}{note[1:]}.") for note in notes]
+    made = [Section("Routes", "routes", "".join(body))]
+    if any(len(routes.names) > 1 for _, routes in drawn):
+        made.append(Section("Which are alike", "alike", "".join(_blocks(drawn, _alike))))
+    if drawn:
+        made.append(Section("Layer by layer", "layers", "".join(_blocks(drawn, _layers))))
+    return made, diagrams
+
+
+def _fitting(shown: Sequence[Shown]) -> tuple[list[Shown], list[dict[str, Any]]]:
+    """The routes for which a page has room, those left out with a note in their place; and their diagrams."""
+    many = sum(one.routes is not None for one in shown)
+    found: list[Shown] = []
+    diagrams: list[dict[str, Any]] = []
+    size = 0
+    for one in shown:
+        if one.routes is not None:
+            made = diagram(one.routes, title=one.title, most=MOST_EDGES // many)
+            more = len(json.dumps(made, separators=(",", ":")))
+            if diagrams and size + more > MOST_BYTES:
+                one = replace(one, routes=None, note="left out, so that the page stays small; report this part alone")
+            else:
+                diagrams.append(made)
+                size += more
+        found.append(one)
+    return found, diagrams
+
+
+def _blocks(drawn: Sequence[tuple[str, DecisionRoutes]], told: Callable[[DecisionRoutes], str]) -> Iterator[str]:
+    """What is told of each network, with whose it is; the script shows the one that is chosen."""
+    for number, (title, routes) in enumerate(drawn):
+        heading = f"<h3>{escape(title)}</h3>" if title else ""
+        yield f'<div data-part="{number}">{heading}{told(routes)}</div>'
 
 
 def _lead(routes: DecisionRoutes) -> str:
@@ -53,109 +100,19 @@ def _lead(routes: DecisionRoutes) -> str:
     )
 
 
-def payload(routes: DecisionRoutes) -> dict[str, Any]:
-    """What the script of the page reads: the network folded, and each step by itself."""
-    folded = steps(routes, most=MOST_COLUMNS)
-    used = routes.relevant.any(0)
-    many = len(routes.names)
-    return {
-        "names": routes.names,
-        "contributions": [_bytes(row, value) for row, value in zip(routes.relevant, routes.contributions, strict=True)],
-        "overview": _overview(folded, used, max(20, MOST_EDGES // (many * len(folded)))),
-        "steps": [
-            _view(folded, at, used, max(20, MOST_EDGES // (many * len(routes.layers)))) for at in range(len(folded))
-        ],
-    }
-
-
-def _bytes(relevant: Tensor, contributions: Tensor) -> str:
-    """0 for a channel that is not relevant, else 1 to 255 for a contribution of 0 to 1."""
-    levels = torch.where(relevant, 1 + (254 * contributions.clamp(0, 1)).round(), torch.zeros(()))
-    return base64.b64encode(levels.to(torch.uint8).numpy().tobytes()).decode("ascii")
-
-
-def _column(name: str, channels: Tensor, used: Tensor, **more: Any) -> dict[str, Any]:
-    """A column with the channels that some subject uses, and their numbers in the column."""
-    numbers = used[channels].nonzero().flatten()
-    return {
-        "name": name,
-        "total": len(channels),
-        "channels": channels[numbers].tolist(),
-        "numbers": numbers.tolist(),
-        **more,
-    }
-
-
-def _link(
-    start: int, end: int, reads: Tensor, writes: Tensor, edges: Sequence[Edges], used: Tensor, most: int
-) -> dict[str, Any]:
-    """Edges of each subject between two columns, by places among the used channels: start, end, strength in %."""
-    places = [(used[channels].cumsum(0) - 1) for channels in (reads, writes)]
-    rows = []
-    for one in edges:
-        strong = one.strongest(most)
-        strengths = (100 * strong.strengths).round().long()
-        triples = torch.stack([places[0][strong.inputs], places[1][strong.outputs], strengths], 1)
-        rows.append(triples.flatten().tolist())
-    return {"from": start, "to": end, "edges": rows}
-
-
-def _overview(folded: Sequence[Step], used: Tensor, most: int) -> dict[str, Any]:
-    columns = [_column("image", folded[0].reads, used, step=None)]
-    columns += [_column(step.name, step.writes, used, step=at) for at, step in enumerate(folded)]
-    links = [
-        _link(at, at + 1, step.reads, step.writes, step.edges, used, most) for at, step in enumerate(folded)
-    ]  # fmt: skip
-    return {"columns": columns, "links": links}
-
-
-def _view(folded: Sequence[Step], at: int, used: Tensor, most: int) -> dict[str, Any]:
-    """One step, layer by layer: each layer reads each channel from the last column that has it."""
-    step = folded[at]
-    columns = [_column(folded[at - 1].name if at else "image", step.reads, used)]
-    stands = [step.reads]
-    links = []
-    for layer in step.layers:
-        columns.append(_column(layer.name, layer.writes, used))
-        stands.append(layer.writes)
-        links += [
-            _link(start, len(stands) - 1, stands[start], layer.writes, edges, used, most)
-            for start, edges in _sources(layer, stands[:-1])
-        ]
-    return {"name": step.name, "columns": columns, "links": links}
-
-
-def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, list[Edges]]]:
-    """The edges of a layer by the column that they come from, inputs numbered by their places in that column."""
-    latest = torch.full((len(layer.reads),), -1, dtype=torch.int64)
-    places = torch.zeros_like(latest)
-    for number, channels in enumerate(stands):
-        same = layer.reads[:, None] == channels[None, :]
-        there = same.any(1)
-        latest[there], places[there] = number, same.int().argmax(1)[there]
-    found = []
-    for number in latest.unique().tolist():
-        if number >= 0:
-            mine = [latest[edges.inputs] == number for edges in layer.edges]
-            parts = [
-                Edges(places[edges.inputs[some]], edges.outputs[some], edges.strengths[some])
-                for edges, some in zip(layer.edges, mine, strict=True)
-            ]
-            found.append((number, parts))
-    return found
-
-
 def _alike(routes: DecisionRoutes) -> str:
+    if len(routes.names) < 2:
+        return hint("One class is compared with nothing.")
     overlap = routes.overlap().tolist()
     matrix = table(
         ["overlap", *routes.names],
         [[name, *map(Share, line)] for name, line in zip(routes.names, overlap, strict=True)],
     )
-    hint = (
+    words = (
         "Overlap is the Jaccard index of the relevant channels that can be cut, averaged over the layers; "
         "the tree joins those first that are most alike."
     )
-    return f'<div class="beside">{matrix}{_tree(routes)}</div><p class="hint">{hint}</p>'
+    return f'<div class="beside">{matrix}{_tree(routes)}</div>{hint(words)}'
 
 
 def _tree(routes: DecisionRoutes) -> str:

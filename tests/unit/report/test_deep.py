@@ -8,13 +8,15 @@ import torch
 import model_lego as ml
 from model_lego.drawing import draw_routes
 from model_lego.report import write_routes
+from model_lego.report.page import page
+from model_lego.report.routes import MOST_SUBJECTS, Shown, sections
 from model_lego.routes.folding import steps
 from tests.tiny_models import randomize_batchnorm
 
 
 @pytest.fixture(scope="module")
-def routes():
-    """Of ten classes through torchvision's ResNet-50 with random weights."""
+def traced():
+    """Torchvision's ResNet-50 with random weights, its graph, and statistics of ten classes."""
     from model_lego.models import build
 
     with torch.random.fork_rng(devices=[]):
@@ -24,6 +26,13 @@ def routes():
     images = torch.randn(20, 3, 32, 32, generator=torch.Generator().manual_seed(2))
     graph = ml.trace(model, images[:2])
     stats = ml.attribute(model, [(images, torch.arange(20) % 10)], graph=graph, sampling="all")
+    return model, graph, stats
+
+
+@pytest.fixture(scope="module")
+def routes(traced):
+    """Of ten classes."""
+    model, graph, stats = traced
     return ml.decision_routes(model, stats, range(10), graph=graph)
 
 
@@ -44,3 +53,17 @@ def test_a_resnet50_is_drawn_in_seconds_and_its_page_is_small(routes, tmp_path):
     write_routes(routes, tmp_path / "routes.html")
     assert time.process_time() - started < 10
     assert (tmp_path / "routes.html").stat().st_size < 5_000_000
+
+
+@pytest.mark.zoo
+def test_a_page_of_ten_resnet50s_with_as_many_classes_as_it_shows_is_small_too(traced):
+    model, graph, stats = traced
+    routes = ml.decision_routes(model, stats, range(MOST_SUBJECTS // 10), graph=graph)
+    started = time.process_time()
+    made, diagrams = sections([Shown(f"part {number}", routes) for number in range(10)])
+    text = page("ten", "", made, data=diagrams)
+    assert time.process_time() - started < 30
+    assert len(text.encode()) < 5_000_000
+    assert len(diagrams) == 10
+    overview = [len(edges) // 3 for one in diagrams for link in one["overview"]["links"] for edges in link["edges"]]
+    assert 0 < sum(overview) <= 60_000

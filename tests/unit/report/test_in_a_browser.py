@@ -1,11 +1,12 @@
 """The page of decision routes in a headless Chromium: it is opened and clicked through."""
 
+import contextlib
 import shutil
 
 import pytest
 
-from model_lego.report import write_routes
-from tests.routed import planted_routes
+from model_lego.report import write_report, write_routes
+from tests.routed import planted_assembly, planted_routes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -22,21 +23,37 @@ def browser():
         started.close()
 
 
+@contextlib.contextmanager
+def opened(browser, file):
+    """A page, opened; it must neither complain nor ask for anything else."""
+    page = browser.new_page(viewport={"width": 1300, "height": 900})
+    page.set_default_timeout(20_000)
+    said, asked = [], []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    yield page
+    page.close()
+    assert said == []
+    assert asked == [file.as_uri()]
+
+
 @pytest.fixture
 def page(browser, tmp_path):
-    """The page, opened; it must neither complain nor ask for anything else."""
+    """The page of the routes through one network."""
     write_routes(planted_routes(), tmp_path / "routes.html")
-    opened = browser.new_page(viewport={"width": 1300, "height": 900})
-    opened.set_default_timeout(20_000)
-    said, asked = [], []
-    opened.on("console", lambda message: said.append(message.text))
-    opened.on("pageerror", lambda error: said.append(str(error)))
-    opened.on("request", lambda request: asked.append(request.url))
-    opened.goto((tmp_path / "routes.html").as_uri())
-    yield opened
-    opened.close()
-    assert said == []
-    assert asked == [(tmp_path / "routes.html").as_uri()]
+    with opened(browser, tmp_path / "routes.html") as page:
+        yield page
+
+
+@pytest.fixture
+def report(browser, tmp_path):
+    """The page about an assembly of two parts."""
+    assembly, routes = planted_assembly()
+    write_report(assembly, tmp_path / "report.html", routes=routes)
+    with opened(browser, tmp_path / "report.html") as page:
+        yield page
 
 
 def dots(page):
@@ -115,3 +132,34 @@ def test_the_page_is_drawn_on_dark_ground_too(page):
     page.emulate_media(color_scheme="dark")
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
     assert edges(page) > 0
+
+
+def test_a_page_of_one_network_has_no_choice_of_parts(page):
+    assert page.locator("#part").is_hidden()
+
+
+def test_the_parts_of_an_assembly_are_shown_in_turn(report):
+    _, routes = planted_assembly()
+    choice = report.locator("#part")
+    titles = ["part 1 (green & blue, red)", "part 2 (</script>, <b>grey</b>, red)"]
+    assert choice.locator("option").all_inner_texts() == titles
+    for number in (0, 1, 0):
+        choice.select_option(str(number))
+        mine = routes[number]
+        columns = [mine.layers[0].reads, *(layer.writes for layer in mine.layers)]
+        assert dots(report) == sum(int(mine.relevant[:, channels].any(0).sum()) for channels in columns)
+        assert report.locator("#classes label").all_inner_texts() == list(mine.names)
+        assert edges(report) > 0
+        for block in report.locator("[data-part]").all():
+            assert block.is_visible() == (block.get_attribute("data-part") == str(number))
+        assert report.locator("[data-part] h3:visible").all_inner_texts() == [titles[number]] * 2
+
+
+def test_another_part_starts_with_its_whole_network(report):
+    report.get_by_role("button", name="fc1").click()
+    report.locator("#stage circle").first.click()
+    report.locator("#classes input").first.uncheck()
+    report.locator("#part").select_option("1")
+    assert report.locator("#where").inner_text() == "whole network"
+    assert report.locator("#tip").is_hidden()
+    assert report.locator("#classes input:checked").count() == 3

@@ -1,13 +1,14 @@
-"""The page about a part: what stands in its tables, and what is counted as confused."""
+"""The page about a part: what stands in its tables, what is counted as confused, and whose routes it shows."""
 
+import json
 import re
 
 import pytest
 import torch
 
 import model_lego as ml
-from model_lego.errors import UnknownClass
-from model_lego.report import confusion, write_report
+from model_lego.errors import BadConfig, UnknownClass
+from model_lego.report import confusion, part_routes, write_report
 from model_lego.report.parts import _numbers
 from tests.tiny_models import planted
 
@@ -70,8 +71,78 @@ def test_the_page_of_an_assembly_names_its_parts(made, tmp_path):
     write_report(assembly, tmp_path / "both.html", title="Both")
     text = (tmp_path / "both.html").read_text(encoding="utf-8")
     assert "<h1>Both</h1>" in text
-    for words in ("part 0: parameters", "part 1: conv1", "settings of the assembly", "parallel"):
+    for words in ("part 1: parameters", "part 2: conv1", "settings of the assembly", "parallel"):
         assert words in text
+
+
+@pytest.fixture(scope="module")
+def joined(made):
+    """An assembly of three parts, the second with a single logit, and the routes of each."""
+    component, images, labels = made
+    model, batches = planted(4)[0], [(images, labels)]
+    parts = [component] + [
+        ml.disassemble(model, batches, classes=classes, class_names=NAMES, repair="none")
+        for classes in (["red"], ["blue", "green & blue"])
+    ]
+    assembly = ml.assemble(parts, on_clash="prefer")
+    return assembly, part_routes(assembly, batches, class_names=NAMES)
+
+
+def diagrams(text):
+    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def blocks(text):
+    return re.findall(r'<div data-part="(\d)"><h3>(.*?)</h3>', text)
+
+
+def test_the_routes_of_an_assembly_are_told_part_by_part(joined, tmp_path):
+    assembly, routes = joined
+    write_report(assembly, tmp_path / "three.html", routes=routes)
+    text = (tmp_path / "three.html").read_text(encoding="utf-8")
+    titles = ["part 1 (grey, green & blue)", "part 3 (blue, green & blue)"]
+    assert [one["title"] for one in diagrams(text)] == titles
+    assert [one["names"] for one in diagrams(text)] == [["grey", "green & blue"], ["blue", "green & blue"]]
+    told = [(str(number), title.replace("&", "&amp;")) for number, title in enumerate(titles)]
+    assert blocks(text) == told * 2  # which are alike, and layer by layer
+    assert "Part 2 (red): a network with a single logit" in text
+    assert "Each part is a network of its own" in text
+
+
+def test_fewer_routes_than_classes_and_parts_without_are_said(joined, tmp_path):
+    assembly, _ = joined
+    model = assembly.networks()[0].module
+    graph = ml.trace(model, torch.rand(2, 3, 8, 8, dtype=torch.float64))
+    image = torch.rand(1, 3, 8, 8, dtype=torch.float64)
+    one = ml.decision_routes(model, None, images=image, graph=graph, class_names=["grey", "green & blue"])
+    write_report(assembly, tmp_path / "fewer.html", routes=[one, None, None])
+    text = (tmp_path / "fewer.html").read_text(encoding="utf-8")
+    assert "Part 1 (grey, green &amp; blue): routes of 0 of its 2 classes." in text
+    assert "Part 3 (blue, green &amp; blue): no routes were given." in text
+    assert len(diagrams(text)) == 1
+    write_report(assembly, tmp_path / "none.html", routes=[None] * 3)
+    text = (tmp_path / "none.html").read_text(encoding="utf-8")
+    assert "<h2>Routes</h2>" in text
+    assert 'id="stage"' not in text
+
+
+def test_parts_for_which_there_is_no_room_are_left_out_by_name(joined, tmp_path, monkeypatch):
+    assembly, routes = joined
+    monkeypatch.setattr("model_lego.report.routes.MOST_BYTES", 10)
+    write_report(assembly, tmp_path / "small.html", routes=routes)
+    text = (tmp_path / "small.html").read_text(encoding="utf-8")
+    assert [one["title"] for one in diagrams(text)] == ["part 1 (grey, green & blue)"]
+    assert "Part 3 (blue, green &amp; blue): left out, so that the page stays small" in text
+    assert len(blocks(text)) == 2
+
+
+def test_routes_of_something_else_are_refused(joined, tmp_path):
+    assembly, routes = joined
+    with pytest.raises(BadConfig, match="routes of 2 parts, but 3 parts"):
+        write_report(assembly, tmp_path / "page.html", routes=routes[:2])
+    with pytest.raises(BadConfig, match=r"routes of part 1 \(grey, green & blue\) are of another network"):
+        write_report(assembly, tmp_path / "page.html", routes=routes[::-1])
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_numbers_are_told_as_ranges():

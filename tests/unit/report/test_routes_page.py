@@ -13,8 +13,8 @@ import torch
 
 from model_lego.errors import BadConfig
 from model_lego.report import write_routes
+from model_lego.report.diagram import diagram
 from model_lego.report.page import Share, asset, page, table
-from model_lego.report.routes import payload
 from model_lego.routes.folding import steps
 from tests.routed import NAMES, planted_routes
 
@@ -27,7 +27,8 @@ def text(tmp_path_factory):
 
 
 def embedded(text):
-    return json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    (drawn,) = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    return drawn
 
 
 def test_nothing_is_left_to_fill_in_and_nothing_comes_from_outside(text):
@@ -46,7 +47,7 @@ def test_names_cannot_break_the_page(text):
 
 def test_relevant_channels_and_contributions_are_all_there(text):
     routes, data = planted_routes(), embedded(text)
-    assert data == json.loads(json.dumps(payload(routes)))
+    assert data == json.loads(json.dumps(diagram(routes)))
     for relevant, contributions, told in zip(routes.relevant, routes.contributions, data["contributions"], strict=True):
         levels = torch.tensor(list(base64.b64decode(told)))
         assert torch.equal(levels > 0, relevant)

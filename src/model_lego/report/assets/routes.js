@@ -1,7 +1,7 @@
 "use strict";
 // Decision routes as columns of channels. Edges are painted on a canvas; channels are circles, which can be reached.
 
-const data = JSON.parse(document.getElementById("data").textContent);
+const diagrams = JSON.parse(document.getElementById("data").textContent); // one of each part
 const stage = document.getElementById("stage");
 const canvas = stage.querySelector("canvas");
 const svg = stage.querySelector("svg");
@@ -11,11 +11,20 @@ const strength = document.getElementById("strength");
 const DASHES = [[], [6, 4], [2, 3]];
 const SIDE = 46, TOP = 26, BOTTOM = 104;
 
-const contributions = data.contributions.map((text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
-const homes = homesOf(data.steps);
-const state = { shown: new Set(data.names.keys()), view: null, chosen: null, pinned: false };
-if (data.names.length > 4) state.shown = new Set([0, 1]);
-let drawn = { columns: [], links: [] };
+let data, contributions, homes, state, drawn; // of the part that is shown
+
+function openPart(part) {
+  data = diagrams[part];
+  contributions = data.contributions.map((text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+  homes = homesOf(data.steps);
+  const first = data.names.length > 4 ? [0, 1] : data.names.keys();
+  state = { shown: new Set(first), view: null, chosen: null, pinned: false };
+  drawn = { columns: [], links: [] };
+  for (const block of document.querySelectorAll("[data-part]")) block.hidden = Number(block.dataset.part) !== part;
+  classSwitch();
+  choose(null);
+  draw();
+}
 
 // The layer that writes a channel first, and the channel's number there.
 function homesOf(steps) {
@@ -225,8 +234,16 @@ function zoom(step) {
   draw();
 }
 
+function partSwitch() {
+  const box = document.getElementById("part");
+  box.append(...diagrams.map((diagram, part) => new Option(diagram.title, part)));
+  box.addEventListener("change", () => openPart(Number(box.value)));
+  box.parentElement.hidden = diagrams.length < 2;
+}
+
 function classSwitch() {
   const box = document.getElementById("classes");
+  box.replaceChildren();
   data.names.forEach((name, subject) => {
     const label = document.createElement("label");
     label.className = "class";
@@ -245,7 +262,8 @@ function classSwitch() {
   });
 }
 
-classSwitch();
+partSwitch();
+openPart(0);
 strength.addEventListener("input", () => {
   document.getElementById("least").textContent = `${strength.value} %`;
   paint();
@@ -257,4 +275,3 @@ document.addEventListener("keydown", (event) => {
 });
 window.addEventListener("resize", draw);
 window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
-draw();

@@ -1,0 +1,107 @@
+"""The diagram of decision routes as data for the script of a page: columns of channels, and links between them."""
+
+import base64
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from model_lego.routes.folding import Step, steps
+from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+
+#: Edges in a page, for all subjects and layers together, in the view of the whole and in the views of single steps.
+MOST_EDGES = 60_000
+#: Columns of the whole network that can be told apart.
+MOST_COLUMNS = 24
+
+
+def diagram(routes: DecisionRoutes, *, title: str = "", most: int = MOST_EDGES) -> dict[str, Any]:
+    """What the script of the page draws: the network folded, and each step by itself; `title` says whose it is."""
+    folded = steps(routes, most=MOST_COLUMNS)
+    used = routes.relevant.any(0)
+    many = len(routes.names)
+    return {
+        "title": title,
+        "names": routes.names,
+        "contributions": [_bytes(row, value) for row, value in zip(routes.relevant, routes.contributions, strict=True)],
+        "overview": _overview(folded, used, max(20, most // (many * len(folded)))),
+        "steps": [_view(folded, at, used, max(20, most // (many * len(routes.layers)))) for at in range(len(folded))],
+    }
+
+
+def _bytes(relevant: Tensor, contributions: Tensor) -> str:
+    """0 for a channel that is not relevant, else 1 to 255 for a contribution of 0 to 1."""
+    levels = torch.where(relevant, 1 + (254 * contributions.clamp(0, 1)).round(), torch.zeros(()))
+    return base64.b64encode(levels.to(torch.uint8).numpy().tobytes()).decode("ascii")
+
+
+def _column(name: str, channels: Tensor, used: Tensor, **more: Any) -> dict[str, Any]:
+    """A column with the channels that some subject uses, and their numbers in the column."""
+    numbers = used[channels].nonzero().flatten()
+    return {
+        "name": name,
+        "total": len(channels),
+        "channels": channels[numbers].tolist(),
+        "numbers": numbers.tolist(),
+        **more,
+    }
+
+
+def _link(
+    start: int, end: int, reads: Tensor, writes: Tensor, edges: Sequence[Edges], used: Tensor, most: int
+) -> dict[str, Any]:
+    """Edges of each subject between two columns, by places among the used channels: start, end, strength in %."""
+    places = [(used[channels].cumsum(0) - 1) for channels in (reads, writes)]
+    rows = []
+    for one in edges:
+        strong = one.strongest(most)
+        strengths = (100 * strong.strengths).round().long()
+        triples = torch.stack([places[0][strong.inputs], places[1][strong.outputs], strengths], 1)
+        rows.append(triples.flatten().tolist())
+    return {"from": start, "to": end, "edges": rows}
+
+
+def _overview(folded: Sequence[Step], used: Tensor, most: int) -> dict[str, Any]:
+    columns = [_column("image", folded[0].reads, used, step=None)]
+    columns += [_column(step.name, step.writes, used, step=at) for at, step in enumerate(folded)]
+    links = [
+        _link(at, at + 1, step.reads, step.writes, step.edges, used, most) for at, step in enumerate(folded)
+    ]  # fmt: skip
+    return {"columns": columns, "links": links}
+
+
+def _view(folded: Sequence[Step], at: int, used: Tensor, most: int) -> dict[str, Any]:
+    """One step, layer by layer: each layer reads each channel from the last column that has it."""
+    step = folded[at]
+    columns = [_column(folded[at - 1].name if at else "image", step.reads, used)]
+    stands = [step.reads]
+    links = []
+    for layer in step.layers:
+        columns.append(_column(layer.name, layer.writes, used))
+        stands.append(layer.writes)
+        links += [
+            _link(start, len(stands) - 1, stands[start], layer.writes, edges, used, most)
+            for start, edges in _sources(layer, stands[:-1])
+        ]
+    return {"name": step.name, "columns": columns, "links": links}
+
+
+def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, list[Edges]]]:
+    """The edges of a layer by the column that they come from, inputs numbered by their places in that column."""
+    latest = torch.full((len(layer.reads),), -1, dtype=torch.int64)
+    places = torch.zeros_like(latest)
+    for number, channels in enumerate(stands):
+        same = layer.reads[:, None] == channels[None, :]
+        there = same.any(1)
+        latest[there], places[there] = number, same.int().argmax(1)[there]
+    found = []
+    for number in latest.unique().tolist():
+        if number >= 0:
+            mine = [latest[edges.inputs] == number for edges in layer.edges]
+            parts = [
+                Edges(places[edges.inputs[some]], edges.outputs[some], edges.strengths[some])
+                for edges, some in zip(layer.edges, mine, strict=True)
+            ]
+            found.append((number, parts))
+    return found

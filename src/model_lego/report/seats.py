@@ -1,0 +1,122 @@
+"""The routes of each part: a component is one, an assembly has several, each with its own classes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from model_lego.attribution import attribute
+from model_lego.batches import Batches, Relabelled, only
+from model_lego.component import Assembly, Component
+from model_lego.digest import digest_of
+from model_lego.errors import BadConfig
+from model_lego.graph import ChannelGraph
+from model_lego.naming import label_places
+from model_lego.progress import Progress, quiet
+from model_lego.refitting import first_images, first_parameter, prepared
+from model_lego.report.routes import MOST_SUBJECTS, Shown
+from model_lego.routes import DecisionRoutes, decision_routes
+from model_lego.surgery.probing import trace
+
+#: Classes of a part that are named in its title.
+MOST_NAMED = 8
+#: What the routes of an assembly are, by its layout.
+ABOUT = {
+    "parallel": "Each part is a network of its own and decides between its own classes; how the head joins the parts "
+    "is not in here. Numbers of channels are the part's.",
+    "padded": "The parts lie side by side in one dense network, each between zeros: shown is how each comes to the "
+    "logits of its own classes; how the head joins them is not in here. Numbers of channels are the dense network's.",
+}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seat:
+    """Where a part runs: the network, which a padded assembly's share, and the place of its first logit there."""
+
+    title: str
+    classes: tuple[str, ...]
+    network: Component
+    first: int = 0
+
+
+def seats(part: Component | Assembly) -> list[Seat]:
+    """The parts of an assembly in order; a component is its only one."""
+    if isinstance(part, Component):
+        return [Seat("", part.classes, part)]
+    owned = part.owned()
+    titles = [_title(number, classes) for number, classes in enumerate(owned, 1)]
+    if part.padded is None:
+        return [Seat(title, one.classes, one) for title, one in zip(titles, part.networks(), strict=True)]
+    starts = accumulate(map(len, owned), initial=0)
+    return [Seat(title, mine, part.padded, first) for title, mine, first in zip(titles, owned, starts, strict=False)]
+
+
+def _title(number: int, classes: Sequence[str]) -> str:
+    more = f" … {len(classes)} classes" if len(classes) > MOST_NAMED else ""
+    return f"part {number} ({', '.join(classes[:MOST_NAMED])}{more})"
+
+
+def part_routes(
+    part: Component | Assembly,
+    batches: Batches,
+    *,
+    class_names: Sequence[str] | None = None,
+    progress: Progress = quiet,
+) -> tuple[DecisionRoutes | None, ...]:
+    """Find the routes of each part's own classes, one for each part (a component is one); None for a single logit.
+
+    Statistics are taken from labelled images as the part takes them; labels are positions in `part.classes`, unless
+    `class_names` names them. Where an assembly has many parts, routes are of the first classes of each, as many as a
+    page shows. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
+    """
+    names = tuple(part.classes if class_names is None else class_names)
+    found = seats(part)
+    most = max(2, MOST_SUBJECTS // len(found))
+    graphs: dict[int, ChannelGraph] = {}
+    return tuple(_routes(seat, batches, names, most, graphs, progress) for seat in found)
+
+
+def _routes(
+    seat: Seat, batches: Batches, names: Sequence[str], most: int, graphs: dict[int, ChannelGraph], progress: Progress
+) -> DecisionRoutes | None:
+    """The routes of one part; `graphs` keeps the graph of a network that several parts share."""
+    network, classes = seat.network, seat.classes[:most]
+    if len(network.classes) < 2:
+        return None
+    places = label_places(seat.classes, range(len(classes)), names)
+    labels = [seat.first + place if place >= 0 else -1 for place in places]
+    mine = only(batches, [number for number, label in enumerate(labels) if label >= 0])
+    feed = prepared(Relabelled(mine, labels), network.preprocessing)
+    if id(network) not in graphs:
+        graphs[id(network)] = trace(network.module, first_images(feed).to(first_parameter(network.module)))
+    graph, wanted = graphs[id(network)], range(seat.first, seat.first + len(classes))
+    stats = attribute(network.module, feed, graph=graph, classes=wanted, class_names=network.classes, progress=progress)
+    routes = decision_routes(network.module, stats, wanted, graph=graph, class_names=network.classes)
+    return replace(routes, names=classes)
+
+
+def routes_shown(
+    part: Component | Assembly, routes: DecisionRoutes | Sequence[DecisionRoutes | None] | None
+) -> tuple[list[Shown], str]:
+    """The routes of a part as a page shows them, and what they are; raises BadConfig for those of something else."""
+    if routes is None:
+        return [], ""
+    given = [routes] if isinstance(routes, DecisionRoutes) else list(routes)
+    found = seats(part)
+    if len(given) != len(found):
+        raise BadConfig(f"there are routes of {len(given)} parts, but {len(found)} parts; give None for one without")
+    for seat, one in zip(found, given, strict=True):
+        if one is not None and one.source != digest_of(seat.network.module):
+            raise BadConfig(
+                f"the routes of {seat.title or 'the component'} are of another network; find them in its own"
+            )
+    rows = [Shown(seat.title, one, _note(seat, one)) for seat, one in zip(found, given, strict=True)]
+    return rows, ABOUT[part.layout] if isinstance(part, Assembly) else ""
+
+
+def _note(seat: Seat, routes: DecisionRoutes | None) -> str:
+    if routes is not None:
+        left = len(seat.classes) - (len(routes.names) - routes.images)
+        return f"routes of {len(seat.classes) - left} of its {len(seat.classes)} classes" if left > 0 else ""
+    if len(seat.network.classes) < 2:
+        return "a network with a single logit decides between nothing, so that it has no routes"
+    return "no routes were given"
