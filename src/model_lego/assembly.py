@@ -16,6 +16,7 @@ from model_lego.graph.cost import cost_of
 from model_lego.graph.program import export_program
 from model_lego.joining import Clash, HeadKind, check_needs, fit_head, kinds_of, settle
 from model_lego.progress import Progress, quiet
+from model_lego.shapes import taken_by
 from model_lego.surgery.heads import Plain
 from model_lego.surgery.placement import place
 from model_lego.surgery.scaling import scale_layers
@@ -145,9 +146,7 @@ def _check_parts(parts: Sequence[Component]) -> None:
             "some parts take images scaled to 0..1 and others take them as their source did; "
             "give every component its preprocessing"
         )
-    shapes = {
-        part.origin.input_shape for part in parts if part.preprocessing is None or part.preprocessing.size is None
-    }
+    shapes = {shape for part in parts if None not in (shape := taken_by(part))}
     colours = {part.origin.input_shape[0] for part in parts}
     if len(colours) > 1:
         raise IncompatibleComponents(

@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from model_lego.digest import image_digests
-from model_lego.errors import BadBatches, ShapeMismatch
+from model_lego.errors import BadBatches
 from model_lego.progress import Progress, quiet, tracked
+from model_lego.shapes import Shape, check_shape
 
 #: Re-iterable of (images float B x C x H x W, labels int64 B).
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -18,7 +19,7 @@ Batches = Iterable[tuple[Tensor, Tensor]]
 def checked(
     batches: Batches,
     *,
-    shape: tuple[int | None, ...] | None = None,
+    shape: Shape | None = None,
     labels: int | None = None,
     share: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -50,16 +51,12 @@ def refuse_one_shot(batches: Batches) -> None:
 
 
 def _checked_pair(
-    number: int, images: Tensor, labels: Tensor, shape: tuple[int | None, ...] | None, count: int | None
+    number: int, images: Tensor, labels: Tensor, shape: Shape | None, count: int | None
 ) -> tuple[Tensor, Tensor]:
     if not images.is_floating_point():
         raise BadBatches(f"images of batch {number} are {images.dtype}; give floats, scaled as the network wants them")
-    if shape is not None and not _fits(images.shape[1:], shape):
-        taken = str(shape).replace("None", "any")
-        raise ShapeMismatch(
-            f"images of batch {number} have shape {tuple(images.shape[1:])}, but the network takes {taken} "
-            "(channels x height x width)"
-        )
+    if shape is not None:
+        check_shape(f"images of batch {number}", images, shape)
     if not bool(torch.isfinite(images).all()):
         raise BadBatches(f"images of batch {number} contain NaN or infinite values")
     if labels.dim() != 1 or len(labels) != len(images) or labels.is_floating_point():
@@ -72,10 +69,6 @@ def _checked_pair(
         wrong = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
         raise BadBatches(f"label {wrong} of batch {number} is out of range: there are {count} classes")
     return images, labels
-
-
-def _fits(found: Sequence[int], shape: Sequence[int | None]) -> bool:
-    return len(found) == len(shape) and all(want in (None, size) for size, want in zip(found, shape, strict=True))
 
 
 def only(batches: Batches, labels: Iterable[int]) -> Batches:
@@ -106,7 +99,7 @@ def drawn(
     batches: Batches,
     wanted: Sequence[int],
     *,
-    shape: tuple[int | None, ...],
+    shape: Shape,
     labels: int,
     limit: int | None,
     prepare: Callable[[Tensor], Tensor] | None = None,

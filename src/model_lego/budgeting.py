@@ -21,7 +21,8 @@ from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import CALIBRATION, first_parameter, image_shape, refit_module
+from model_lego.refitting import CALIBRATION, first_parameter, refit_module
+from model_lego.shapes import taken
 from model_lego.surgery.repair import RepairSettings
 from model_lego.surgery.slicing import slice_model
 from model_lego.surgery.verification import program_of
@@ -93,7 +94,7 @@ def trials(
 ) -> Trials:
     """Draw a seeded sample of images of the classes and halve it; raises EmptySelection, BadBatches, ShapeMismatch."""
     sample = drawn(
-        batches, classes, shape=image_shape(graph.program.image_shape, preprocessing), labels=len(graph.head),
+        batches, classes, shape=taken(graph.program.image_shape, preprocessing), labels=len(graph.head),
         limit=2 * CALIBRATION, prepare=preprocessing, seed=seed, progress=progress,
     )  # fmt: skip
     if not len(sample.images):

@@ -10,6 +10,7 @@ from model_lego.component import Component
 from model_lego.digest import image_digests, packed
 from model_lego.errors import BadConfig, UnknownClass
 from model_lego.progress import Progress, tracked
+from model_lego.shapes import noise_of, taken_by
 
 #: Images that run at once.
 CHUNK = 256
@@ -32,10 +33,8 @@ def read_calibration(
     if labels == "parts" and class_names is not None:
         raise BadConfig("with labels='parts' the labels are numbers of parts; leave class_names out")
     position = torch.arange(len(parts)) if labels == "parts" else _positions(classes, class_names)
-    fixed = _without_size(parts)
-    shape = fixed[0].origin.input_shape if fixed else None
     images, found = [], []
-    reader = checked(calibration, shape=shape, labels=len(position))
+    reader = checked(calibration, shape=taken_by(*parts), labels=len(position))
     for some, numbers in tracked(reader, "reading calibration images", progress):
         places = position[numbers]
         images.append(some[places >= 0])
@@ -54,10 +53,9 @@ def read_calibration(
 
 def noise(parts: Sequence[Component]) -> Tensor:
     """Two random images as the parts take them, always the same."""
-    generator = torch.Generator().manual_seed(0)
-    shape = (_without_size(parts) or list(parts))[0].origin.input_shape
-    images = torch.rand(2, *shape, generator=generator, dtype=torch.float64)
-    return images.to(next(parts[0].parameters()))
+    first = parts[0].origin.input_shape
+    shape = tuple(side or own for side, own in zip(taken_by(*parts), first, strict=True))
+    return noise_of(shape).to(next(parts[0].parameters()))
 
 
 def _positions(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
@@ -67,11 +65,6 @@ def _positions(classes: Sequence[str], class_names: Sequence[str] | None) -> Ten
     if missing:
         raise UnknownClass(f"the calibration images have no class '{missing[0]}'; class_names has to name it")
     return torch.tensor([classes.index(name) if name in classes else -1 for name in known])
-
-
-def _without_size(parts: Sequence[Component]) -> list[Component]:
-    """The parts that do not resize their images."""
-    return [part for part in parts if part.preprocessing is None or part.preprocessing.size is None]
 
 
 @torch.no_grad()

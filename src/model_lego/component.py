@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_lego.errors import BadConfig
+from model_lego.errors import BadConfig, ShapeMismatch
 
 #: The class of an assembly for images that belong to none of its parts.
 NONE_OF_THESE = "none of these"
@@ -31,7 +31,15 @@ class Preprocessing:
             raise BadConfig(f"preprocessing has a standard deviation that is not positive: {self.std}")
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Resize (bilinear, antialiased) and normalise images, batch x channels x height x width."""
+        """Resize (bilinear, antialiased) and normalise images, batch x channels x height x width.
+
+        Raises ShapeMismatch for another number of channels than there are means; one mean serves them all.
+        """
+        if len(self.mean) > 1 and images.shape[1] != len(self.mean):
+            raise ShapeMismatch(
+                f"images have {images.shape[1]} channels, but the preprocessing has {len(self.mean)} means; "
+                "give one for each channel"
+            )
         if self.size is not None and tuple(images.shape[2:]) != self.size:
             images = F.interpolate(images, size=self.size, mode="bilinear", antialias=True, align_corners=False)
         if self.mean:

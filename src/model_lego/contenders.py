@@ -16,7 +16,8 @@ from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of
 from model_lego.graph.selection import as_many
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import calibration_images, selection_of
+from model_lego.refitting import calibration_images, first_parameter, selection_of
+from model_lego.shapes import noise_of
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings, repair_model
 from model_lego.surgery.slicing import slice_model
@@ -48,7 +49,7 @@ class Contender:
 
 def logits_of(model: nn.Module, images: Tensor, preprocessing: Preprocessing | None) -> Tensor:
     """Run a network on images in its own data type and on its own device; gives logits, batch x outputs."""
-    images = images.to(_like(model))
+    images = images.to(first_parameter(model))
     given = model(images if preprocessing is None else preprocessing(images))
     logits: Tensor = given if isinstance(given, Tensor) else given[0]  # some networks give auxiliary logits after
     return logits
@@ -163,9 +164,7 @@ class _Cutter:
         progress: Progress,
     ) -> None:
         self.component, self.source, self.seed, self.progress = component, source, seed, progress
-        generator = torch.Generator().manual_seed(0)
-        noise = torch.rand(2, *component.origin.input_shape, generator=generator, dtype=torch.float64)
-        self.example = noise.to(_like(source))
+        self.example = noise_of(component.origin.input_shape).to(first_parameter(source))
         self.graph = graph or trace(source, self.example)
         self.kept = selection_of(component, self.graph)
         self.settings = _repair_settings(component)
@@ -243,8 +242,3 @@ def _as_repaired(component: Component, calibration: Batches, progress: Progress)
 def _check_source(component: Component, source: nn.Module) -> None:
     if digest_of(source) != component.origin.source_digest:
         raise BadConfig("the network given as source is not the one that this component was cut from")
-
-
-def _like(model: nn.Module) -> Tensor:
-    """A tensor with the data type and device of a network."""
-    return next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))

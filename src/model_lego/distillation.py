@@ -15,12 +15,13 @@ from model_lego.batches import Batches
 from model_lego.component import Assembly, Component, Preprocessing, pooled, run_and_hear
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, IncompatibleComponents, ShapeMismatch, UnknownClass
-from model_lego.finetuning import image_shape, noted, record_of, trainable_head
+from model_lego.finetuning import noted, record_of, trainable_head
 from model_lego.fitting import Goal, TrainingSettings, fit, outputs_of
 from model_lego.fitting.examples import streamed
 from model_lego.naming import places_of
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import first_parameter
+from model_lego.shapes import Shape, taken_by
 from model_lego.surgery.reading import logit_layers
 
 Student = TypeVar("Student", bound=nn.Module)
@@ -130,7 +131,7 @@ class Roles:
 
     classes: tuple[str, ...]
     columns: tuple[int, ...] | None  # None: all of the teacher's, in their order
-    shape: tuple[int, ...] | None
+    shape: Shape
     teacher: Preprocessing | None
     student: Preprocessing | None
 
@@ -138,18 +139,18 @@ class Roles:
 def cast_roles(teacher: nn.Module, student: nn.Module, preprocessing: Preprocessing | None) -> Roles:
     """Find out which of the teacher's classes the student learns; raises BadConfig, UnknownClass."""
     if isinstance(student, Component | Assembly):
-        shape = image_shape(student)
         if isinstance(teacher, Component | Assembly):
             missing = [name for name in student.classes if name not in teacher.classes]
             if missing:
                 raise UnknownClass(f"the teacher has no class '{missing[0]}'; it has {', '.join(teacher.classes[:10])}")
             columns = tuple(teacher.classes.index(name) for name in student.classes)
-            return Roles(student.classes, columns, shape, None, None)
+            return Roles(student.classes, columns, taken_by(student, teacher), None, None)
         if isinstance(student, Assembly):
             raise BadConfig("the teacher of an assembly has to be a component or an assembly, whose classes have names")
-        return Roles(student.classes, student.labels, shape, preprocessing or student.preprocessing, None)
+        known = preprocessing or student.preprocessing
+        return Roles(student.classes, student.labels, taken_by(student), known, None)
     if isinstance(teacher, Component | Assembly):
-        return Roles(teacher.classes, None, image_shape(teacher), None, preprocessing)
+        return Roles(teacher.classes, None, taken_by(teacher), None, preprocessing)
     raise BadConfig("neither teacher nor student says what its classes are; one has to be a component or an assembly")
 
 

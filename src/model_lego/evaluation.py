@@ -15,8 +15,8 @@ from model_lego.naming import places_of
 from model_lego.overlap import overlap_with
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
-from model_lego.refitting import image_shape
 from model_lego.results import Report
+from model_lego.shapes import Shape, taken_by
 from model_lego.tallies import Member, Tally
 
 LONE = (
@@ -110,7 +110,7 @@ class _Subject:
     """The part that is evaluated: itself as a contender, its image shape, the members of an assembly."""
 
     contender: Contender
-    shape: tuple[int | None, ...]
+    shape: Shape
     members: tuple["Member", ...]
     scored: bool  # whether its classes' separation is measured
 
@@ -130,7 +130,7 @@ def _subject(part: Component | Assembly) -> _Subject:
     if isinstance(part, Component):
         return _Subject(
             _itself(part, part, _cost(part, part.origin.cost_after.macs)),
-            image_shape(part.origin.input_shape, part.preprocessing),
+            taken_by(part),
             (),
             True,
         )
@@ -138,9 +138,7 @@ def _subject(part: Component | Assembly) -> _Subject:
         inner = part.networks()
         mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
         cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
-        shapes = [image_shape(network.origin.input_shape, network.preprocessing) for network in inner]
-        shape = next((shape for shape in shapes if None not in shape), shapes[0])  # one that does not resize decides
-        return _Subject(_itself(part, _WithOwn(part), cost), shape, _members(part), False)
+        return _Subject(_itself(part, _WithOwn(part), cost), taken_by(part), _members(part), False)
     raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
 
 

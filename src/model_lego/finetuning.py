@@ -19,6 +19,7 @@ from model_lego.fitting import Goal, TrainingSettings, fit
 from model_lego.fitting.examples import streamed
 from model_lego.naming import places_of
 from model_lego.progress import Progress, quiet
+from model_lego.shapes import taken_by
 
 Part = TypeVar("Part", bound=Component | Assembly)
 
@@ -48,7 +49,7 @@ def finetune(
     settings = settings or GENTLE
     tuned = twin(part)
     images = streamed(
-        batches, places_of(part.classes, class_names), image_shape(part), progress,
+        batches, places_of(part.classes, class_names), taken_by(part), progress,
         what=f"the classes {', '.join(part.classes[:10])}",
     )  # fmt: skip
 
@@ -75,13 +76,6 @@ def twin(part: Part) -> Part:
     copied: Part = copy.deepcopy(part)
     copied.eval()
     return copied
-
-
-def image_shape(part: Component | Assembly) -> tuple[int, ...] | None:
-    """Shape of the images that a part takes; None where it resizes them."""
-    inner = [part] if isinstance(part, Component) else part.networks()
-    fixed = [each for each in inner if each.preprocessing is None or each.preprocessing.size is None]
-    return fixed[0].origin.input_shape if fixed else None
 
 
 @contextmanager

@@ -26,7 +26,8 @@ def forget(part: Component, batches: Batches, concepts: int, *, progress: Progre
     """
     network, like = hookless_copy(part.module).eval(), first_parameter(part.module)
     feed, seen, path = prepared(batches, part.preprocessing), None, ""
-    for images, labels in tracked(checked(feed, labels=concepts + 1), "forgetting", progress):
+    reader = checked(feed, shape=part.origin.input_shape, labels=concepts + 1)
+    for images, labels in tracked(reader, "forgetting", progress):
         images = images.to(like)
         if seen is None:
             path, why_not = _last_layer(network, images)

@@ -15,6 +15,7 @@ from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program, export_program, hookless_copy
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
+from model_lego.shapes import taken_by
 from model_lego.surgery.intercepts import give_biases
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings, repair_model
@@ -126,18 +127,12 @@ def calibration_images(
     """
     origin = component.origin
     found = drawn(
-        batches, component.labels, shape=image_shape(origin.input_shape, component.preprocessing),
+        batches, component.labels, shape=taken_by(component),
         labels=len(origin.source_classes), limit=limit, prepare=component.preprocessing, seed=seed, progress=progress,
     )  # fmt: skip
     if not len(found.images):
         raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
     return found
-
-
-def image_shape(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> tuple[int | None, ...]:
-    """Shape of the images that are given to a network, channels x height x width; any size (None) where it resizes."""
-    resizes = preprocessing is not None and preprocessing.size is not None
-    return (shape[0], *(None if resizes else side for side in shape[1:]))
 
 
 def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:

@@ -17,6 +17,7 @@ from model_lego.graph.program import find_tensor, hookless_copy
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, refit, selection_of
+from model_lego.shapes import noise_of
 from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 from model_lego.surgery.slicing import ranks, sliced
@@ -47,7 +48,7 @@ def unite(
     _refuse_strangers(parts, source, calibration)
     first = parts[0]
     uncut = _skeleton(first, factory) if source is None else source
-    example = _noise(first).to(first_parameter(uncut))
+    example = noise_of(first.origin.input_shape).to(first_parameter(uncut))
     graph = graph or trace(uncut, example)
     kept = [selection_of(part, graph) for part in parts]
     if source is None:
@@ -140,8 +141,3 @@ def _planned(
         settings=settings,
         example=example,
     )
-
-
-def _noise(part: Component) -> Tensor:
-    generator = torch.Generator().manual_seed(0)
-    return torch.rand(2, *part.origin.input_shape, generator=generator, dtype=torch.float64)

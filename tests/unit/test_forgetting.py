@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 import model_lego as ml
+from model_lego.errors import ShapeMismatch
 from model_lego.surgery.erasure import ConceptMoments, erased
 from tests.parts import pixel_part
 from tests.tiny_models import build, inputs
@@ -93,6 +94,14 @@ def test_without_images_of_what_is_gone_there_is_nothing_to_forget():
     x, mine = x[:, :, None, None], labels != 2
     small = ml.remove_classes(flat().eval(), [2], [(x[mine], labels[mine])], repair="none")
     assert "forgotten" not in small.origin.settings
+
+
+def test_images_of_what_is_gone_have_the_shape_of_the_others():
+    x, labels = clouds(100, seed=0)
+    x, gone = x[:, :, None, None], labels == 2
+    odd = (x[gone].reshape(-1, 5, 2, 1), labels[gone])  # as many numbers, so that the network would run on them
+    with pytest.raises(ShapeMismatch, match=r"batch 1 have shape \(5, 2, 1\), but the network takes \(10, 1, 1\)"):
+        ml.remove_classes(flat().eval(), [2], [(x[~gone], labels[~gone]), odd], repair="none")
 
 
 @pytest.mark.filterwarnings("ignore:no sample of class")

@@ -13,6 +13,7 @@ from model_lego.batches import Batches, checked, only, refuse_one_shot, shuffled
 from model_lego.data.sets import ImageSet, stacked
 from model_lego.errors import BadBatches, EmptySelection
 from model_lego.progress import Progress, tracked
+from model_lego.shapes import Shape, check_shape
 
 #: Bytes of images that a stream holds while it puts them in another order.
 HELD = 2**29
@@ -68,7 +69,7 @@ class Streamed:
 
     batches: Batches
     places: Tensor | None
-    shape: tuple[int, ...] | None
+    shape: Shape | None
     count: int
     digest: str
     example: Tensor
@@ -114,16 +115,17 @@ def mixed(pairs: Sequence[tuple[Tensor, Tensor]], generator: torch.Generator) ->
 
 
 def streamed(
-    batches: Batches, places: Tensor | None, shape: tuple[int, ...] | None, progress: Progress, *, what: str
+    batches: Batches, places: Tensor | None, shape: Shape | None, progress: Progress, *, what: str
 ) -> Streamed:
     """Look through batches once: whether they can be used, how many images there are, and which (a digest).
 
-    The digest does not depend on the order. `what` is named where there is no image. Raises BadBatches, ShapeMismatch,
-    EmptySelection.
+    The images have one size: that of the first, where `shape` leaves it open. The digest does not depend on the order.
+    `what` is named where there is no image. Raises BadBatches, ShapeMismatch, EmptySelection.
     """
-    count, total, example = 0, 0, None
-    for x, labels in tracked(read(batches, places, shape), "reading images", progress):
-        shape = shape or tuple(x.shape[1:])
+    count, total, example, first = 0, 0, None, None
+    for number, (x, labels) in enumerate(tracked(read(batches, places, shape), "reading images", progress)):
+        first = first or tuple(x.shape[1:])
+        check_shape(f"images of batch {number}", x, first, whose="training mixes images of one shape, here")
         example = x[:1] if example is None and len(x) else example
         count += len(x)
         for image, label in zip(x.cpu(), labels.tolist(), strict=True):
@@ -132,11 +134,11 @@ def streamed(
             total += int.from_bytes(fingerprint.digest())
     if example is None:
         raise EmptySelection(f"there is no image of {what}; class_names has to name the label numbers")
-    return Streamed(batches, places, shape, count, f"{total % 2**256:064x}", example)
+    return Streamed(batches, places, first, count, f"{total % 2**256:064x}", example)
 
 
 def read(
-    batches: Batches, places: Tensor | None, shape: tuple[int, ...] | None
+    batches: Batches, places: Tensor | None, shape: Shape | None
 ) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
     """Batches without the images that are left out, labels being targets; without places all images, labels -1."""
     if places is None:

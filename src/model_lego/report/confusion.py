@@ -10,6 +10,7 @@ from model_lego.component import NONE_OF_THESE, Assembly, Component
 from model_lego.errors import UnknownClass
 from model_lego.evaluation import eval_mode
 from model_lego.progress import Progress, quiet, tracked
+from model_lego.shapes import taken_by
 
 
 @torch.no_grad()
@@ -33,7 +34,8 @@ def confusion(
     found = torch.zeros(count + 1, count, dtype=torch.int64)
     first = next(part.parameters(), None)
     with eval_mode([part]):
-        for images, labels in tracked(checked(batches, labels=len(names)), "counting answers", progress):
+        reader = checked(batches, shape=taken_by(part), labels=len(names))
+        for images, labels in tracked(reader, "counting answers", progress):
             if not len(labels):
                 continue
             answers = part(images if first is None else images.to(first.device)).argmax(1).cpu()

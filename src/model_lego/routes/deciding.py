@@ -16,6 +16,7 @@ from model_lego.graph.ir import Layer
 from model_lego.graph.running import running
 from model_lego.naming import label_numbers, source_names
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+from model_lego.shapes import check_shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,11 +91,9 @@ def of_images(
     model: nn.Module, graph: ChannelGraph, images: Tensor, names: Sequence[str], called: Sequence[str] | None = None
 ) -> Iterator[Subject]:
     """The subjects of single images; raises ShapeMismatch, BadConfig."""
-    if images.shape[1:] != graph.program.image_shape or not len(images):
-        raise ShapeMismatch(
-            f"the images are {' x '.join(map(str, images.shape))}; the network takes "
-            f"N x {' x '.join(map(str, graph.program.image_shape))}"
-        )
+    check_shape("images", images, graph.program.image_shape)
+    if not len(images):
+        raise ShapeMismatch("there is no image; give at least one")
     called = [str(number) for number in range(len(images))] if called is None else called
     if len(called) != len(images):
         raise BadConfig(f"{len(called)} names were given for {len(images)} images; give each its own")

@@ -168,8 +168,10 @@ def test_what_cannot_be_routed_is_refused():
         ml.decision_routes(model, None, [0], graph=graph)
     with pytest.raises(BadConfig, match="another network"):
         ml.decision_routes(traced("plain_nobn")[0], stats, [0], graph=graph)
-    with pytest.raises(ShapeMismatch, match="N x 3 x 12 x 12"):
+    with pytest.raises(ShapeMismatch, match=r"shape \(12, 12\), but the network takes \(3, 12, 12\)"):
         ml.decision_routes(model, None, graph=graph, images=images[0])
+    with pytest.raises(ShapeMismatch, match="no image"):
+        ml.decision_routes(model, None, graph=graph, images=images[:0])
     with pytest.raises(BadConfig, match="1 names were given for 2 images"):
         ml.decision_routes(model, None, graph=graph, images=images[:2], image_names=["one"])
     with pytest.raises(UnknownClass):
