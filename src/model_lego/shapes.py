@@ -1,5 +1,8 @@
 """The shape of the images that a network, a component or an assembly takes."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -18,9 +21,22 @@ def taken(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Shape:
 
 def taken_by(*parts: Component | Assembly) -> Shape:
     """Shape of the images that parts are given alike: that of the first which does not resize, else of any size."""
-    networks = [each for part in parts for each in ([part] if isinstance(part, Component) else part.networks())]
-    shapes = [taken(network.origin.input_shape, network.preprocessing) for network in networks]
+    shapes = [taken(network.origin.input_shape, network.preprocessing) for network in _networks(parts)]
     return next((shape for shape in shapes if None not in shape), shapes[0])
+
+
+def common_size(*parts: Component | Assembly) -> tuple[int, int] | None:
+    """Size (height and width) to which images of several sizes are brought for parts: the largest they resize to.
+
+    None where one of them does not resize.
+    """
+    known = [network.preprocessing for network in _networks(parts)]
+    sizes = [each.size for each in known if each is not None and each.size is not None]
+    return max(sizes, key=math.prod) if len(sizes) == len(known) else None
+
+
+def _networks(parts: Sequence[Component | Assembly]) -> list[Component]:
+    return [each for part in parts for each in ([part] if isinstance(part, Component) else part.networks())]
 
 
 def check_shape(what: str, images: Tensor, shape: Shape, *, whose: str = "the network takes") -> None:

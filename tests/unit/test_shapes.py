@@ -8,7 +8,7 @@ import model_lego as ml
 from model_lego.component import Preprocessing
 from model_lego.errors import ShapeMismatch
 from model_lego.report import confusion
-from model_lego.shapes import check_shape, noise_of, taken, taken_by
+from model_lego.shapes import check_shape, common_size, noise_of, taken, taken_by
 from tests.parts import pixel_part, random_batch
 
 QUICK = ml.TrainingSettings(epochs=1, batch_size=4, crop=0, flip=False)
@@ -39,6 +39,14 @@ def test_the_first_part_that_does_not_resize_decides():
     loose, tight = part(), part("cd", shape=(1, 3, 3), preprocessing=Preprocessing())
     assert taken_by(loose) == taken_by(loose, loose) == (1, None, None)
     assert taken_by(loose, tight) == taken_by(tight, loose) == taken_by(ml.assemble([loose, tight])) == (1, 3, 3)
+
+
+def test_images_of_several_sizes_are_brought_to_the_largest_that_parts_resize_to():
+    small, large = part(), part("cd", shape=(1, 2, 3), preprocessing=Preprocessing(size=(2, 3)))
+    assert common_size(small) == (2, 2)
+    assert common_size(small, large) == common_size(ml.assemble([large, small])) == (2, 3)
+    assert common_size(small, part(preprocessing=Preprocessing())) is None
+    assert common_size(part(preprocessing=None)) is None
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 9), (3, None, 9), (3, None, None), (None, None, None)])

@@ -1,5 +1,6 @@
 """model-lego add and replace: a saved part with one more component, or with another one in a part's place."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -8,7 +9,7 @@ from model_lego.cli import options as o
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_out, data_for, open_component, open_part
-from model_lego.component import NONE_OF_THESE, Assembly
+from model_lego.component import NONE_OF_THESE, Assembly, Component
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
 
@@ -36,9 +37,10 @@ def add_command(
     check_out(out, overwrite=overwrite)
     opened, new = open_part(part), open_component(component)
     names = _names((*opened.classes, *new.classes))
+    images = _images((opened, new), data, names, batch_size, calibration_per_class, seed)
     made = add_classes(
-        opened, new, calibration=_images(data, names, batch_size, calibration_per_class, seed), class_names=names,
-        head=head, on_clash=on_clash, outsiders=outsiders, seed=seed, progress=Bar(),  # type: ignore[arg-type]
+        opened, new, calibration=images, class_names=names, outsiders=outsiders, seed=seed, progress=Bar(),
+        head=head, on_clash=on_clash,  # type: ignore[arg-type]
     )  # fmt: skip
     show_part(made, str(save(made, out, overwrite=overwrite)), data is not None, json=json)
 
@@ -60,9 +62,10 @@ def replace_command(
         raise BadConfig(f"'{assembly}' holds a component; parts are exchanged in assemblies")
     place = int(old) if old.isdecimal() and old not in opened.classes else old
     names = _names((*opened.classes, *component.classes))
+    images = _images((opened, component), data, names, batch_size, calibration_per_class, seed)
     made = replace_part(
-        opened, place, component, calibration=_images(data, names, batch_size, calibration_per_class, seed),
-        class_names=names, head=head, on_clash=on_clash, seed=seed, progress=Bar(),  # type: ignore[arg-type]
+        opened, place, component, calibration=images, class_names=names, seed=seed, progress=Bar(),
+        head=head, on_clash=on_clash,  # type: ignore[arg-type]
     )  # fmt: skip
     show_part(made, str(save(made, out, overwrite=overwrite)), data is not None, json=json)
 
@@ -72,6 +75,11 @@ def _names(classes: tuple[str, ...]) -> list[str]:
     return [name for name in dict.fromkeys(classes) if name != NONE_OF_THESE]
 
 
-def _images(data: str | None, names: list[str], batch_size: int, per_class: int, seed: int) -> Batched | None:
+def _images(
+    parts: Sequence[Component | Assembly], data: str | None, names: list[str], batch_size: int, per_class: int,
+    seed: int,
+) -> Batched | None:  # fmt: skip
     """Calibration images of some classes; labels are their positions."""
-    return None if data is None else data_for(data, names, batch_size, train=True, per_class=per_class, seed=seed)
+    if data is None:
+        return None
+    return data_for(parts, data, names, batch_size, train=True, per_class=per_class, seed=seed)

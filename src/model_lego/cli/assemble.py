@@ -40,7 +40,7 @@ def assemble_command(
         per_class *= max(len(component.classes) for component in components)
     calibration = None
     if data is not None:
-        calibration = data_for(data, names, batch_size, train=True, per_class=per_class, seed=seed)
+        calibration = data_for(components, data, names, batch_size, train=True, per_class=per_class, seed=seed)
     assembly = assemble(
         components, calibration=calibration, layout=layout, scaling=scaling, head=head,  # type: ignore[arg-type]
         on_clash=on_clash, labels=labels, outsiders=outsiders, seed=seed, progress=Bar(),  # type: ignore[arg-type]

@@ -15,6 +15,7 @@ from model_lego.component import NONE_OF_THESE, Assembly, Builder, Component, Pr
 from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig
 from model_lego.models import build
+from model_lego.shapes import common_size
 
 
 def distill_command(
@@ -45,8 +46,8 @@ def distill_command(
     taking = {"mean": mean, "std": std, "size": size}
     pair = _opened(teacher, student, data, weights, argument, source_classes, taking, seed, batch_size)
     names = tuple(name for name in pair.student.classes if name != NONE_OF_THESE)
-    test = data_for(data, names, batch_size, train=False)
-    train = data_for(data, names, batch_size, train=True)
+    parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
+    train, test = (data_for(parts, data, names, batch_size, train=which) for which in (True, False))
     common: dict[str, Any] = {
         "temperature": temperature, "hard": hard, "features": features, "class_names": names,
         "preprocessing": pair.preprocessing, "checkpoint": checkpoint, "progress": Bar(),
@@ -56,7 +57,8 @@ def distill_command(
         gain = distillation_gain(pair.teacher, pair.student, train, test, settings, **common)
         taught, report = gain.taught, gain.report
     else:
-        every = batches(open_data(data).train, batch_size=batch_size) if hard == 0 else train
+        split = open_data(data, size=common_size(*parts))
+        every = batches(split.train, batch_size=batch_size) if hard == 0 else train
         taught = distill(pair.teacher, pair.student, every, settings, **common)
         report = evaluate(taught, test, class_names=names, progress=Bar())
     folder = save(taught, out, overwrite=overwrite)
@@ -109,5 +111,6 @@ def _untrained(
     inner = [teacher] if isinstance(teacher, Component) else teacher.networks()
     told = any(value is not None for value in taking.values())
     preprocessing = parse_preprocessing(**taking) if told else inner[0].preprocessing
-    example, _ = next(iter(batches(open_data(data).train, batch_size=2)))
+    size = None if preprocessing is None else preprocessing.size
+    example, _ = next(iter(batches(open_data(data, size=size).train, batch_size=2)))
     return whole(network, example, classes=teacher.classes, preprocessing=preprocessing, builder=Builder(name, given))

@@ -51,7 +51,7 @@ def images_of(
         names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
         if NONE_OF_THESE in part.classes:  # images of all other classes are of that one
             names = (*names, *(name for name in open_data(data).class_names if name not in names))
-        return data_for(data, names, batch_size, train=False), names, ()
+        return data_for([part], data, names, batch_size, train=False), names, ()
     if not isinstance(part, Component):
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
     opened = open_source(source, data=data, batch_size=batch_size, **opening)

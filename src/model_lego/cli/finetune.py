@@ -31,7 +31,7 @@ def finetune_command(
     checkpoint = open_checkpoint(out, overwrite=overwrite, resume=resume)
     part = open_part(folder)
     names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
-    train, test = (data_for(data, names, batch_size, train=which) for which in (True, False))
+    train, test = (data_for([part], data, names, batch_size, train=which) for which in (True, False))
     before = evaluate(part, test, class_names=names, progress=Bar())
     tuned = finetune(part, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())
     after = evaluate(tuned, test, class_names=names, progress=Bar())

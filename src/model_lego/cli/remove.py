@@ -68,7 +68,7 @@ def _from_part(
     if data is not None and names:
         known = open_data(data).class_names
         names += [part.classes[place] for place in gone if part.classes[place] in known]
-        feed = data_for(data, names, batch_size, train=True, per_class=images_a_class, seed=how["seed"])
+        feed = data_for([part], data, names, batch_size, train=True, per_class=images_a_class, seed=how["seed"])
     return remove_classes(part, gone, feed, class_names=names or None, head=head, **how)  # type: ignore[arg-type]
 
 

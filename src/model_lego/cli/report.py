@@ -40,7 +40,7 @@ def report_command(
             size=size, batch_size=batch_size,
         )  # fmt: skip
         own = [name for name in part.classes if name != NONE_OF_THESE]
-        train = data_for(data, own, batch_size, train=True)
+        train = data_for([part], data, own, batch_size, train=True)
         given["measured"] = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())
         given["confused"] = confusion(part, test, class_names=names, progress=Bar())
         given["routes"] = part_routes(part, train, class_names=own, progress=Bar())

@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from model_lego.batches import checked
-from model_lego.component import Builder, Component, Preprocessing
+from model_lego.component import Assembly, Builder, Component, Preprocessing
 from model_lego.data import DataSplit, ImageSet, batches, open_data
 from model_lego.data.sets import Batched, subset
 from model_lego.errors import BadConfig, OutputExists, UnknownClass
@@ -18,6 +18,7 @@ from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
 from model_lego.naming import split_list
+from model_lego.shapes import common_size
 from model_lego.store import load
 from model_lego.store.files import refuse_existing
 from model_lego.surgery.plain import canonize, computes_weights
@@ -52,7 +53,8 @@ def open_source(
     """Open a network and its data; raises LegoError."""
     if weights is None:
         raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
-    split = open_data(data)
+    preprocessing = parse_preprocessing(mean, std, size)
+    split = open_data(data, size=preprocessing.size)
     names = of_data(source_classes, split.class_names)
     given = parse_arguments(arguments)
     given.setdefault("num_classes", infer_classes(weights) or len(names))
@@ -61,7 +63,6 @@ def open_source(
             f"the network has {given['num_classes']} classes, but {len(names)} are named "
             f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
         )
-    preprocessing = parse_preprocessing(mean, std, size)
     train = _of_classes(split.train, split, names, batch_size)
     network, graph = _opened(load_weights(build(model, **given), weights).eval(), train, preprocessing)
     return Source(
@@ -102,10 +103,11 @@ def open_component(folder: str) -> Component:
 
 
 def data_for(
-    data: str, names: Sequence[str], batch_size: int, *, train: bool, per_class: int | None = None, seed: int = 0
-) -> Batched:
-    """Batches of the named classes, labels being their positions."""
-    split = open_data(data)
+    parts: Sequence[Component | Assembly], data: str, names: Sequence[str], batch_size: int, *, train: bool,
+    per_class: int | None = None, seed: int = 0,
+) -> Batched:  # fmt: skip
+    """Batches of the named classes for some parts, labels being positions of the names."""
+    split = open_data(data, size=common_size(*parts))
     images = split.train if train else split.test
     return batches(
         subset(images, _numbers(split, names), per_class=per_class, seed=seed, class_names=split.class_names),

@@ -34,11 +34,12 @@ def train_command(
         amp="auto" if amp is None else amp, channels_last=channels_last, compile=compiled, seed=seed,
     )  # fmt: skip
     folder = _folder(out, overwrite=overwrite, resume=resume)
-    split = open_data(data, download=download)
+    preprocessing = parse_preprocessing(mean, std, size)
+    split = open_data(data, download=download, size=preprocessing.size)
     names = list(of_data(classes, split.class_names))
     record = train_into(
         folder, model, split, classes=names, settings=settings, arguments=parse_arguments(argument),
-        preprocessing=parse_preprocessing(mean, std, size), per_class=per_class, weights=weights, progress=Bar(),
+        preprocessing=preprocessing, per_class=per_class, weights=weights, progress=Bar(),
     )  # fmt: skip
     if json:
         show_json({"folder": str(folder), **record})

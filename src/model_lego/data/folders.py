@@ -1,25 +1,28 @@
 """Image folders: root/train/CLASS/*.png and root/test (or val)/CLASS/*.png; Tiny-ImageNet and ImageNet as published."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
-from model_lego.data.pictures import in_colours, read_picture
-from model_lego.data.sets import DataSplit, ImageSet
+from model_lego.component import Preprocessing
+from model_lego.data.pictures import form_of, in_colours, read_picture
+from model_lego.data.sets import DataSplit, ImageSet, resized
 from model_lego.errors import BadConfig, EmptySelection
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
-
 
 #: Side to which the shorter side of an ImageNet picture is brought, and that of the square cut out of its middle.
 SHORTER, SQUARE = 256, 224
 
 
-def open_folder(root: Path) -> DataSplit:
+def open_folder(root: Path, *, size: tuple[int, int] | None = None) -> DataSplit:
     """Read an image folder; classes are the folders of the training part, by name.
+
+    With a `size` (height and width) pictures that are not all alike are brought to it, and grey ones among coloured
+    ones become colour; pictures of one form are left as they are, for the network to resize.
 
     Of Tiny-ImageNet and ImageNet, in the layouts in which they are published, the classes keep the names of their
     folders (WordNet numbers), and the validation images are the test part; ImageNet's come as 224 x 224 pixels, the
@@ -36,7 +39,7 @@ def open_folder(root: Path) -> DataSplit:
     names = _folders(train)
     if (train / names[0] / "images").is_dir():  # the folders of Tiny-ImageNet without its list
         raise BadConfig(f"'{root}' looks like Tiny-ImageNet, but has no wnids.txt")
-    return DataSplit(_part(train, names), _part(test, names), names)
+    return DataSplit(_part(train, names, size), _part(test, names, size), names)
 
 
 def _tiny_imagenet(root: Path) -> DataSplit:
@@ -83,11 +86,25 @@ def _by_class(names: tuple[str, ...], found: list[tuple[Path, str]]) -> dict[str
     return held
 
 
-def _part(folder: Path, names: tuple[str, ...]) -> ImageSet:
+def _part(folder: Path, names: tuple[str, ...], size: tuple[int, int] | None) -> ImageSet:
     strange = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in names)
     if strange:
         raise BadConfig(f"'{folder}' has class '{strange[0]}', which the training part does not have")
-    return _set({name: _images(folder / name) for name in names}, read_picture)
+    found = {name: _images(folder / name) for name in names}
+    forms = set() if size is None else _forms(chain.from_iterable(found.values()))
+    if size is None or len(forms) == 1:  # as they were given, so that a part knows its calibration images again
+        return _set(found, read_picture)
+    return resized(_set(found, _coloured if any(coloured for coloured, _ in forms) else read_picture), size)
+
+
+def _forms(paths: Iterable[Path]) -> set[tuple[bool, tuple[int, int]]]:
+    """Whether pictures are coloured, and their sizes; no further than there is colour and variety."""
+    forms: set[tuple[bool, tuple[int, int]]] = set()
+    for path in paths:
+        forms.add(form_of(path))
+        if len(forms) > 1 and any(coloured for coloured, _ in forms):
+            break
+    return forms
 
 
 def _images(folder: Path) -> list[Path]:
@@ -119,6 +136,6 @@ def _square(path: Path) -> Tensor:
     height, width = picture.shape[1:]
     scale = SHORTER / min(height, width)
     size = (max(SHORTER, round(height * scale)), max(SHORTER, round(width * scale)))
-    picture = F.interpolate(picture[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0]
+    picture = Preprocessing(size=size)(picture[None])[0]
     top, left = (size[0] - SQUARE) // 2, (size[1] - SQUARE) // 2
     return picture[:, top : top + SQUARE, left : left + SQUARE]

@@ -10,8 +10,13 @@ from model_lego.data.torchvision_sets import open_torchvision
 from model_lego.errors import BadConfig
 
 
-def open_data(source: str | Path, *, root: str | Path = "data", download: bool = False) -> DataSplit:
-    """Open a data set; raises BadConfig and what the readers raise."""
+def open_data(
+    source: str | Path, *, root: str | Path = "data", download: bool = False, size: tuple[int, int] | None = None
+) -> DataSplit:
+    """Open a data set; raises BadConfig and what the readers raise.
+
+    Pictures of a folder that are not of one form are brought to a `size` (height and width) where one is given.
+    """
     text = str(source)
     if text == "digits":
         return open_digits()
@@ -19,7 +24,7 @@ def open_data(source: str | Path, *, root: str | Path = "data", download: bool =
         return open_torchvision(text.partition(":")[2], root=Path(root), download=download)
     path = Path(source)
     if path.is_dir():
-        return open_folder(path)
+        return open_folder(path, size=size)
     if path.suffix == ".npz" and path.is_file():
         return open_npz(path)
     raise BadConfig(f"data '{text}' is no .npz file, image folder, torchvision:NAME or 'digits'")

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from model_lego.component import Preprocessing
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 
 
@@ -93,7 +93,11 @@ def stacked(images: list[Tensor]) -> Tensor:
     """Images of one size as a batch; raises BadBatches."""
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
-        raise BadBatches(f"images have different sizes {sorted(shapes)}; bring them to one size first")
+        some = ", ".join(map(str, sorted(shapes)[:3])) + (" …" if len(shapes) > 3 else "")
+        raise BadBatches(
+            f"images have different sizes [{some}]; bring them to one size: --size N for a network and its parts, "
+            "open_data(size=(N, N)) in Python"
+        )
     return torch.stack(images)
 
 
@@ -139,14 +143,17 @@ def subset(
     return ImageSet(numbers[order], images.image, images.numbers[joined[order]])
 
 
-def resized(images: ImageSet, side: int) -> ImageSet:
-    """The same images brought to side x side pixels (bilinear, antialiased) when they are read; raises BadConfig."""
-    if side < 1:
-        raise BadConfig(f"{side} is no side of an image; give at least 1")
+def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
+    """The same images brought to a size (height and width), as a network's `Preprocessing` does, when they are read.
+
+    Raises BadConfig.
+    """
+    if min(size) < 1:
+        raise BadConfig(f"{min(size)} is no side of an image; give at least 1")
+    prepare = Preprocessing(size=size)
 
     def image(number: int) -> Tensor:
-        found = images.image(number)[None]
-        return F.interpolate(found, size=(side, side), mode="bilinear", antialias=True, align_corners=False)[0]
+        return prepare(images.image(number)[None])[0]
 
     return ImageSet(images.labels, image, images.numbers)
 

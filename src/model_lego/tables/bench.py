@@ -109,7 +109,7 @@ class Bench:
                 train = subset(found.train, every, per_class=recipe.per_class, class_names=found.class_names)
                 found = DataSplit(train, found.test, found.class_names)
             if recipe.size is not None:
-                parts = [resized(part, recipe.size) for part in (found.train, found.test)]
+                parts = [resized(part, (recipe.size, recipe.size)) for part in (found.train, found.test)]
                 found = DataSplit(parts[0], parts[1], found.class_names)
             self._splits[name] = found
         return self._splits[name]

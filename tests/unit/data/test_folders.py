@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torch.nn import functional as F
 
 from model_lego.data import batches, open_data
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
@@ -89,8 +90,65 @@ def test_an_image_is_read_only_when_it_is_asked_for(root):
 
 def test_images_of_different_sizes_are_refused(root):
     picture(root / "train" / "ant" / "9.png", size=(6, 4))
-    with pytest.raises(BadBatches, match=r"different sizes .*\(3, 4, 5\), \(3, 4, 6\)"):
+    with pytest.raises(BadBatches, match=r"different sizes \[\(3, 4, 5\), \(3, 4, 6\)\]; bring them .* --size N"):
         everything(open_data(root).train)
+
+
+def test_of_many_different_sizes_three_are_named(root):
+    for number in range(4):
+        picture(root / "train" / "ant" / f"9{number}.png", size=(6 + number, 4))
+    with pytest.raises(BadBatches, match=r"\(3, 4, 5\), \(3, 4, 6\), \(3, 4, 7\) …\]"):
+        everything(open_data(root).train)
+
+
+def as_expected(root, part, size, *, channels):
+    """The pictures of a part as Pillow reads them, brought to a size by torch."""
+    found = []
+    for path in sorted((root / part).rglob("*.png")):
+        x = torch.from_numpy(np.array(Image.open(path))).float() / 255
+        x = x.permute(2, 0, 1) if x.dim() == 3 else x[None].expand(channels, -1, -1)
+        found.append(F.interpolate(x[None], size=size, mode="bilinear", antialias=True, align_corners=False)[0])
+    return torch.stack(found)
+
+
+def test_images_of_several_sizes_are_brought_to_one(root):
+    picture(root / "train" / "ant" / "9.png", size=(9, 3))
+    picture(root / "train" / "bee" / "1.png", size=(2, 7))
+    split = open_data(root, size=(4, 6))
+    images, labels = everything(split.train)
+    assert images.shape == (7, 3, 4, 6)
+    assert torch.equal(images, as_expected(root, "train", (4, 6), channels=3))
+    assert labels.tolist() == [0, 0, 0, 0, 1, 1, 1]
+    assert everything(split.test)[0].shape == (2, 3, 4, 5)  # of one size, which the network brings to its own
+
+
+def test_images_of_one_size_are_left_as_they_are(root):
+    with_size, without = everything(open_data(root, size=(2, 2)).train), everything(open_data(root).train)
+    assert torch.equal(with_size[0], without[0])
+
+
+@pytest.mark.parametrize("sizes", [[(5, 4)], [(6, 4), (7, 4)]])
+def test_with_a_size_grey_images_among_coloured_ones_become_colour(root, sizes):
+    for number, size in enumerate(sizes):
+        picture(root / "train" / "ant" / f"{number}.png", mode="L", size=size, value=80)
+    with pytest.raises(BadBatches, match="different sizes"):
+        everything(open_data(root).train)
+    images, _ = everything(open_data(root, size=(4, 5)).train)
+    assert torch.equal(images, as_expected(root, "train", (4, 5), channels=3))
+
+
+def test_grey_images_of_several_sizes_stay_grey(tmp_path):
+    for number in range(2):
+        for part in ("train", "test"):
+            picture(tmp_path / part / "ant" / f"{number}.png", mode="L", size=(5 + number, 4))
+    images, _ = everything(open_data(tmp_path, size=(3, 3)).train)
+    assert torch.equal(images, as_expected(tmp_path, "train", (3, 3), channels=1))
+
+
+def test_with_a_size_an_image_that_is_none_is_named(root):
+    (root / "train" / "bee" / "2.png").write_bytes(b"broken")
+    with pytest.raises(BadBatches, match=r"2\.png' cannot be read"):
+        open_data(root, size=(4, 4))
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,10 @@ def test_a_number_of_images_for_each_class():
 
 def test_images_are_brought_to_one_size_when_they_are_read():
     x = torch.rand(2, 3, 6, 4)
-    small = resized(in_memory(x, torch.tensor([1, 0])), 2)
+    small = resized(in_memory(x, torch.tensor([1, 0])), (2, 2))
     assert small.labels.tolist() == [1, 0]
     assert small.image(1).shape == (3, 2, 2)
-    even = resized(in_memory(torch.full((1, 1, 8, 8), 0.25), torch.tensor([0])), 3)
+    even = resized(in_memory(torch.full((1, 1, 8, 8), 0.25), torch.tensor([0])), (3, 3))
     assert torch.allclose(even.image(0), torch.full((1, 3, 3), 0.25))
     with pytest.raises(BadConfig, match="0 is no side"):
-        resized(small, 0)
+        resized(small, (2, 0))
