@@ -37,7 +37,7 @@ class Preprocessing:
         """
         if len(self.mean) > 1 and images.shape[1] != len(self.mean):
             raise ShapeMismatch(
-                f"images have {images.shape[1]} channels, but the preprocessing has {len(self.mean)} means; "
+                f"images have shape {tuple(images.shape[1:])}, but the preprocessing has {len(self.mean)} means; "
                 "give one for each channel"
             )
         if self.size is not None and tuple(images.shape[2:]) != self.size:

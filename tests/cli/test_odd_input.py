@@ -160,7 +160,7 @@ def test_a_number_of_calibration_images_that_makes_no_sense(world, tmp_path, cou
     ("options", "words"),
     [
         (("--std", "0", "--mean", "0"), "standard deviation that is not positive"),
-        (("--mean", "0,0,0", "--std", "1,1,1"), "does not run on images of shape (3, 16, 16)"),
+        (("--mean", "0,0,0", "--std", "1,1,1"), "have shape (1, 16, 16), but the preprocessing has 3 means"),
         (("--size", "20"), "does not run on images of shape (1, 20, 20)"),
         (("--alpha", "nan"), "between 0 and 1"),
         (("--batch-size", "-1"), "at least 1"),

@@ -128,7 +128,7 @@ def test_a_teacher_that_does_not_resize_decides_for_a_student_that_does():
 @pytest.mark.parametrize("channels", [1, 2, 4])
 def test_a_preprocessing_refuses_other_channels_than_it_has_means(channels):
     three = Preprocessing((0.1, 0.2, 0.3), (1.0, 1.0, 1.0))
-    with pytest.raises(ShapeMismatch, match=f"{channels} channels, but the preprocessing has 3 means"):
+    with pytest.raises(ShapeMismatch, match=rf"shape \({channels}, 4, 4\), but the preprocessing has 3 means"):
         three(torch.zeros(2, channels, 4, 4))
     assert three(torch.zeros(2, 3, 4, 4)).shape == (2, 3, 4, 4)
 
