@@ -8,15 +8,13 @@ from torch import nn
 from model_lego.assembly import assemble
 from model_lego.batches import Batches
 from model_lego.component import Assembly, Builder, Component, Preprocessing
-from model_lego.disassembly import Plan, cut
+from model_lego.disassembly import whole
 from model_lego.errors import BadConfig, IncompatibleComponents, UnknownClass
-from model_lego.graph.selection import keep_all
 from model_lego.joining import Clash, HeadKind
-from model_lego.naming import label_numbers, source_names
+from model_lego.naming import label_numbers
 from model_lego.progress import Progress, quiet
 from model_lego.reassembling import carried_over, head_inputs, is_fitted, share_of_outsiders
-from model_lego.refitting import first_images, first_parameter, prepared
-from model_lego.surgery.probing import trace
+from model_lego.refitting import first_images
 
 
 def add_classes(
@@ -57,7 +55,10 @@ def add_classes(
     if not isinstance(component, Component):
         raise BadConfig(f"a component can be added, not a {type(component).__name__}; name the network first")
     if not isinstance(part, Component | Assembly):
-        part = _whole(part, calibration, network_classes, preprocessing, builder)
+        if calibration is None:
+            raise BadConfig("a whole network is traced by an image; give calibration images, or a component of it")
+        example = first_images(calibration)
+        part = whole(part, example, classes=network_classes, preprocessing=preprocessing, builder=builder).eval()
     elif preprocessing is not None or builder is not None or network_classes is not None:
         raise BadConfig("components and assemblies have their own classes, preprocessing and builder; leave them out")
     old = part if isinstance(part, Assembly) else assemble([part])
@@ -145,29 +146,3 @@ def _refuse_features(assembly: Assembly) -> None:
             f"the head '{assembly.head.kind}' reads features, and nothing is known of the new part's; "
             "give calibration images of all classes"
         )
-
-
-def _whole(
-    model: nn.Module,
-    calibration: Batches | None,
-    names: Sequence[str] | None,
-    preprocessing: Preprocessing | None,
-    builder: Builder | None,
-) -> Component:
-    """A network with all its classes as a component."""
-    if calibration is None:
-        raise BadConfig("a whole network is traced by an image; give calibration images, or a component of it")
-    example = first_images(prepared(calibration, preprocessing)).to(first_parameter(model))
-    graph = trace(model, example)
-    classes = source_names(model, names, len(graph.head))
-    planned = Plan(
-        graph=graph,
-        stats=None,
-        selection=keep_all(graph),
-        classes=classes,
-        labels=tuple(range(len(classes))),
-        source_classes=classes,
-        settings={},
-        example=example,
-    )
-    return cut(model, planned, preprocessing=preprocessing, builder=builder).eval()

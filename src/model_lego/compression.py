@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from torch import nn
 
+from model_lego.asking import traced
 from model_lego.attribution import ContributionStats
 from model_lego.attribution.budgets import Budget
 from model_lego.batches import Batches
@@ -13,8 +14,6 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import first_images, first_parameter, prepared
-from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 
 
@@ -66,7 +65,7 @@ def compress(
     if not isinstance(budget, Budget):
         raise BadConfig(f"the budget is {budget!r}; give a Budget, for instance Budget(macs=0.5) for half of the work")
     if graph is None:
-        graph = trace(model, first_images(prepared(batches, preprocessing)).to(first_parameter(model)))
+        graph = traced(model, batches, preprocessing)
     return disassemble(
         model, batches, classes=range(len(graph.head)), class_names=class_names, calibration=calibration,
         budget=budget, criterion=criterion, multiple=multiple, repair=repair, seed=seed, preprocessing=preprocessing,

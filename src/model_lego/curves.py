@@ -6,21 +6,19 @@ from typing import Any, Literal
 
 from torch import nn
 
-from model_lego.attribution import ContributionStats, attribute
+from model_lego.asking import ask
+from model_lego.attribution import ContributionStats
 from model_lego.attribution.budgets import COUNTED, Budget
 from model_lego.attribution.criteria import criterion as criterion_of
 from model_lego.attribution.shrinking import Shrinking
-from model_lego.batches import Batches, checked
+from model_lego.batches import Batches
 from model_lego.budgeting import shrinking, trials
 from model_lego.component import Cost, Preprocessing
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
-from model_lego.naming import label_numbers, source_names
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import first_parameter, prepared
-from model_lego.surgery.probing import trace
-from model_lego.surgery.repair import Method, RepairSettings
+from model_lego.surgery.repair import Method, RepairSettings, as_settings
 
 #: Shares of the source that are tried where no sizes are given.
 SIZES = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4, 0.7)
@@ -98,15 +96,11 @@ def curve(
     if not budgets:
         raise BadConfig("a curve needs at least one size")
     needs_stats = criterion_of(criterion).needs_stats
-    settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
-    feed = prepared(batches, preprocessing)
-    graph = graph or trace(model, next(checked(feed))[0][:2].to(first_parameter(model)))
-    names = source_names(model, class_names, len(graph.head))
-    labels = label_numbers(classes, names)
-    if stats is None and needs_stats:
-        stats = attribute(model, feed, graph=graph, classes=labels, class_names=names, progress=progress, group=group)
+    settings = as_settings(repair, seed=seed)
+    asked = ask(model, batches, classes, class_names=class_names, preprocessing=preprocessing, graph=graph)
+    stats = asked.statistics(stats, needed=needs_stats, seed=seed, progress=progress, group=group)
     tried = trials(
-        model, graph, batches if calibration is None else calibration, classes=labels, settings=settings,
+        model, asked.graph, batches if calibration is None else calibration, classes=asked.labels, settings=settings,
         preprocessing=preprocessing, seed=seed, progress=progress, group=group,
     )  # fmt: skip
     way = shrinking(tried, budgets[0], criterion=criterion, stats=stats, multiple=multiple, seed=seed)
@@ -118,7 +112,7 @@ def curve(
         points.append(_point(way, number, getattr(budget, limit), tried.accuracy(way.after(number))))
         progress("measuring sizes", place + 1, len(budgets))
     return Curve(
-        classes=tuple(names[label] for label in labels),
+        classes=asked.classes,
         limit=limit,
         points=tuple(points),
         source=way.whole,

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
-from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute, locate
+from model_lego.asking import ask
+from model_lego.attribution import ContributionStats, Sampling, Thresholds, locate
 from model_lego.attribution.budgets import Budget
 from model_lego.attribution.criteria import criterion as criterion_of
 from model_lego.batches import Batches, refuse_one_shot
@@ -15,16 +15,16 @@ from model_lego.budgeting import trials, within
 from model_lego.component import Builder, Component, Origin, Preprocessing
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
-from model_lego.graph import ChannelGraph, ChannelSelection, select
+from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program
-from model_lego.naming import label_numbers, source_names
+from model_lego.naming import source_names
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import CALIBRATION, calibration_images, first_images, first_parameter, prepared, refit
+from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, refit
 from model_lego.surgery.plain import plain_layers
 from model_lego.surgery.probing import trace
-from model_lego.surgery.repair import Method, RepairSettings
+from model_lego.surgery.repair import Method, RepairSettings, as_settings
 from model_lego.surgery.slicing import kept_positions, slice_model
 from model_lego.surgery.verification import check_cut
 
@@ -94,20 +94,13 @@ def plan(
     UnknownClass, EmptySelection, BadBatches, ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
     """
     thresholds = thresholds or Thresholds()
-    settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
+    settings = as_settings(repair, seed=seed)
     needs_stats = _needs_stats(budget, criterion)
-    feed = prepared(batches, preprocessing)
-    example = first_images(feed)
-    graph = graph or trace(model, example.to(first_parameter(model)))
-    names = source_names(model, class_names, len(graph.head))
-    labels = label_numbers(classes, names)
-    if stats is not None and stats.source != digest_of(model):
-        raise BadConfig("the statistics were taken from another network; take them from this one, or leave them out")
-    if stats is None and needs_stats:
-        stats = attribute(
-            model, feed, graph=graph, classes=labels, sampling=sampling, per_class=per_class, seed=seed,
-            class_names=names, progress=progress, group=group,
-        )  # fmt: skip
+    asked = ask(model, batches, classes, class_names=class_names, preprocessing=preprocessing, graph=graph)
+    graph, labels = asked.graph, asked.labels
+    stats = asked.statistics(
+        stats, needed=needs_stats, sampling=sampling, per_class=per_class, seed=seed, progress=progress, group=group
+    )
     record: dict[str, Any] = {"thresholds": asdict(thresholds)}
     if budget is not None:
         tried = trials(
@@ -126,11 +119,11 @@ def plan(
         graph=graph,
         stats=stats,
         selection=selection,
-        classes=tuple(names[label] for label in labels),
+        classes=asked.classes,
         labels=labels,
-        source_classes=names,
+        source_classes=asked.names,
         settings=record | {"per_class": per_class, "multiple": multiple, "seed": seed},
-        example=example,
+        example=asked.example,
     )
 
 
@@ -232,7 +225,7 @@ def disassemble(
     Raises:
         LegoError: one of its children, see `plan`, `cut` and `repair`.
     """
-    settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
+    settings = as_settings(repair, seed=seed)
     for given in (batches, calibration):
         if given is not None:
             refuse_one_shot(given)
@@ -259,7 +252,7 @@ def whole(
     model: nn.Module,
     example: Tensor,
     *,
-    classes: Sequence[str],
+    classes: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
     builder: Builder | None = None,
 ) -> Component:
@@ -268,8 +261,7 @@ def whole(
     graph = trace(model, images)
     names = source_names(model, classes, len(graph.head))
     labels = tuple(range(len(names)))
-    everything = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=labels)
-    planned = Plan(graph, None, everything, names, labels, names, {}, images)
+    planned = Plan(graph, None, keep_all(graph), names, labels, names, {}, images)
     return cut(model, planned, preprocessing=preprocessing, builder=builder)
 
 

@@ -18,7 +18,7 @@ from model_lego.progress import Progress, quiet
 from model_lego.shapes import taken_by
 from model_lego.surgery.intercepts import give_biases
 from model_lego.surgery.probing import trace
-from model_lego.surgery.repair import Method, RepairSettings, repair_model
+from model_lego.surgery.repair import Method, RepairSettings, as_settings, repair_model
 from model_lego.surgery.verification import program_of
 
 #: Calibration images that are drawn from the batches where none are given.
@@ -41,7 +41,7 @@ def repair(
     of a `group` share the images, and all get the same component. Raises BadBatches, ShapeMismatch, EmptySelection,
     BadConfig, ProcessFailed.
     """
-    settings = method if isinstance(method, RepairSettings) else RepairSettings(method=method)
+    settings = as_settings(method)
     if digest_of(source) != component.origin.source_digest:
         raise BadConfig("the network given as source is not the one that this component was cut from")
     sample = calibration_images(calibration, component, limit=None, seed=settings.seed)

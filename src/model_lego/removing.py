@@ -6,6 +6,7 @@ from itertools import chain
 
 from torch import nn
 
+from model_lego.asking import traced
 from model_lego.attribution import Budget, Thresholds
 from model_lego.batches import Batches, Relabelled
 from model_lego.component import NONE_OF_THESE, Assembly, Builder, Component, Preprocessing
@@ -17,8 +18,6 @@ from model_lego.naming import gone_places, label_numbers, source_names
 from model_lego.narrowing import How, narrowed
 from model_lego.progress import Progress, quiet
 from model_lego.reassembling import carried_over, fitted_again, head_inputs, inputs_left, share_of_outsiders
-from model_lego.refitting import first_images, first_parameter, prepared
-from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import Method, RepairSettings
 
 
@@ -99,7 +98,7 @@ def _from_network(
 ) -> Component:
     if batches is None:
         raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
-    graph = trace(model, first_images(prepared(batches, preprocessing)).to(first_parameter(model)))
+    graph = traced(model, batches, preprocessing)
     names = source_names(model, class_names, len(graph.head))
     rest = _rest(classes, names, "network")
     made = disassemble(

@@ -19,7 +19,7 @@ from model_lego.progress import Progress, quiet
 from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, refit, selection_of
 from model_lego.shapes import noise_of
 from model_lego.surgery.probing import trace
-from model_lego.surgery.repair import Method, RepairSettings
+from model_lego.surgery.repair import Method, RepairSettings, as_settings
 from model_lego.surgery.slicing import ranks, sliced
 from model_lego.surgery.verification import program_of
 
@@ -44,7 +44,7 @@ def unite(
     built as the parts say, or by `factory`. `graph` is the uncut network's, where it is at hand. The parts are left as
     they are. Raises IncompatibleComponents (parts of several sources), BadConfig, and what `cut` and `repair` raise.
     """
-    settings = repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
+    settings = as_settings(repair, seed=seed)
     _refuse_strangers(parts, source, calibration)
     first = parts[0]
     uncut = _skeleton(first, factory) if source is None else source

@@ -5,7 +5,7 @@ import functools
 import pytest
 import torch
 
-from model_lego import Budget, Cost, curve, disassemble, plan
+from model_lego import Budget, Cost, attribute, curve, disassemble, plan
 from model_lego.attribution.criteria import CRITERIA, Context, normalised
 from model_lego.attribution.shrinking import removal_order
 from model_lego.budgeting import trials
@@ -225,6 +225,13 @@ def test_a_curve_has_a_point_for_each_size():
 def test_a_curve_that_cannot_be_made_is_refused(given, words):
     with pytest.raises(BadConfig, match=words):
         curve(build("plain"), labelled("plain"), classes=[3, 1], **given)
+
+
+def test_a_curve_refuses_statistics_of_another_network():
+    graph, images = traced("plain")[1], labelled("plain")
+    other = attribute(build("plain", seed=1), images, graph=graph, classes=[3, 1], sampling="all")
+    with pytest.raises(BadConfig, match="taken from another network"):
+        curve(build("plain"), images, classes=[3, 1], criterion="contribution", stats=other)
 
 
 @pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])

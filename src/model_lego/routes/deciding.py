@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
+from model_lego.asking import check_owner
 from model_lego.attribution import ContributionStats, Thresholds, attribute
 from model_lego.attribution.attributing import asked_for
 from model_lego.attribution.relevance import Visit, walk
@@ -81,8 +82,7 @@ def of_classes(
         return []
     if stats is None:
         raise BadConfig("routes of classes need their statistics; take them with attribute")
-    if stats.source != digest_of(model):
-        raise BadConfig("the statistics were taken from another network; take them from this one")
+    check_owner(stats, model)
     labels = asked_for(graph, label_numbers(classes, tuple(names)))
     return [Subject(names[label], label, stats) for label in labels]
 

@@ -58,6 +58,11 @@ class RepairSettings:
             raise BadConfig(f"repair strength {self.strength} has to be positive")
 
 
+def as_settings(repair: Method | RepairSettings, *, seed: int = 0) -> RepairSettings:
+    """Full settings of a repair that is given by its method, with a seed, or by full settings. Raises BadConfig."""
+    return repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
     """One of the two networks that run side by side."""
