@@ -6,7 +6,8 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget
-from model_lego.cli.disassemble import beside, show_component
+from model_lego.cli.disassemble import show_component
+from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_out, open_source
 from model_lego.cli.team import speaks, team
@@ -23,7 +24,7 @@ def compress_command(
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Make a trained network smaller, within a budget, and keep all of its classes."""
-    from model_lego import RepairSettings, compress, evaluate, save
+    from model_lego import RepairSettings, compress, save
 
     limits = parse_budget(budget)
     if limits is None:
@@ -42,10 +43,7 @@ def compress_command(
             repair=settings, seed=seed, preprocessing=source.preprocessing, builder=source.builder, graph=source.graph,
             progress=Bar(), group=group,
         )  # fmt: skip
-        report = evaluate(
-            component, source.test, class_names=source.class_names,
-            baselines=beside(component, source) if baselines else (), progress=Bar(), group=group,
-        )  # fmt: skip
+        report = measured(component, source, baselines=baselines, group=group)
         if curve or curve_out:
             found = curve_of(
                 source, curve_out, group=group, classes=source.class_names, criterion=chosen, limit=limit,

@@ -7,11 +7,11 @@ import typer
 from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
+from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
-from model_lego.cli.sources import Source, check_out, chosen, named, open_source
+from model_lego.cli.sources import check_out, chosen, named, open_source
 from model_lego.cli.team import speaks, team
 from model_lego.component import Component, Origin
-from model_lego.contenders import Contender
 from model_lego.curves import Curve
 from model_lego.disassembly import Plan
 from model_lego.results import Report
@@ -91,7 +91,7 @@ def disassemble_command(
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Take the component for some classes out of a trained network."""
-    from model_lego import RepairSettings, Thresholds, disassemble, evaluate, save
+    from model_lego import RepairSettings, Thresholds, disassemble, save
 
     limits = parse_budget(budget)
     check_curve(curve_out)
@@ -110,10 +110,7 @@ def disassemble_command(
             repair=settings, preprocessing=source.preprocessing,
             builder=source.builder, graph=source.graph, stats=sums, progress=Bar(), group=group,
         )  # fmt: skip
-        report = evaluate(
-            component, source.test, class_names=source.class_names,
-            baselines=beside(component, source) if baselines else (), progress=Bar(), group=group,
-        )  # fmt: skip
+        report = measured(component, source, baselines=baselines, group=group)
         if curve or curve_out:
             found = curve_of(
                 source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
@@ -141,10 +138,3 @@ def _statistics(folder: str | None) -> ContributionStats | None:
     from model_lego import load_statistics
 
     return None if folder is None else load_statistics(folder)
-
-
-def beside(component: Component, source: Source) -> tuple[Contender, ...]:
-    """The uncut source, the cut without repair, and cuts of the same size."""
-    from model_lego import baselines
-
-    return baselines(component, source.model, calibration=source.train, graph=source.graph, progress=Bar())

@@ -6,12 +6,15 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
-from model_lego.cli.sources import data_for, open_part, open_source
+from model_lego.cli.sources import Source, data_for, open_part, open_source
 from model_lego.cli.team import team
 from model_lego.component import NONE_OF_THESE, Component
+from model_lego.contenders import Contender
 from model_lego.data import open_data
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
+from model_lego.processes import Group
+from model_lego.results import Report
 
 SourceOpt = Annotated[str | None, typer.Option("--source", help="the uncut network of a component, for the baselines")]
 
@@ -40,13 +43,11 @@ def evaluate_command(
 
 def images_of(
     part: Any, data: str, source: str | None, *, batch_size: int, **opening: Any
-) -> tuple[Batched, tuple[str, ...], tuple[Any, ...]]:
+) -> tuple[Batched, tuple[str, ...], tuple[Contender, ...]]:
     """Test images for a part, what their labels are called, and its baselines where its source is named.
 
     Raises BadConfig, and as `open_source`.
     """
-    from model_lego import baselines
-
     if source is None:
         names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
         if NONE_OF_THESE in part.classes:  # images of all other classes are of that one
@@ -55,5 +56,21 @@ def images_of(
     if not isinstance(part, Component):
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
     opened = open_source(source, data=data, batch_size=batch_size, **opening)
-    contenders = baselines(part, opened.model, calibration=opened.train, graph=opened.graph, progress=Bar())
-    return opened.test, opened.class_names, tuple(contenders)
+    return opened.test, opened.class_names, _beside(part, opened)
+
+
+def measured(component: Component, source: Source, *, baselines: bool, group: Group) -> Report:
+    """A component that was just cut on the test images of its source, with the baselines beside it or without."""
+    from model_lego import evaluate
+
+    return evaluate(
+        component, source.test, class_names=source.class_names,
+        baselines=_beside(component, source) if baselines else (), progress=Bar(), group=group,
+    )  # fmt: skip
+
+
+def _beside(component: Component, source: Source) -> tuple[Contender, ...]:
+    """The uncut source, the cut without repair, and cuts of the same size."""
+    from model_lego import baselines
+
+    return baselines(component, source.model, calibration=source.train, graph=source.graph, progress=Bar())

@@ -16,31 +16,19 @@ from model_lego.evaluation import evaluate
 from model_lego.tables import cuts
 from model_lego.tables.bench import BATCH, TESTED, Bench, Source
 from model_lego.tables.cells import of
-from model_lego.tables.recipe import Column, Kind, Row
+from model_lego.tables.recipe import Column, Kind, PartRow
 from model_lego.tables.recipe import task as numbers_of
 
 
-class Bricks(Row):
+class Bricks(PartRow):
     """Components of each single class of a trained network (all of its classes, or some).
 
     `calibration`: images a class for joining them again; `test`: test images a class, all by default.
     """
 
-    source: str
-    classes: str
     budget: Annotated[Mapping[str, float], AfterValidator(cuts.limits)] = {"params": 0.1}
     calibration: int = 50
     test: int | None = None
-
-    @property
-    def id(self) -> str:
-        """Network and classes."""
-        return f"{self.source}/{self.classes}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The one network."""
-        return (self.source,)
 
 
 def measure(bench: Bench, row: Bricks, seed: int) -> dict[str, Any]:

@@ -13,17 +13,15 @@ from model_lego.refitting import prepared
 from model_lego.tables import cuts
 from model_lego.tables.bench import BATCH, Bench, Source
 from model_lego.tables.cells import of, right, sized
-from model_lego.tables.recipe import Column, Kind, Row
+from model_lego.tables.recipe import Column, Kind, PartRow
 
 
-class Cutting(Row):
+class Cutting(PartRow):
     """A cut by thresholds; those of linear layers are higher by a tenth, as published.
 
     `images`: of so many images of each class all are taken for the statistics, instead of the most confident ones.
     """
 
-    source: str
-    classes: str
     alpha: float = Field(0.3, ge=0, le=0.9)
     beta: float = Field(0.2, ge=0, le=0.9)
     sampling: Literal["confident", "random", "all"] = "confident"
@@ -38,12 +36,7 @@ class Cutting(Row):
             if name in self.__pydantic_fields_set__
         )
         counts = [f"images={'-'.join(map(str, self.images))}"] if self.images else []
-        return "/".join([self.source, self.classes, *said, *counts])
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The one network."""
-        return (self.source,)
+        return "/".join([super().id, *said, *counts])
 
 
 def measure(bench: Bench, row: Cutting, seed: int) -> dict[str, Any]:

@@ -11,29 +11,17 @@ from model_lego.evaluation import evaluate
 from model_lego.tables import cuts
 from model_lego.tables.bench import Bench
 from model_lego.tables.cells import less, of, right, sized
-from model_lego.tables.recipe import Column, Kind, Row
+from model_lego.tables.recipe import Column, Kind, PartRow
 
 
-class Disassembling(Row):
+class Disassembling(PartRow):
     """The component for some classes (numbers of the data's) of a trained network, within a budget.
 
     `others`: test images of each other class, by which the AUROC is measured.
     """
 
-    source: str
-    classes: str
     budget: Annotated[Mapping[str, float], AfterValidator(cuts.limits)] = {"params": 0.5}
     others: int = 100
-
-    @property
-    def id(self) -> str:
-        """Network and classes."""
-        return f"{self.source}/{self.classes}"
-
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """The one network."""
-        return (self.source,)
 
 
 def measure(bench: Bench, row: Disassembling, seed: int) -> dict[str, Any]:

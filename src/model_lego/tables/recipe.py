@@ -108,7 +108,7 @@ def task(text: str) -> tuple[int, ...]:
 
 
 class Part(Strict):
-    """A component of an assembly: classes (numbers of the data's) of a trained network."""
+    """A component: classes (numbers of the data's) of a trained network."""
 
     source: str
     classes: str
@@ -117,6 +117,15 @@ class Part(Strict):
     def id(self) -> str:
         """How it stands in the name of a row."""
         return f"{self.source}/{self.classes}"
+
+
+class PartRow(Part, Row):
+    """A row about one component."""
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """The one network."""
+        return (self.source,)
 
 
 @dataclass(frozen=True, slots=True)

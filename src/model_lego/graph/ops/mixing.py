@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, Holds, OpRule, Route, Window, as_tuple, solid
+from model_lego.graph.rule import Call, Carry, Holds, OpRule, Route, Window, as_tuple, solid
 
 #: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
 COMPUTED = "its weight is computed in the forward pass"
@@ -156,24 +156,15 @@ def _linear_window(args: Sequence[Any], shapes: Sequence[Any]) -> Window:
     return Window()
 
 
-def _row(dims: int) -> OpRule:
+def _row(
+    dims: int, carry: Callable[[int], Carry], window: Callable[[Sequence[Any], Sequence[Any], int], Window]
+) -> OpRule:
+    """The row of a convolution, transposed or not, over some dimensions."""
     return OpRule(
         "",
         Route.MIXES,
-        convolution(dims),
-        window=lambda args, shapes: _window(args, shapes, dims),
-        weights=(1, 2),
-        follows=CONVOLUTION,
-        groups_at=6,
-    )
-
-
-def _transposed_row(dims: int) -> OpRule:
-    return OpRule(
-        "",
-        Route.MIXES,
-        transposed(dims),
-        window=lambda args, shapes: _transposed_window(args, shapes, dims),
+        carry(dims),
+        window=lambda args, shapes: window(args, shapes, dims),
         weights=(1, 2),
         follows=CONVOLUTION,
         groups_at=6,
@@ -181,12 +172,12 @@ def _transposed_row(dims: int) -> OpRule:
 
 
 ROWS: dict[object, OpRule] = {
-    **rows(["conv1d", "conv1d.padding"], _row(1)),
-    **rows(["conv2d", "conv2d.padding"], _row(2)),
-    **rows(["conv3d", "conv3d.padding"], _row(3)),
-    **rows(["conv_transpose1d"], _transposed_row(1)),
-    **rows(["conv_transpose2d.input"], _transposed_row(2)),
-    **rows(["conv_transpose3d.input"], _transposed_row(3)),
+    **rows(["conv1d", "conv1d.padding"], _row(1, convolution, _window)),
+    **rows(["conv2d", "conv2d.padding"], _row(2, convolution, _window)),
+    **rows(["conv3d", "conv3d.padding"], _row(3, convolution, _window)),
+    **rows(["conv_transpose1d"], _row(1, transposed, _transposed_window)),
+    **rows(["conv_transpose2d.input"], _row(2, transposed, _transposed_window)),
+    **rows(["conv_transpose3d.input"], _row(3, transposed, _transposed_window)),
     **rows(
         ["linear"],
         OpRule(
