@@ -10,7 +10,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.surgery.slicing import slice_model
 from tests.properties.helpers import parts as blocks_of
 from tests.properties.helpers import traced
-from tests.tiny_models import build
+from tests.tiny_models import build, inputs
 
 FREE = Cost(0, 0, 0)
 
@@ -118,3 +118,16 @@ def random_batch(count: int, *, seed: int, classes: int = 4, signal: float = 1.0
     labels = torch.arange(count) % classes
     noise = torch.randn(count, 4, generator=generator, dtype=torch.float64)
     return batch(noise + signal * torch.eye(4, dtype=torch.float64)[labels] + 0.5, labels)
+
+
+def tinted(count: int, *, seed: int = 0, classes: int = 4) -> tuple[Tensor, Tensor]:
+    """Images of the tiny networks whose tint and pattern depend on the class."""
+    generator = torch.Generator().manual_seed(9)
+    marks = torch.randn(classes, 3, 12, 12, generator=generator, dtype=torch.float64)
+    labels = torch.arange(count) % classes
+    return 0.7 * inputs("plain", batch=count, seed=seed) + marks[labels], labels
+
+
+def right(joint: nn.Module, images: Tensor, labels: Tensor) -> float:
+    """How many of the images are taken for what they are, in %."""
+    return 100 * float((joint(images).argmax(1) == labels).double().mean())

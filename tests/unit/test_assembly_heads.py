@@ -1,4 +1,6 @@
-"""assemble: which head it takes, what heads on features read, labels of parts, the class for what is none of these."""
+"""assemble: side by side or fitted, on logits or on what the last layers read, and which head it takes by itself."""
+
+import math
 
 import pytest
 import torch
@@ -6,32 +8,60 @@ from torch import Tensor
 
 from model_lego import evaluate
 from model_lego.assembly import assemble
-from model_lego.component import NONE_OF_THESE
-from model_lego.errors import BadConfig, ClassClash, IncompatibleComponents, UnknownClass
-from tests.parts import batch, pair, pixel_part, random_batch, tiny_part
-from tests.tiny_models import inputs
+from model_lego.errors import BadConfig, IncompatibleComponents
+from tests.parts import batch, pair, pixel_part, random_batch, right, shared, tinted, tiny_part
 
+ROWS = [[3.0, 1.0, 5.0, -2.0], [0.5, 7.0, 1.0, 4.0]]
 #: In the order in which their figures are noted.
 KINDS = ["concat", "affine", "ridge", "lda", "blend"]
 
 
+def loss(logits: Tensor, labels: Tensor) -> float:
+    """Mean of -log softmax at the labels, written out."""
+    rows = zip(logits.tolist(), labels.tolist(), strict=True)
+    each = [math.log(sum(math.exp(one - row[wanted]) for one in row)) for row, wanted in rows]
+    return sum(each) / len(each)
+
+
+def test_concat_is_the_logits_side_by_side():
+    images, labels = random_batch(20, seed=0)
+    for options in ({}, {"head": "concat", "calibration": [(images, labels)]}):
+        joint = assemble(pair(), **options)
+        assert joint.classes == ("a", "b", "c", "d")
+        assert torch.equal(joint(images), images.flatten(1))
+        assert joint.head.kind == joint.settings["head"] == "concat"
+
+
+@pytest.mark.parametrize("on_clash", ["prefer", "average"])
+@pytest.mark.parametrize("signal", [0.0, 1.0, 6.0])
+def test_the_fitted_head_is_never_worse_on_its_own_images(signal, on_clash):
+    for parts, classes in ((pair(), 4), (shared(), 3)):
+        images, labels = random_batch(60, seed=2, classes=classes, signal=signal)
+        plain, fitted = (
+            assemble(parts, calibration=[(images, labels)], head=head, on_clash=on_clash)(images)
+            for head in ("concat", "affine")
+        )
+        assert loss(fitted, labels) <= loss(plain, labels) + 1e-7
+
+
+def test_the_fitted_head_takes_over_confidence_away():
+    images, labels = random_batch(400, seed=3, signal=2.0)
+    loud = images * torch.tensor([1.0, 1.0, 5.0, 5.0], dtype=torch.float64)[:, None, None]
+    other, theirs = random_batch(400, seed=4, signal=2.0)
+    other = other * torch.tensor([1.0, 1.0, 5.0, 5.0], dtype=torch.float64)[:, None, None]
+    plain, fitted = (assemble(pair(), calibration=[(loud, labels)], head=head)(other) for head in ("concat", "affine"))
+    right = [float((logits.argmax(1) == theirs).double().mean()) for logits in (plain, fitted)]
+    assert right[1] > right[0] + 0.05
+    assert loss(fitted, theirs) < 0.7 * loss(plain, theirs)
+
+
+def test_two_images_are_enough_to_fit_a_head():
+    joint = assemble([pixel_part("a", 0), pixel_part("b", 1)], calibration=[batch(torch.eye(4)[:2], [0, 1])])
+    assert torch.isfinite(joint(batch(ROWS, [0, 0])[0])).all()
+
+
 def tiny_pair(name: str = "plain") -> list:
     return [tiny_part(name, seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
-
-
-def tinted(count: int, *, seed: int = 0) -> tuple[Tensor, Tensor]:
-    """Images whose tint and pattern depend on the class."""
-    generator = torch.Generator().manual_seed(9)
-    marks = torch.randn(4, 3, 12, 12, generator=generator, dtype=torch.float64)
-    labels = torch.arange(count) % 4
-    return 0.7 * inputs("plain", batch=count, seed=seed) + marks[labels], labels
-
-
-def right(joint, images: Tensor, labels: Tensor) -> float:
-    return 100 * float((joint(images).argmax(1) == labels).double().mean())
-
-
-# ------------------------------------------------------------------------------------------------------ on features
 
 
 @pytest.mark.parametrize("head", ["ridge", "lda", "blend"])
@@ -110,9 +140,6 @@ def test_logits_that_are_more_than_sums_of_features_are_not_blended():
     assert list(joint.settings["head_scores"]) == KINDS[:-1]
 
 
-# ------------------------------------------------------------------------------------------------------------- auto
-
-
 def test_auto_takes_what_cross_validation_prefers_and_notes_its_figures():
     data = [tinted(80)]
     auto = assemble(tiny_pair(), calibration=data)
@@ -174,88 +201,3 @@ def test_an_assembly_says_what_it_lacks():
     assert lacking.settings["lacks"] in str(lacking)
     assert "lacks" not in calibrated.settings
     assert "no calibration images" not in str(calibrated)
-
-
-# --------------------------------------------------------------------------------------------------- labels of parts
-
-
-@pytest.mark.parametrize("head", ["affine", "ridge", "lda", "blend", "auto"])
-def test_with_labels_of_parts_an_image_has_the_class_that_its_part_takes_it_for(head):
-    images, labels = tinted(80)
-    parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((6, "ab"), (8, "cd"))]
-    owners = labels // 2
-    own = [part(images).argmax(1) + 2 * number for number, part in enumerate(parts)]
-    pseudo = torch.where(owners == 0, *own)
-    assert 0 < int((pseudo != labels).sum()) < 80
-    joint = assemble(parts, calibration=[(images, owners)], labels="parts", head=head)
-    named = assemble(parts, calibration=[(images, pseudo)], head=head)
-    assert torch.equal(joint(images), named(images))
-    assert joint.settings["calibration_labels"] == "parts"
-
-
-def test_labels_of_parts_that_say_too_little_are_refused():
-    images, labels = random_batch(8, seed=0, signal=20.0)
-    with pytest.raises(UnknownClass, match="no calibration image of part 1; label some images 1"):
-        assemble(pair(), calibration=[(images[:2], labels[:2] // 2)], labels="parts")
-    with pytest.raises(
-        UnknownClass, match="no calibration image of class 'd', that is, none that its part takes for it"
-    ):
-        assemble(pair(), calibration=[(images[:3], labels[:3] // 2)], labels="parts")
-    with pytest.raises(BadConfig, match="leave class_names out"):
-        assemble(pair(), calibration=[(images, labels // 2)], labels="parts", class_names=list("abcd"))
-
-
-# ----------------------------------------------------------------------------------------------------- none of these
-
-
-def test_at_most_the_share_of_the_calibration_images_is_rejected():
-    images, labels = random_batch(200, seed=0)
-    largest = images.flatten(1).max(1).values.sort().values
-    for share, rejected in ((0.05, 10), (0.1, 20), (0.001, 0)):
-        joint = assemble(pair(), calibration=[(images, labels)], head="concat", outsiders=share)
-        assert joint.classes == ("a", "b", "c", "d", NONE_OF_THESE)
-        assert int((joint(images).argmax(1) == 4).sum()) == rejected
-        assert joint.settings["outsiders"] == {"share": share, "threshold": float(largest[rejected])}
-        assert torch.equal(joint(images)[:, :4], images.flatten(1))
-
-
-def test_images_below_the_threshold_are_none_of_these():
-    images, labels = random_batch(200, seed=0)
-    joint = assemble(pair(), calibration=[(images, labels)], head="concat", outsiders=0.05)
-    level = joint.settings["outsiders"]["threshold"]
-    dim, bright = batch([[level - 0.1] * 4, [0, level + 0.1, 0, 0]], [0, 0])[0].split(1)
-    assert [joint.classes[int(joint(one).argmax())] for one in (dim, bright)] == [NONE_OF_THESE, "b"]
-
-
-def test_the_threshold_is_of_scores_by_fits_that_had_not_seen_the_images():
-    """A fit of 40 images on as many features gives their own targets back; on other images it is less sure."""
-    images, labels = tinted(40)
-    parts = [tiny_part("view_constant", seed=seed, names=names, share=1.0) for seed, names in ((1, "ab"), (2, "cd"))]
-    joint = assemble(parts, calibration=[(images, labels)], head="ridge", outsiders=0.25)
-    own = joint(images)[:, :4].max(1).values
-    assert float((own < joint.settings["outsiders"]["threshold"]).double().mean()) < 0.15
-    other = joint(tinted(400, seed=3)[0])[:, :4].max(1).values
-    assert 0.1 < float((other < joint.settings["outsiders"]["threshold"]).double().mean()) < 0.4
-
-
-@pytest.mark.parametrize("share", [0, 1, -0.1, 2, float("nan")])
-def test_shares_that_make_no_sense_are_refused(share):
-    with pytest.raises(BadConfig, match="between 0 and 1"):
-        assemble(pair(), calibration=[random_batch(40, seed=0)], outsiders=share)
-
-
-def test_outsiders_need_calibration_images_and_a_free_name():
-    with pytest.raises(BadConfig, match="needs calibration images; give calibration="):
-        assemble(pair(), outsiders=0.05)
-    parts = [pixel_part(["a", NONE_OF_THESE], 0, 1), pixel_part("b", 2)]
-    with pytest.raises(ClassClash, match=f"a class '{NONE_OF_THESE}' already"):
-        assemble(parts, calibration=[random_batch(40, seed=0, classes=3)], outsiders=0.05)
-    assert assemble(parts).classes == ("a", NONE_OF_THESE, "b")
-
-
-def test_an_assembly_with_a_class_for_outsiders_is_evaluated_with_and_without_names():
-    images, labels = random_batch(100, seed=0)
-    joint = assemble(pair(), calibration=[(images, labels)], head="concat", outsiders=0.05)
-    named = evaluate(joint, [(images, labels)], class_names=list("abcd"))
-    assert named.accuracy == evaluate(joint, [(images, labels)]).accuracy == pytest.approx(right(joint, images, labels))
-    assert named.counts[-1] == 0
