@@ -3,9 +3,11 @@
 The others' accuracy is held against the source restricted to them. Whether the network still tells the removed class
 is asked of a linear probe: a logistic regression that tells the class's images from all others by the logits (or by
 what the last layer reads). It is fitted on training images that the removal has not seen, and measured on test images.
-A network trained without one of the classes shows what such a probe finds where the class was never known.
+A network trained without one of the classes shows what such a probe finds where the class was never known; where its
+weights are not here, its last figures stay.
 """
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import model_lego as ml
-from benchmarks.common import record, shared
+from benchmarks.common import RESULTS, record, shared
 from benchmarks.zoo_vgg import NAMES, NORMAL, SEED
 from model_lego.component import run_and_hear
 from model_lego.data import batches, open_data
@@ -24,6 +26,8 @@ from model_lego.models import build, load_weights
 
 #: The class that the network "trained" was never shown, and where its weights lie.
 WITHOUT, TRAINED = "cat", "zoo/vgg16-half-cifar10-0to4-without-cat.safetensors"
+#: How it is called in the results.
+NEVER = "trained without"
 #: The layer that gives the logits.
 LAST = "classifier.6"
 
@@ -58,8 +62,20 @@ def main() -> None:
     )
     views = probed, batches(subset(split.test, labels), batch_size=250)
     seen = _seen(source, views)
-    rows = [_removal(source, seen, name, train, views) for name in NAMES]
-    record("surgery", {"seed": SEED, "removals": rows, "points_above_restricted": _means(rows)})
+    last = _last()
+    rows = []
+    for name in NAMES:
+        row = _removal(source, seen, name, train, views)
+        row["networks"] = last.get(name, {}) | row["networks"]
+        rows.append(row)
+        record("surgery", {"seed": SEED, "removals": rows, "points_above_restricted": _means(rows)})
+
+
+def _last() -> dict[str, dict[str, Any]]:
+    """The last figures of networks that were trained without a class, by the class."""
+    path = RESULTS / "surgery.json"
+    rows = json.loads(path.read_text())["removals"] if path.exists() else []
+    return {row["class"]: {name: row["networks"][name] for name in (NEVER,) if name in row["networks"]} for row in rows}
 
 
 def _removal(
@@ -80,7 +96,7 @@ def _removal(
     trained = shared(TRAINED) if gone == WITHOUT else None
     if trained is not None:
         network = load_weights(build("zoo:vgg16", num_classes=4, width=0.5), trained)
-        networks["trained without"] = _seen(network.eval(), views)
+        networks[NEVER] = _seen(network.eval(), views)
     before, after = removed.origin.cost_before, removed.origin.cost_after
     return {
         "class": gone,

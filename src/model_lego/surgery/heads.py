@@ -141,7 +141,7 @@ def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: 
     if count < 2:
         head = plain.head(found.joined, found.labels)
         return Chosen(head, plain.fits(found.joined, found.labels)[0](found.joined))
-    contest = _contest(found, plain, kinds, folds_of(found.labels, count=count, seed=seed), least)
+    contest = cross_validated(found, plain, kinds, folds_of(found.labels, count=count, seed=seed))
     asked = {name: contest.judged[name] for name in LEAST if name in kinds and name in contest.judged}
     name = preferred(asked, FAVOURITES)
     notes: dict[str, Any] = {"head_scores": {kind: each.accuracy for kind, each in asked.items()}, "head_folds": count}
@@ -180,8 +180,12 @@ class Contest:
         return self.fit(name).strength
 
 
-def _contest(found: Calibrated, plain: Plain, kinds: Sequence[str], fold: Tensor, least: int) -> Contest:
-    """Cross-validate the kinds that are in question, and those that they are made of."""
+def cross_validated(found: Calibrated, plain: Plain, kinds: Sequence[str], fold: Tensor) -> Contest:
+    """Judge the kinds that are in question, and those that they are made of, on given folds.
+
+    Kinds for which there are too few images of a class are left out.
+    """
+    least = int(torch.bincount(found.labels, minlength=len(found.classes)).min())
     blend = "blend" in kinds and found.logits_of is not None
     every = _kinds(found, plain)
     judged = {
