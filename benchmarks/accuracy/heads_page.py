@@ -15,7 +15,7 @@ the head and the others are measured on: mean accuracy in % over eight samples, 
 
 def text(found: dict[str, Any]) -> str:
     """A table for each number of calibration images of a class; a column for each assembly."""
-    counts = list(dict.fromkeys(count for each in found.values() for count in each))
+    counts = sorted({count for each in found.values() for count in each}, key=int)
     return HEAD + "\n".join(_table(found, count) for count in counts)
 
 
