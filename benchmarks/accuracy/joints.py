@@ -11,7 +11,8 @@ from benchmarks.accuracy.figures import cost, figure, right, run
 from benchmarks.accuracy.material import A_CLASS, NAMES, NOTHING, SEEDS, Material
 from model_lego.batches import Batches
 from model_lego.component import Head
-from model_lego.surgery.heads import ON_FEATURES, Plain, calibrated, choose_head
+from model_lego.surgery.choosing import FOLDS, folds_of, preferred
+from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
 
 #: Ways to join components: as they are, the published scaling of logits, each head, and what is chosen.
 WAYS = ("no calibration", "logit scaling, as published", "affine", "ridge", "lda", "blend", "auto")
@@ -87,19 +88,20 @@ def answers(
 ) -> dict[str, tuple[Tensor, str]]:
     """Logits for images, and the kind of head, of each way to join parts; the parts run once.
 
-    Heads of one kind are fitted here as `assemble` fits them, from one pass over the calibration images.
+    Heads are fitted as `assemble` fits them, from one pass over the calibration images and one cross-validation.
     """
-    assembly = ml.assemble(parts, calibration=calibration, seed=seed)
+    assembly = ml.assemble(parts, seed=seed)
     seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
     found = calibrated(assembly, seen, labels, ON_FEATURES)
     features, logits = run(lambda some: assembly.features(some, found.reads), images)
-    heads = {"no calibration": Head.identity(logits.shape[1]), "auto": assembly.head}
+    heads = {"no calibration": Head.identity(logits.shape[1])}
     if "logit scaling, as published" in ways:
         scaled = ml.assemble(parts, calibration=calibration, seed=seed, head="concat", scaling="logit")
         heads["logit scaling, as published"] = scaled.head
-    for kind in ("affine", "ridge", "lda", "blend"):
-        if kind in ways and kind != assembly.head.kind:
-            heads[kind] = choose_head(found, Plain(), (kind,), seed=seed).head.to(logits)
-        elif kind in ways:
-            heads[kind] = assembly.head
+    fold = folds_of(labels, count=min(FOLDS, int(torch.bincount(labels).min())), seed=seed)
+    contest = cross_validated(found, Plain(), tuple(LEAST), fold)
+    for kind in contest.judged:
+        fit = contest.fit(kind)
+        heads[kind] = Head(kind, fit.weight, fit.shift, reads=found.reads if kind in ON_FEATURES else ()).to(logits)
+    heads["auto"] = heads[preferred(contest.judged, FAVOURITES)]
     return {way: (heads[way](features if heads[way].reads else logits), heads[way].kind) for way in ways}

@@ -33,4 +33,5 @@ def blend_of(affine: Fit, logits_of: Fit, ridge: Fit, factor: float) -> Fit:
     """The mean of both as one map of the features, `logits_of` being the logits as a map of these."""
     weight = affine.weight @ logits_of.weight + factor * ridge.weight
     shift = affine(logits_of.shift) + factor * ridge.shift
-    return Fit(weight / 2, shift / 2, factor)
+    strength = {"affine": affine.strength, "ridge": ridge.strength, "factor": factor}
+    return Fit(weight / 2, shift / 2, strength)

@@ -1,6 +1,7 @@
 """Linear classifiers on features in closed form, for all strengths of their penalty from one decomposition."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,11 +20,14 @@ ROUNDING = 1e-12
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Fit:
-    """A linear classifier: `weight` (classes x inputs), `shift` (classes), and the strength that it was fitted with."""
+    """A linear classifier: `weight` (classes x inputs), `shift` (classes), and the strength that it was fitted with.
+
+    Of a sum of two the strengths of both, by name.
+    """
 
     weight: Tensor
     shift: Tensor
-    strength: float
+    strength: float | dict[str, Any]
 
     def __call__(self, x: Tensor) -> Tensor:
         """Scores of rows (rows x inputs): rows x classes."""

@@ -152,7 +152,7 @@ def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: 
     fit = contest.fit(name)
     weight = fit.weight.contiguous()  # as it is after saving and loading, to the last bit of its products
     head = Head(name, weight, fit.shift, reads=found.reads if name in ON_FEATURES else ())
-    return Chosen(head, asked[name].scores, {**notes, "head_strength": contest.strength(name)})
+    return Chosen(head, asked[name].scores, {**notes, "head_strength": fit.strength})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,12 +172,6 @@ class Contest:
             return blend_of(affine, self.found.logits_of, ridge, self.factor)
         kind = self.kinds[name]
         return kind.fits(kind.inputs, self.found.labels)[self.judged[name].choice]
-
-    def strength(self, name: str) -> Any:
-        """With which strength a kind is fitted; of a blend those of both, and the factor."""
-        if name == "blend":
-            return {each: self.strength(each) for each in BLENDED} | {"factor": self.factor}
-        return self.fit(name).strength
 
 
 def cross_validated(found: Calibrated, plain: Plain, kinds: Sequence[str], fold: Tensor) -> Contest:
