@@ -6,7 +6,7 @@ normalisation) at the kept channels. Each operator runs once in each network, pl
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any, Literal
@@ -32,6 +32,9 @@ from model_lego.surgery.slicing import kept_positions
 Method = Literal["ridge", "mean", "bn", "none"]
 
 aten = torch.ops.aten
+
+#: Rows of a fit: groups x rows x features, and groups x rows x outputs.
+Rows = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,12 +100,12 @@ def repair_model(
     at_once = len(images) if Reader(graph.program, graph.rules, source).carried else settings.chunk
     chunks = {number: chunk for number, chunk in enumerate(images.split(at_once)) if number % count == rank}
     with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
-        walk = _Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, group)
+        walk = Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, group)
         return walk.run(chunks, progress)
 
 
-class _Walk:
-    """Both networks at the same operator."""
+class Walk:
+    """Both networks at the same operator; what a layer is fitted from, to what, and how, are methods of their own."""
 
     def __init__(
         self,
@@ -164,60 +167,69 @@ class _Walk:
 
         return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
 
+    def inputs(self, layer: Layer, theirs: fx.Node, ours: fx.Node, place: int) -> Tensor:
+        """What a layer is fitted from: the cut network's own, already repaired inputs, of a chunk."""
+        (x, *_), _ = self._arguments(self.cut, ours, place)
+        return self._read(self.cut, ours, x, place)
+
+    def goals(self, layer: Layer, theirs: fx.Node, ours: fx.Node, y: Tensor, place: int) -> Tensor:
+        """What a layer is fitted to: of the source's outputs `y` of a chunk, the kept channels."""
+        kept = kept_positions(layer.outputs, self.selection, self.rank)
+        return y.index_select(1 if self._window(ours).kernel else y.dim() - 1, kept.to(y.device))
+
+    def solve(self, rows: Iterable[Rows], weight: Tensor, few: bool) -> Fit:
+        """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""
+        if few:
+            held = [(x.double().cpu(), y.double().cpu()) for x, y in rows]
+            pairs = list(chain.from_iterable(in_all(lambda: held, self.group)))
+            x_all, y_all = (torch.cat([pair[side] for pair in pairs], 1) for side in (0, 1))
+            return ridge_dual(x_all, y_all, weight, self.settings.strength)
+        moments = Moments(*weight.shape)
+        for x, y in rows:
+            moments.add(x, y)
+        moments.add_up(self.group)
+        if self.settings.method == "mean":
+            _, _, x_mean, y_mean = moments.centred()
+            return shift_only(x_mean, y_mean, weight)
+        return ridge(moments, weight, self.settings.strength)
+
     def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Sequence[Tensor]) -> None:
-        rule = self.graph.rules[ours.target]
         weight = self.cut.program.tensor(self.cut.model, layer.weight)
-        assert rule.window is not None  # every mixing row has one
-        shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]
-        window = rule.window(list(ours.args), shapes)
+        window = self._window(ours)
         settle = settler(self.cut.model, self.cut.program, self.graph.rules, ours)
         if layer.weight in self.shared or window.transposed or settle is None:
             self.left_alone.append(layer.name)
             return
-        kept = kept_positions(layer.outputs, self.selection, self.rank)
-        goals = [self._read(self.source, theirs, y, place) for place, y in enumerate(wanted)]
-        fit = self._fit(ours, goals, kept, window, weight)
+        flat = _by_feature(weight, window.groups).double().cpu()
+        given = [self._read(self.source, theirs, y, place) for place, y in enumerate(wanted)]
+        counted = torch.tensor(sum(row_count(y, window) for y in given))
+        add_up([counted], self.group)
+        total, features = int(counted), flat.shape[1]
+        cap = max(self.settings.least_rows, self.settings.rows * features)
+
+        def rows() -> Iterator[Rows]:
+            for place, (number, y) in enumerate(zip(self.numbers, given, strict=True)):
+                x, goal = self.inputs(layer, theirs, ours, place), self.goals(layer, theirs, ours, y, place)
+                places = self._places(ours, number, row_count(y, window), min(1.0, cap / total))
+                yield input_rows(x, window, places.to(x.device)), output_rows(goal, window, places.to(y.device))
+
+        fit = self.solve(rows(), flat, min(total, cap) < features and self.settings.method == "ridge")
         change = fit.change.transpose(1, 2).reshape(weight.shape)
         weight += change.to(weight)
         settle(fit.intercept.reshape(-1))
+
+    def _window(self, ours: fx.Node) -> Window:
+        """What a layer of the cut network reads where."""
+        rule = self.graph.rules[ours.target]
+        assert rule.window is not None  # every mixing row has one
+        shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]
+        return rule.window(list(ours.args), shapes)
 
     def _read(self, side: Side, node: fx.Node, value: Tensor, place: int) -> Tensor:
         """Of what a layer reads or writes, what belongs to the images of a chunk."""
         reader = self.readers[side.program]
         reader.start(self.images[place])
         return reader.read(node.name, value)
-
-    def _fit(self, ours: fx.Node, wanted: Sequence[Tensor], kept: Tensor, window: Window, weight: Tensor) -> Fit:
-        flat = _by_feature(weight, window.groups).double().cpu()
-        groups, features, outputs = flat.shape
-        rows_here = torch.tensor(sum(row_count(y, window) for y in wanted))
-        add_up([rows_here], self.group)
-        total = int(rows_here)
-        cap = max(self.settings.least_rows, self.settings.rows * features)
-        share = min(1.0, cap / total)
-        few = min(total, cap) < features and self.settings.method == "ridge"
-        moments = None if few else Moments(groups, features, outputs)
-        held: list[tuple[Tensor, Tensor]] = []
-        for place, (number, y) in enumerate(zip(self.numbers, wanted, strict=True)):
-            (x, *_), _ = self._arguments(self.cut, ours, place)
-            x = self._read(self.cut, ours, x, place)
-            places = self._places(ours, number, row_count(y, window), share)
-            rows = input_rows(x, window, places.to(x.device))
-            dim = 1 if window.kernel else y.dim() - 1
-            goal = output_rows(y.index_select(dim, kept.to(y.device)), window, places.to(y.device))
-            if moments is None:
-                held.append((rows.double().cpu(), goal.double().cpu()))
-            else:
-                moments.add(rows, goal)
-        if moments is None:
-            pairs = list(chain.from_iterable(in_all(lambda: held, self.group)))
-            x_all, y_all = (torch.cat([pair[side] for pair in pairs], 1) for side in (0, 1))
-            return ridge_dual(x_all, y_all, flat, self.settings.strength)
-        moments.add_up(self.group)
-        if self.settings.method == "mean":
-            _, _, x_mean, y_mean = moments.centred()
-            return shift_only(x_mean, y_mean, flat)
-        return ridge(moments, flat, self.settings.strength)
 
     def _places(self, ours: fx.Node, number: int, count: int, share: float) -> Tensor:
         """The rows of a chunk that are used: the same ones whichever process has the chunk."""

@@ -84,6 +84,29 @@ def test_a_convolution_of_any_geometry_is_refitted_as_the_oracle_says(geometry):
     assert torch.allclose(cut.second.bias, bias, rtol=1e-6, atol=1e-8)
 
 
+def test_a_layer_with_more_features_than_there_are_images_is_refitted_as_the_oracle_says():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 1), nn.Linear(8 * 20, 4)
+
+        def forward(self, x):
+            return self.second(F.relu(self.first(x)).flatten(1))
+
+    torch.manual_seed(0)
+    model, images = Flat().double().eval(), random(7, 3, 5, 4)
+    graph = trace(model, images[:2])
+    cut = slice_model(model, graph, plan := half_plan(graph, seed=0, logits=[0, 1, 2, 3])).module
+    start, program = cut.second.weight.detach().clone(), export_program(cut, images)
+    settings = RepairSettings(chunk=3)
+    repair_model(cut, model, graph=graph, selection=plan, program=program, images=images, settings=settings)
+    with torch.no_grad():
+        read, wanted = F.relu(cut.first(images)).flatten(1), model(images)
+    weight, bias = ridge_refit(read, wanted, start, settings.strength)
+    assert torch.allclose(cut.second.weight, weight, rtol=1e-6, atol=1e-8)
+    assert torch.allclose(cut.second.bias, bias, rtol=1e-6, atol=1e-8)
+
+
 @pytest.mark.parametrize(
     "name", ["plain", "plain_nobn", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"]
 )
