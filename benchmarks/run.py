@@ -24,7 +24,9 @@ def main() -> None:
     """Run the benchmarks named on the command line, all of them by default."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
-    parser.add_argument("--sources", help="folder of networks of model-lego train, for repair")
+    parser.add_argument(
+        "--sources", default=repair.SOURCES, help="folder of trained networks, for repair (default: %(default)s)"
+    )
     given = parser.parse_args()
     known: dict[str, Callable[[], None]] = {
         "compression": compression.main,

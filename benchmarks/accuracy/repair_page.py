@@ -3,17 +3,31 @@
 # ruff: noqa: E501  # the lines are those of the page
 
 from collections.abc import Callable
+from statistics import mean, stdev
 from typing import Any
 
 HEAD = """## Repair
 
-Written by `python -m benchmarks.run repair --sources FOLDER` from `benchmarks/results/repair.json`; networks that are only in
-that folder (what `model-lego train` wrote) are skipped where it is not given. Each network was trained on five classes of
-CIFAR-10 and is cut for three of them at the default thresholds; accuracy in % over the three classes on training images
-that were held out from statistics and repair. Of fewer than 100 images the mean of three samples is given, in brackets
-the least.
+Written by `python -m benchmarks.run repair --sources FOLDER` from `benchmarks/results/repair.json`; FOLDER has the networks that
+`model-lego bench tables` trained (`build/sources` by default), by the names of its recipes. Those that are not there keep their
+last figures. A network of five classes of CIFAR-10, or of all ten (the ResNet-20), is cut for the third to the fifth of
+them at the default thresholds. Accuracy in % over the three classes is measured on training images that were held out
+from statistics and repair. Of fewer than 100 images the mean of three samples is given, in brackets the least.
 
 """
+FITTED = """Other ways to fit, on the same samples of images of the classes: ten of 10 images, five of 30, three of 300; ± is the standard
+error over them. By default a layer is fitted from the component's own, already repaired inputs to the source's outputs,
+with lambda 0.01. *From the source's inputs*: at the kept channels, each layer by itself. *To the source's sum*: a layer that
+feeds an addition is fitted to the source's sum less what the component's other branch gives (empty where nothing is added).
+*Lambda by cross-validation*: a lambda for each layer, over four parts of the images.
+
+"""
+ERROR = """How far the component's logits are from the source's, the mean over the classes taken off both: the mean square of the
+difference, in % of the mean square of the source's.
+
+"""
+#: The way to fit that the others are held against.
+DEFAULT = "as by default"
 POOLS = ("of its classes", "of any class of the source")
 
 
@@ -33,12 +47,55 @@ def text(found: dict[str, Any]) -> str:
     ):
         head = _line([title, *measured]) + _line(["---"] * (len(measured) + 1))
         parts.append(head + _rows(key, measured))
+    if any("fitted" in each for each in measured.values()):
+        parts.append(_fitted(measured))
     if skipped:
         parts.append(f"Skipped: {', '.join(skipped)}.\n")
     images = {each["images"] for each in measured.values()}
     if images:
         parts.insert(1, f"With {max(images)} images, as are the next two tables.\n")
     return "\n".join(parts)
+
+
+def _fitted(measured: dict[str, Any]) -> str:
+    """Two tables of the ways to fit: accuracy, and how far the logits are off."""
+    of = {name: each.get("fitted", {}) for name, each in measured.items()}
+    counts = sorted({count for each in of.values() for count in each}, key=float)
+    ways = list(dict.fromkeys([DEFAULT, *(way for each in of.values() for some in each.values() for way in some)]))
+    tables = []
+    for title, cell in (
+        ("Accuracy; of the other ways, what it changes by", _changed),
+        ("Squared error; of the other ways, in parts of that", _off),
+    ):
+        lines = _line([title, *measured]) + _line(["---"] * (len(measured) + 1))
+        for count in counts:
+            for way in ways:
+                found = [each.get(count, {}) for each in of.values()]
+                lines += _line([f"{count} images: {way}", *(cell(each, way) if way in each else "" for each in found)])
+        tables.append(lines)
+    return FITTED + tables[0] + "\n" + ERROR + tables[1]
+
+
+def _changed(found: dict[str, Any], way: str) -> str:
+    """Accuracy of the default, or what another way gives more than it on the same samples."""
+    mine, default = (found[each]["right"] for each in (way, DEFAULT))
+    if way == DEFAULT:
+        return _cell(mine)
+    return _spread([a - b for a, b in zip(mine, default, strict=True)], "+", 1)
+
+
+def _off(found: dict[str, Any], way: str) -> str:
+    """Error of the default's logits, or another way's in parts of it."""
+    mine, default = (found[each]["off"] for each in (way, DEFAULT))
+    if way == DEFAULT:
+        return f"{mean(mine):.2f} %"
+    return _spread([a / b for a, b in zip(mine, default, strict=True)], "", 2)
+
+
+def _spread(values: list[float], sign: str, digits: int) -> str:
+    """A mean with its standard error."""
+    error = f" ± {stdev(values) / len(values) ** 0.5:.{digits}f}" if len(values) > 1 else ""
+    return f"{round(mean(values), digits) + 0.0:{sign}.{digits}f}{error}"  # + 0.0: no "-0.0"
 
 
 def _rows(key: str, measured: dict[str, Any]) -> str:
@@ -54,7 +111,7 @@ def _cell(values: list[float] | None) -> str:
     if not values:
         return ""
     least = f" ({min(values):.1f})" if len(values) > 1 else ""
-    return f"{sum(values) / len(values):.1f}{least}"
+    return f"{mean(values):.1f}{least}"
 
 
 def _row(name: str, measured: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> str:

@@ -1,12 +1,11 @@
-"""The benchmark of accuracy: that its short cuts give what the library gives, and what it says of gaps."""
+"""The benchmark of accuracy: that its short cuts give what the library gives."""
 
 import pytest
 import torch
 
 pytest.importorskip("benchmarks")
 
-from benchmarks import repair
-from benchmarks.accuracy import joints, repair_page
+from benchmarks.accuracy import joints
 from benchmarks.accuracy.bricks import separations
 from model_lego import assemble
 from tests.parts import tiny_part
@@ -35,25 +34,3 @@ def test_a_class_is_told_from_the_nine_others_by_its_own_logit():
     areas = separations(logits, places)
     assert (areas[3], areas[0]) == (pytest.approx(1.0), pytest.approx(0.5))
     assert areas[5] == pytest.approx((16 / 18) * 0.5)
-
-
-def test_networks_that_are_not_there_are_skipped_with_the_reason(tmp_path, monkeypatch):
-    monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
-    found = {name: opener() for name, opener in repair.networks(str(tmp_path))}
-    assert found.pop("vgg16-0to4") == "the zoo is not here (set MODEL_LEGO_SHARED)"
-    assert set(found.values()) == {"not in the folder of --sources"}
-    assert repair.trained("r50-0to4", None) == "no --sources given"
-
-
-def test_the_tables_of_repair_have_gaps_where_nothing_was_measured():
-    first = {
-        "parameters_percent": 11.2,
-        "restricted": 90.0,
-        "images": 300,
-        "methods": {"none": [42.0], "ridge": [88.0]},
-    }
-    second = first | {"methods": {"ridge": [70.0]}, "of its classes": {"10": [60.0, 70.0, 80.0]}}
-    text = repair_page.text({"a": first, "b": second, "c": {"skipped": "no --sources given"}})
-    assert "| none | 42.0 |  |\n| ridge | 88.0 | 70.0 |\n" in text
-    assert "| 10 |  | 70.0 (60.0) |\n" in text
-    assert "Skipped: c (no --sources given)." in text

@@ -1,0 +1,134 @@
+"""Trained networks, cut for three of their classes at the default thresholds, and images to repair and measure them."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+import model_lego as ml
+from benchmarks.accuracy.figures import run
+from benchmarks.accuracy.material import BATCH, NAMES
+from model_lego.data import ImageSet, batches
+from model_lego.data.sets import subset
+from model_lego.graph.program import Program
+from model_lego.progress import quiet
+from model_lego.refitting import refit_module
+from model_lego.surgery.slicing import slice_model
+from model_lego.surgery.verification import program_of
+
+#: Training images of each class that are measured on; the others are calibration images.
+HELD = 300
+#: Which of its classes a network is cut for: bird, cat and deer, or horse, ship and truck.
+CUT_FOR = slice(2, 5)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Network:
+    """A trained network, its classes, and what it expects of an image."""
+
+    model: nn.Module
+    names: tuple[str, ...]
+    normal: ml.Preprocessing
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A network cut for some classes at the default thresholds, images to repair it with, and held-out ones."""
+
+    classes: tuple[str, ...]
+    columns: tuple[int, ...]  # their logits in the source
+    source: nn.Module
+    graph: ml.ChannelGraph
+    selection: ml.ChannelSelection
+    cut: nn.Module
+    program: Program
+    own: Tensor  # calibration images of the classes, in random order
+    every: Tensor  # of all classes of the network
+    held: Tensor
+    places: Tensor
+
+    @property
+    def parameters_percent(self) -> float:
+        """Size of the cut network in % of the source."""
+        mine, all_ = (sum(each.numel() for each in model.parameters()) for model in (self.cut, self.source))
+        return 100 * mine / all_
+
+    def accuracy(self, images: Tensor, *settings: ml.RepairSettings) -> float:
+        """Accuracy in % on the held-out images after repairs, one after the other."""
+        module, program = deepcopy(self.cut), self.program
+        for each in settings:
+            program, _ = refit_module(
+                module, program, self.source, self.graph, self.selection, images, each, quiet
+            )  # fmt: skip
+        return self.right(module)
+
+    def right(self, module: nn.Module) -> float:
+        """Accuracy in % of a cut network on the held-out images."""
+        return self._right(self._logits(module))
+
+    def restricted(self) -> float:
+        """The same of the uncut source over these logits."""
+        return self._right(self.wanted)
+
+    @cached_property
+    def wanted(self) -> Tensor:
+        """The source's logits of the classes on the held-out images."""
+        return self._logits(self.source)[:, list(self.columns)]
+
+    def off(self, module: nn.Module) -> float:
+        """Squared difference of a cut network's logits from the source's, in % of these; without their mean an image.
+
+        What all logits have in common decides nothing.
+        """
+        ours, theirs = (logits - logits.mean(1, keepdim=True) for logits in (self._logits(module), self.wanted))
+        return 100 * float((ours - theirs).square().mean() / theirs.square().mean())
+
+    def _logits(self, module: nn.Module) -> Tensor:
+        logits: Tensor = run(module.to(memory_format=torch.channels_last), self.held)
+        return logits
+
+    def _right(self, logits: Tensor) -> float:
+        return 100 * float((logits.argmax(1) == self.places).double().mean())
+
+
+def opened(network: Network, train: ImageSet) -> Case:
+    """Cut a network for three of its classes; `train` has the labels of NAMES."""
+    source, names = network.model, network.names
+    classes = names[CUT_FOR]
+    images, labels, rank = _shuffled(train, network)
+    wanted = torch.tensor([names.index(each) for each in classes])
+    mine, spare = torch.isin(labels, wanted), rank >= HELD
+    graph = ml.trace(source, images[:2])
+    feed = list(zip(images[spare].split(BATCH), labels[spare].split(BATCH), strict=True))
+    stats = ml.attribute(source, feed, graph=graph, classes=wanted.tolist())
+    selection = ml.locate(graph, stats, classes=wanted.tolist())
+    module = slice_model(source, graph, selection).module.eval()
+    program, _ = program_of(module, graph, selection, images[:2])
+    held = mine & ~spare
+    return Case(
+        classes=classes,
+        columns=tuple(wanted.tolist()),
+        source=source,
+        graph=graph,
+        selection=selection,
+        cut=module,
+        program=program,
+        own=images[mine & spare],
+        every=images[spare],
+        held=images[held],
+        places=(labels[held, None] == wanted).int().argmax(1),
+    )
+
+
+def _shuffled(train: ImageSet, network: Network) -> tuple[Tensor, Tensor, Tensor]:
+    """Normalised images of a network's classes in random order, their labels, and each one's number among its class."""
+    chosen = subset(train, [NAMES.index(name) for name in network.names])
+    order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))
+    chosen = ImageSet(chosen.labels[order], chosen.image, chosen.numbers[order])
+    images, labels = (torch.cat(column) for column in zip(*batches(chosen, batch_size=BATCH), strict=True))
+    rank = torch.zeros(len(labels), dtype=torch.int64)
+    for label in range(len(network.names)):
+        rank[labels == label] = torch.arange(int((labels == label).sum()))
+    return network.normal(images), labels, rank
