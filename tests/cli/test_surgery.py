@@ -62,7 +62,8 @@ def test_a_class_is_taken_out_of_an_assembly(world, tmp_path):
 
 
 def test_a_component_is_added(world, parts, tmp_path):
-    ran = run("add", world.one, parts / "large", "--data", world.data, "--out", tmp_path / "more")
+    more = ("--data", world.data, "--head", "affine", "--out", tmp_path / "more")  # a head that can be carried over
+    ran = run("add", world.one, parts / "large", *more)
     assert ran.code == 0, ran.err
     assert accuracy(tmp_path / "more", world) > 90
     ran = run("add", tmp_path / "more", world.two, "--out", tmp_path / "no")
