@@ -17,7 +17,7 @@ from model_lego.store import inspect, load, save
 from model_lego.surgery.slicing import Absent
 from tests.store.samples import read_json
 from tests.tiny_models import build, inputs, randomize_batchnorm
-from tests.whole import ZOO
+from tests.whole import ZOO, enliven
 
 LENET = Builder("zoo:lenet5", {"num_classes": 5, "width": 0.5})
 #: Builders and the images that their networks take.
@@ -34,18 +34,25 @@ def pictures(shape: tuple[int, ...], count: int = 10, *, seed: int = 0) -> Tenso
     return torch.rand(count, *shape, generator=generator)
 
 
-def source(builder: Builder, *, seed: int = 0) -> nn.Module:
+def source(builder: Builder, shape: tuple[int, ...], *, seed: int = 0) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = build_from(builder)
     randomize_batchnorm(model, torch.Generator().manual_seed(seed + 1))
-    return model.eval()
+    enliven(model.eval(), pictures(shape), least=0.01)
+    return model
 
 
 def component(builder: Builder, shape: tuple[int, ...], *, classes=(3, 0), seed: int = 0, **options) -> Component:
     batches = [(pictures(shape), torch.arange(10) % 5)]
     made = disassemble(
-        source(builder, seed=seed), batches, classes=classes, sampling="all", builder=builder, seed=seed, **options
+        source(builder, shape, seed=seed),
+        batches,
+        classes=classes,
+        sampling="all",
+        builder=builder,
+        seed=seed,
+        **options,
     )
     assert made.origin.cost_after.parameters < made.origin.cost_before.parameters
     return made
