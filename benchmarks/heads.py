@@ -12,7 +12,7 @@ from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy import page
-from benchmarks.accuracy.material import NAMES, Material, opened
+from benchmarks.accuracy.material import NAMES, Material, files, opened
 from benchmarks.common import record
 from model_lego.surgery.choosing import FOLDS, folds_of, preferred
 from model_lego.surgery.closed_form import Fit
@@ -32,10 +32,10 @@ PAIRS = {
 
 def main() -> None:
     """Run the benchmark; says what is skipped, and why."""
-    material = opened()
-    if material is None:
+    if files() is None:
         print("heads: skipped, the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
         return
+    material = opened()
     found: dict[str, Any] = {}
     for name, classes in PAIRS.items():
         pool = pooled(material, classes)

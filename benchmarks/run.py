@@ -15,6 +15,7 @@ from benchmarks import (
     surgery,
     tracing,
     training,
+    transfer,
     zoo_vgg,
 )
 from benchmarks.compression import bench as compression
@@ -40,6 +41,7 @@ def main() -> None:
         "surgery": surgery.main,
         "tracing": tracing.main,
         "training": training.main,
+        "transfer": transfer.main,
         "zoo_vgg": zoo_vgg.main,
     }
     for name in given.names or known:

@@ -16,32 +16,37 @@ from model_lego.progress import quiet
 from model_lego.refitting import CALIBRATION, refit_module, selection_of
 from model_lego.surgery.verification import program_of
 
+#: What ten components put together have to reach.
+BAR = 77.0
 WAYS = ("no calibration", "affine", "ridge", "lda", "blend", "auto")
 
 
 def bricks(material: Material) -> dict[str, Any]:
-    """Ten components of one class, put together in two ways; and what decides how well each tells its class."""
+    """Ten components of one class, put together in two ways, beside the uncut sources."""
     default = [components(material, seed) for seed in SEEDS]
-    raw = components(material, SEEDS[0], repair="none")
     together = [united(material, parts, seed) for parts, seed in zip(default, SEEDS, strict=True)]
-    others = [with_others(material, part, SEEDS[0]) for part in raw]
-    chosen = [of_size(material, part, SEEDS[0]) for part in raw]
     return {
         "title": "ten components of one class each, put together",
         "blocks": [
-            joined(material, "the ten components side by side", default, bar=77.0, separate=True),
-            joined(material, "the same, united by source (the sources are needed again)", together),
-            joined(
-                material,
-                "side by side, repaired with images of all five classes of the source",
-                [others],
-                separate=True,
-            ),
-            joined(
-                material, "side by side, as many weights, channels chosen by reconstruction", [chosen], separate=True
-            ),
-            joined(material, "side by side, not repaired", [raw], separate=True),
+            joined(material, "the ten components side by side", default, bar=BAR, separate=True),
+            joined(material, "the same, united by source (the sources are needed again)", together, bar=BAR),
             uncut(material),
+        ],
+    }
+
+
+def varied(material: Material) -> dict[str, Any]:
+    """What decides how well the logit of such a component tells its class: images, channels, the repair."""
+    seed = SEEDS[0]
+    raw = components(material, seed, repair="none")
+    others = [with_others(material, part, seed) for part in raw]
+    chosen = [of_size(material, part, seed) for part in raw]
+    return {
+        "title": "what decides how well a component of one class tells it",
+        "blocks": [
+            joined(material, "repaired with images of all five classes of the source", [others], separate=True),
+            joined(material, "as many weights, channels chosen by reconstruction", [chosen], bar=BAR, separate=True),
+            joined(material, "not repaired", [raw], separate=True),
         ],
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -65,12 +66,20 @@ class Material:
         return next(source for source in self.sources if name in source.names)
 
 
-def opened() -> Material | None:
-    """Open everything; None where the networks or CIFAR-10 are not here."""
+def files() -> tuple[Path, list[Path]] | None:
+    """The images and the trained networks; None where they are not here."""
     data = shared("data/cifar10-15k.npz")
     weights = [shared(f"zoo/vgg16-half-cifar10-{part}.safetensors") for part in ("0to4", "5to9")]
-    if data is None or not all(weights):
-        return None
+    found = [path for path in weights if path is not None]
+    return None if data is None or len(found) < len(weights) else (data, found)
+
+
+def opened() -> Material:
+    """Open everything. Raises FileNotFoundError where the networks or CIFAR-10 are not here."""
+    there = files()
+    if there is None:
+        raise FileNotFoundError("the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+    data, weights = there
     split = open_data(data)
     numbers = [split.class_names.index(name) for name in NAMES]
     train, test = subset(split.train, numbers), subset(split.test, numbers)

@@ -13,7 +13,7 @@ NONE = "No figures are recorded yet.\n"
 #: The recorded results that it shows.
 FILES = ("accuracy", "repair", "heads")
 #: Tables, as they follow each other.
-ORDER = ("all classes", "vehicles", "animals", "budget", "bricks")
+ORDER = ("all classes", "vehicles", "animals", "budget", "bricks", "bricks varied")
 HEAD = """# Accuracy
 
 Written by `make accuracy` from `benchmarks/results/accuracy.json`. Sources: the two half-width VGG-16 of the zoo (CIFAR-10
@@ -28,7 +28,7 @@ most accurate kind, and 78.0, 87.7 and 74.3 when it took the simplest within a s
 
 
 def last(name: str) -> dict[str, Any]:
-    """The tables of the last run."""
+    """The tables that were recorded last."""
     path = RESULTS / f"{name}.json"
     found: dict[str, Any] = json.loads(path.read_text())["tables"] if path.exists() else {}
     return found

@@ -3,6 +3,7 @@
 import json
 import re
 import shlex
+import shutil
 
 import numpy as np
 import pytest
@@ -149,6 +150,18 @@ def test_a_network_that_is_missing_is_left_out_and_the_page_says_so(place):
     assert "samples net/0-1/alpha=0.6, seed 0: no source (net is not there)" in said(ran.err)
     assert not (place / "nets").exists()
     assert "No row has been measured yet" in (place / "page.md").read_text()
+
+
+def test_a_network_that_is_kept_with_the_results_is_not_trained(place):
+    assert bench(place, "--table", "samples").code == 0
+    row = "net/0-1/alpha=0.6"
+    figures = found(place, "samples", row)["figures"]
+    (place / "found" / "sources").mkdir()
+    (place / "nets" / "net-0" / "model.safetensors").rename(place / "found" / "sources" / "net.safetensors")
+    shutil.rmtree(place / "nets")
+    assert bench(place, "--no-train", "--table", "samples", "--again").code == 0
+    assert found(place, "samples", row)["figures"] == figures
+    assert not (place / "nets").exists()
 
 
 def test_a_row_that_fails_says_why_and_is_tried_again(place):

@@ -39,8 +39,8 @@ def bench_command(
     materials = known.materials[scale]  # type: ignore[index]
     todo = jobs(known, scale, only=table or (), rows=row or ())  # type: ignore[arg-type]
     opened = Bench(
-        materials, Path(sources), where=_where(data, materials.data), trains=train, download=download,
-        progress=Bar(),
+        materials, Path(sources), where=_where(data, materials.data), kept=Path(results) / "sources", trains=train,
+        download=download, progress=Bar(),
     )  # fmt: skip
     _check_page(Path(page))
 

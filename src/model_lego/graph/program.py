@@ -154,14 +154,19 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
     if any(p.is_floating_point() and p.dtype != images.dtype for p in twin.parameters()):
         _try(model, images, training)  # export does not look at data types
+    return _exported(model, twin, images)
+
+
+def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
+    """The program of a network's twin, in training or evaluation as the twin is."""
     try:
         with _without_log("torch._subclasses.fake_tensor"):  # it would print what we raise
             exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
-        _try(model, images, training)
+        _try(model, images, twin.training)
         raise TraceFailed(f"torch.export cannot follow {type(model).__name__}: {_where(error)}") from error
     given = exported.call_spec.out_spec
-    if not training and given is not None and not given.is_leaf():
+    if not twin.training and given is not None and not given.is_leaf():
         raise RefusedError(f"the network gives a {given.type.__name__}; it has to give one tensor of logits")
     return _program(exported, twin, images)
 

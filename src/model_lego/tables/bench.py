@@ -87,12 +87,14 @@ class Source:
 class Bench:
     """Opens what recipes name: data sets, and trained networks in a folder.
 
-    `where` says of data sets, by name, that they lie elsewhere. With `trains`, networks that are missing are trained.
+    `where` says of data sets, by name, that they lie elsewhere. `kept` is a folder of trained networks that come with
+    the results. With `trains`, networks that are in neither folder are trained into the first.
     """
 
     materials: Materials
     folder: Path
     where: Mapping[str, str] = field(default_factory=dict)
+    kept: Path | None = None
     trains: bool = True
     download: bool = False
     progress: Progress = quiet
@@ -117,8 +119,9 @@ class Bench:
     def weights(self, name: str, seed: int) -> Path:
         """Where the weights of a trained network are, or would be."""
         recipe = self.materials.sources[name]
-        plain = self.folder / f"{name}.safetensors"
-        return plain if plain.is_file() else self.folder / _called(name, recipe, seed) / WEIGHTS
+        plain = [folder / f"{name}.safetensors" for folder in (self.folder, self.kept) if folder is not None]
+        trained = self.folder / _called(name, recipe, seed) / WEIGHTS
+        return next((file for file in (plain[0], trained, *plain[1:]) if file.is_file()), trained)
 
     def missing(self, names: Sequence[str], seed: int) -> list[str]:
         """The trained networks among these that are not there and will not be made."""

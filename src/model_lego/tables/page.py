@@ -95,8 +95,8 @@ def _networks(recipes: Recipes) -> str:
     lines = [
         "## The trained networks",
         "",
-        "`model-lego bench tables` trains those that are missing in its folder of sources (not with `--no-train`).",
-        "By hand:",
+        "Some lie in `docs/results/sources`, in half precision. `model-lego bench tables` trains those that are not",
+        "there and not in its folder of sources (unless `--no-train` is given). By hand:",
         "",
     ]  # fmt: skip
     for scale in SCALES:

@@ -9,8 +9,9 @@ import torch
 import yaml
 
 from model_lego.errors import BadConfig
-from model_lego.models import build
+from model_lego.models import build, load_weights
 from model_lego.tables.page import page
+from model_lego.tables.recipe import task
 from model_lego.tables.recipes import KINDS, read_recipes
 
 ROOT = Path(__file__).parents[3]
@@ -140,7 +141,17 @@ def test_the_page_is_what_is_written_from_the_results():
 
 def test_every_result_file_belongs_to_a_table():
     known = {f"{table.name}-{scale}.json" for table in RECIPES.tables for scale in table.rows}
-    assert {path.name for path in (ROOT / "docs/results").iterdir()} <= known
+    assert {path.name for path in (ROOT / "docs/results").iterdir() if path.is_file()} <= known
+
+
+def test_every_network_that_is_kept_is_that_of_a_recipe():
+    sources = RECIPES.materials["cpu"].sources
+    kept = list((ROOT / "docs/results/sources").iterdir())
+    assert kept
+    for file in kept:
+        recipe = sources[file.stem]
+        classes = len(task(recipe.classes)) if recipe.classes else 10
+        load_weights(build(recipe.network, num_classes=classes, **recipe.arguments), file)  # refuses what does not fit
 
 
 def test_figures_on_the_page_are_those_of_the_files():
