@@ -2,28 +2,15 @@
 
 import multiprocessing
 import sys
-from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import cache
 from typing import Any
 
 import torch
 
-from benchmarks.accuracy import bricks, budgets, joints, page
-from benchmarks.accuracy.material import A_CLASS, SEEDS, Material, files, opened
+from benchmarks.accuracy import page
+from benchmarks.accuracy.material import A_CLASS, SEEDS, files
+from benchmarks.accuracy.tables import TABLES, measured
 from benchmarks.common import record
-
-#: Those that take longest first, so that processes end together.
-TABLES: dict[str, Callable[[Material], dict[str, Any]]] = {
-    "bricks": bricks.bricks,
-    "bricks varied": bricks.varied,
-    "all classes": joints.all_classes,
-    "animals": joints.animals,
-    "vehicles": joints.vehicles,
-    "budget": budgets.budget,
-}
-
-material = cache(opened)
 
 
 def main() -> None:
@@ -42,11 +29,6 @@ def main() -> None:
         running = {pool.submit(measured, name): name for name in wanted}
         for done in as_completed(running):
             keep(running[done], done.result(), processes)
-
-
-def measured(name: str) -> dict[str, Any]:
-    """One table; the networks are opened once a process."""
-    return TABLES[name](material())
 
 
 def keep(name: str, found: dict[str, Any], processes: int) -> None:
