@@ -9,6 +9,7 @@ from scipy.stats import binom
 pytest.importorskip("benchmarks")
 
 from benchmarks.accuracy import figures, page
+from benchmarks.accuracy.tables import TABLES
 
 
 def test_the_page_is_what_the_code_makes_of_the_figures():
@@ -39,3 +40,7 @@ def test_the_interval_of_one_seed_is_the_binomial_one():
     low, high = figures.bootstrap(torch.tensor([1.0] * 160 + [0.0] * 40))
     expected = [100 * binom.ppf(share, 200, 0.8) / 200 for share in (0.025, 0.975)]
     assert [low, high] == pytest.approx(expected, abs=0.51)
+
+
+def test_every_table_that_is_measured_has_its_place_on_the_page():
+    assert sorted(TABLES) == sorted(page.ORDER)
