@@ -1,6 +1,5 @@
 """torch.export takes most of the time of these tests: what it has made of a network once is handed out again."""
 
-import copy
 import hashlib
 import io
 import pickle
@@ -45,9 +44,7 @@ def fingerprint(model, images):
 
 def afresh(known):
     """The same program with a graph of its own, which may be written to."""
-    graph = copy.deepcopy(known.module.graph)
-    for node, original in zip(graph.nodes, known.module.graph.nodes, strict=True):
-        node.name = original.name  # a copy calls "input" otherwise
+    graph = program.copied(known.module.graph)
     nodes = {node.name: node for node in graph.nodes}
     outputs = tuple(nodes[node.name] for node in known.outputs)
     return replace(known, module=fx.GraphModule(known.module, graph), outputs=outputs)

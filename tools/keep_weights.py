@@ -1,7 +1,7 @@
 """Keep trained weights with the results: `python tools/keep_weights.py build/sources/NAME ...`, in half precision.
 
 What `model-lego bench tables` trained takes an evening to train again; kept weights let every reader measure its rows.
-Rows are measured from the kept file, so that the figures are those of the rounded weights.
+Measure rows from the kept file, with the trained one out of the way: then the figures are those of the rounded weights.
 """
 
 import sys

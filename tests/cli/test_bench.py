@@ -159,7 +159,9 @@ def test_a_network_that_is_kept_with_the_results_is_not_trained(place):
     (place / "found" / "sources").mkdir()
     (place / "nets" / "net-0" / "model.safetensors").rename(place / "found" / "sources" / "net.safetensors")
     shutil.rmtree(place / "nets")
-    assert bench(place, "--no-train", "--table", "samples", "--again").code == 0
+    ran = bench(place, "--no-train", "--table", "samples", "--again")
+    assert "no source" not in said(ran.err)
+    assert re.match(r"\d+ done; written", said(ran.out))
     assert found(place, "samples", row)["figures"] == figures
     assert not (place / "nets").exists()
 

@@ -61,9 +61,8 @@ class Program:
         `groups` gives the nodes whose number of groups is another one now: the place of that argument, and the number.
         Only for networks that have no number of channels written into them elsewhere.
         """
-        graph = copy.deepcopy(self.module.graph)
-        for node, original in zip(graph.nodes, self.module.graph.nodes, strict=True):
-            node.name = original.name  # a copy calls "input" otherwise
+        graph = copied(self.module.graph)
+        for node in graph.nodes:
             if node.name in groups:
                 node.update_arg(*groups[node.name])
         for node in graph.find_nodes(op="placeholder"):
@@ -87,6 +86,14 @@ class Program:
         """Find a parameter, buffer, tensor attribute or lifted constant by its dotted name."""
         found = find_tensor(model, name)
         return self.constants[name].to(_device_of(model)) if found is None else found
+
+
+def copied(graph: fx.Graph) -> fx.Graph:
+    """A copy of a graph whose nodes are called as they were."""
+    twin = copy.deepcopy(graph)
+    for node, original in zip(twin.nodes, graph.nodes, strict=True):
+        node.name = original.name  # a copy calls "input" otherwise
+    return twin
 
 
 class Runner(fx.Interpreter):
