@@ -5,6 +5,8 @@ The two half-width VGG-16 of the zoo. No test image is looked at: the rule of `a
 
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -12,7 +14,7 @@ from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy import page
-from benchmarks.accuracy.material import NAMES, Material, files, opened
+from benchmarks.accuracy.material import ABSENT, NAMES, Material, files, opened
 from benchmarks.common import record
 from model_lego.surgery.choosing import FOLDS, folds_of, preferred
 from model_lego.surgery.closed_form import Fit
@@ -33,9 +35,10 @@ PAIRS = {
 def main() -> None:
     """Run the benchmark; says what is skipped, and why."""
     if files() is None:
-        print("heads: skipped, the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+        print(f"heads: skipped, {ABSENT}")
         return
-    material = opened()
+    with TemporaryDirectory() as folder:
+        material = opened(Path(folder))
     found: dict[str, Any] = {}
     for name, classes in PAIRS.items():
         pool = pooled(material, classes)

@@ -3,13 +3,16 @@
 import multiprocessing
 import sys
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
 
 from benchmarks.accuracy import page
-from benchmarks.accuracy.material import A_CLASS, SEEDS, files
-from benchmarks.accuracy.tables import TABLES, measured
+from benchmarks.accuracy.material import A_CLASS, ABSENT, HALVES, SEEDS, files
+from benchmarks.accuracy.tables import TABLES, measured, remembered
 from benchmarks.common import record
 
 
@@ -20,13 +23,18 @@ def main() -> None:
         if name not in TABLES:
             sys.exit(f"there is no table '{name}'; there are {', '.join(TABLES)}")
     if files() is None:
-        print("accuracy: skipped, the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+        print(f"accuracy: skipped, {ABSENT}")
         return
     processes = min(len(wanted), torch.get_num_threads())
     torch.set_num_threads(1)
     spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(processes, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool:
-        running = {pool.submit(measured, name): name for name in wanted}
+    with (
+        TemporaryDirectory() as folder,
+        ProcessPoolExecutor(processes, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        statistics = Path(folder)
+        list(pool.map(partial(remembered, statistics), range(len(HALVES))))
+        running = {pool.submit(measured, name, statistics): name for name in wanted}
         for done in as_completed(running):
             keep(running[done], done.result(), processes)
 

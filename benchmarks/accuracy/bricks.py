@@ -1,37 +1,30 @@
-"""Components for one class each, put together again; how well each one's logit tells its class from the others."""
+"""Ten components for one class each, put together again; how well each one's logit tells its class from the others."""
 
 from collections.abc import Sequence
 from copy import deepcopy
 from typing import Any
 
 import torch
-from torch import Tensor
 
 import model_lego as ml
-from benchmarks.accuracy.figures import cost, figure, right, run
-from benchmarks.accuracy.joints import answers
-from benchmarks.accuracy.material import NAMES, NORMAL, NOTHING, SEEDS, Material
-from model_lego.measures import area
+from benchmarks.accuracy.joining import PUBLISHED, WAYS, block
+from benchmarks.accuracy.material import NAMES, NORMAL, SEEDS, Material
 from model_lego.progress import quiet
 from model_lego.refitting import CALIBRATION, refit_module, selection_of
 from model_lego.surgery.verification import program_of
 
 #: What ten components put together have to reach.
 BAR = 77.0
-WAYS = ("no calibration", "affine", "ridge", "lda", "blend", "auto")
+UNITED = "ten components of one class each, united by source (the sources are needed again)"
+HEADS = tuple(way for way in WAYS if way != PUBLISHED)
 
 
 def bricks(material: Material) -> dict[str, Any]:
-    """Ten components of one class, put together in two ways, beside the uncut sources."""
+    """Ten components of one class, side by side."""
     default = [components(material, seed) for seed in SEEDS]
-    together = [united(material, parts, seed) for parts, seed in zip(default, SEEDS, strict=True)]
     return {
-        "title": "ten components of one class each, put together",
-        "blocks": [
-            joined(material, "the ten components side by side", default, bar=BAR, separate=True),
-            joined(material, "the same, united by source (the sources are needed again)", together, bar=BAR),
-            uncut(material),
-        ],
+        "title": "ten components of one class each, side by side",
+        "blocks": [_joined(material, "the ten components", default)],
     }
 
 
@@ -44,11 +37,26 @@ def varied(material: Material) -> dict[str, Any]:
     return {
         "title": "what decides how well a component of one class tells it",
         "blocks": [
-            joined(material, "repaired with images of all five classes of the source", [others], separate=True),
-            joined(material, "as many weights, channels chosen by reconstruction", [chosen], bar=BAR, separate=True),
-            joined(material, "not repaired", [raw], separate=True),
+            _joined(material, "repaired with images of all five classes of the source", [others], bar=None),
+            _joined(material, "as many weights, channels chosen by reconstruction", [chosen]),
+            _joined(material, "not repaired", [raw], bar=None),
         ],
     }
+
+
+def united(material: Material) -> list[list[ml.Component]]:
+    """One component for the classes of each source from those for one class each, repaired again; for each seed."""
+    parts = components(material, SEEDS[0], repair="none")  # the repair does not change which channels there are
+    return [
+        [
+            ml.unite(
+                [part for part in parts if part.classes[0] in source.names],
+                source.model, calibration=source.train, graph=source.graph, seed=seed,
+            )
+            for source in material.sources
+        ]
+        for seed in SEEDS
+    ]  # fmt: skip
 
 
 def components(material: Material, seed: int, **options: Any) -> list[ml.Component]:
@@ -77,59 +85,7 @@ def of_size(material: Material, part: ml.Component, seed: int) -> ml.Component:
     return material.source_of(part.classes[0]).component(part.classes, seed=seed, budget=limits)
 
 
-def uncut(material: Material) -> dict[str, Any]:
-    """The logits of the uncut sources."""
-    images, places = material.test
-    logits = torch.cat([run(source.model, NORMAL(images)) for source in material.sources], 1)
-    areas = separations(logits, places)
-    size = cost(
-        [source.component(source.names, seed=0, repair="none", thresholds=NOTHING) for source in material.sources]
-    )
-    return {
-        "name": "the uncut sources",
-        "rows": [figure("no calibration", [right(logits, places)], head=["concat"])],
-        "auroc": {name: [areas[number]] for number, name in enumerate(NAMES)},
-        **size,
-    }
-
-
-def joined(
-    material: Material,
-    name: str,
-    each: Sequence[Sequence[ml.Component]],
-    *,
-    bar: float | None = None,
-    separate: bool = False,
+def _joined(
+    material: Material, name: str, each: Sequence[Sequence[ml.Component]], *, bar: float | None = BAR
 ) -> dict[str, Any]:
-    """Rows of all ways to join parts, which there are one set of a seed."""
-    images, places = material.test
-    rights: dict[str, list[Tensor]] = {way: [] for way in WAYS}
-    kinds: dict[str, set[str]] = {way: set() for way in WAYS}
-    areas = []
-    for seed, parts in zip(SEEDS, each, strict=False):
-        found = answers(parts, WAYS, material.calibration(NAMES, seed=seed), images, seed=seed)
-        for way, (logits, head) in found.items():
-            rights[way].append(right(logits, places))
-            kinds[way].add(head)
-        areas.append(separations(found["no calibration"][0], places))
-    rows = [figure(way, rights[way], head=sorted(kinds[way]), bar=bar if way == "auto" else None) for way in WAYS]
-    block = {"name": name, "rows": rows, **cost(each[0])}
-    if separate:
-        block["auroc"] = {name: [area[number] for area in areas] for number, name in enumerate(NAMES)}
-    return block
-
-
-def united(material: Material, parts: Sequence[ml.Component], seed: int) -> list[ml.Component]:
-    """One component for the classes of each source, repaired again."""
-    return [
-        ml.unite(
-            [part for part, name in zip(parts, NAMES, strict=True) if name in source.names],
-            source.model, calibration=source.train, graph=source.graph, seed=seed,
-        )
-        for source in material.sources
-    ]  # fmt: skip
-
-
-def separations(logits: Tensor, places: Tensor) -> list[float]:
-    """Area under the ROC curve of each class's logit against the images of the nine other classes."""
-    return [area(logits[:, number], places == number) for number in range(len(NAMES))]
+    return block(material, name, each, ways=HEADS, bars=None if bar is None else {"auto": bar}, separate=True)

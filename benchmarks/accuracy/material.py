@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from model_lego.batches import Batches, Mapped
 from model_lego.data import ImageSet, batches, open_data
 from model_lego.data.sets import subset
 from model_lego.models import build, load_weights
+from model_lego.store import load_statistics, save_statistics
 
 NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+#: Classes of each network.
+HALVES = (NAMES[:5], NAMES[5:])
 NORMAL = ml.Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
 #: Seeds of the calibration samples.
 SEEDS = (0, 1, 2)
@@ -24,6 +28,7 @@ A_CLASS = 50
 #: Thresholds that cut nothing.
 NOTHING = ml.Thresholds(0.0, 0.0, 0.0, 0.0)
 BATCH = 250
+ABSENT = "the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,24 +79,40 @@ def files() -> tuple[Path, list[Path]] | None:
     return None if data is None or len(found) < len(weights) else (data, found)
 
 
-def opened() -> Material:
-    """Open everything. Raises FileNotFoundError where the networks or CIFAR-10 are not here."""
+def opened(folder: Path) -> Material:
+    """Open everything; the folder is where statistics are kept from one process to the next.
+
+    Raises FileNotFoundError where the networks or CIFAR-10 are not here.
+    """
+    train, test = _sets()
+    images, labels = zip(*batches(test, batch_size=BATCH), strict=True)
+    return Material((source(0, folder), source(1, folder)), train, (torch.cat(images), torch.cat(labels)))
+
+
+def source(number: int, folder: Path) -> Source:
+    """One of the networks; its statistics are read from the folder, or measured and written to it."""
+    weights, names = _files()[1][number], HALVES[number]
+    model = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), str(weights)).eval()
+    own = list(batches(subset(_sets()[0], _numbers(names)), batch_size=BATCH))
+    graph = ml.trace(model, own[0][0][:2])
+    kept = folder / weights.stem
+    if not kept.exists():
+        save_statistics(ml.attribute(model, Mapped(own, NORMAL), graph=graph, class_names=names), kept)
+    return Source(model, names, own, graph, load_statistics(kept))
+
+
+@cache
+def _sets() -> tuple[ImageSet, ImageSet]:
+    split = open_data(_files()[0])
+    numbers = [split.class_names.index(name) for name in NAMES]
+    return subset(split.train, numbers), subset(split.test, numbers)
+
+
+def _files() -> tuple[Path, list[Path]]:
     there = files()
     if there is None:
-        raise FileNotFoundError("the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
-    data, weights = there
-    split = open_data(data)
-    numbers = [split.class_names.index(name) for name in NAMES]
-    train, test = subset(split.train, numbers), subset(split.test, numbers)
-    images, labels = zip(*batches(test, batch_size=BATCH), strict=True)
-    sources = []
-    for path, names in zip(weights, (NAMES[:5], NAMES[5:]), strict=True):
-        model = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), str(path)).eval()
-        own = list(batches(subset(train, _numbers(names)), batch_size=BATCH))
-        graph = ml.trace(model, own[0][0][:2])
-        stats = ml.attribute(model, Mapped(own, NORMAL), graph=graph, class_names=names)
-        sources.append(Source(model, names, own, graph, stats))
-    return Material((sources[0], sources[1]), train, (torch.cat(images), torch.cat(labels)))
+        raise FileNotFoundError(ABSENT)
+    return there
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

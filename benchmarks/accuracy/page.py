@@ -65,7 +65,7 @@ def _areas(areas: dict[str, list[float]]) -> list[str]:
     means = {name: sum(each) / len(each) for name, each in areas.items()}
     mean = sum(means.values()) / len(means)
     return [
-        f"Area under the ROC curve of each component's own logit, its class against the nine others (mean {mean:.3f}, aim 0.93):",
+        f"Area under the ROC curve of each class's logit, its class against the nine others (mean {mean:.3f}, aim 0.93):",
         "",
         _line(list(means)),
         _line(["---"] * len(means)),

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import bricks, budgets, joints
-from benchmarks.accuracy.material import Material, opened
+from benchmarks.accuracy.material import Material, opened, source
 
 #: Those that take longest first, so that processes end together.
 TABLES: dict[str, Callable[[Material], dict[str, Any]]] = {
@@ -20,6 +21,11 @@ TABLES: dict[str, Callable[[Material], dict[str, Any]]] = {
 material = cache(opened)
 
 
-def measured(name: str) -> dict[str, Any]:
-    """One table; the networks are opened once a process."""
-    return TABLES[name](material())
+def remembered(statistics: Path, number: int) -> None:
+    """Measure the statistics of one network into the folder, so that a process for each does it once for all."""
+    source(number, statistics)
+
+
+def measured(name: str, statistics: Path) -> dict[str, Any]:
+    """One table; the networks are opened once a process, with the statistics of the folder."""
+    return TABLES[name](material(statistics))

@@ -1,12 +1,14 @@
 """The benchmark of accuracy: that its short cuts give what the library gives."""
 
+from copy import deepcopy
+
 import pytest
 import torch
 
 pytest.importorskip("benchmarks")
 
-from benchmarks.accuracy import joints
-from benchmarks.accuracy.bricks import separations
+from benchmarks.accuracy import joining
+from benchmarks.accuracy.joining import separations
 from model_lego import assemble
 from tests.parts import tiny_part
 from tests.tiny_models import inputs
@@ -16,14 +18,43 @@ def test_the_answers_of_each_way_are_those_of_an_assembly_with_that_head():
     parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
     images, labels = inputs("plain", batch=48), torch.arange(48) % 4
     calibration, others = [(images[:20], labels[:20]), (images[20:40], labels[20:40])], images[40:]
-    found = joints.answers(parts, joints.WAYS, calibration, others, seed=3)
+    found = joining.answers(parts, joining.WAYS, calibration, others, seed=3)
     arguments = {"no calibration": {}, "logit scaling, as published": {"head": "concat", "scaling": "logit"}}
-    for way in joints.WAYS:
+    for way in joining.WAYS:
         given = None if way == "no calibration" else calibration
         joint = assemble(parts, calibration=given, seed=3, **arguments.get(way, {"head": way}))
         with torch.no_grad():
             assert torch.allclose(found[way][0], joint(others), rtol=1e-6, atol=1e-9), way
         assert found[way][1] == joint.head.kind, way
+
+
+class TwoBatches:
+    """Images of four classes, as a benchmark's material gives them."""
+
+    images, labels = inputs("plain", batch=48), torch.arange(48) % 4
+
+    def test_of(self, classes):
+        return self.images[40:], self.labels[40:]
+
+    def calibration(self, classes, *, seed):
+        return [(self.images[:20], self.labels[:20]), (self.images[20:40], self.labels[20:40])]
+
+
+def test_networks_that_are_the_same_run_once_and_others_again(monkeypatch):
+    parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
+    ran, answers = [], joining.answers
+    monkeypatch.setattr(joining, "answers", lambda *given, **more: ran.append(given) or answers(*given, **more))
+    monkeypatch.setattr(joining, "cost", lambda parts: {})  # these parts do not know what their sources cost
+    known = {}
+    ways = {"classes": "abcd", "ways": ("no calibration",), "known": known}
+    first = joining.block(TwoBatches(), "cut", [parts, parts], **ways)
+    assert len(ran) == 2  # the seed draws the calibration sample: it counts
+    assert joining.block(TwoBatches(), "cut", [deepcopy(parts), deepcopy(parts)], **ways) == first
+    assert len(ran) == 2
+    with torch.no_grad():
+        next(parts[1].parameters()).mul_(-1)
+    assert joining.block(TwoBatches(), "cut", [parts, parts], **ways) != first
+    assert len(ran) == 4
 
 
 def test_a_class_is_told_from_the_nine_others_by_its_own_logit():

@@ -1,0 +1,89 @@
+"""Every way to join parts, measured on the test images."""
+
+from collections.abc import Sequence
+from typing import Any, TypeAlias
+
+import torch
+from torch import Tensor
+
+import model_lego as ml
+from benchmarks.accuracy.figures import cost, figure, right, run
+from benchmarks.accuracy.material import A_CLASS, NAMES, SEEDS, Material
+from model_lego.batches import Batches
+from model_lego.component import Head
+from model_lego.digest import digest_of
+from model_lego.measures import area
+from model_lego.surgery.choosing import FOLDS, folds_of, preferred
+from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
+
+PUBLISHED = "logit scaling, as published"
+#: As they are, the published scaling of logits, each head, and what is chosen.
+WAYS = ("no calibration", PUBLISHED, "affine", "ridge", "lda", "blend", "auto")
+#: Logits and the kind of head of each way.
+Answers: TypeAlias = dict[str, tuple[Tensor, str]]
+#: Answers of networks that ran before, by the digests of the parts and the seed.
+Known: TypeAlias = dict[tuple[int | str, ...], Answers]
+
+
+def block(
+    material: Material,
+    name: str,
+    each: Sequence[Sequence[ml.Component]],
+    *,
+    classes: Sequence[str] = NAMES,
+    ways: Sequence[str] = WAYS,
+    bars: dict[str, float] | None = None,
+    separate: bool = False,
+    known: Known | None = None,
+) -> dict[str, Any]:
+    """Rows of all ways to join parts for some classes, of which there is one set a seed of the calibration sample.
+
+    `separate` adds how well each logit tells its class from the others. What is in `known` does not run again.
+    """
+    images, places = material.test_of(classes)
+    found = []
+    for seed, parts in zip(SEEDS, each, strict=False):
+        key: tuple[int | str, ...] = (seed, *(digest_of(part) for part in parts))
+        memory = {} if known is None else known
+        if key not in memory:
+            memory[key] = answers(parts, ways, material.calibration(classes, seed=seed), images, seed=seed)
+        found.append(memory[key])
+    rows = []
+    for way in ways:
+        rights = [right(one[way][0], places) for one in found]
+        heads = sorted({one[way][1] for one in found})
+        rows.append(figure(way, rights, head=heads, bar=(bars or {}).get(way)))
+    table = {"name": name, "rows": rows, "calibration_a_class": A_CLASS, **cost(each[0])}
+    if separate:
+        areas = [separations(one["no calibration"][0], places) for one in found]
+        table["auroc"] = {name: [area[number] for area in areas] for number, name in enumerate(classes)}
+    return table
+
+
+def answers(
+    parts: Sequence[ml.Component], ways: Sequence[str], calibration: Batches, images: Tensor, *, seed: int
+) -> Answers:
+    """Logits for images, and the kind of head, of each way to join parts; the parts run once.
+
+    Heads are fitted as `assemble` fits them, from one pass over the calibration images and one cross-validation.
+    """
+    assembly = ml.assemble(parts, seed=seed)
+    seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
+    found = calibrated(assembly, seen, labels, ON_FEATURES)
+    features, logits = run(lambda some: assembly.features(some, found.reads), images)
+    heads = {"no calibration": Head.identity(logits.shape[1])}
+    if PUBLISHED in ways:
+        scaled = ml.assemble(parts, calibration=calibration, seed=seed, head="concat", scaling="logit")
+        heads[PUBLISHED] = scaled.head
+    fold = folds_of(labels, count=min(FOLDS, int(torch.bincount(labels).min())), seed=seed)
+    contest = cross_validated(found, Plain(), tuple(LEAST), fold)
+    for kind in contest.judged:
+        fit = contest.fit(kind)
+        heads[kind] = Head(kind, fit.weight, fit.shift, reads=found.reads if kind in ON_FEATURES else ()).to(logits)
+    heads["auto"] = heads[preferred(contest.judged, FAVOURITES)]
+    return {way: (heads[way](features if heads[way].reads else logits), heads[way].kind) for way in ways}
+
+
+def separations(logits: Tensor, places: Tensor) -> list[float]:
+    """Area under the ROC curve of each class's logit against the images of the other classes."""
+    return [area(logits[:, number], places == number) for number in range(logits.shape[1])]
