@@ -14,6 +14,7 @@ import model_lego as ml
 from model_lego.data import batches, open_data
 from model_lego.models import build, load_weights
 from tests.cli.world import ARGUMENTS, arrays, contents, refused, run, said, write_npz
+from tests.papers import citation_arrays
 
 TRAINING = {"epochs": 6, "batch_size": 16, "learning_rate": 0.05, "crop": 1, "flip": False}
 NET = {"network": "zoo:lenet5", "arguments": ARGUMENTS, "data": "squares", "seeded": True, "training": TRAINING}
@@ -33,6 +34,8 @@ TABLES = {
     "5": {"name": "single", "title": "Single", "kind": "bricks",
           "rows": {"cpu": [{"source": "net", "classes": "0-3", "budget": {"params": 0.5}, "calibration": 8}]}},
     "6": {"name": "slot", "title": "Slot"},
+    "7": {"name": "papers", "title": "Papers", "kind": "graphs",
+          "rows": {"cpu": [{"data": "papers", "classes": "1-2", "hidden": 8, "epochs": 30, "seeds": [0, 1]}]}},
 }  # fmt: skip
 
 
@@ -49,6 +52,9 @@ def dim(arrays):
 def place(tmp_path):
     """A folder of recipes with data of their own."""
     known = {"squares": {"where": str(write_npz(tmp_path / "recipes.npz", **dim(arrays())))}}
+    (tmp_path / "recipes").mkdir()
+    np.savez(tmp_path / "recipes" / "papers.npz", **citation_arrays())
+    known["papers"] = {"where": str(tmp_path / "recipes" / "papers.npz")}
     sources = {"net": NET, "low": NET | {"classes": "0-1"}, "high": NET | {"classes": "2-3"}}
     write(tmp_path, "sources", {"cpu": {"data": known, "sources": sources}})
     for number, table in TABLES.items():
@@ -74,15 +80,15 @@ def found(place, table, row, seed=0):
 
 def test_every_kind_of_table_is_measured_and_written_once(place):
     ran = bench(place)
-    assert (ran.code, said(ran.out)) == (0, f"8 done; written to {place / 'page.md'}")
+    assert (ran.code, said(ran.out)) == (0, f"10 done; written to {place / 'page.md'}")
     page, files = (place / "page.md").read_text(), contents(place / "found")
     assert sorted(str(name) for name in files) == [
-        f"{n}-cpu.json" for n in ("apart", "samples", "single", "together", "ways")
+        f"{n}-cpu.json" for n in ("apart", "papers", "samples", "single", "together", "ways")
     ]
     assert re.search(r"^\| net/1-3 \| 30 \| [\d.]+ ± [\d.]+ \|.*\| 71\.5 \|$", page, re.MULTILINE)
     assert "not measured" not in page.lower()
     again = bench(place)
-    assert said(again.out).startswith("8 there already")
+    assert said(again.out).startswith("10 there already")
     assert (again.err, contents(place / "found"), (place / "page.md").read_text()) == ("", files, page)
     once_more = bench(place, "--again", "--table", "ways", "--json")
     assert [row["outcome"] for row in once_more.json["rows"]] == ["done"]
@@ -212,7 +218,7 @@ def test_the_command_that_the_page_gives_trains_the_same_network(place, tmp_path
         (("--table", "nothing"), "there is no table 'nothing'; there are apart, together"),
         (("--row", "net/9"), "there is no row 'net/9'; there are net/1-3"),
         (("--scale", "huge"), "scale 'huge' is unknown; use 'cpu' or 'paper'"),
-        (("--data", "squares"), "'squares' is no NAME=WHERE; data sets of the recipes are squares"),
+        (("--data", "squares"), "'squares' is no NAME=WHERE; data sets of the recipes are papers, squares"),
         (("--data", "circles=x.npz"), "is no NAME=WHERE"),
         (("--recipes", "nowhere"), "cannot be read"),
     ],

@@ -1,14 +1,17 @@
 """model-lego bench: measure the paper's tables by their recipes, and write the page of results."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.errors import BadConfig, OutputExists
+
+if TYPE_CHECKING:
+    from model_lego.tables.sweeps import Sweep
 
 
 def bench_command(
@@ -30,6 +33,7 @@ def bench_command(
     from model_lego.tables.page import page as written
     from model_lego.tables.recipes import FOLDER, read_recipes
     from model_lego.tables.running import jobs, run
+    from model_lego.tables.sweeps import pictures
 
     if what != "tables":
         raise BadConfig(f"there is no benchmark '{what}'; there is 'tables'")
@@ -45,7 +49,7 @@ def bench_command(
     _check_page(Path(page))
 
     def write() -> None:
-        Path(page).write_text(written(Path(results), known), encoding="utf-8")
+        Path(page).write_text(written(Path(results), known, folder=Path(page).parent), encoding="utf-8")
 
     write()
     outcomes = []
@@ -54,6 +58,7 @@ def bench_command(
         if outcome.how != "there already":
             say(f"{outcome.job.id}: {outcome.how}{f' ({outcome.words})' if outcome.words else ''}")
         write()
+    _draw(pictures(Path(results), known))
     found = [{"row": each.job.id, "outcome": each.how, "words": each.words} for each in outcomes]
     counted = {how: sum(each.how == how for each in outcomes) for how in dict.fromkeys(each.how for each in outcomes)}
     if json:
@@ -71,6 +76,17 @@ def _where(given: list[str] | None, known: Collection[str]) -> dict[str, str]:
             raise BadConfig(f"'{item}' is no NAME=WHERE; data sets of the recipes are {', '.join(known)}")
         found[name] = place
     return found
+
+
+def _draw(pictures: "Mapping[Path, Sequence[Sweep]]") -> None:
+    """Draw what the results give; without matplotlib that is said, since the figures do not depend on it."""
+    from model_lego.tables.sweeps import draw
+
+    try:
+        for file, sweeps in pictures.items():
+            draw(sweeps, file)
+    except BadConfig as error:
+        say(f"no picture is drawn: {error}")
 
 
 def _check_page(page: Path) -> None:

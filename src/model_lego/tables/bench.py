@@ -1,6 +1,6 @@
 """The networks and the data that rows are measured on, opened once, trained where they are missing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +12,14 @@ from torch import nn
 from model_lego.attribution import ContributionStats, attribute
 from model_lego.component import Builder, Preprocessing
 from model_lego.data import DataSplit, batches, open_data
+from model_lego.data.citations import CitationGraph, open_citations
 from model_lego.data.joining import joined, of_classes
 from model_lego.data.sets import Batched, ImageSet, resized, subset
 from model_lego.errors import BadConfig
 from model_lego.fitting import TrainingSettings
 from model_lego.graph import ChannelGraph
 from model_lego.models import build_from, load_weights
+from model_lego.nodes import NodeClassifier
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import prepared
 from model_lego.surgery.probing import trace
@@ -100,6 +102,8 @@ class Bench:
     progress: Progress = quiet
     _splits: dict[str, DataSplit] = field(default_factory=dict)
     _opened: dict[tuple[str, int], Source] = field(default_factory=dict)
+    _citations: dict[str, CitationGraph] = field(default_factory=dict)
+    _nodes: dict[Any, NodeClassifier] = field(default_factory=dict)
 
     def split(self, name: str) -> DataSplit:
         """A data set, by the name that recipes use."""
@@ -150,6 +154,19 @@ class Bench:
         """The data sets of some trained networks as one, of it the images of some classes."""
         used = dict.fromkeys(self.materials.sources[name].data for name in names)
         return of_classes(joined([self.split(name) for name in used]), classes)
+
+    def citations(self, name: str) -> CitationGraph:
+        """A data set that is a citation graph; raises BadConfig."""
+        if name not in self._citations:
+            where = self.where.get(name, self.materials.data[name].where)
+            self._citations[name] = open_citations(where, download=self.download)
+        return self._citations[name]
+
+    def once(self, key: Any, make: Callable[[], NodeClassifier]) -> NodeClassifier:
+        """A graph network that several rows are about, made for the first of them."""
+        if key not in self._nodes:
+            self._nodes[key] = make()
+        return self._nodes[key]
 
     def _train(self, name: str, recipe: SourceRecipe, seed: int, split: DataSplit, names: Sequence[str]) -> None:
         settings = TrainingSettings(**{**recipe.training, "seed": seed if recipe.seeded else 0})

@@ -1,5 +1,6 @@
 """The page of results, written from the result files."""
 
+import os
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from model_lego.tables.ledger import Ledger
 from model_lego.tables.recipe import SCALES, Column, Materials, Row, SourceRecipe
 from model_lego.tables.recipes import KINDS, Recipes, Table
+from model_lego.tables.sweeps import pictures
 
 WIDTH = 120
 TITLES = {"cpu": "at CPU scale", "paper": "at the paper's scale"}
@@ -25,17 +27,22 @@ with two cores that had other things to do, too.
 """
 
 
-def page(results: Path, recipes: Recipes) -> str:
-    """The whole page, from the result files of a folder."""
-    parts = [HEAD, *(_table(table, results, recipes) for table in recipes.tables), _networks(recipes)]
+def page(results: Path, recipes: Recipes, *, folder: Path) -> str:
+    """The whole page, from the result files of a folder; `folder` is where the page is to lie."""
+    shown = {file.name: os.path.relpath(file, folder) for file in pictures(results, recipes)}
+    parts = [HEAD, *(_table(table, results, recipes, shown) for table in recipes.tables), _networks(recipes)]
     return "\n".join(parts)
 
 
-def _table(table: Table, results: Path, recipes: Recipes) -> str:
+def _table(table: Table, results: Path, recipes: Recipes, shown: Mapping[str, str]) -> str:
     lines = [f"## {table.title}", "", *_folded(f"{table.paper}. {table.about.strip()}"), ""]
     for scale in SCALES:
         if rows := table.rows.get(scale):
             lines += _scale(Ledger(table, scale, results, recipes.materials[scale]), rows)
+            for name, link in shown.items():
+                if name.startswith(f"{table.name}-{scale}-"):
+                    title = Path(name).stem.removeprefix(f"{table.name}-{scale}-")
+                    lines += [f"![{table.title}: {title}]({Path(link).as_posix()})", ""]
     return "\n".join(lines)
 
 

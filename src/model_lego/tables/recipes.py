@@ -11,7 +11,7 @@ import yaml
 from pydantic import Field, SerializeAsAny, ValidationError, model_validator
 
 from model_lego.errors import BadConfig
-from model_lego.tables import assembling, bricks, cutting, disassembling, joining
+from model_lego.tables import assembling, bricks, cutting, disassembling, graphs, joining
 from model_lego.tables.recipe import SCALES, Kind, Materials, Row, Scale, Strict
 
 #: Every kind of table.
@@ -22,6 +22,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "joining": joining.KIND,
         "cutting": cutting.KIND,
         "bricks": bricks.KIND,
+        "graphs": graphs.KIND,
     }
 )
 S = TypeVar("S", bound=Strict)

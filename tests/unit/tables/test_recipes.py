@@ -13,6 +13,7 @@ from model_lego.models import build, load_weights
 from model_lego.tables.page import page
 from model_lego.tables.recipe import task
 from model_lego.tables.recipes import KINDS, read_recipes
+from model_lego.tables.sweeps import pictures
 
 ROOT = Path(__file__).parents[3]
 RECIPES = read_recipes()
@@ -21,7 +22,11 @@ SOURCES = [(scale, name) for scale, known in RECIPES.materials.items() for name 
 
 def test_every_table_of_the_paper_has_rows_at_both_scales():
     kinds = {table.name: table.kind for table in RECIPES.tables}
-    assert {"disassembling", "assembling", "joining", "cutting", "bricks"} == set(KINDS) == {*kinds.values()} - {None}
+    assert (
+        {"disassembling", "assembling", "joining", "cutting", "bricks", "graphs"}
+        == set(KINDS)
+        == {*kinds.values()} - {None}
+    )
     assert len(kinds) == len(RECIPES.tables)
     for table in RECIPES.tables:
         assert table.kind is None or (table.rows["cpu"] and table.rows["paper"]), table.name
@@ -136,12 +141,16 @@ def test_a_row_that_varies_stands_for_one_of_each_value(folder):
 
 
 def test_the_page_is_what_is_written_from_the_results():
-    assert (ROOT / "docs/results.md").read_text(encoding="utf-8") == page(ROOT / "docs/results", RECIPES)
+    assert (ROOT / "docs/results.md").read_text(encoding="utf-8") == page(
+        ROOT / "docs/results", RECIPES, folder=ROOT / "docs"
+    )
 
 
 def test_every_result_file_belongs_to_a_table():
     known = {f"{table.name}-{scale}.json" for table in RECIPES.tables for scale in table.rows}
-    assert {path.name for path in (ROOT / "docs/results").iterdir() if path.is_file()} <= known
+    drawn = {file.name for file in pictures(ROOT / "docs/results", RECIPES)}
+    found = {path.name for path in (ROOT / "docs/results").iterdir() if path.is_file()}
+    assert drawn <= found <= known | drawn
 
 
 def test_every_network_that_is_kept_is_that_of_a_recipe():
