@@ -16,7 +16,7 @@ import model_lego as ml
 from benchmarks.accuracy import page
 from benchmarks.accuracy.material import ABSENT, NAMES, Material, files, opened
 from benchmarks.common import record
-from model_lego.surgery.choosing import FOLDS, folds_of, preferred
+from model_lego.surgery.choosing import preferred
 from model_lego.surgery.closed_form import Fit
 from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Calibrated, Plain, calibrated, cross_validated
 
@@ -63,7 +63,7 @@ def rows(pool: Calibrated, count: int) -> dict[str, dict[str, Any]]:
     for seed in range(SAMPLES):
         inside = sample(pool.labels, count, seed)
         given, rest = narrowed(pool, inside), narrowed(pool, ~inside)
-        contest = cross_validated(given, Plain(), tuple(LEAST), folds_of(given.labels, count=FOLDS, seed=seed))
+        contest = cross_validated(given, Plain(), tuple(LEAST), seed=seed)
         for name in contest.judged:
             found.setdefault(name, []).append(right(contest.fit(name), name, rest))
         taken.append(preferred(contest.judged, FAVOURITES))

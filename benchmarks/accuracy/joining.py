@@ -13,7 +13,7 @@ from model_lego.batches import Batches
 from model_lego.component import Head
 from model_lego.digest import digest_of
 from model_lego.measures import area
-from model_lego.surgery.choosing import FOLDS, folds_of, preferred
+from model_lego.surgery.choosing import preferred
 from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
 
 PUBLISHED = "logit scaling, as published"
@@ -75,8 +75,7 @@ def answers(
     if PUBLISHED in ways:
         scaled = ml.assemble(parts, calibration=calibration, seed=seed, head="concat", scaling="logit")
         heads[PUBLISHED] = scaled.head
-    fold = folds_of(labels, count=min(FOLDS, int(torch.bincount(labels).min())), seed=seed)
-    contest = cross_validated(found, Plain(), tuple(LEAST), fold)
+    contest = cross_validated(found, Plain(), tuple(LEAST), seed=seed)
     for kind in contest.judged:
         fit = contest.fit(kind)
         heads[kind] = Head(kind, fit.weight, fit.shift, reads=found.reads if kind in ON_FEATURES else ()).to(logits)

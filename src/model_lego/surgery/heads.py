@@ -137,11 +137,10 @@ def choose_head(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: 
             f"head '{kinds[0]}' needs {LEAST[kinds[0]]} calibration images of each class, but of class "
             f"'{found.classes[int(counts.argmin())]}' there is {least}; give more, or use head='affine'"
         )
-    count = min(FOLDS, least if least > 1 else len(found.labels))
-    if count < 2:
+    if (count := _fold_count(found)) < 2:
         head = plain.head(found.joined, found.labels)
         return Chosen(head, plain.fits(found.joined, found.labels)[0](found.joined))
-    contest = cross_validated(found, plain, kinds, folds_of(found.labels, count=count, seed=seed))
+    contest = cross_validated(found, plain, kinds, seed=seed)
     asked = {name: contest.judged[name] for name in LEAST if name in kinds and name in contest.judged}
     name = preferred(asked, FAVOURITES)
     notes: dict[str, Any] = {"head_scores": {kind: each.accuracy for kind, each in asked.items()}, "head_folds": count}
@@ -174,11 +173,12 @@ class Contest:
         return kind.fits(kind.inputs, self.found.labels)[self.judged[name].choice]
 
 
-def cross_validated(found: Calibrated, plain: Plain, kinds: Sequence[str], fold: Tensor) -> Contest:
-    """Judge the kinds that are in question, and those that they are made of, on given folds.
+def cross_validated(found: Calibrated, plain: Plain, kinds: Sequence[str], *, seed: int) -> Contest:
+    """Judge the kinds that are in question, and those that they are made of, all on the same folds.
 
     Kinds for which there are too few images of a class are left out.
     """
+    fold = folds_of(found.labels, count=_fold_count(found), seed=seed)
     least = int(torch.bincount(found.labels, minlength=len(found.classes)).min())
     blend = "blend" in kinds and found.logits_of is not None
     every = _kinds(found, plain)
@@ -193,6 +193,12 @@ def cross_validated(found: Calibrated, plain: Plain, kinds: Sequence[str], fold:
         factor = factor_of(ridge.scores, found.labels)
         judged["blend"] = blended(affine, ridge, found.labels, factor)
     return Contest(found, every, judged, factor)
+
+
+def _fold_count(found: Calibrated) -> int:
+    """Folds of the images: with a class of a single image they are of all images together."""
+    least = int(torch.bincount(found.labels, minlength=len(found.classes)).min())
+    return min(FOLDS, least if least > 1 else len(found.labels))
 
 
 def _kinds(found: Calibrated, plain: Plain) -> dict[str, Kind]:
