@@ -1,8 +1,8 @@
 """Criteria at equal size, repaired and not, on held-out training images of a trained network.
 
-The half-width VGG-16 of the zoo by default. Another network (all classes of CIFAR-10) is named by environment
-variables: MODEL_LEGO_NETWORK (zoo:resnet50), MODEL_LEGO_ARGUMENTS (width=0.25) and MODEL_LEGO_WEIGHTS (its file). No
-test image is looked at.
+The half-width VGG-16 of the zoo by default. Another network is named by environment variables: MODEL_LEGO_NETWORK
+(zoo:resnet50), MODEL_LEGO_ARGUMENTS (width=0.25), MODEL_LEGO_WEIGHTS (its file), and MODEL_LEGO_CLASSES (0-4; all of
+CIFAR-10 by default). No test image is looked at.
 """
 
 import os
@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 import model_lego as ml
+from benchmarks.accuracy import page
 from benchmarks.common import record, shared
 from benchmarks.zoo_vgg import NAMES, NORMAL, SEED
 from model_lego.attribution.criteria import CRITERIA, Context, normalised
@@ -25,6 +26,7 @@ from model_lego.cli.sources import parse_arguments
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import subset
 from model_lego.models import build, load_weights
+from model_lego.tables.recipe import task
 
 CLASSES = ("bird", "cat", "deer")
 SIZES = (0.03, 0.06, 0.12)
@@ -50,9 +52,10 @@ def main() -> None:
     settings = ml.RepairSettings(seed=SEED)
     tried = trials(source, graph, train, classes=classes, settings=settings, seed=SEED)
     stats = ml.attribute(source, train, graph=graph, classes=classes, seed=SEED)
-    result = {"network": name, "classes": list(CLASSES), "seed": SEED, "restricted": tried.restricted()}
-    result |= {"held_out_images": len(tried.held), "sizes": _sizes(tried, stats)}
-    record("criteria" if name == "zoo:vgg16" else f"criteria_{name.partition(':')[2]}", result)
+    found = {"classes": list(CLASSES), "of": len(names), "restricted": tried.restricted()}
+    found |= {"held_out_images": len(tried.held), "sizes": _sizes(tried, stats)}
+    record("criteria", {"tables": page.last("criteria") | {name: found}, "seed": SEED})
+    page.write()
 
 
 def _network(split: DataSplit) -> tuple[str, nn.Module, tuple[str, ...]] | None:
@@ -64,7 +67,7 @@ def _network(split: DataSplit) -> tuple[str, nn.Module, tuple[str, ...]] | None:
     else:
         weights = Path(os.environ.get("MODEL_LEGO_WEIGHTS", ""))
         arguments = parse_arguments(os.environ.get("MODEL_LEGO_ARGUMENTS", "").split(",") if weights.is_file() else ())
-        names = split.class_names
+        names = tuple(split.class_names[number] for number in task(os.environ.get("MODEL_LEGO_CLASSES", "0-9")))
     if weights is None or not weights.is_file():
         return None
     return name, load_weights(build(name, num_classes=len(names), **arguments), weights).eval(), names

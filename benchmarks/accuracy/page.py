@@ -5,13 +5,13 @@
 import json
 from typing import Any
 
-from benchmarks.accuracy import heads_page, repair_page
+from benchmarks.accuracy import criteria_page, heads_page, repair_page
 from benchmarks.common import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "accuracy.md"
 NONE = "No figures are recorded yet.\n"
 #: The recorded results that it shows.
-FILES = ("accuracy", "repair", "heads")
+FILES = ("accuracy", "repair", "heads", "criteria")
 #: Tables, as they follow each other.
 ORDER = ("all classes", "vehicles", "animals", "budget", "bricks", "bricks varied")
 HEAD = """# Accuracy
@@ -39,13 +39,15 @@ def write() -> None:
     PAGE.write_text(text(*(last(name) for name in FILES)), encoding="utf-8")
 
 
-def text(found: dict[str, Any], repairs: dict[str, Any], heads: dict[str, Any]) -> str:
+def text(found: dict[str, Any], repairs: dict[str, Any], heads: dict[str, Any], criteria: dict[str, Any]) -> str:
     """The page of these tables."""
     tables = [_table(found[name]) for name in ORDER if name in found]
     if heads:
         tables.append(heads_page.text(heads))
     if repairs:
         tables.append(repair_page.text(repairs))
+    if criteria:
+        tables.append(criteria_page.text(criteria))
     return HEAD + ("\n".join(tables) or NONE)
 
 
