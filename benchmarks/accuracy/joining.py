@@ -21,8 +21,8 @@ PUBLISHED = "logit scaling, as published"
 WAYS = ("no calibration", PUBLISHED, "affine", "ridge", "lda", "blend", "auto")
 #: Logits and the kind of head of each way.
 Answers: TypeAlias = dict[str, tuple[Tensor, str]]
-#: Answers of networks that ran before, by the digests of the parts and the seed.
-Known: TypeAlias = dict[tuple[int | str, ...], Answers]
+#: What parts that ran before gave for the images, features and logits, by their digests.
+Known: TypeAlias = dict[tuple[str, ...], tuple[Tensor, Tensor]]
 
 
 def block(
@@ -38,16 +38,14 @@ def block(
 ) -> dict[str, Any]:
     """Rows of all ways to join parts for some classes, of which there is one set a seed of the calibration sample.
 
-    `separate` adds how well each logit tells its class from the others. What is in `known` does not run again.
+    `separate` adds how well each logit tells its class from the others. `known` is of the same classes.
     """
     images, places = material.test_of(classes)
-    found = []
-    for seed, parts in zip(SEEDS, each, strict=False):
-        key: tuple[int | str, ...] = (seed, *(digest_of(part) for part in parts))
-        memory = {} if known is None else known
-        if key not in memory:
-            memory[key] = answers(parts, ways, material.calibration(classes, seed=seed), images, seed=seed)
-        found.append(memory[key])
+    memory: Known = {} if known is None else known
+    found = [
+        answers(parts, ways, material.calibration(classes, seed=seed), images, seed=seed, known=memory)
+        for seed, parts in zip(SEEDS, each, strict=False)
+    ]
     rows = []
     for way in ways:
         rights = [right(one[way][0], places) for one in found]
@@ -61,16 +59,25 @@ def block(
 
 
 def answers(
-    parts: Sequence[ml.Component], ways: Sequence[str], calibration: Batches, images: Tensor, *, seed: int
+    parts: Sequence[ml.Component],
+    ways: Sequence[str],
+    calibration: Batches,
+    images: Tensor,
+    *,
+    seed: int,
+    known: Known,
 ) -> Answers:
-    """Logits for images, and the kind of head, of each way to join parts; the parts run once.
+    """Logits for images, and the kind of head, of each way to join parts; parts that are in `known` do not run again.
 
     Heads are fitted as `assemble` fits them, from one pass over the calibration images and one cross-validation.
     """
     assembly = ml.assemble(parts, seed=seed)
     seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
     found = calibrated(assembly, seen, labels, ON_FEATURES)
-    features, logits = run(lambda some: assembly.features(some, found.reads), images)
+    key = tuple(digest_of(part) for part in parts)
+    if key not in known:
+        known[key] = run(lambda some: assembly.features(some, found.reads), images)
+    features, logits = known[key]
     heads = {"no calibration": Head.identity(logits.shape[1])}
     if PUBLISHED in ways:
         scaled = ml.assemble(parts, calibration=calibration, seed=seed, head="concat", scaling="logit")

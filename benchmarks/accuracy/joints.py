@@ -23,10 +23,8 @@ def all_classes(material: Material) -> dict[str, Any]:
         "blocks": [
             block(material, "components", cut(material, classes), bars=bars, known=known),
             block(material, bricks.UNITED, bricks.united(material), bars={"auto": bricks.BAR}, known=known),
-            block(
-                material, "components, as the paper cuts them (no repair)", cut(material, classes, SEEDS[:1], AS_CUT)
-            ),
-            block(material, "uncut sources", cut(material, classes, SEEDS[:1], UNCUT), separate=True),
+            block(material, "components, as the paper cuts them (no repair)", unrepaired(material, classes, AS_CUT)),
+            block(material, "uncut sources", unrepaired(material, classes, UNCUT), separate=True),
         ],
     }
 
@@ -42,21 +40,24 @@ def animals(material: Material) -> dict[str, Any]:
 
 
 def cut(
-    material: Material,
-    classes: Sequence[Sequence[str]],
-    seeds: Sequence[int] = SEEDS,
-    options: dict[str, Any] | None = None,
+    material: Material, classes: Sequence[Sequence[str]], seeds: Sequence[int] = SEEDS, **options: Any
 ) -> list[list[ml.Component]]:
     """The components for each of the sets of classes, for each seed."""
     return [
-        [material.source_of(names[0]).component(names, seed=seed, **(options or {})) for names in classes]
-        for seed in seeds
+        [material.source_of(names[0]).component(names, seed=seed, **options) for names in classes] for seed in seeds
     ]
+
+
+def unrepaired(
+    material: Material, classes: Sequence[Sequence[str]], options: dict[str, Any]
+) -> list[list[ml.Component]]:
+    """The same without repair: one set for all seeds, which draw the calibration images of the heads alone."""
+    return cut(material, classes, SEEDS[:1], **options) * len(SEEDS)
 
 
 def _pair(material: Material, classes: Sequence[Sequence[str]], parameters: int, bar: float) -> dict[str, Any]:
     joined = [each for names in classes for each in names]
-    uncut, ways = cut(material, classes, SEEDS[:1], UNCUT), ("no calibration", "auto")
+    uncut, ways = unrepaired(material, classes, UNCUT), ("no calibration", "auto")
     return {
         "title": " + ".join("{" + ", ".join(names) + "}" for names in classes) + ", default thresholds",
         "size_bar": {"parameters": parameters},

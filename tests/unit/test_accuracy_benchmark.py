@@ -18,7 +18,7 @@ def test_the_answers_of_each_way_are_those_of_an_assembly_with_that_head():
     parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
     images, labels = inputs("plain", batch=48), torch.arange(48) % 4
     calibration, others = [(images[:20], labels[:20]), (images[20:40], labels[20:40])], images[40:]
-    found = joining.answers(parts, joining.WAYS, calibration, others, seed=3)
+    found = joining.answers(parts, joining.WAYS, calibration, others, seed=3, known={})
     arguments = {"no calibration": {}, "logit scaling, as published": {"head": "concat", "scaling": "logit"}}
     for way in joining.WAYS:
         given = None if way == "no calibration" else calibration
@@ -37,24 +37,26 @@ class TwoBatches:
         return self.images[40:], self.labels[40:]
 
     def calibration(self, classes, *, seed):
-        return [(self.images[:20], self.labels[:20]), (self.images[20:40], self.labels[20:40])]
+        order = torch.randperm(40, generator=torch.Generator().manual_seed(seed))[:32]
+        return [(self.images[some], self.labels[some]) for some in order.split(16)]
 
 
 def test_networks_that_are_the_same_run_once_and_others_again(monkeypatch):
     parts = [tiny_part("plain", seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
-    ran, answers = [], joining.answers
-    monkeypatch.setattr(joining, "answers", lambda *given, **more: ran.append(given) or answers(*given, **more))
+    ran, run = [], joining.run
+    monkeypatch.setattr(joining, "run", lambda *given: ran.append(given) or run(*given))
     monkeypatch.setattr(joining, "cost", lambda parts: {})  # these parts do not know what their sources cost
     known = {}
-    ways = {"classes": "abcd", "ways": ("no calibration",), "known": known}
+    ways = {"classes": "abcd", "known": known}
     first = joining.block(TwoBatches(), "cut", [parts, parts], **ways)
-    assert len(ran) == 2  # the seed draws the calibration sample: it counts
+    assert len(ran) == 1
+    assert len(set(first["rows"][2]["seeds"])) == 2  # the heads are of the seed's own calibration images
     assert joining.block(TwoBatches(), "cut", [deepcopy(parts), deepcopy(parts)], **ways) == first
-    assert len(ran) == 2
+    assert len(ran) == 1
     with torch.no_grad():
         next(parts[1].parameters()).mul_(-1)
     assert joining.block(TwoBatches(), "cut", [parts, parts], **ways) != first
-    assert len(ran) == 4
+    assert len(ran) == 2
 
 
 def test_a_class_is_told_from_the_nine_others_by_its_own_logit():
