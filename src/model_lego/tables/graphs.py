@@ -24,7 +24,8 @@ from model_lego.tables.bench import Bench
 from model_lego.tables.cells import of, right, sized
 from model_lego.tables.recipe import Column, Kind, Row, task
 
-KINDS = ("source", "restricted", "random", "magnitude")
+#: What stands beside the component.
+BESIDE = ("source", "restricted", "random", "magnitude")
 
 
 class Graphs(Row):
@@ -59,7 +60,7 @@ def measure(bench: Bench, row: Graphs, seed: int) -> dict[str, Any]:
     planned = plan(model, train, classes=labels, class_names=papers.names, graph=graph, stats=stats, seed=seed)
     plain = cut(model, planned)
     mended = repair(plain, model, train, method=RepairSettings(seed=seed), graph=graph)
-    against = baselines(mended, model, calibration=train, kinds=KINDS, graph=graph, seed=seed)
+    against = baselines(mended, model, calibration=train, kinds=BESIDE, graph=graph, seed=seed)
     report = evaluate(mended, test, class_names=papers.names, baselines=(*against, cuts.entrant("cut", plain)))
     return cuts.figures(report, plain.origin.cost_before) | {"source over all": accuracy(model, papers, papers.test)}
 
