@@ -55,8 +55,8 @@ class ToSums(Walk):
             return goals
         kept = kept_positions(layer.outputs, self.selection, self.rank)
         off = self._known(self.source, there.other, place).index_select(1, kept) - found
-        goals += off if here.norm is None else off / self._scale(here.norm, off.dim())  # a copy of the source's
-        return goals
+        off = off if here.norm is None else off / self._scale(here.norm, off.dim())
+        return goals.index_add(1, kept, off)
 
     def _known(self, side: Side, node: fx.Node, place: int) -> Any:
         """A value of a chunk, run now if no layer is needed for it that is still to come; else None."""

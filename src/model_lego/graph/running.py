@@ -1,7 +1,6 @@
 """Running a network over many batches, as fast as its device allows, with an ear on every operator."""
 
 import math
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,15 +8,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
+from model_lego.graph.innermost import COPIES, innermost, pays
 from model_lego.graph.program import Intercept, Program, Runner
 
 #: Bytes of the largest activation that each thread of a CPU works on at once: small enough for its cache.
 CACHED_BYTES = 4 << 20
-
-aten = torch.ops.aten
-
-#: Views of a tensor whose channels lie innermost have to be copies.
-COPIES: Mapping[Any, Callable[..., Any]] = {aten.view.default: aten.reshape.default}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +40,7 @@ class Running:
     def run(self, images: Tensor, intercept: Intercept | None = None) -> Tensor:
         """Logits of one portion, batch x classes."""
         if self.channels_last:
-            images = images.to(memory_format=torch.channels_last)
+            images = innermost(images)
         runner = (_Innermost if self.channels_last else Runner)(self.program.module, intercept)
         result = runner.run(*(images if value is None else value for value in self.values))
         logits: Tensor = result[0] if isinstance(result, tuple | list) else result
@@ -55,15 +50,11 @@ class Running:
 def running(program: Program, model: nn.Module) -> Running:
     """Make a network ready to run with the tensors that it has now."""
     device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-    dtypes = {tensor.dtype for tensor in model.parameters() if tensor.is_floating_point()}
-    on_cpu = device.type == "cpu"
-    channels_last = on_cpu and dtypes == {torch.float32} and len(program.image_shape) == 3
+    on_cpu, channels_last = device.type == "cpu", pays(program, model)
     values: list[Tensor | None] = []
     for node in program.module.graph.find_nodes(op="placeholder"):
         tensor = None if node.name == program.image else program.tensor(model, program.tensors[node.name]).detach()
-        if tensor is not None and tensor.dim() == 4 and channels_last:
-            tensor = tensor.to(memory_format=torch.channels_last)
-        values.append(tensor)
+        values.append(innermost(tensor) if tensor is not None and channels_last else tensor)
     return Running(program, tuple(values), device, _at_once(program) if on_cpu else None, channels_last)
 
 

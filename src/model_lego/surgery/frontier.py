@@ -53,7 +53,8 @@ class Frontier:
             self._folder = tempfile.TemporaryDirectory(prefix="model-lego-")
         self._files += 1
         path = Path(self._folder.name) / f"{self._files}.bin"
-        mapped = torch.from_file(str(path), shared=True, size=chunk.numel(), dtype=chunk.dtype).reshape(chunk.shape)
+        mapped = torch.from_file(str(path), shared=True, size=chunk.numel(), dtype=chunk.dtype)
+        mapped = mapped.as_strided(chunk.shape, torch.empty_like(chunk, device="meta").stride())  # its layout, dense
         mapped.copy_(chunk)
         mapped._mapped = True  # type: ignore[attr-defined]
         return mapped

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, Layer
+from model_lego.graph.innermost import COPIES, innermost, pays
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Window
 from model_lego.graph.spreading import Reader
@@ -129,11 +130,13 @@ class Walk:
 
     def run(self, chunks: Mapping[int, Tensor], progress: Progress) -> tuple[str, ...]:
         """Walk through both programs in step, over chunks of images by their number."""
-        self.numbers, self.images = list(chunks), list(chunks.values())
+        fast = pays(self.source.program, self.source.model)
+        self.numbers = list(chunks)
+        self.images = [innermost(images) if fast else images for images in chunks.values()]
         for side in (self.source, self.cut):
             for node in side.program.module.graph.find_nodes(op="placeholder"):
                 if node.name == side.program.image:
-                    side.frontier.put(node, list(chunks.values()))
+                    side.frontier.put(node, self.images)
         calls = [
             [node for node in side.program.nodes if node.op == "call_function"] for side in (self.source, self.cut)
         ]
@@ -157,7 +160,7 @@ class Walk:
 
     def _call(self, side: Side, node: fx.Node, number: int) -> Any:
         args, kwargs = self._arguments(side, node, number)
-        return node.target(*args, **kwargs)  # type: ignore[operator]
+        return COPIES.get(node.target, node.target)(*args, **kwargs)  # type: ignore[operator]
 
     def _arguments(self, side: Side, node: fx.Node, number: int) -> tuple[Any, Any]:
         def value(argument: fx.Node) -> Any:
@@ -173,9 +176,8 @@ class Walk:
         return self._read(self.cut, ours, x, place)
 
     def goals(self, layer: Layer, theirs: fx.Node, ours: fx.Node, y: Tensor, place: int) -> Tensor:
-        """What a layer is fitted to: of the source's outputs `y` of a chunk, the kept channels."""
-        kept = kept_positions(layer.outputs, self.selection, self.rank)
-        return y.index_select(1 if self._window(ours).kernel else y.dim() - 1, kept.to(y.device))
+        """What a layer is fitted to: the source's outputs `y` of a chunk. Only the kept channels are read."""
+        return y
 
     def solve(self, rows: Iterable[Rows], weight: Tensor, few: bool) -> Fit:
         """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""
@@ -206,16 +208,17 @@ class Walk:
         add_up([counted], self.group)
         total, features = int(counted), flat.shape[1]
         cap = max(self.settings.least_rows, self.settings.rows * features)
+        kept = kept_positions(layer.outputs, self.selection, self.rank).to(weight.device)
 
         def rows() -> Iterator[Rows]:
             for place, (number, y) in enumerate(zip(self.numbers, given, strict=True)):
                 x, goal = self.inputs(layer, theirs, ours, place), self.goals(layer, theirs, ours, y, place)
                 places = self._places(ours, number, row_count(y, window), min(1.0, cap / total))
-                yield input_rows(x, window, places.to(x.device)), output_rows(goal, window, places.to(y.device))
+                places = places.to(weight.device)
+                yield input_rows(x, window, places), output_rows(goal, window, places, kept)
 
         fit = self.solve(rows(), flat, min(total, cap) < features and self.settings.method == "ridge")
-        change = fit.change.transpose(1, 2).reshape(weight.shape)
-        weight += change.to(weight)
+        weight += _as_weight(fit.change, weight.shape).to(weight)
         settle(fit.intercept.reshape(-1))
 
     def _window(self, ours: fx.Node) -> Window:
@@ -264,8 +267,13 @@ def seed_of(*what: object) -> int:
 
 
 def _by_feature(weight: Tensor, groups: int) -> Tensor:
-    """Weights as groups x features x outputs/groups."""
-    return weight.reshape(groups, weight.shape[0] // groups, -1).transpose(1, 2)
+    """Weights as groups x features x outputs/groups, of each tap all channels as in `input_rows`."""
+    return weight.movedim(1, -1).reshape(groups, weight.shape[0] // groups, -1).transpose(1, 2)
+
+
+def _as_weight(change: Tensor, shape: torch.Size) -> Tensor:
+    """What `_by_feature` gives, as a weight of this shape."""
+    return change.transpose(1, 2).reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
 
 
 def _last_uses(program: Program) -> dict[fx.Node, list[fx.Node]]:

@@ -107,6 +107,25 @@ def test_a_layer_with_more_features_than_there_are_images_is_refitted_as_the_ora
     assert torch.allclose(cut.second.bias, bias, rtol=1e-6, atol=1e-8)
 
 
+@pytest.mark.parametrize("memory", [2 << 30, 0])
+@pytest.mark.parametrize("name", ["plain", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"])
+def test_channels_innermost_give_the_same_fits(name, memory):
+    model, graph = traced(name)  # in float64, channels lie where the images have them
+    plan, images = half_plan(graph, seed=1, logits=range(len(graph.head))), inputs(name, batch=12)
+    fits = []
+    for dtype in (torch.float64, torch.float32):
+        whole, given = copy.deepcopy(model).to(dtype), images.to(dtype)
+        traced_again = trace(whole, given[:2])
+        cut = slice_model(whole, traced_again, plan).module
+        repair_model(
+            cut, whole, graph=traced_again, selection=plan, program=export_program(cut, given), images=given,
+            settings=RepairSettings(strength=1e-2, rows=10**9, memory=memory),
+        )  # fmt: skip
+        with torch.no_grad():
+            fits.append(cut(given).double())
+    assert torch.allclose(*fits, rtol=1e-3, atol=1e-3 * float(fits[0].abs().max()))
+
+
 @pytest.mark.parametrize(
     "name", ["plain", "plain_nobn", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"]
 )
@@ -192,6 +211,15 @@ def test_values_beyond_the_budget_go_to_files_that_do_not_outlive_the_walk(tmp_p
         frontier.drop("small")
         assert frontier.held == 0
     assert not list(tmp_path.iterdir())
+
+
+def test_values_in_files_lie_as_they_did_in_memory():
+    chunk = random(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    with Frontier(budget=0) as frontier:
+        frontier.put("value", [chunk])
+        (held,) = frontier.values["value"]
+        assert held.stride() == chunk.stride()
+        assert torch.equal(held, chunk)
 
 
 def test_a_small_budget_of_memory_gives_the_same_network():
