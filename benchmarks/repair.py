@@ -1,43 +1,32 @@
 """Repair at the default cuts of several networks, on held-out training images: methods, images, options.
 
-The half-width VGG-16 and the ResNet-20 of the zoo, and networks that `model-lego train` left in folders of `--sources`,
-by default those that `model-lego bench tables` trained. No test image is looked at.
+Networks of the zoo, and those that are kept with the results of the tables. No test image is looked at.
 """
 
-import json
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Collection, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy import page
-from benchmarks.accuracy.cases import HELD, Case, Network, opened
-from benchmarks.accuracy.material import NAMES, NORMAL
+from benchmarks.accuracy.cases import HELD, Case, opened
+from benchmarks.accuracy.material import NAMES, SEEDS
+from benchmarks.accuracy.networks import NETWORKS
 from benchmarks.accuracy.refits import refitted, ways_for
 from benchmarks.common import record, shared
 from model_lego.data import open_data
 from model_lego.data.sets import subset
-from model_lego.models import build, load_weights
-from model_lego.trained import RECORD, WEIGHTS
 
-#: Numbers of calibration images; of fewer than a hundred, three samples.
+#: Numbers of calibration images.
 COUNTS = (10, 30, 100, 300, 1000, 3000, 5000)
-FEW = 100
 #: Numbers of calibration images that other ways to fit are tried with, and how many samples of each.
 FITTED = {10: 10, 30: 5, 300: 3}
 #: Calibration images of the other comparisons.
 IMAGES = 300
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
 ROWS = (3, 5, 10, 20)
-#: Where the networks are that `model-lego bench tables` trained, and which of them, by the names of its recipes.
-SOURCES = "build/sources"
-FOLDERS = tuple(
-    f"{network}-quarter-cifar10-{part}" for part in ("0to4", "5to9") for network in ("resnet50", "googlenet")
-)
-RESNET20 = ml.Preprocessing(mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225))
 ONE, MEAN, BN = (ml.RepairSettings(), ml.RepairSettings("mean"), ml.RepairSettings("bn"))
 METHODS: dict[str, tuple[ml.RepairSettings, ...]] = {
     "none": (),
@@ -50,22 +39,21 @@ METHODS: dict[str, tuple[ml.RepairSettings, ...]] = {
 }
 
 
-def main(sources: str = SOURCES) -> None:
-    """Run the benchmark; says what is skipped, and why."""
+def main(only: Collection[str] = ()) -> None:
+    """Run the benchmark, for these networks or all; says what is skipped, and why."""
     data = shared("data/cifar10-15k.npz")
     if data is None:
         print("repair: skipped, CIFAR-10 is not here (set MODEL_LEGO_SHARED)")
         return
     split = open_data(data)
     train = subset(split.train, [split.class_names.index(name) for name in NAMES])
-    for name, opener in networks(sources):
-        source = opener()
-        if isinstance(source, str):
-            print(f"repair: {name} skipped, {source}", flush=True)
-            note(name, page.last("repair").get(name) or {"skipped": source})
+    for name in only or NETWORKS:
+        network = NETWORKS[name]()
+        if network is None:
+            print(f"repair: {name} skipped, the zoo is not here (set MODEL_LEGO_SHARED)", flush=True)
             continue
         found: dict[str, Any] = {}
-        for more in measured(opened(source, train)):
+        for more in measured(opened(network, train)):
             print(name, more, flush=True)
             found |= more
             note(name, found)
@@ -77,60 +65,40 @@ def note(name: str, found: dict[str, Any]) -> None:
     page.write()
 
 
-def networks(sources: str) -> Iterator[tuple[str, Callable[[], Network | str]]]:
-    """Names of networks, and what opens each: gives it, or the reason why not."""
-    yield "vgg16-half-cifar10-0to4", partial(zoo, "vgg16-half-cifar10-0to4", "zoo:vgg16", NAMES[:5], NORMAL, width=0.5)
-    yield "resnet20-cifar10", partial(zoo, "resnet20-cifar10-akamaster", "zoo:resnet20", NAMES, RESNET20)
-    for folder in FOLDERS:
-        yield folder, partial(trained, folder, sources)
-
-
-def zoo(file: str, network: str, names: tuple[str, ...], normal: ml.Preprocessing, **arguments: Any) -> Network | str:
-    """A network of the zoo."""
-    weights = shared(f"zoo/{file}.safetensors")
-    if weights is None:
-        return "the zoo is not here (set MODEL_LEGO_SHARED)"
-    model = load_weights(build(network, num_classes=len(names), **arguments), str(weights))
-    return Network(model.eval(), names, normal)
-
-
-def trained(folder: str, sources: str) -> Network | str:
-    """A network that `model-lego train` wrote."""
-    path = Path(sources) / folder
-    if not (path / WEIGHTS).is_file():
-        return f"not in the folder of --sources ({sources})"
-    notes = json.loads((path / RECORD).read_text())
-    model = load_weights(build(notes["network"], **notes["arguments"]), str(path / WEIGHTS))
-    return Network(model.eval(), tuple(notes["classes"]), ml.Preprocessing(**notes["preprocessing"] or {}))
-
-
 def measured(case: Case) -> Iterator[dict[str, Any]]:
-    """All comparisons for one network, table by table."""
-    own = case.own[:IMAGES]
+    """All comparisons for one network, table by table; one figure a seed of the calibration images."""
+    own = [drawn(case.own, IMAGES, seed) for seed in SEEDS]
     yield {
         "classes": list(case.classes),
         "restricted": case.restricted(),
         "parameters_percent": case.parameters_percent,
         "held_out_images": len(case.held),
         "images": IMAGES,
-        "methods": {name: [case.accuracy(own, *settings)] for name, settings in METHODS.items()},
+        "methods": {name: [case.accuracy(some, *settings) for some in own] for name, settings in METHODS.items()},
     }
     for pool, images in (("of its classes", case.own), ("of any class of the source", case.every)):
         yield {pool: counted(case, images)}
     yield {"fitted": fitted(case)}
-    strengths = {str(value): [case.accuracy(own, ml.RepairSettings(strength=value))] for value in STRENGTHS}
-    yield {"strength": strengths}
-    yield {"rows": {str(rows): [case.accuracy(own, ml.RepairSettings(rows=rows, least_rows=1))] for rows in ROWS}}
+    yield {"strength": {str(value): _each(case, own, ml.RepairSettings(strength=value)) for value in STRENGTHS}}
+    yield {"rows": {str(rows): _each(case, own, ml.RepairSettings(rows=rows, least_rows=1)) for rows in ROWS}}
+
+
+def drawn(images: Tensor, count: int, seed: int) -> Tensor:
+    """Some of the images."""
+    return images[torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))[:count]]
 
 
 def counted(case: Case, images: Tensor) -> dict[str, list[float]]:
     """Accuracy with each number of images that there are so many of."""
-    found: dict[str, list[float]] = {}
-    for count in COUNTS:
-        if count <= len(images):
-            samples = 3 if count < FEW else 1
-            found[str(count)] = [case.accuracy(images[start * count :][:count], ONE) for start in range(samples)]
-    return found
+    return {
+        str(count): _each(case, [drawn(images, count, seed) for seed in SEEDS], ONE)
+        for count in COUNTS
+        if count <= len(images)
+    }
+
+
+def _each(case: Case, samples: list[Tensor], settings: ml.RepairSettings) -> list[float]:
+    return [case.accuracy(images, settings) for images in samples]
 
 
 def fitted(case: Case) -> dict[str, dict[str, dict[str, list[float]]]]:

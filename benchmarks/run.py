@@ -17,6 +17,7 @@ from benchmarks import (
     transfer,
     zoo_vgg,
 )
+from benchmarks.accuracy.networks import NETWORKS
 from benchmarks.compression import bench as compression
 
 
@@ -25,16 +26,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME")
     parser.add_argument(
-        "--sources", default=repair.SOURCES, help="folder of trained networks, for repair (default: %(default)s)"
+        "--network", action="append", default=[], choices=NETWORKS, help="of repair and criteria, only this network"
     )
     given = parser.parse_args()
     known: dict[str, Callable[[], None]] = {
         "compression": compression.main,
-        "criteria": criteria.main,
+        "criteria": partial(criteria.main, given.network),
         "distillation": distillation.main,
         "finetuning": finetuning.main,
         "heads": heads.main,
-        "repair": partial(repair.main, given.sources),
+        "repair": partial(repair.main, given.network),
         "resnet50": resnet50.main,
         "surgery": surgery.main,
         "tracing": tracing.main,

@@ -30,16 +30,15 @@ def bricks(material: Material) -> dict[str, Any]:
 
 def varied(material: Material) -> dict[str, Any]:
     """What decides how well the logit of such a component tells its class: images, channels, the repair."""
-    seed = SEEDS[0]
-    raw = components(material, seed, repair="none")
-    others = [with_others(material, part, seed) for part in raw]
-    chosen = [of_size(material, part, seed) for part in raw]
+    raw = components(material, SEEDS[0], repair="none")  # no seed has a part in it
+    others = [[with_others(material, part, seed) for part in raw] for seed in SEEDS]
+    chosen = [[of_size(material, part, seed) for part in raw] for seed in SEEDS]
     return {
         "title": "what decides how well a component of one class tells it",
         "blocks": [
-            _joined(material, "repaired with images of all five classes of the source", [others], bar=None),
-            _joined(material, "as many weights, channels chosen by reconstruction", [chosen]),
-            _joined(material, "not repaired", [raw], bar=None),
+            _joined(material, "repaired with images of all five classes of the source", others, bar=None),
+            _joined(material, "as many weights, channels chosen by reconstruction", chosen),
+            _joined(material, "not repaired", [raw] * len(SEEDS), bar=None),
         ],
     }
 

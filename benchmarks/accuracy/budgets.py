@@ -18,14 +18,17 @@ def budget(material: Material) -> dict[str, Any]:
     uncut = right(run(source.model, NORMAL(images))[:, columns], places)
     parts = [source.component(CLASSES, seed=seed, budget=BUDGET) for seed in SEEDS]
     rights = [right(run(part, images), places) for part in parts]
-    points = ml.curve(
-        source.model, source.train, classes=CLASSES, class_names=source.names, preprocessing=NORMAL,
-        graph=source.graph, stats=source.stats,
-    )  # fmt: skip
+    curves = [
+        ml.curve(
+            source.model, source.train, classes=CLASSES, class_names=source.names, preprocessing=NORMAL,
+            graph=source.graph, stats=source.stats, seed=seed,
+        )
+        for seed in SEEDS
+    ]  # fmt: skip
     restricted = figure("source, restricted to the three classes", [uncut])
     row = figure("component", rights, bar=restricted["mean"] - 1)
     return {
         "title": "bird, cat, deer within 6 % of the parameters and 30 % of the multiply-adds",
         "blocks": [{"name": "component", "rows": [restricted, row], **cost(parts[:1])}],
-        "curve": points.to_dict(),
+        "curves": [each.to_dict() for each in curves],
     }

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 import model_lego as ml
 from benchmarks.accuracy.figures import run
 from benchmarks.accuracy.material import BATCH, NAMES
+from benchmarks.accuracy.networks import Network
 from model_lego.data import ImageSet, batches
 from model_lego.data.sets import subset
 from model_lego.graph.program import Program
@@ -22,15 +23,6 @@ from model_lego.surgery.verification import program_of
 HELD = 300
 #: Which of its classes a network is cut for: bird, cat and deer, or horse, ship and truck.
 CUT_FOR = slice(2, 5)
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Network:
-    """A trained network, its classes, and what it expects of an image."""
-
-    model: nn.Module
-    names: tuple[str, ...]
-    normal: ml.Preprocessing
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,6 +1,9 @@
 """Criteria to choose channels by, at equal size: their part of the page."""
 
+from statistics import mean
 from typing import Any
+
+from benchmarks.accuracy.figures import cell
 
 TITLES = {
     "reconstruction": "reconstruction (the default of budgets)",
@@ -13,11 +16,14 @@ TITLES = {
 }
 HEAD = """## Criteria
 
-Written by `python -m benchmarks.run criteria`, for the networks that are named to it, from
-`benchmarks/results/criteria.json`. Channels for bird, cat and deer by several criteria at equal size, accuracy in % on
-held-out training images. Three figures each: with the widths that reconstruction gives all criteria, repaired; the same
-without repair; repaired, with widths by one threshold for the criterion's own scores, normalised in each group.
+Written by `python -m benchmarks.run criteria` from `benchmarks/results/criteria.json`. Channels for bird, cat and deer
+by several criteria at equal size, accuracy in % on held-out training images: the mean over three seeds (which draw the
+calibration images and the held-out ones) ± half its 95 % Wilson interval over as many images as a seed has, in brackets
+the least and the largest. *Repaired* and *cut*: with the widths that reconstruction gives all criteria, with the repair
+and without; *one threshold*: repaired, with widths by one threshold for the criterion's own scores, normalised in each
+group.
 """
+HOW = ("repaired", "cut", "one threshold")
 
 
 def text(networks: dict[str, Any]) -> str:
@@ -26,17 +32,15 @@ def text(networks: dict[str, Any]) -> str:
 
 
 def _table(name: str, found: dict[str, Any]) -> str:
-    sizes = found["sizes"]
-    heads = [f"{size['parameters_percent']:.0f} % of the parameters, {size['macs_percent']:.0f} %" for size in sizes]
-    whole = f"{found['of']} classes, {found['held_out_images']} images, source restricted: {found['restricted']:.1f}"
-    lines = [
-        f"| {name} ({whole}) | {' | '.join(f'{head} of the multiply-adds' for head in heads)} |",
-        "| --- |" + " ---: |" * len(sizes),
-    ]
+    images, restricted = found["held_out_images"], cell(found["restricted"], found["held_out_images"])
+    lines = [f"{name}, {found['of']} classes, {images:,} images; source, restricted: {restricted}.", ""]
+    heads = [f"{_size(size)}: {how}" for size in found["sizes"] for how in HOW]
+    lines += [f"| criterion | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
     for key, title in TITLES.items():
-        if all(key in size for size in sizes):
-            cells = [
-                " / ".join(f"{size[key][what]:.1f}" for what in ("repaired", "cut", "one threshold")) for size in sizes
-            ]
-            lines.append(f"| {title} | {' | '.join(cells)} |")
+        cells = [cell(size[key][how], images) for size in found["sizes"] for how in HOW]
+        lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
+
+
+def _size(size: dict[str, Any]) -> str:
+    return f"{mean(size['parameters_percent']):.0f} % ({mean(size['macs_percent']):.0f} % of the multiply-adds)"

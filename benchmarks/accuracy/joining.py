@@ -73,6 +73,7 @@ def answers(
     """
     assembly = ml.assemble(parts, seed=seed)
     seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
+    seen = seen.contiguous(memory_format=torch.channels_last)
     found = calibrated(assembly, seen, labels, ON_FEATURES)
     key = tuple(digest_of(part) for part in parts)
     if key not in known:

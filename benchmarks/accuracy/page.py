@@ -3,9 +3,11 @@
 # ruff: noqa: E501  # the lines are those of the page
 
 import json
+from statistics import mean
 from typing import Any
 
 from benchmarks.accuracy import criteria_page, heads_page, repair_page
+from benchmarks.accuracy.figures import cell
 from benchmarks.common import RESULTS, ROOT
 
 PAGE = ROOT / "docs" / "accuracy.md"
@@ -58,35 +60,40 @@ def _table(table: dict[str, Any]) -> str:
         lines += [*_rows(block["rows"]), ""]
         if "auroc" in block:
             lines += [*_areas(block["auroc"]), ""]
-    if "curve" in table:
-        lines += [*_curve(table["curve"]), ""]
+    if "curves" in table:
+        lines += [*_curve(table["curves"]), ""]
     return "\n".join(lines)
 
 
 def _areas(areas: dict[str, list[float]]) -> list[str]:
-    means = {name: sum(each) / len(each) for name, each in areas.items()}
-    mean = sum(means.values()) / len(means)
+    overall = [mean(each) for each in zip(*areas.values(), strict=True)]
     return [
-        f"Area under the ROC curve of each class's logit, its class against the nine others (mean {mean:.3f}, aim 0.93):",
+        f"Area under the ROC curve of each class's logit, its class against the nine others (mean {mean(overall):.3f}, "
+        f"of the seeds {min(overall):.3f} to {max(overall):.3f}; aim 0.93):",
         "",
-        _line(list(means)),
-        _line(["---"] * len(means)),
-        _line([f"{value:.3f}" for value in means.values()]),
+        _line(list(areas)),
+        _line(["---"] * len(areas)),
+        _line([f"{mean(each):.3f}" for each in areas.values()]),
     ]
 
 
-def _curve(curve: dict[str, Any]) -> list[str]:
+def _curve(curves: list[dict[str, Any]]) -> list[str]:
+    images, first = curves[0]["images"], curves[0]
+    restricted = cell([each["restricted"] for each in curves], images)
     lines = [
-        f"Accuracy against size, on {curve['images']} held-out training images (source, restricted: {curve['restricted']:.1f}):",
+        f"Accuracy against size, on {images} held-out training images a seed (source, restricted: {restricted}): the mean over the",
+        "seeds, half its 95 % Wilson interval over as many images, the least and the largest; sizes are means.",
         "",
         _line(["limit of the parameters", "parameters", "multiply-adds", "accuracy"]),
         _line(["---"] * 4),
     ]
-    for point in curve["points"]:
-        shares = [100 * point["cost"][name] / curve["source"][name] for name in ("parameters", "macs")]
-        lines.append(
-            _line([f"{100 * point['size']:g} %", *(f"{share:.1f} %" for share in shares), f"{point['accuracy']:.1f}"])
-        )
+    for points in zip(*(each["points"] for each in curves), strict=True):
+        shares = [
+            mean(100 * point["cost"][name] / first["source"][name] for point in points)
+            for name in ("parameters", "macs")
+        ]
+        reached = cell([point["accuracy"] for point in points], images)
+        lines.append(_line([f"{100 * points[0]['size']:g} %", *(f"{share:.1f} %" for share in shares), reached]))
     return lines
 
 

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from statistics import mean, stdev
 from typing import Any
 
+from benchmarks.accuracy.figures import cell
+
 HEAD = """## Repair
 
-Written by `python -m benchmarks.run repair --sources FOLDER` from `benchmarks/results/repair.json`; FOLDER has the networks that
-`model-lego bench tables` trained (`build/sources` by default), by the names of its recipes. Those that are not there keep their
-last figures. A network of five classes of CIFAR-10, or of all ten (the ResNet-20), is cut for the third to the fifth of
-them at the default thresholds. Accuracy in % over the three classes is measured on training images that were held out
-from statistics and repair. Of fewer than 100 images the mean of three samples is given, in brackets the least.
+Written by `python -m benchmarks.run repair` from `benchmarks/results/repair.json`. The networks are of the zoo or kept in
+`docs/results/sources`. One of five classes of CIFAR-10, or of all ten (the ResNet-20), is cut for the third to the fifth
+of them at the default thresholds. Accuracy in % over the three classes is measured on training images that were held out
+from statistics and repair: the mean over three samples of calibration images ± half its 95 % Wilson interval over the
+held-out images, in brackets the least and the largest of the samples. What was measured for one sample only (by an
+earlier version) has no brackets.
 
 """
 FITTED = """Other ways to fit, on the same samples of images of the classes: ten of 10 images, five of 30, three of 300; ± is the standard
@@ -31,13 +34,12 @@ DEFAULT = "as by default"
 POOLS = ("of its classes", "of any class of the source")
 
 
-def text(found: dict[str, Any]) -> str:
+def text(measured: dict[str, Any]) -> str:
     """Tables with a column for each network."""
-    measured = {name: each for name, each in found.items() if "skipped" not in each}
-    skipped = [f"{name} ({each['skipped']})" for name, each in found.items() if "skipped" in each]
     lines = _line(["", *measured]) + _line(["---"] * (len(measured) + 1))
     lines += _row("parameters, % of the source", measured, lambda each: f"{each['parameters_percent']:.1f}")
-    lines += _row("source, restricted", measured, lambda each: f"{each['restricted']:.1f}")
+    lines += _row("source, restricted", measured, lambda each: cell([each["restricted"]], each["held_out_images"]))
+    lines += _row("held-out images", measured, lambda each: f"{each['held_out_images']:,}")
     lines += _rows("methods", measured)
     parts = [HEAD + lines]
     for key, title in (
@@ -49,8 +51,6 @@ def text(found: dict[str, Any]) -> str:
         parts.append(head + _rows(key, measured))
     if any("fitted" in each for each in measured.values()):
         parts.append(_fitted(measured))
-    if skipped:
-        parts.append(f"Skipped: {', '.join(skipped)}.\n")
     images = {each["images"] for each in measured.values()}
     if images:
         parts.insert(1, f"With {max(images)} images, as are the next two tables.\n")
@@ -63,28 +63,29 @@ def _fitted(measured: dict[str, Any]) -> str:
     counts = sorted({count for each in of.values() for count in each}, key=float)
     ways = list(dict.fromkeys([DEFAULT, *(way for each in of.values() for some in each.values() for way in some)]))
     tables = []
-    for title, cell in (
+    for title, told in (
         ("Accuracy; of the other ways, what it changes by", _changed),
         ("Squared error; of the other ways, in parts of that", _off),
     ):
         lines = _line([title, *measured]) + _line(["---"] * (len(measured) + 1))
         for count in counts:
             for way in ways:
-                found = [each.get(count, {}) for each in of.values()]
-                lines += _line([f"{count} images: {way}", *(cell(each, way) if way in each else "" for each in found)])
+                found = [(each.get("fitted", {}).get(count, {}), each["held_out_images"]) for each in measured.values()]
+                cells = (told(each, way, images) if way in each else "" for each, images in found)
+                lines += _line([f"{count} images: {way}", *cells])
         tables.append(lines)
     return FITTED + tables[0] + "\n" + ERROR + tables[1]
 
 
-def _changed(found: dict[str, Any], way: str) -> str:
+def _changed(found: dict[str, Any], way: str, images: int) -> str:
     """Accuracy of the default, or what another way gives more than it on the same samples."""
     mine, default = (found[each]["right"] for each in (way, DEFAULT))
     if way == DEFAULT:
-        return _cell(mine)
+        return cell(mine, images)
     return _spread([a - b for a, b in zip(mine, default, strict=True)], "+", 1)
 
 
-def _off(found: dict[str, Any], way: str) -> str:
+def _off(found: dict[str, Any], way: str, _: int) -> str:
     """Error of the default's logits, or another way's in parts of it."""
     mine, default = (found[each]["off"] for each in (way, DEFAULT))
     if way == DEFAULT:
@@ -102,16 +103,13 @@ def _rows(key: str, measured: dict[str, Any]) -> str:
     found = dict.fromkeys(name for each in measured.values() for name in each.get(key, ()))
     names = list(found) if key == "methods" else sorted(found, key=float)
     return "".join(
-        _row(name, measured, lambda each, name=name: _cell(each.get(key, {}).get(name)))  # type: ignore[misc]
+        _row(name, measured, lambda each, name=name: _of(each, key, name))  # type: ignore[misc]
         for name in names
     )
 
 
-def _cell(values: list[float] | None) -> str:
-    if not values:
-        return ""
-    least = f" ({min(values):.1f})" if len(values) > 1 else ""
-    return f"{mean(values):.1f}{least}"
+def _of(each: dict[str, Any], key: str, name: str) -> str:
+    return cell(each.get(key, {}).get(name, ()), each["held_out_images"])
 
 
 def _row(name: str, measured: dict[str, Any], cell: Callable[[dict[str, Any]], str]) -> str:

@@ -2,12 +2,14 @@
 
 from copy import deepcopy
 
+import numpy as np
 import pytest
 import torch
 
 pytest.importorskip("benchmarks")
 
 from benchmarks.accuracy import joining
+from benchmarks.accuracy.figures import cell, wilson
 from benchmarks.accuracy.joining import separations
 from model_lego import assemble
 from tests.parts import tiny_part
@@ -67,3 +69,18 @@ def test_a_class_is_told_from_the_nine_others_by_its_own_logit():
     areas = separations(logits, places)
     assert (areas[3], areas[0]) == (pytest.approx(1.0), pytest.approx(0.5))
     assert areas[5] == pytest.approx((16 / 18) * 0.5)
+
+
+@pytest.mark.parametrize(("percent", "images"), [(90.0, 1000), (50.0, 900), (0.0, 30), (100.0, 300)])
+def test_intervals_are_those_of_wilson(percent, images):
+    share, z = percent / 100, 1.959964
+    low, high = (  # the shares from which the measured one is z standard errors away
+        np.roots([1 + z**2 / images, -(2 * share + z**2 / images), share**2])[::-1].real
+    )
+    assert wilson(percent, images) == pytest.approx(100 * (high - low) / 2, abs=1e-4)
+
+
+def test_a_cell_has_the_mean_its_interval_and_the_spread_of_the_samples():
+    assert cell([90.0, 88.0, 92.0], 1000) == "90.0 ± 1.9 (88.0 to 92.0)"
+    assert cell([90.0], 1000) == "90.0 ± 1.9"
+    assert cell([], 1000) == ""

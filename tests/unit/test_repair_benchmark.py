@@ -12,6 +12,8 @@ pytest.importorskip("benchmarks")
 from benchmarks import repair
 from benchmarks.accuracy import repair_page
 from benchmarks.accuracy.cases import Case
+from benchmarks.accuracy.material import NAMES
+from benchmarks.accuracy.networks import NETWORKS
 from benchmarks.accuracy.refits import STRENGTHS, FromSource, ToSums, Validated, refitted, ways_for
 from model_lego.component import run_and_hear
 from model_lego.graph import ChannelGraph
@@ -21,14 +23,15 @@ from model_lego.surgery.probing import trace
 from model_lego.surgery.repair import RepairSettings, Walk
 from model_lego.surgery.slicing import slice_model
 from model_lego.surgery.verification import program_of
-from model_lego.tables.recipes import read_recipes
 from tests.oracles import conv_patches, ridge_refit
 from tests.properties.helpers import half_plan, traced
 from tests.tiny.streams import Basic, Head, Padded, unit
 from tests.tiny_models import inputs, randomize_batchnorm
 
 METHODS = {"none": [42.0], "ridge": [88.0]}
-MEASURED = {"parameters_percent": 11.2, "restricted": 90.0, "images": 300, "methods": METHODS}
+MEASURED = {
+    "parameters_percent": 11.2, "restricted": 90.0, "images": 300, "held_out_images": 900, "methods": METHODS,
+}  # fmt: skip
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -184,34 +187,35 @@ def test_how_far_logits_are_off_leaves_out_what_all_of_them_share():
 
 
 def test_numbers_of_images_that_there_are_not_are_left_out():
-    case = SimpleNamespace(accuracy=lambda images, _: float(images[0]))
+    case = SimpleNamespace(accuracy=lambda images, _: float(len(set(images.tolist()))))
     found = repair.counted(case, torch.arange(3600))
-    assert list(found) == ["10", "30", "100", "300", "1000", "3000"]
-    assert found["30"] == [0, 30, 60]
+    assert found == {count: [float(count)] * 3 for count in ("10", "30", "100", "300", "1000", "3000")}
     assert "5000" in repair.counted(case, torch.arange(6000))
 
 
-def test_the_folders_of_networks_are_those_of_the_tables():
-    assert set(repair.FOLDERS) <= set(read_recipes().materials["cpu"].sources)
+def test_each_seed_draws_images_of_its_own():
+    images = torch.arange(3600)
+    first, second = (repair.drawn(images, 30, seed).tolist() for seed in (0, 1))
+    assert first != second
+    assert first == repair.drawn(images, 30, 0).tolist()
 
 
-def test_networks_that_are_not_there_are_skipped_with_the_reason(tmp_path, monkeypatch):
+def test_networks_of_the_zoo_are_skipped_where_it_is_not_and_those_that_are_kept_are_here(tmp_path, monkeypatch):
     monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
-    (tmp_path / repair.FOLDERS[0]).mkdir()
-    (tmp_path / repair.FOLDERS[0] / "training.json").write_text("{}")  # the weights are not there yet
-    found = {name: opener() for name, opener in repair.networks(str(tmp_path))}
-    for name in ("vgg16-half-cifar10-0to4", "resnet20-cifar10"):
-        assert found.pop(name) == "the zoo is not here (set MODEL_LEGO_SHARED)"
-    assert set(found) == set(repair.FOLDERS)
-    assert set(found.values()) == {f"not in the folder of --sources ({tmp_path})"}
+    opened = {name: opener() for name, opener in NETWORKS.items()}
+    assert [name for name, network in opened.items() if network is None] == list(opened)[:2]
+    for name, network in list(opened.items())[2:]:
+        assert name.endswith("0to4")
+        assert network.names == NAMES[:5]
+        with torch.no_grad():
+            assert network.model(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
 
 
 def test_the_tables_of_repair_have_gaps_where_nothing_was_measured():
     second = MEASURED | {"methods": {"ridge": [70.0]}, "of its classes": {"10": [60.0, 70.0, 80.0]}}
-    text = repair_page.text({"a": MEASURED, "b": second, "c": {"skipped": "no --sources given"}})
-    assert "| none | 42.0 |  |\n| ridge | 88.0 | 70.0 |\n" in text
-    assert "| 10 |  | 70.0 (60.0) |\n" in text
-    assert "Skipped: c (no --sources given)." in text
+    text = repair_page.text({"a": MEASURED, "b": second})
+    assert "| none | 42.0 ± 3.2 |  |\n| ridge | 88.0 ± 2.1 | 70.0 ± 3.0 |\n" in text
+    assert "| 10 |  | 70.0 ± 3.0 (60.0 to 80.0) |\n" in text
     assert "as by default" not in text
 
 
@@ -222,6 +226,7 @@ def test_other_ways_to_fit_are_told_by_what_they_change_on_the_same_samples():
     }
     second = MEASURED | {"fitted": {"10": few, "300": {"as by default": {"right": [90.0], "off": [1.0]}}}}
     text = repair_page.text({"a": MEASURED, "b": second})
-    assert "| 10 images: as by default |  | 75.0 (70.0) |\n| 10 images: to the source's sum |  | +2.0 ± 1.0 |\n" in text
+    assert "| 10 images: as by default |  | 75.0 ± 2.8 (70.0 to 80.0) |\n" in text
+    assert "| 10 images: to the source's sum |  | +2.0 ± 1.0 |\n" in text
     assert "| 10 images: as by default |  | 15.00 % |\n| 10 images: to the source's sum |  | 0.65 ± 0.15 |\n" in text
-    assert "| 300 images: as by default |  | 90.0 |\n| 300 images: to the source's sum |  |  |\n" in text
+    assert "| 300 images: as by default |  | 90.0 ± 2.0 |\n| 300 images: to the source's sum |  |  |\n" in text

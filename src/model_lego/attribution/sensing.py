@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.graph import ChannelGraph, Layer
+from model_lego.graph.innermost import COPIES, innermost, pays
 from model_lego.graph.program import Runner
 from model_lego.graph.walk import concrete
 from model_lego.progress import Progress, quiet
@@ -51,6 +52,7 @@ def sense(
     sums = {layer.node: _Sums(layer, nodes[layer.node], graph) for layer in graph.layers}
     generator = torch.Generator().manual_seed(seed)
     basis, done = contrasts(len(classes)), 0
+    images = innermost(images) if pays(graph.program, model) else images
     for some in images.split(_at_once(graph, len(images))):
         signs = torch.randint(0, 2, (len(some), len(basis)), generator=generator) * 2 - 1
         _back(model, graph, some, list(classes), signs.double() @ basis, sums)
@@ -100,6 +102,9 @@ class _Listener(Runner):
         self.heard[n.name] = (x, y)
         return y.clone()
 
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return super().call_function(COPIES.get(target, target), args, kwargs)
+
 
 class _Sums:
     """Running sums of one layer."""
@@ -130,7 +135,7 @@ class _Sums:
 
     def _rows(self, x: Tensor) -> Tensor:
         """Positions x channels; a channel that stands at several places of the axis gives a row for each of them."""
-        rows = (x.transpose(1, -1) if self.conv else x).reshape(-1, len(self.layer.inputs))
+        rows = (x.movedim(1, -1) if self.conv else x).reshape(-1, len(self.layer.inputs))
         return (
             rows[:, self.order.to(rows.device)].reshape(len(rows), len(self.channels), -1).transpose(1, 2).flatten(0, 1)
         )

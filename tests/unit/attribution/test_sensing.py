@@ -1,5 +1,7 @@
 """What layers read and how much the logits depend on them, against plain autograd; what is taken first, by lstsq."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -38,6 +40,21 @@ def test_moments_and_sensitivities_are_those_of_autograd(path):
     rows = x.detach().reshape(6, count, -1).transpose(1, 2).reshape(-1, count).numpy()
     assert np.allclose(found.covariance, np.cov(rows.T, bias=True), atol=1e-9)
     assert np.allclose(found.energy, (rows**2).mean(0))
+
+
+@pytest.mark.parametrize("name", ["plain", "concat", "residual_pad", "grouped", "view_flatten"])
+def test_channels_innermost_are_sensed_alike(name):
+    model, graph = traced(name)  # in float64, channels lie where the images have them
+    images = inputs(name, batch=6)
+    expected = sense(model, graph, images, classes=[3, 1], seed=5)
+    single = copy.deepcopy(model).float()
+    found = sense(single, trace(single, images[:2].float()), images.float(), classes=[3, 1], seed=5)
+    for layer, seen in expected.items():
+        for field in ("covariance", "energy", "sensitivity", "change"):
+            wanted = getattr(seen, field)
+            assert torch.allclose(
+                getattr(found[layer], field), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
+            )
 
 
 def test_change_is_the_first_order_change_of_the_logits_without_the_channel():
