@@ -69,7 +69,8 @@ def rows(pool: Calibrated, count: int) -> dict[str, dict[str, Any]]:
         taken.append(preferred(contest.judged, FAVOURITES))
         found.setdefault("auto", []).append(found[taken[-1]][-1])
     figures: dict[str, dict[str, Any]] = {
-        name: {"mean": sum(each) / len(each), "least": min(each)} for name, each in found.items()
+        name: {"mean": sum(each) / len(each), "least": min(each), "images": len(rest.labels)}
+        for name, each in found.items()
     }
     figures["auto"]["kinds"] = sorted(set(taken))
     return figures

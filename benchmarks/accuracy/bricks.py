@@ -16,6 +16,8 @@ from model_lego.surgery.verification import program_of
 #: What ten components put together have to reach.
 BAR = 77.0
 UNITED = "ten components of one class each, united by source (the sources are needed again)"
+#: Of the test images, one of so many shows what decides how well such a component tells its class.
+STEP = 4
 HEADS = tuple(way for way in WAYS if way != PUBLISHED)
 
 
@@ -35,10 +37,11 @@ def varied(material: Material) -> dict[str, Any]:
     chosen = [[of_size(material, part, seed) for part in raw] for seed in SEEDS]
     return {
         "title": "what decides how well a component of one class tells it",
+        "note": f"Beside the table before; on one of {STEP} test images.",
         "blocks": [
-            _joined(material, "repaired with images of all five classes of the source", others, bar=None),
-            _joined(material, "as many weights, channels chosen by reconstruction", chosen),
-            _joined(material, "not repaired", [raw] * len(SEEDS), bar=None),
+            _joined(material, "repaired with images of all five classes of the source", others, bar=None, step=STEP),
+            _joined(material, "as many weights, channels chosen by reconstruction", chosen, step=STEP),
+            _joined(material, "not repaired", [raw] * len(SEEDS), bar=None, step=STEP),
         ],
     }
 
@@ -85,6 +88,7 @@ def of_size(material: Material, part: ml.Component, seed: int) -> ml.Component:
 
 
 def _joined(
-    material: Material, name: str, each: Sequence[Sequence[ml.Component]], *, bar: float | None = BAR
+    material: Material, name: str, each: Sequence[Sequence[ml.Component]], *, bar: float | None = BAR, step: int = 1
 ) -> dict[str, Any]:
-    return block(material, name, each, ways=HEADS, bars=None if bar is None else {"auto": bar}, separate=True)
+    bars = None if bar is None else {"auto": bar}
+    return block(material, name, each, ways=HEADS, bars=bars, separate=True, step=step)

@@ -8,6 +8,8 @@ from benchmarks.accuracy.material import NORMAL, SEEDS, Material
 
 CLASSES = ("bird", "cat", "deer")
 BUDGET = ml.Budget(params=0.06, macs=0.3)
+#: Shares of the parameters along the curve, up to where nothing is lost.
+SIZES = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2)
 
 
 def budget(material: Material) -> dict[str, Any]:
@@ -21,7 +23,7 @@ def budget(material: Material) -> dict[str, Any]:
     curves = [
         ml.curve(
             source.model, source.train, classes=CLASSES, class_names=source.names, preprocessing=NORMAL,
-            graph=source.graph, stats=source.stats, seed=seed,
+            graph=source.graph, stats=source.stats, sizes=SIZES, seed=seed,
         )
         for seed in SEEDS
     ]  # fmt: skip

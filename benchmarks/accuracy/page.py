@@ -55,6 +55,7 @@ def text(found: dict[str, Any], repairs: dict[str, Any], heads: dict[str, Any], 
 
 def _table(table: dict[str, Any]) -> str:
     lines = [f"## {table['title'][0].upper()}{table['title'][1:]}", ""]
+    lines += [table["note"], ""] if "note" in table else []
     for block in table["blocks"]:
         lines += [f"{block['name'].capitalize()}: {_size(block, table.get('size_bar', {}))}.", ""]
         lines += [*_rows(block["rows"]), ""]
