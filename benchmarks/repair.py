@@ -20,7 +20,7 @@ from model_lego.data import open_data
 from model_lego.data.sets import subset
 
 #: Numbers of calibration images.
-COUNTS = (10, 30, 100, 300, 1000, 3000, 5000)
+COUNTS = (10, 30, 100, 300, 1000, 5000)
 #: Numbers of calibration images that other ways to fit are tried with, and how many samples of each.
 FITTED = {10: 10, 30: 5, 300: 3}
 #: Calibration images of the other comparisons.
