@@ -12,6 +12,8 @@ TITLES = {
     "energy": "contribution x activation energy",
     "taylor": "Taylor",
     "magnitude": "L1 magnitude",
+    "fpgm": "FPGM",
+    "hrank": "HRank",
     "random": "random",
 }
 HEAD = """## Criteria
@@ -37,7 +39,7 @@ def _table(name: str, found: dict[str, Any]) -> str:
     heads = [f"{_size(size)}: {how}" for size in found["sizes"] for how in HOW]
     lines += [f"| criterion | {' | '.join(heads)} |", "| --- |" + " ---: |" * len(heads)]
     for key, title in TITLES.items():
-        cells = [cell(size[key][how], images) for size in found["sizes"] for how in HOW]
+        cells = [cell(size.get(key, {}).get(how, ()), images) for size in found["sizes"] for how in HOW]
         lines.append(f"| {title} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
