@@ -253,7 +253,7 @@ def test_the_order_of_the_classes_asked_for_is_the_order_of_the_logits_and_nothi
 
 
 @pytest.mark.zoo
-@pytest.mark.parametrize("name", ZOO)
+@pytest.mark.parametrize("name", ["vgg11_bn", "googlenet", "mobilenet_v2"])  # sums know nothing of an architecture
 def test_other_splits_and_orders_of_a_torchvision_network_give_the_same_statistics(name):
     model, graph, (x, labels) = lively(name)
     batch = x[:80], labels[:80]
