@@ -49,7 +49,7 @@ bench-attribution: venv ## measure attribution beside a plain forward, statistic
 tables: venv ## measure the paper's tables at CPU scale: an evening, goes on where it was stopped
 	@$(in_venv)/python -m model_lego bench tables $(ARGS)
 
-accuracy: venv ## measure components and assemblies on trained networks, three seeds, into docs/accuracy.md; 15 minutes
+accuracy: venv ## measure components and assemblies on trained networks, three seeds, into docs/accuracy.md; some 15 minutes
 	@$(in_venv)/python -m benchmarks.accuracy $(ARGS)
 
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped

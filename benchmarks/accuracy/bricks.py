@@ -18,30 +18,35 @@ BAR = 77.0
 UNITED = "ten components of one class each, united by source (the sources are needed again)"
 #: Of the test images, one of so many shows what decides how well such a component tells its class.
 STEP = 4
+#: The name of the table of what else decides it.
+VARIED = "bricks varied"
 HEADS = tuple(way for way in WAYS if way != PUBLISHED)
 
 
 def bricks(material: Material) -> dict[str, Any]:
-    """Ten components of one class, side by side."""
+    """Ten components of one class, side by side; and what the repair has to do with it."""
     default = [components(material, seed) for seed in SEEDS]
+    raw = [components(material, SEEDS[0], repair="none")] * len(SEEDS)  # no seed has a part in it
     return {
         "title": "ten components of one class each, side by side",
-        "blocks": [_joined(material, "the ten components", default)],
+        "blocks": [
+            _joined(material, "the ten components", default),
+            _joined(material, f"not repaired (on one of {STEP} test images)", raw, bar=None, step=STEP),
+        ],
     }
 
 
 def varied(material: Material) -> dict[str, Any]:
-    """What decides how well the logit of such a component tells its class: images, channels, the repair."""
-    raw = components(material, SEEDS[0], repair="none")  # no seed has a part in it
+    """What else decides how well the logit of such a component tells its class: images, channels."""
+    raw = components(material, SEEDS[0], repair="none")
     others = [[with_others(material, part, seed) for part in raw] for seed in SEEDS]
     chosen = [[of_size(material, part, seed) for part in raw] for seed in SEEDS]
     return {
-        "title": "what decides how well a component of one class tells it",
-        "note": f"Beside the table before; on one of {STEP} test images.",
+        "title": "what else decides how well a component of one class tells it",
+        "note": f'On one of {STEP} test images. `python -m benchmarks.accuracy "{VARIED}"` measures it.',
         "blocks": [
             _joined(material, "repaired with images of all five classes of the source", others, bar=None, step=STEP),
             _joined(material, "as many weights, channels chosen by reconstruction", chosen, step=STEP),
-            _joined(material, "not repaired", [raw] * len(SEEDS), bar=None, step=STEP),
         ],
     }
 
