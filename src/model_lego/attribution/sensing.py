@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.graph import ChannelGraph, Layer
-from model_lego.graph.innermost import COPIES, innermost, pays
-from model_lego.graph.program import Runner
+from model_lego.graph.innermost import InnermostRunner, innermost, pays
 from model_lego.graph.walk import concrete
 from model_lego.progress import Progress, quiet
 
@@ -83,7 +82,7 @@ def _back(
         sums[name].add(listener.heard[name][0].detach(), to_x, to_y, len(images))
 
 
-class _Listener(Runner):
+class _Listener(InnermostRunner):
     """Holds what the layers read and write; both are copies, so that nothing that is written over later is lost."""
 
     def __init__(self, module: fx.GraphModule, names: set[str]) -> None:
@@ -101,9 +100,6 @@ class _Listener(Runner):
         y = n.target(x, *rest, **kwargs)  # type: ignore[operator]
         self.heard[n.name] = (x, y)
         return y.clone()
-
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return super().call_function(COPIES.get(target, target), args, kwargs)
 
 
 class _Sums:

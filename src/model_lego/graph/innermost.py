@@ -6,12 +6,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_lego.graph.program import Program
+from model_lego.graph.program import Program, Runner
 
 aten = torch.ops.aten
 
 #: Views of a tensor whose channels lie innermost have to be copies.
 COPIES: Mapping[Any, Callable[..., Any]] = {aten.view.default: aten.reshape.default}
+
+
+class InnermostRunner(Runner):
+    """Runs the graph on tensors whose channels may lie innermost."""
+
+    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Run an operator."""
+        return super().call_function(COPIES.get(target, target), args, kwargs)
 
 
 def pays(program: Program, model: nn.Module) -> bool:

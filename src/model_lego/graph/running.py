@@ -2,13 +2,12 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from model_lego.graph.innermost import COPIES, innermost, pays
+from model_lego.graph.innermost import InnermostRunner, innermost, pays
 from model_lego.graph.program import Intercept, Program, Runner
 
 #: Bytes of the largest activation that each thread of a CPU works on at once: small enough for its cache.
@@ -41,7 +40,7 @@ class Running:
         """Logits of one portion, batch x classes."""
         if self.channels_last:
             images = innermost(images)
-        runner = (_Innermost if self.channels_last else Runner)(self.program.module, intercept)
+        runner = (InnermostRunner if self.channels_last else Runner)(self.program.module, intercept)
         result = runner.run(*(images if value is None else value for value in self.values))
         logits: Tensor = result[0] if isinstance(result, tuple | list) else result
         return logits
@@ -56,13 +55,6 @@ def running(program: Program, model: nn.Module) -> Running:
         tensor = None if node.name == program.image else program.tensor(model, program.tensors[node.name]).detach()
         values.append(innermost(tensor) if tensor is not None and channels_last else tensor)
     return Running(program, tuple(values), device, _at_once(program) if on_cpu else None, channels_last)
-
-
-class _Innermost(Runner):
-    """Runs the graph on tensors whose channels lie innermost."""
-
-    def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        return super().call_function(COPIES.get(target, target), args, kwargs)
 
 
 def _at_once(program: Program) -> int:
