@@ -14,7 +14,7 @@ from model_lego.component import Head
 from model_lego.digest import digest_of
 from model_lego.measures import area
 from model_lego.surgery.choosing import preferred
-from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
+from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated, layers_read
 
 PUBLISHED = "logit scaling, as published"
 #: As they are, the published scaling of logits, each head, and what is chosen.
@@ -23,6 +23,8 @@ WAYS = ("no calibration", PUBLISHED, "affine", "ridge", "lda", "blend", "auto")
 Answers: TypeAlias = dict[str, tuple[Tensor, str]]
 #: What parts that ran before gave for the images, features and logits, by their digests.
 Known: TypeAlias = dict[tuple[str, ...], tuple[Tensor, Tensor]]
+#: The layers that make the logits, found once for all networks whose parameters have the same names.
+_LAYERS: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
 def block(
@@ -75,7 +77,8 @@ def answers(
     """
     assembly = ml.assemble(parts, seed=seed)
     seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
-    found = calibrated(assembly, seen, labels, ON_FEATURES)
+    reads = [_layers(part, seen) for part in assembly.networks()]
+    found = calibrated(assembly, seen, labels, ON_FEATURES, reads=reads)
     key = tuple(digest_of(part) for part in parts)
     if key not in known:
         known[key] = run(lambda some: assembly.features(some, found.reads), images)
@@ -90,6 +93,13 @@ def answers(
         heads[kind] = Head(kind, fit.weight, fit.shift, reads=found.reads if kind in ON_FEATURES else ()).to(logits)
     heads["auto"] = heads[preferred(contest.judged, FAVOURITES)]
     return {way: (heads[way](features if heads[way].reads else logits), heads[way].kind) for way in ways}
+
+
+def _layers(part: ml.Component, images: Tensor) -> tuple[str, ...]:
+    key = tuple(part.module.state_dict())
+    if key not in _LAYERS:
+        _LAYERS[key] = layers_read(part, images)
+    return _LAYERS[key]
 
 
 def separations(logits: Tensor, places: Tensor) -> list[float]:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model_lego.component import Assembly, Head
+from model_lego.component import Assembly, Component, Head
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.surgery.affine import affine_fits
 from model_lego.surgery.blending import BLENDED, blend_of, blended, factor_of
@@ -33,6 +33,8 @@ CHUNK = 256
 
 #: From joined logits and the images' classes to a factor for each logit.
 Factors = Callable[[Tensor, Tensor], ScaleFactors]
+#: Paths of layers, part by part.
+Reads = Sequence[tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,24 +90,23 @@ class Chosen:
 
 
 @torch.no_grad()
-def calibrated(assembly: Assembly, images: Tensor, labels: Tensor, kinds: Sequence[str]) -> Calibrated:
+def calibrated(
+    assembly: Assembly, images: Tensor, labels: Tensor, kinds: Sequence[str], *, reads: Reads | None = None
+) -> Calibrated:
     """Run an assembly on its calibration images, for these kinds of head.
 
-    Raises IncompatibleComponents where there are no features and no kind does without.
+    `reads` are the layers that make the logits, part by part, where they are known already. Raises
+    IncompatibleComponents where there are no features and no kind does without.
     """
-    reads: tuple[tuple[str, ...], ...] = ()
     why_not = ""
-    if any(kind in ON_FEATURES for kind in kinds):
+    if reads is None and any(kind in ON_FEATURES for kind in kinds):
         try:
-            reads = tuple(
-                logit_layers(part.module, part.preprocessing(images[:2]) if part.preprocessing else images[:2])
-                for part in assembly.networks()
-            )
+            reads = [layers_read(part, images) for part in assembly.networks()]
         except IncompatibleComponents as error:
             if all(kind in ON_FEATURES for kind in kinds):
                 raise IncompatibleComponents(f"head '{kinds[0]}' reads features: {error}") from error
             why_not = str(error)
-    pieces = images.split(CHUNK)
+    pieces, reads = images.split(CHUNK), tuple(reads or ())
     if not reads:
         joined = torch.cat([assembly.joined(some) for some in pieces]).double().cpu()
         return Calibrated(joined, None, reads, labels, assembly.classes, why_not=why_not)
@@ -115,6 +116,11 @@ def calibrated(assembly: Assembly, images: Tensor, labels: Tensor, kinds: Sequen
     if logits_of is None and kinds == ("blend",):
         raise IncompatibleComponents("head 'blend' needs logits that are weighted sums of features; use head='ridge'")
     return Calibrated(joined, features, reads, labels, assembly.classes, logits_of)
+
+
+def layers_read(part: Component, images: Tensor) -> tuple[str, ...]:
+    """The layers that make a part's logits; raises IncompatibleComponents as `logit_layers` does."""
+    return logit_layers(part.module, part.preprocessing(images[:2]) if part.preprocessing else images[:2])
 
 
 def _logits_of(assembly: Assembly, reads: Sequence[Sequence[str]], features: Tensor, joined: Tensor) -> Fit | None:
