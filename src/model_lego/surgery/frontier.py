@@ -1,6 +1,7 @@
-"""Values of a whole calibration set at the frontier of a walk, in memory up to a budget and in a mapped file beyond."""
+"""Values of a whole calibration set at the frontier of a walk, in memory up to a budget and in mapped files beyond."""
 
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -54,6 +55,8 @@ class Frontier:
         self._files += 1
         path = Path(self._folder.name) / f"{self._files}.bin"
         mapped = torch.from_file(str(path), shared=True, size=chunk.numel(), dtype=chunk.dtype)
+        with suppress(PermissionError):  # Windows keeps the name until nothing maps the file
+            path.unlink()  # its room is free as soon as the value is dropped, or the process killed
         mapped = mapped.as_strided(chunk.shape, torch.empty_like(chunk, device="meta").stride())  # its layout, dense
         mapped.copy_(chunk)
         mapped._mapped = True  # type: ignore[attr-defined]
