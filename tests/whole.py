@@ -66,9 +66,9 @@ def enliven(model: nn.Module, example: Tensor, *, least: float = 0.3) -> None:
 def lively(name: str) -> tuple[nn.Module, ChannelGraph, tuple[Tensor, Tensor]]:
     """A network that answers with several classes, its graph, and images with its answers as labels: not to change.
 
-    The images are more than a micro-batch of `attribute`, and small, since some layers then see one pixel only.
+    The images are small, since some layers then see one pixel only.
     """
-    model, x = zoo_model(name), zoo_images(150, seed=7, side=32)
+    model, x = zoo_model(name), zoo_images(48, seed=7, side=32)
     head = model.get_submodule(HEADS[name])
     if name == "squeezenet1_1":
         head.weight.data.abs_()  # a relu stands behind it

@@ -98,22 +98,18 @@ def test_a_larger_budget_keeps_what_a_smaller_one_keeps(name):
 @pytest.mark.parametrize("name", ["plain", "residual", "grouped", "shuffle"])
 def test_every_criterion_keeps_the_budget_and_is_the_same_each_time(name, criterion):
     model, graph = traced(name)
-    twice = [
-        plan(
-            model, batches(name), classes=LOGITS, budget=budgets(name)[1], criterion=criterion, graph=graph,
-            sampling="all",
-        ).selection.keep
+    budget = budgets(name)[1]
+    one, two = (
+        plan(model, batches(name), classes=LOGITS, budget=budget, criterion=criterion, graph=graph, sampling="all")
         for _ in range(2)
-    ]  # fmt: skip
-    assert torch.equal(*twice)
-    cost = planned_cost(model, graph, planned(name, 1).selection)
-    other = plan(
-        model, batches(name), classes=LOGITS, budget=budgets(name)[1], criterion=criterion, graph=graph, sampling="all"
     )
-    assert planned_cost(model, graph, other.selection) == cost
+    assert torch.equal(one.selection.keep, two.selection.keep)
+    cost = planned_cost(model, graph, one.selection)
+    assert cost.parameters <= budget.params
+    assert cost.macs <= budget.macs
 
 
-@pytest.mark.parametrize("name", TINY)
+@pytest.mark.parametrize("name", ["plain", "in_place", "tied", "auxiliary", "constants", "weight_norm", "multi_linear"])
 def test_the_source_of_a_budget_is_left_as_it_is(name):
     model, graph = traced(name)
     before = copy.deepcopy(model.state_dict())

@@ -65,7 +65,9 @@ def test_the_layers_of_the_logits_are_found_once_for_the_cuts_of_a_network(monke
     found, asked = joining.layers_read, []
     monkeypatch.setattr(joining, "_LAYERS", {})
     monkeypatch.setattr(joining, "layers_read", lambda *given: asked.append(given) or found(*given))
-    parts = [tiny_part(name, seed=seed, names="ab", share=0.6) for name, seed in (("plain", 1), ("plain", 2), ("se", 1))]
+    parts = [
+        tiny_part(name, seed=seed, names="ab", share=0.6) for name, seed in (("plain", 1), ("plain", 2), ("se", 1))
+    ]
     layers = [joining._layers(part, inputs("plain", batch=2)) for part in parts]
     assert layers == [found(part, inputs("plain", batch=2)) for part in parts]
     assert (layers[0], len(asked)) == (layers[1], 2)

@@ -1,10 +1,9 @@
-"""The tiny networks are what they are said to be: small, reproducible, exportable."""
+"""The tiny networks are what they are said to be: small and reproducible. That they export, all laws need."""
 
 import copy
 
 import pytest
 import torch
-from torch.export import Dim
 from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from tests.tiny_models import CLASSES, OTHER, REFUSED, TINY, build, inputs, randomize_batchnorm
@@ -36,14 +35,6 @@ def test_it_is_small_and_gives_finite_logits_that_depend_on_image_and_seed(name)
 def test_samples_do_not_mix(name):
     model, x = build(name), inputs(name)
     torch.testing.assert_close(torch.cat([run(model, x[:1]), run(model, x[1:])]), run(model, x))
-
-
-@pytest.mark.parametrize("name", [*TINY, *OTHER])
-def test_it_exports_for_any_batch_size(name):
-    model = build(name)
-    program = torch.export.export(model, (inputs(name, batch=2),), dynamic_shapes=({0: Dim.AUTO},), strict=False)
-    x = inputs(name, batch=5, seed=1)
-    torch.testing.assert_close(run(program.module(), x), run(model, x), rtol=1e-10, atol=1e-10)
 
 
 def test_a_data_dependent_branch_cannot_be_exported():
