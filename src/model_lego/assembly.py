@@ -13,7 +13,6 @@ from model_lego.component import NONE_OF_THESE, Assembly, Component, Cost, Origi
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents
 from model_lego.graph.cost import cost_of
-from model_lego.graph.program import export_program
 from model_lego.joining import Clash, HeadKind, check_needs, fit_head, kinds_of, settle
 from model_lego.progress import Progress, quiet
 from model_lego.shapes import taken_by
@@ -210,7 +209,7 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
         settings={"padded": [dict(part.origin.settings) for part in parts]}
         | {key: value for key, value in origin.settings.items() if key in ("dropped_modules", "plain_layers")},
         cost_before=Cost(*(sum(getattr(c, f) for c in before) for f in ("parameters", "macs", "bytes"))),
-        cost_after=cost_of(placed.module, export_program(placed.module, seen)),
+        cost_after=cost_of(placed.module, placed.program),
     )
     names = [f"{number}.{name}" for number, part in enumerate(parts, 1) for name in part.classes]
     return Component(

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import ChannelGraph, read_graph
 from model_lego.graph import labels as lab
-from model_lego.graph.program import export_program, find_tensor, hookless_copy
+from model_lego.graph.program import Program, export_program, find_tensor, hookless_copy
 from model_lego.graph.rule import Call, OpRule, Route
 from model_lego.graph.walk import carry_labels
 from model_lego.surgery.intercepts import give_bias, has_empty_bias
@@ -25,9 +25,10 @@ SHARED = 0  # the images: every part reads them; parts are numbered from 1
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Placed:
-    """The joint network and the attributes that differ from the first part's."""
+    """The joint network, its program, and the attributes that differ from the first part's."""
 
     module: nn.Module
+    program: Program
     attributes: Mapping[str, Mapping[str, int]]
 
 
@@ -53,7 +54,7 @@ def place(modules: Sequence[nn.Module], example: Tensor) -> Placed:
     with torch.no_grad():
         for name in graphs[0].axes:
             _fill(joint, name, modules, graphs, placer.axes[name])
-    return Placed(joint, attributes)
+    return Placed(joint, program, attributes)
 
 
 def with_equal_biases(modules: Sequence[nn.Module]) -> list[nn.Module]:
