@@ -14,8 +14,7 @@ Written by `python -m benchmarks.run repair` from `benchmarks/results/repair.jso
 `docs/results/sources`. One of five classes of CIFAR-10, or of all ten (the ResNet-20), is cut for the third to the fifth
 of them at the default thresholds. Accuracy in % over the three classes is measured on training images that were held out
 from statistics and repair: the mean over three samples of calibration images ± half its 95 % Wilson interval over the
-held-out images, in brackets the least and the largest of the samples. What was measured for one sample only (by an
-earlier version) has no brackets.
+held-out images, in brackets the least and the largest of the samples.
 
 """
 FITTED = """Other ways to fit, on the same samples of images of the classes: ten of 10 images, five of 30, three of 300; ± is the standard
