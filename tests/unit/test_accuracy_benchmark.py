@@ -62,9 +62,9 @@ def test_networks_that_are_the_same_run_once_and_others_again(monkeypatch):
 
 
 def test_the_layers_of_the_logits_are_found_once_for_the_cuts_of_a_network(monkeypatch):
-    found, asked = joining.layers_read, []
+    found, asked = joining.part_layers, []
     monkeypatch.setattr(joining, "_LAYERS", {})
-    monkeypatch.setattr(joining, "layers_read", lambda *given: asked.append(given) or found(*given))
+    monkeypatch.setattr(joining, "part_layers", lambda *given: asked.append(given) or found(*given))
     parts = [
         tiny_part(name, seed=seed, names="ab", share=0.6) for name, seed in (("plain", 1), ("plain", 2), ("se", 1))
     ]

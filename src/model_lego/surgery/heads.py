@@ -13,13 +13,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model_lego.component import Assembly, Component, Head
+from model_lego.component import Assembly, Head
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.surgery.affine import affine_fits
 from model_lego.surgery.blending import BLENDED, blend_of, blended, factor_of
 from model_lego.surgery.choosing import FOLDS, Judged, Kind, folds_of, judge, preferred
 from model_lego.surgery.closed_form import Fit, lda_fits, one_hot, ridge_fits
-from model_lego.surgery.reading import logit_layers, logit_map
+from model_lego.surgery.reading import logit_map, part_layers
 from model_lego.surgery.scaling import ScaleFactors
 
 #: Kinds of head, the simplest first, and how many calibration images of each class they need.
@@ -101,7 +101,7 @@ def calibrated(
     why_not = ""
     if reads is None and any(kind in ON_FEATURES for kind in kinds):
         try:
-            reads = [layers_read(part, images) for part in assembly.networks()]
+            reads = [part_layers(part, images) for part in assembly.networks()]
         except IncompatibleComponents as error:
             if all(kind in ON_FEATURES for kind in kinds):
                 raise IncompatibleComponents(f"head '{kinds[0]}' reads features: {error}") from error
@@ -116,11 +116,6 @@ def calibrated(
     if logits_of is None and kinds == ("blend",):
         raise IncompatibleComponents("head 'blend' needs logits that are weighted sums of features; use head='ridge'")
     return Calibrated(joined, features, reads, labels, assembly.classes, logits_of)
-
-
-def layers_read(part: Component, images: Tensor) -> tuple[str, ...]:
-    """The layers that make a part's logits; raises IncompatibleComponents as `logit_layers` does."""
-    return logit_layers(part.module, part.preprocessing(images[:2]) if part.preprocessing else images[:2])
 
 
 def _logits_of(assembly: Assembly, reads: Sequence[Sequence[str]], features: Tensor, joined: Tensor) -> Fit | None:

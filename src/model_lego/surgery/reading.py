@@ -38,6 +38,12 @@ def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
     return tuple(layer.name for layer in last)
 
 
+def part_layers(part: Component, images: Tensor) -> tuple[str, ...]:
+    """The same of a component's network; `images` are as the component takes them."""
+    images = images[:2]
+    return logit_layers(part.module, images if part.preprocessing is None else part.preprocessing(images))
+
+
 def logit_map(parts: Sequence[Component], reads: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
     """What the layers that are read make of the joined features: logits x features, and a shift (float64, on the CPU).
 
