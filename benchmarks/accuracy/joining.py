@@ -15,7 +15,7 @@ from model_lego.digest import digest_of
 from model_lego.measures import area
 from model_lego.surgery.choosing import preferred
 from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
-from model_lego.surgery.reading import part_layers
+from model_lego.surgery.reading import parts_layers
 
 PUBLISHED = "logit scaling, as published"
 #: As they are, the published scaling of logits, each head, and what is chosen.
@@ -99,7 +99,7 @@ def answers(
 def _layers(part: ml.Component, images: Tensor) -> tuple[str, ...]:
     key = tuple(part.module.state_dict())
     if key not in _LAYERS:
-        _LAYERS[key] = part_layers(part, images)
+        (_LAYERS[key],) = parts_layers([part], images)
     return _LAYERS[key]
 
 

@@ -22,7 +22,7 @@ from model_lego.naming import places_of
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import first_parameter
 from model_lego.shapes import Shape, taken_by
-from model_lego.surgery.reading import logit_layers, part_layers
+from model_lego.surgery.reading import logit_layers, parts_layers
 
 Student = TypeVar("Student", bound=nn.Module)
 
@@ -232,9 +232,9 @@ def _reads(network: nn.Module, preprocessing: Preprocessing | None, example: Ten
     x = example.to(first_parameter(network)).expand(2, -1, -1, -1)
     try:
         if isinstance(network, Assembly):
-            return tuple(part_layers(part, x) for part in network.networks())
+            return parts_layers(network.networks(), x)
         if isinstance(network, Component):
-            return tuple(f"module.{path}" for path in part_layers(network, x))
+            return tuple(f"module.{path}" for path in parts_layers([network], x)[0])
         return logit_layers(network, x if preprocessing is None else preprocessing(x))
     except IncompatibleComponents as error:
         reason = str(error).partition("; use head=")[0]

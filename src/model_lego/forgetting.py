@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model_lego.batches import Batches, checked
 from model_lego.component import Component, pooled, run_and_hear
 from model_lego.errors import IncompatibleComponents
-from model_lego.graph.program import hookless_copy
+from model_lego.graph.modules import hookless_copy
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.refitting import first_parameter, prepared
 from model_lego.surgery.erasure import ConceptMoments, erased

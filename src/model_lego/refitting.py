@@ -12,7 +12,8 @@ from model_lego.digest import SEEN, digest_of, packed, unpacked
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
-from model_lego.graph.program import Program, export_program, hookless_copy
+from model_lego.graph.modules import hookless_copy
+from model_lego.graph.program import Program, export_program
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.shapes import taken_by

@@ -13,7 +13,7 @@ from model_lego.digest import digest_of
 from model_lego.disassembly import Plan, cut
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import ChannelGraph, ChannelSelection, select
-from model_lego.graph.program import find_tensor, hookless_copy
+from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.refitting import CALIBRATION, calibration_images, first_parameter, refit, selection_of

@@ -62,14 +62,14 @@ def test_networks_that_are_the_same_run_once_and_others_again(monkeypatch):
 
 
 def test_the_layers_of_the_logits_are_found_once_for_the_cuts_of_a_network(monkeypatch):
-    found, asked = joining.part_layers, []
+    found, asked = joining.parts_layers, []
     monkeypatch.setattr(joining, "_LAYERS", {})
-    monkeypatch.setattr(joining, "part_layers", lambda *given: asked.append(given) or found(*given))
+    monkeypatch.setattr(joining, "parts_layers", lambda *given: asked.append(given) or found(*given))
     parts = [
         tiny_part(name, seed=seed, names="ab", share=0.6) for name, seed in (("plain", 1), ("plain", 2), ("se", 1))
     ]
     layers = [joining._layers(part, inputs("plain", batch=2)) for part in parts]
-    assert layers == [found(part, inputs("plain", batch=2)) for part in parts]
+    assert layers == list(found(parts, inputs("plain", batch=2)))
     assert (layers[0], len(asked)) == (layers[1], 2)
 
 

@@ -146,11 +146,12 @@ class Builder:
         last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
         ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (axis.channels, axis.channels, 1)
         divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
+        owners = sorted({name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))})
         if divided is not None and rule.groups_at is not None:
-            self.divided[-1] = replace(divided, place=rule.groups_at)
+            held = next((attribute for attribute, holds in rule.follows.items() if holds == "groups"), "")
+            self.divided[-1] = replace(divided, place=rule.groups_at, owner=owners[0], attribute=held)
             groups = divided.groups
-        owners = {name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))}
-        for owner in sorted(owners):
+        for owner in owners:
             self.follows += [
                 Follow(owner, attribute, holds, ins, outs, groups, divided is not None)
                 for attribute, holds in rule.follows.items()

@@ -83,13 +83,15 @@ class Suspect:
 class Divided:
     """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole.
 
-    `place` is that of the number among the operator's arguments.
+    `place` is that of the number among the operator's arguments; `attribute` (of module `owner`) holds it, if any does.
     """
 
     node: str
     place: int
     channels: Tensor
     groups: int
+    owner: str = ""
+    attribute: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

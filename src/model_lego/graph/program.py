@@ -2,7 +2,7 @@
 
 import copy
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +13,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
+from model_lego.graph.modules import find_tensor, first_line, hookless_copy, tied_names
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
@@ -196,44 +197,8 @@ def _try(model: nn.Module, images: Tensor, training: bool) -> None:
     except Exception as error:
         raise ShapeMismatch(
             f"the network does not run on images of shape {tuple(images.shape[1:])} ({images.dtype}): "
-            f"{_first_line(error)}"
+            f"{first_line(error)}"
         ) from error
-
-
-def hookless_copy(model: nn.Module, *, share: Iterable[Tensor] = ()) -> nn.Module:
-    """Deep-copy a network without its hooks, all of it but the tensors to `share`.
-
-    Raises RefusedError for networks that cannot be copied.
-    """
-    for path, module in model.named_modules():
-        for hook in module._forward_pre_hooks.values():
-            if type(hook).__name__ in {"WeightNorm", "SpectralNorm"}:
-                raise RefusedError(
-                    f"layer '{path}' has old-style {type(hook).__name__}, whose weight is made by a hook; "
-                    "call torch.nn.utils.remove_weight_norm / remove_spectral_norm first"
-                )
-    try:
-        twin = copy.deepcopy(model, {id(tensor): tensor for tensor in share})
-    except Exception as error:
-        raise RefusedError(f"{type(model).__name__} cannot be deep-copied: {_first_line(error)}") from error
-    for module in twin.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
-            hooks.clear()
-        module._backward_pre_hooks.clear()
-        module._forward_hooks_with_kwargs.clear()
-        module._forward_pre_hooks_with_kwargs.clear()
-        module._forward_hooks_always_called.clear()
-    return twin
-
-
-def find_tensor(model: nn.Module, name: str) -> Tensor | None:
-    """Find a tensor of a module by its dotted name; None where there is no such attribute."""
-    owner: Any = model
-    for part in name.split("."):
-        owner = getattr(owner, part, None)
-        if owner is None:
-            return None
-    return owner if isinstance(owner, Tensor) else None
 
 
 def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Tensor) -> Program:
@@ -257,7 +222,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
             "take it from x.size(0), or use flatten(1), so that any batch size runs"
         )
     mark_batch(exported.graph_module, shape[0])
-    names = _aliases(twin)
+    names = tied_names(twin)
     program = Program(
         module=exported.graph_module,
         tensors=tensors,
@@ -274,23 +239,8 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
     return program
 
 
-def _aliases(model: nn.Module) -> dict[str, tuple[str, ...]]:
-    """All names of each tensor: tied weights and modules under two names come as one placeholder."""
-    by_identity: dict[int, list[str]] = {}
-    for name, tensor in (
-        *model.named_parameters(remove_duplicate=False),
-        *model.named_buffers(remove_duplicate=False),
-    ):
-        by_identity.setdefault(id(tensor), []).append(name)
-    return {name: tuple(names) for names in by_identity.values() for name in names}
-
-
 def _device_of(model: nn.Module) -> torch.device:
     return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
-
-
-def _first_line(error: Exception) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
 
 
 def _where(error: Exception) -> str:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model_lego.component import Assembly, Builder, Component, Head
 from model_lego.errors import BadConfig, CorruptComponent
-from model_lego.graph.program import find_tensor
+from model_lego.graph.modules import find_tensor
 from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
 from model_lego.store.records import builder_from, component_from

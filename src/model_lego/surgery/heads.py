@@ -19,7 +19,7 @@ from model_lego.surgery.affine import affine_fits
 from model_lego.surgery.blending import BLENDED, blend_of, blended, factor_of
 from model_lego.surgery.choosing import FOLDS, Judged, Kind, folds_of, judge, preferred
 from model_lego.surgery.closed_form import Fit, lda_fits, one_hot, ridge_fits
-from model_lego.surgery.reading import logit_map, part_layers
+from model_lego.surgery.reading import logit_map, parts_layers
 from model_lego.surgery.scaling import ScaleFactors
 
 #: Kinds of head, the simplest first, and how many calibration images of each class they need.
@@ -101,7 +101,7 @@ def calibrated(
     why_not = ""
     if reads is None and any(kind in ON_FEATURES for kind in kinds):
         try:
-            reads = [part_layers(part, images) for part in assembly.networks()]
+            reads = parts_layers(assembly.networks(), images)
         except IncompatibleComponents as error:
             if all(kind in ON_FEATURES for kind in kinds):
                 raise IncompatibleComponents(f"head '{kinds[0]}' reads features: {error}") from error

@@ -13,12 +13,14 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.errors import IncompatibleComponents, LegoError
-from model_lego.graph import ChannelGraph, read_graph
+from model_lego.graph import ChannelGraph
 from model_lego.graph import labels as lab
-from model_lego.graph.program import Program, export_program, find_tensor, hookless_copy
+from model_lego.graph.modules import find_tensor, hookless_copy
+from model_lego.graph.program import Program, export_program
 from model_lego.graph.rule import Call, OpRule, Route
 from model_lego.graph.walk import carry_labels
 from model_lego.surgery.intercepts import give_bias, has_empty_bias
+from model_lego.surgery.siblings import program_like, read_graphs
 
 SHARED = 0  # the images: every part reads them; parts are numbered from 1
 
@@ -38,13 +40,13 @@ def place(modules: Sequence[nn.Module], example: Tensor) -> Placed:
     Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
     """
     modules = with_equal_biases(modules)
-    graphs = [read_graph(module, example, lone=True) for module in modules]
+    graphs = read_graphs(modules, [example] * len(modules))
     _same_operators(modules, graphs)
     _same_groups(graphs)
     joint = hookless_copy(modules[0])
     attributes = _widen(joint, modules, graphs)
     try:
-        program = export_program(joint, example)
+        program = _joint_program(joint, graphs, example)
         placer = _Placer(graphs)
         carry_labels(program, graphs[0].rules, placer)
     except IncompatibleComponents:
@@ -158,6 +160,21 @@ def _widen(joint: nn.Module, modules: Sequence[nn.Module], graphs: Sequence[Chan
             setattr(owner, follow.attribute, new)
             attributes.setdefault(follow.owner, {})[follow.attribute] = new
     return attributes
+
+
+def _joint_program(joint: nn.Module, graphs: Sequence[ChannelGraph], example: Tensor) -> Program:
+    """The joint network runs the operators of each part, with the groups of all of them."""
+    if len({tuple(each.node for each in graph.divided) for graph in graphs}) > 1:
+        return export_program(joint, example)
+    rules, targets = graphs[0].rules, {node.name: node.target for node in graphs[0].program.nodes}
+    groups = {}
+    for divided in zip(*[graph.divided for graph in graphs], strict=True):
+        groups[divided[0].node] = (divided[0].place, sum(each.groups for each in divided))
+    for layers in zip(*[graph.layers for graph in graphs], strict=True):
+        place = rules[targets[layers[0].node]].groups_at
+        if place is not None and layers[0].groups > 1:
+            groups[layers[0].node] = (place, sum(layer.groups for layer in layers))
+    return program_like(graphs[0], joint, example, groups)
 
 
 def _reads_images(graph: ChannelGraph, channels: Tensor) -> bool:

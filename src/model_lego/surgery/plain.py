@@ -12,8 +12,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.graph import RULES, ChannelGraph
+from model_lego.graph.modules import hookless_copy
 from model_lego.graph.ops.mixing import COMPUTED
-from model_lego.graph.program import Program, export_program, hookless_copy
+from model_lego.graph.program import Program, export_program
 from model_lego.graph.rule import OpRule, Route
 from model_lego.graph.walk import concrete, module_path, weights_only
 

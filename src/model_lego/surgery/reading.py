@@ -8,7 +8,8 @@ from torch import Tensor, fx, nn
 
 from model_lego.component import Component, run_and_hear
 from model_lego.errors import IncompatibleComponents, LegoError
-from model_lego.graph import Layer, read_graph
+from model_lego.graph import ChannelGraph, Layer
+from model_lego.surgery.siblings import Known, read_like
 
 
 def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
@@ -17,13 +18,32 @@ def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
     `images` are as the network itself takes them. Raises IncompatibleComponents where the logits are not made by
     layers that read one vector of features an image (a map is averaged over its pixels in front of a 1x1 convolution).
     """
-    kind = type(module).__name__
+    return _makers(module, _graph(module, images[:2]), images[:2])
+
+
+def parts_layers(parts: Sequence[Component], images: Tensor) -> tuple[tuple[str, ...], ...]:
+    """The same of the networks of components, part by part; `images` are as the components take them."""
+    known: Known | None = None
+    found = []
+    for part in parts:
+        seen = images[:2] if part.preprocessing is None else part.preprocessing(images[:2])
+        graph = _graph(part.module, seen, known)
+        known = known or (part.module, graph)
+        found.append(_makers(part.module, graph, seen))
+    return tuple(found)
+
+
+def _graph(module: nn.Module, images: Tensor, known: Known | None = None) -> ChannelGraph:
     try:
-        graph = read_graph(module, images[:2], lone=True)
+        return read_like(module, images, known)
     except LegoError as error:
         raise IncompatibleComponents(
-            f"{kind}: the layers that make its logits cannot be found ({error}); {_ADVICE}"
+            f"{type(module).__name__}: the layers that make its logits cannot be found ({error}); {_ADVICE}"
         ) from error
+
+
+def _makers(module: nn.Module, graph: ChannelGraph, images: Tensor) -> tuple[str, ...]:
+    """The layers of a graph that make its logits."""
     last = [layer for layer in graph.layers if bool(graph.is_head[layer.outputs].any())]
     assert last  # logits that no layer makes are refused where the graph is read
     nodes = {node.name: node for node in graph.program.nodes}
@@ -32,16 +52,11 @@ def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
         once = len(calls) == 1 and layer.groups == 1 and "transpose" not in layer.op
         if not once or not _sees_whole(nodes[layer.node]):
             raise IncompatibleComponents(
-                f"layer '{layer.name}' of {kind} makes logits, but does not read one vector of features; {_ADVICE}"
+                f"layer '{layer.name}' of {type(module).__name__} makes logits, but does not read one vector of "
+                f"features; {_ADVICE}"
             )
-    _check_heard(module, images[:2], last, graph.program.run)
+    _check_heard(module, images, last, graph.program.run)
     return tuple(layer.name for layer in last)
-
-
-def part_layers(part: Component, images: Tensor) -> tuple[str, ...]:
-    """The same of a component's network; `images` are as the component takes them."""
-    images = images[:2]
-    return logit_layers(part.module, images if part.preprocessing is None else part.preprocessing(images))
 
 
 def logit_map(parts: Sequence[Component], reads: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:

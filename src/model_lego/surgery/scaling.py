@@ -8,8 +8,9 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.errors import IncompatibleComponents
-from model_lego.graph import ChannelGraph, read_graph
-from model_lego.graph.program import hookless_copy
+from model_lego.graph import ChannelGraph
+from model_lego.graph.modules import hookless_copy
+from model_lego.surgery.siblings import read_graphs
 
 aten = torch.ops.aten
 
@@ -60,7 +61,7 @@ def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list
     e[j] <= 0 keeps its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
     IncompatibleComponents for parts of several architectures.
     """
-    graphs = [read_graph(module, part, lone=True) for module, part in zip(modules, images, strict=True)]
+    graphs = read_graphs(modules, images)
     operators = {
         tuple(str(node.target) for node in graph.program.nodes if node.op != "placeholder") for graph in graphs
     }

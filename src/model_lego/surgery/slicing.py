@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph.ir import Axis, ChannelGraph, Follow
-from model_lego.graph.program import find_tensor, hookless_copy
+from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.selection import ChannelSelection
 from model_lego.graph.tracing import unused_modules
 

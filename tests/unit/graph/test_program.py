@@ -8,7 +8,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
-from model_lego.graph.program import export_program, find_tensor, hookless_copy
+from model_lego.graph.modules import find_tensor, hookless_copy
+from model_lego.graph.program import export_program
 from tests.properties.helpers import traced
 from tests.tiny.streams import Head, unit
 from tests.tiny_models import IMAGE, OTHER, TINY, build, inputs
