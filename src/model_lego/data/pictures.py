@@ -18,24 +18,49 @@ if TYPE_CHECKING:
 FLAT, DEEP = frozenset({"1", "L"}), frozenset({"I;16", "I;16B", "I;16L", "I"})
 #: What red, green and blue count in a grey, as in ITU-R BT.601.
 LUMA = (0.299, 0.587, 0.114)
+#: EXIF's tag of the orientation, how Pillow calls the way back from each but the upright 1, and those with other sides.
+ORIENTATION = 0x0112
+TURNS = {
+    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
+}  # fmt: skip
+SIDEWAYS = (5, 6, 7, 8)
 
 
 def read_picture(path: str | Path) -> Tensor:
     """One image file as float channels x height x width in 0..1: grey stays one channel, all else becomes RGB.
 
-    Raises BadBatches for a file that cannot be read, or is no image.
+    A photo comes upright: its EXIF says how the camera was held. Raises BadBatches for a file that cannot be read, or
+    that is no image.
     """
     with _opened(path) as opened:
         deep = opened.mode in DEEP
         picture = opened if deep else opened.convert("L" if opened.mode in FLAT else "RGB")
-        pixels = torch.from_numpy(np.array(picture).astype(np.float32)) / (65535 if deep else 255)
+        pixels = torch.from_numpy(np.array(_upright(picture, _orientation(opened))).astype(np.float32))
+        pixels = pixels / (65535 if deep else 255)
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)
 
 
 def form_of(path: str | Path) -> tuple[bool, tuple[int, int]]:
-    """Whether a picture is coloured, and its width and height, by its header. Raises BadBatches."""
+    """Whether a picture is coloured, and its width and height as it is read, by its header. Raises BadBatches."""
     with _opened(path) as picture:
-        return picture.mode not in FLAT | DEEP, picture.size
+        width, height = picture.size
+        sideways = _orientation(picture) in SIDEWAYS
+        return picture.mode not in FLAT | DEEP, (height, width) if sideways else (width, height)
+
+
+def _orientation(picture: "Image.Image") -> int:
+    """How a camera was held, as the EXIF in a file's header says; upright where it says nothing, or is damaged."""
+    if "exif" not in picture.info:  # to look further would decode a whole PNG
+        return 1
+    found = picture.getexif().get(ORIENTATION)
+    return found if found in TURNS else 1
+
+
+def _upright(picture: "Image.Image", orientation: int) -> "Image.Image":
+    from PIL import Image
+
+    return picture.transpose(Image.Transpose[TURNS[orientation]]) if orientation in TURNS else picture
 
 
 @contextmanager

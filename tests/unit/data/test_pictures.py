@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from model_lego.data.pictures import in_colours, read_picture
+from model_lego.data.pictures import form_of, in_colours, read_picture
 from model_lego.errors import BadBatches, ShapeMismatch
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -25,6 +25,29 @@ def test_a_picture_keeps_its_pixels_and_is_grey_or_has_three_colours(tmp_path):
         assert read_picture(tmp_path / "one.png").shape == (channels, 4, 5)
     Image.fromarray(PIXELS).save(tmp_path / "one.png")
     assert torch.equal(read_picture(tmp_path / "one.png"), torch.from_numpy(PIXELS).permute(2, 0, 1) / 255)
+
+
+@pytest.mark.parametrize("name", ["one.jpg", "one.png", "one.tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_a_photo_is_upright_however_the_camera_was_held(tmp_path, name, orientation):
+    note = Image.Exif()
+    note[0x0112] = orientation
+    dull = Image.fromarray(PIXELS).resize((50, 40))
+    dull.save(tmp_path / name, exif=note)
+    with Image.open(tmp_path / name) as opened:
+        expected = torch.from_numpy(np.array(ImageOps.exif_transpose(opened))).permute(2, 0, 1) / 255
+    assert torch.equal(read_picture(tmp_path / name), expected)
+    assert form_of(tmp_path / name) == (True, tuple(expected.shape[:0:-1]))
+    assert expected.shape[1] == (50 if orientation > 4 else 40)
+
+
+@pytest.mark.parametrize("note", [b"Exif\0\0II*\0\xff", b"Exif\0\0nonsense", b"Exif\0\0"])
+def test_a_damaged_note_leaves_the_picture_as_it_is(tmp_path, note):
+    picture = Image.fromarray(PIXELS)
+    picture.save(tmp_path / "with.jpg", exif=note)
+    picture.save(tmp_path / "without.jpg")
+    assert torch.equal(read_picture(tmp_path / "with.jpg"), read_picture(tmp_path / "without.jpg"))
+    assert form_of(tmp_path / "with.jpg") == (True, (5, 4))
 
 
 def test_colours_become_those_that_a_network_takes():
