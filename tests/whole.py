@@ -45,11 +45,11 @@ def _narrow(classifier: nn.Sequential, width: int = 256) -> None:
     classifier[6] = nn.Linear(width, last.out_features)
 
 
-def zoo_images(batch: int, *, seed: int = 0, side: int = 64) -> Tensor:
-    """Random images of `side` x `side` pixels, each of a tint of its own."""
+def zoo_images(batch: int, *, seed: int = 0) -> Tensor:
+    """Random images, each of a tint of its own; they are small, since some layers then see one pixel only."""
     generator = torch.Generator().manual_seed(seed)
     tint = torch.randn(batch, 3, 1, 1, generator=generator, dtype=torch.float64)
-    return tint + torch.randn(batch, 3, side, side, generator=generator, dtype=torch.float64)
+    return tint + torch.randn(batch, 3, 32, 32, generator=generator, dtype=torch.float64)
 
 
 def enliven(model: nn.Module, example: Tensor, *, least: float = 0.3) -> None:
@@ -64,11 +64,8 @@ def enliven(model: nn.Module, example: Tensor, *, least: float = 0.3) -> None:
 
 @functools.cache
 def lively(name: str) -> tuple[nn.Module, ChannelGraph, tuple[Tensor, Tensor]]:
-    """A network that answers with several classes, its graph, and images with its answers as labels: not to change.
-
-    The images are small, since some layers then see one pixel only.
-    """
-    model, x = zoo_model(name), zoo_images(48, seed=7, side=32)
+    """A network that answers with several classes, its graph, and images with its answers as labels: not to change."""
+    model, x = zoo_model(name), zoo_images(48, seed=7)
     head = model.get_submodule(HEADS[name])
     if name == "squeezenet1_1":
         head.weight.data.abs_()  # a relu stands behind it
