@@ -8,8 +8,10 @@ from torch import nn
 
 from model_lego.assembly import assemble
 from model_lego.graph import read_graph
+from model_lego.graph.cost import cost_of
 from model_lego.graph.program import export_program
 from model_lego.surgery import siblings
+from model_lego.surgery.placement import place
 from model_lego.surgery.siblings import is_sibling, program_like, read_graphs
 from tests.parts import tiny_part
 from tests.properties.helpers import traced
@@ -54,10 +56,17 @@ def said(graph):
         for name, dims in graph.axes.items()
     }
     divided = [(one.node, one.place, one.channels.tolist(), one.groups, one.attribute) for one in graph.divided]
-    calls = [node for node in graph.program.nodes if node.op == "call_function"]
-    shapes = [(str(node.target), tuple(map(int, node.meta["val"].shape))[1:]) for node in calls]
     groups = [(one.name, one.writers, one.channels.tolist(), one.frozen) for one in graph.groups]
-    return layers, axes, divided, groups, graph.head.tolist(), graph.frozen.tolist(), graph.freezes, shapes
+    return (
+        layers,
+        axes,
+        divided,
+        groups,
+        graph.head.tolist(),
+        graph.frozen.tolist(),
+        graph.freezes,
+        calls(graph.program),
+    )
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -79,6 +88,31 @@ def test_a_padded_assembly_exports_one_of_its_parts(name, exported):
     parts += [tiny_part(name, seed=3, share=0.6, names="ef")]
     assemble(parts, layout="padded")
     assert len(exported) == 1
+
+
+def calls(program):
+    """Its operators, the numbers that they are given, and what they give for an image."""
+    return [
+        (str(node.target), [arg for arg in node.args if isinstance(arg, int | float)], shape_of(node))
+        for node in program.nodes
+        if node.op == "call_function"
+    ]
+
+
+def shape_of(node):
+    return tuple(map(int, node.meta["val"].shape))[1:]
+
+
+@pytest.mark.parametrize("name", [*NAMES, "grouped"])
+def test_the_joint_networks_program_is_that_of_its_own_export(name, exported):
+    shares = (0.5, 0.5) if name == "grouped" else (0.8, 0.5)  # its groups have to be of one width
+    parts = [tiny_part(name, seed=seed, share=share).module for seed, share in enumerate(shares)]
+    exported.clear()
+    placed, x = place(parts, inputs(name)), inputs(name)
+    assert len(exported) == 1
+    again = export_program(placed.module, x)
+    assert calls(placed.program) == calls(again)
+    assert cost_of(placed.module, placed.program) == cost_of(placed.module, again)
 
 
 def test_a_number_in_the_forward_is_looked_for_in_each_export(exported):
