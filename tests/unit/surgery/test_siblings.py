@@ -90,6 +90,13 @@ def test_a_padded_assembly_exports_one_of_its_parts(name, exported):
     assert len(exported) == 1
 
 
+def test_a_head_on_the_features_of_parts_side_by_side_exports_one_of_them(exported):
+    parts = [tiny_part("plain", seed=n, share=0.3 + 0.1 * n, names=[f"{n}"], logits=[n]) for n in range(4)]
+    images, labels = inputs("plain", batch=40), torch.arange(40) % 4
+    assert assemble(parts, calibration=[(images, labels)], head="blend").head.kind == "blend"
+    assert len(exported) == 1
+
+
 def calls(program):
     """Its operators, the numbers that they are given, and what they give for an image."""
     return [
