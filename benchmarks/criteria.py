@@ -15,12 +15,12 @@ from benchmarks.accuracy.cases import CUT_FOR
 from benchmarks.accuracy.material import BATCH, NAMES, SEEDS
 from benchmarks.accuracy.networks import NETWORKS, Network
 from benchmarks.common import record, shared
-from model_lego.attribution.criteria import CRITERIA, Context, normalised
-from model_lego.attribution.sensing import sense
-from model_lego.attribution.shrinking import Shrinking
-from model_lego.batches import Batches, Mapped
-from model_lego.budgeting import SENSED, Trials, shrinking, trials
+from model_lego.budgets.criteria import CRITERIA, Context, normalised
+from model_lego.budgets.removal_order import Shrinking
+from model_lego.budgets.search import SENSED, Trials, shrinking, trials
+from model_lego.budgets.sensitivity import sense
 from model_lego.data import batches, open_data
+from model_lego.data.batching import Batches, Mapped
 from model_lego.data.sets import subset
 
 #: Shares of the source's parameters.

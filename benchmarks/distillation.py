@@ -14,9 +14,9 @@ from benchmarks.common import record, shared
 from benchmarks.zoo_vgg import NORMAL, SEED
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import subset
-from model_lego.disassembly import whole
+from model_lego.disassembly.disassembling import whole
+from model_lego.evaluation.results import Row
 from model_lego.models import build, load_weights
-from model_lego.results import Row
 
 HALVES = (("0to4", slice(0, 5)), ("5to9", slice(5, 10)))
 SETTINGS = ml.TrainingSettings(epochs=5, learning_rate=0.05, clip=1.0, crop=4, flip=True, seed=SEED)

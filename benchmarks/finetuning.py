@@ -13,7 +13,7 @@ from benchmarks.distillation import HALVES, part
 from benchmarks.zoo_vgg import SEED
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import subset
-from model_lego.finetuning import GENTLE
+from model_lego.training.finetuning import GENTLE
 
 CLASSES = ("bird", "cat", "deer")
 EPOCHS = (1, 3)

@@ -16,9 +16,9 @@ import model_lego as ml
 from benchmarks.accuracy import page
 from benchmarks.accuracy.material import ABSENT, NAMES, Material, files, opened
 from benchmarks.common import record
-from model_lego.surgery.choosing import preferred
-from model_lego.surgery.closed_form import Fit
-from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Calibrated, Plain, calibrated, cross_validated
+from model_lego.heads.choosing import FAVOURITES, LEAST, ON_FEATURES, Calibrated, Plain, calibrated, cross_validated
+from model_lego.heads.cross_validation import preferred
+from model_lego.heads.linear import Fit
 
 #: Calibration images of each class, and how many samples of them are drawn.
 COUNTS, SAMPLES = (5, 10, 20, 50), 8

@@ -18,11 +18,11 @@ from torch.nn import functional as F
 import model_lego as ml
 from benchmarks.common import RESULTS, record, shared
 from benchmarks.zoo_vgg import NAMES, NORMAL, SEED
-from model_lego.component import run_and_hear
 from model_lego.data import batches, open_data
 from model_lego.data.sets import Batched, subset
-from model_lego.measures import area
+from model_lego.evaluation.metrics import area
 from model_lego.models import build, load_weights
+from model_lego.parts.layer_inputs import run_and_hear
 
 #: The class that the network "trained" was never shown, and where its weights lie.
 WITHOUT, TRAINED = "cat", "zoo/vgg16-half-cifar10-0to4-without-cat.safetensors"

@@ -9,9 +9,10 @@ import torch
 import model_lego as ml
 from benchmarks.accuracy.joining import PUBLISHED, WAYS, block
 from benchmarks.accuracy.material import NAMES, NORMAL, SEEDS, Material
+from model_lego.cutting.slicing import selection_of
+from model_lego.cutting.verification import program_of
 from model_lego.progress import quiet
-from model_lego.refitting import CALIBRATION, refit_module, selection_of
-from model_lego.surgery.verification import program_of
+from model_lego.repairing.refitting import CALIBRATION, refit_module
 
 #: What ten components put together have to reach.
 BAR = 77.0

@@ -11,13 +11,13 @@ import model_lego as ml
 from benchmarks.accuracy.figures import run
 from benchmarks.accuracy.material import BATCH, NAMES
 from benchmarks.accuracy.networks import Network
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.verification import program_of
 from model_lego.data import ImageSet, batches
 from model_lego.data.sets import subset
 from model_lego.graph.program import Program
 from model_lego.progress import quiet
-from model_lego.refitting import refit_module
-from model_lego.surgery.slicing import slice_model
-from model_lego.surgery.verification import program_of
+from model_lego.repairing.refitting import refit_module
 
 #: Training images of each class that are measured on; the others are calibration images.
 HELD = 300

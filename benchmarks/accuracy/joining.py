@@ -9,13 +9,13 @@ from torch import Tensor
 import model_lego as ml
 from benchmarks.accuracy.figures import cost, figure, right, run
 from benchmarks.accuracy.material import A_CLASS, NAMES, SEEDS, Material
-from model_lego.batches import Batches
-from model_lego.component import Head
+from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
-from model_lego.measures import area
-from model_lego.surgery.choosing import preferred
-from model_lego.surgery.heads import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
-from model_lego.surgery.reading import parts_layers
+from model_lego.evaluation.metrics import area
+from model_lego.heads.choosing import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
+from model_lego.heads.cross_validation import preferred
+from model_lego.heads.features import parts_layers
+from model_lego.parts.assembly import Head
 
 PUBLISHED = "logit scaling, as published"
 #: As they are, the published scaling of logits, each head, and what is chosen.

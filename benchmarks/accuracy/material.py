@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 import model_lego as ml
 from benchmarks.common import shared
-from model_lego.batches import Batches, Mapped
 from model_lego.data import ImageSet, batches, open_data
+from model_lego.data.batching import Batches, Mapped
 from model_lego.data.sets import subset
 from model_lego.models import build, load_weights
 from model_lego.store import load_statistics, save_statistics

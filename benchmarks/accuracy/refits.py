@@ -10,14 +10,14 @@ from torch import Tensor, fx, nn
 
 import model_lego as ml
 from benchmarks.accuracy.cases import Case
+from model_lego.cutting.slicing import kept_positions
 from model_lego.graph import Layer
 from model_lego.graph.program import export_program
 from model_lego.progress import quiet
-from model_lego.surgery.frontier import Frontier
-from model_lego.surgery.intercepts import give_biases
-from model_lego.surgery.regression import Fit, Moments, ridge, ridge_dual
-from model_lego.surgery.repair import Rows, Side, Walk
-from model_lego.surgery.slicing import kept_positions
+from model_lego.repairing.activation_store import Frontier
+from model_lego.repairing.intercepts import give_biases
+from model_lego.repairing.layerwise import Rows, Side, Walk
+from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual
 
 #: Strengths that cross-validation tries, and the parts that the images are split into for it.
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0)

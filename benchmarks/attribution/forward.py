@@ -8,7 +8,7 @@ from torch import Tensor, nn
 import model_lego as ml
 from benchmarks.attribution.timing import in_turns, median, ratio
 from benchmarks.coverage.memory import Memory
-from model_lego.graph.running import running
+from model_lego.graph.runner import running
 from model_lego.models import build
 
 #: Network, images at once, side in pixels, batches, and the bar that issue 4 sets.

@@ -16,8 +16,8 @@ from benchmarks.zoo_vgg import NAMES, NORMAL
 from model_lego.data import batches, open_data
 from model_lego.data.sets import subset
 from model_lego.models import build, load_weights
-from model_lego.surgery import repair as repairing
-from model_lego.surgery.regression import ridge
+from model_lego.repairing import layerwise
+from model_lego.repairing.least_squares import ridge
 
 
 def a_thousand_classes() -> dict[str, Any]:
@@ -96,11 +96,11 @@ def repair_and_disassemble() -> dict[str, Any]:
         solving[-1] += time.perf_counter() - started
         return fit
 
-    repairing.ridge = timed  # type: ignore
+    layerwise.ridge = timed  # type: ignore
     try:
         times = in_turns({"forwards": forwards, "repair": refit})
     finally:
-        repairing.ridge = ridge  # type: ignore
+        layerwise.ridge = ridge  # type: ignore
     without = sorted(
         (took - solved) / base
         for took, solved, base in zip(times["repair"], solving[1:], times["forwards"], strict=True)

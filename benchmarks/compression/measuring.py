@@ -12,18 +12,18 @@ import model_lego as ml
 from benchmarks.common import shared
 from benchmarks.compression.rivals import Rival, rivals
 from benchmarks.zoo_vgg import NAMES, NORMAL
-from model_lego.attribution.criteria import CRITERIA, Context
-from model_lego.attribution.sensing import sense
-from model_lego.batches import Mapped, drawn
-from model_lego.budgeting import SENSED, Trials, shrinking
+from model_lego.budgets.criteria import CRITERIA, Context
+from model_lego.budgets.search import SENSED, Trials, shrinking
+from model_lego.budgets.sensitivity import sense
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.verification import program_of
 from model_lego.data import batches, open_data
+from model_lego.data.batching import Mapped, drawn
 from model_lego.data.sets import ImageSet, subset
 from model_lego.digest import packed
 from model_lego.models import build, load_weights
 from model_lego.progress import quiet
-from model_lego.refitting import CALIBRATION, refit_module
-from model_lego.surgery.slicing import slice_model
-from model_lego.surgery.verification import program_of
+from model_lego.repairing.refitting import CALIBRATION, refit_module
 
 #: Criteria of ours beside reconstruction, at the widths of reconstruction.
 OTHERS = ("fpgm", "hrank", "magnitude", "taylor", "random")

@@ -42,7 +42,7 @@ deviation.
 *Widths* say how many channels each layer keeps: those that `compress` finds; equal shares of all layers, as FPGM and
 HRank are published and as Torch-Pruning does by default; or one threshold for all layers, Torch-Pruning's global
 pruning. In the latter two the scores of FPGM, L1, Taylor and random are Torch-Pruning's, as its classes come; all else
-is `model_lego.attribution.criteria`. HRank is the average rank of feature maps over 500 images.
+is `model_lego.budgets.criteria`. HRank is the average rank of feature maps over 500 images.
 
 Written by `python -m benchmarks.run compression` from what it records in `benchmarks/results/compression.json`.
 """

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_lego.attribution.shrinking import Shrinking
+from model_lego.budgets.removal_order import Shrinking
 from model_lego.graph import ChannelGraph
 
 #: How many channels each layer keeps: as `compress` says, the same share of all, or by one threshold for all.

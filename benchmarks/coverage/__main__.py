@@ -50,7 +50,7 @@ def _result(name: str, kept: Path) -> Result:
 def _code() -> str:
     """Hash of the code that a result depends on."""
     digest = hashlib.sha256()
-    for folder in ("src", "benchmarks/coverage", "tests/oracles.py", "tests/properties/helpers.py"):
+    for folder in ("src", "benchmarks/coverage", "tests/support/oracles.py", "tests/support/plans.py"):
         path = ROOT / folder
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             if file.name not in ("__main__.py", "page.py"):

@@ -1,7 +1,7 @@
 """Try one network: export it, cut it, compare it with its mask, join and save what was cut.
 
 Random weights, float64, random norms. What a cut has to give comes from the source run with hooks that zero
-(tests/oracles.py), not from the library.
+(tests/support/oracles.py), not from the library.
 """
 
 import tempfile
@@ -15,18 +15,18 @@ from torch import Tensor, nn
 from benchmarks.coverage.memory import Memory
 from benchmarks.coverage.opinion import second_opinion
 from model_lego import assemble, attribute, canonize, load, save, trace
-from model_lego.assembly import Layout
-from model_lego.component import Builder, Component
-from model_lego.disassembly import Plan, cut
+from model_lego.assembly.assembling import Layout
+from model_lego.cutting.canonizing import computes_weights
+from model_lego.cutting.slicing import slice_model
+from model_lego.disassembly.disassembling import Plan, cut
 from model_lego.errors import CutMismatch, IncompatibleComponents, LegoError
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import planned_cost
 from model_lego.models import build
-from model_lego.surgery.plain import computes_weights
-from model_lego.surgery.slicing import slice_model
-from tests.oracles import masked_forward
-from tests.properties.helpers import half_plan, kept_inputs, lost, some_logits
-from tests.tiny_models import MIXERS, NORMS, randomize_batchnorm, strengthen
+from model_lego.parts.component import Builder, Component
+from tests.support.oracles import masked_forward
+from tests.support.plans import half_plan, kept_inputs, lost, some_logits
+from tests.support.tiny_models import MIXERS, NORMS, randomize_batchnorm, strengthen
 
 CLASSES = 10
 SIDES = (64, 96, 128, 160, 192, 224, 256, 288, 320, 384)  # the first on which the network runs

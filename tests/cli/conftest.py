@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.world import NETWORK, run, trained, write_npz, write_weights
+from tests.support.squares import NETWORK, run, trained, write_npz, write_weights
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.world import CLASSES, contents, run
+from tests.support.squares import CLASSES, contents, run
 
 
 @pytest.fixture(scope="module")

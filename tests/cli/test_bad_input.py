@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tests.cli.world import NETWORK, arrays, contents, refused, run, trained, write_npz, write_weights
+from tests.support.squares import NETWORK, arrays, contents, refused, run, trained, write_npz, write_weights
 
 ALL = arrays()
 

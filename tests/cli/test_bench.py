@@ -13,8 +13,8 @@ import yaml
 import model_lego as ml
 from model_lego.data import batches, open_data
 from model_lego.models import build, load_weights
-from tests.cli.world import ARGUMENTS, arrays, contents, refused, run, said, write_npz
-from tests.papers import citation_arrays
+from tests.support.citations import citation_arrays
+from tests.support.squares import ARGUMENTS, arrays, contents, refused, run, said, write_npz
 
 TRAINING = {"epochs": 6, "batch_size": 16, "learning_rate": 0.05, "crop": 1, "flip": False}
 NET = {"network": "zoo:lenet5", "arguments": ARGUMENTS, "data": "squares", "seeded": True, "training": TRAINING}

@@ -5,7 +5,7 @@ import pytest
 from model_lego import Budget
 from model_lego.cli.budget import parse_budget
 from model_lego.errors import BadConfig
-from tests.cli.world import refused, run, said
+from tests.support.squares import refused, run, said
 
 
 @pytest.mark.parametrize(

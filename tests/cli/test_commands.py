@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.cli.world import CLASSES, arrays, contents, pictures, run, said, trained, write_npz
+from tests.support.squares import CLASSES, arrays, contents, pictures, run, said, trained, write_npz
 
 SAVED = ["README.md", "manifest.json", "model.safetensors"]
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.cli.world import CLASSES, refused, run
+from tests.support.squares import CLASSES, refused, run
 
 
 def test_a_network_is_compressed_measured_and_saved(world, tmp_path):

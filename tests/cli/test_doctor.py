@@ -4,7 +4,7 @@ import pytest
 import safetensors.torch
 
 from model_lego.models import build
-from tests.cli.world import NETWORK, run
+from tests.support.squares import NETWORK, run
 
 
 def test_a_network_by_name_is_diagnosed_without_weights():

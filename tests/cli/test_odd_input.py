@@ -8,7 +8,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from tests.cli.world import CLASSES, NETWORK, arrays, pictures, refused, run, trained, write_npz
+from tests.support.squares import CLASSES, NETWORK, arrays, pictures, refused, run, trained, write_npz
 
 ALL = arrays()
 

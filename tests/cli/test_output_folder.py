@@ -5,8 +5,8 @@ import shutil
 import pytest
 import safetensors.torch
 
-from model_lego.store import writing
-from tests.cli.world import contents, refused, run
+from model_lego.store import saving
+from tests.support.squares import contents, refused, run
 
 
 def commands(world, out):
@@ -74,8 +74,8 @@ def interrupted(*_, **__):
 
 BREAKS = {
     "full disk": (safetensors.torch, "save_file", half_written),
-    "Ctrl-C before the manifest": (writing, "manifest_of", interrupted),
-    "Ctrl-C before the card": (writing, "card", interrupted),
+    "Ctrl-C before the manifest": (saving, "manifest_of", interrupted),
+    "Ctrl-C before the card": (saving, "card", interrupted),
 }
 
 

@@ -6,7 +6,7 @@ import torch
 
 from model_lego import load
 from model_lego.models import build
-from tests.cli.world import CLASSES, run
+from tests.support.squares import CLASSES, run
 
 timm = pytest.importorskip("timm")
 ARGUMENTS = {"in_chans": 1, "num_classes": len(CLASSES)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tests.cli.world import Ran, run
+from tests.support.squares import Ran, run
 
 SRC = Path(__file__).parents[2] / "src"
 COMMANDS = (

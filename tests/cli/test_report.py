@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tests.cli.world import refused, run
+from tests.support.squares import refused, run
 
 
 def headings(page):

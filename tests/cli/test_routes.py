@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.cli.world import CLASSES, pictures, refused, run
+from tests.support.squares import CLASSES, pictures, refused, run
 
 
 def test_routes_are_printed_and_written(world, tmp_path):

@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from tests.cli.world import CLASSES, pictures, refused, run, write_npz
+from tests.support.squares import CLASSES, pictures, refused, run, write_npz
 
 #: Sides of the pictures, one after the other.
 SIDES = ((16, 16), (24, 16), (16, 40), (33, 21))

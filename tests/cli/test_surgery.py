@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tests.cli.world import pictures, refused, run, said, trained, write_weights
+from tests.support.squares import pictures, refused, run, said, trained, write_weights
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_lego import load, load_statistics
-from tests.cli.world import Ran, contents, run
+from tests.support.squares import Ran, contents, run
 
 SRC = Path(__file__).parents[2] / "src"
 

@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from tests.cli.world import CLASSES, contents, run
+from tests.support.squares import CLASSES, contents, run
 
 SMALL = ("-a", "image_size=16", "-a", "width=0.5")
 QUICK = ("--epochs", 12, "--batch-size", 16, "--learning-rate", 0.05, "--crop", 1, "--no-flip", *SMALL)

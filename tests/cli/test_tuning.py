@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import model_lego as ml
-from tests.cli.world import contents, refused, run
+from tests.support.squares import contents, refused, run
 
 SMALL = ("-a", "image_size=16", "-a", "width=0.25")
 QUICK = ("--epochs", 3, "--batch-size", 16, "--learning-rate", 0.02)

@@ -10,6 +10,8 @@ import typer
 from safetensors.torch import save_file
 
 ROOT = Path(__file__).parents[2]
+#: Folders of the package.
+FOLDERS = sorted(path.name for path in (ROOT / "src/model_lego").iterdir() if path.is_dir())
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
 SHOWN = {page: page.read_text(encoding="utf-8") for page in PAGES}
 CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
@@ -49,7 +51,7 @@ def test_files_that_are_named_exist(page):
     text = CODE.sub("", SHOWN[page])
     for path in re.findall(r"`((?:src|tests|docs|benchmarks|tools)/[\w./\-]*\w)`", text):
         assert (ROOT / path).exists(), path
-    for path in re.findall(r"`((?:graph|surgery|attribution|store|cli)/[\w/]+\.py)`", text):
+    for path in re.findall(rf"`((?:{'|'.join(FOLDERS)})/[\w/]+\.py)`", text):
         assert (ROOT / "src/model_lego" / path).exists(), path
 
 

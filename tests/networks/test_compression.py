@@ -13,10 +13,10 @@ from benchmarks.compression.figure import draw
 from benchmarks.compression.measuring import ALIKE
 from benchmarks.compression.page import COMPRESS, MEASURES, average, everyone, page
 from benchmarks.compression.rivals import OURS, by_threshold, equally, importances
-from model_lego.attribution.shrinking import Shrinking
-from model_lego.surgery.slicing import slice_model
-from tests.properties.helpers import traced
-from tests.tiny_models import inputs
+from model_lego.budgets.removal_order import Shrinking
+from model_lego.cutting.slicing import slice_model
+from tests.support.plans import traced
+from tests.support.tiny_models import inputs
 
 tp = pytest.importorskip("torch_pruning")
 ROOT = Path(__file__).parents[2]

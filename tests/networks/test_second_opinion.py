@@ -8,12 +8,12 @@ from torch import Tensor, nn
 
 from benchmarks.coverage.check import enlivened
 from benchmarks.coverage.opinion import AGREES, Reach, asked, our_reach, second_opinion, their_reach
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
 from model_lego.graph import ChannelGraph
-from model_lego.surgery.probing import trace
-from model_lego.surgery.slicing import slice_model
-from tests.oracles import masked_forward
-from tests.properties.helpers import half_plan, kept_inputs, traced
-from tests.tiny_models import TINY, inputs
+from tests.support.oracles import masked_forward
+from tests.support.plans import half_plan, kept_inputs, traced
+from tests.support.tiny_models import TINY, inputs
 
 tp = pytest.importorskip("torch_pruning")
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -9,8 +9,8 @@ from torch import nn
 import model_lego as ml
 from model_lego.errors import RefusedError
 from model_lego.graph import select
-from model_lego.graph.spreading import Reader
-from tests.tiny.graphs import CLASSES, FEATURES, HIDDEN, NODES, edges
+from model_lego.graph.node_rows import Reader
+from tests.support.tiny.graphs import CLASSES, FEATURES, HIDDEN, NODES, edges
 
 layers = pytest.importorskip("torch_geometric.nn", reason="torch_geometric is not installed (extra 'graphs')")
 

@@ -11,12 +11,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_lego.assembly import assemble
-from model_lego.component import Component, Preprocessing
+from model_lego.assembly.assembling import assemble
 from model_lego.errors import CutMismatch, IncompatibleComponents
-from tests.parts import tiny_part
-from tests.properties.helpers import FREEZING
-from tests.tiny_models import OTHER, TINY, inputs
+from model_lego.parts.component import Component, Preprocessing
+from tests.support.components import tiny_part
+from tests.support.plans import FREEZING
+from tests.support.tiny_models import OTHER, TINY, inputs
 
 ALIKE = 1e-10  # largest difference in float64, in parts of the largest logit
 

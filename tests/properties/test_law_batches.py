@@ -12,9 +12,9 @@ from model_lego.attribution import ContributionStats, Thresholds, attribute, loc
 from model_lego.attribution.statistics import LayerStats
 from model_lego.data import ImageSet, batches
 from model_lego.graph import ChannelGraph
-from tests.properties.helpers import traced
-from tests.tiny_models import inputs
-from tests.whole import HEADS, ZOO, lively
+from tests.support.plans import traced
+from tests.support.tiny_models import inputs
+from tests.support.whole_networks import HEADS, ZOO, lively
 
 NETWORKS = ("plain", "residual", "grouped", "se", "depthwise", "conv1d")
 COUNT = 300  # several of the micro-batches in which contributions are summed

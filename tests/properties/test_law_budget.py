@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from model_lego import Budget, plan
-from model_lego.attribution.criteria import CRITERIA
+from model_lego.budgets.criteria import CRITERIA
+from model_lego.cutting.slicing import slice_model
 from model_lego.graph.cost import planned_cost
 from model_lego.graph.selection import keep_all
-from model_lego.surgery.slicing import slice_model
-from tests.oracles import masked_forward
-from tests.properties.helpers import kept_inputs, traced
-from tests.tiny_models import TINY, inputs
+from tests.support.oracles import masked_forward
+from tests.support.plans import kept_inputs, traced
+from tests.support.tiny_models import TINY, inputs
 
 LOGITS = [3, 1]
 

@@ -12,9 +12,9 @@ import torch
 from model_lego import attribute, collect, save_statistics
 from model_lego.attribution.summing import bytes_a_class
 from model_lego.errors import BadBatches, BadConfig, CorruptComponent, OutputExists
-from model_lego.graph.running import Running
-from tests.properties.helpers import traced
-from tests.tiny_models import CLASSES, inputs
+from model_lego.graph.runner import Running
+from tests.support.plans import traced
+from tests.support.tiny_models import CLASSES, inputs
 
 COUNT, SIZE = 900, 50
 pytestmark = pytest.mark.filterwarnings("ignore:no sample of class")
@@ -182,7 +182,7 @@ def test_bad_input_leaves_no_unfinished_run_behind(tmp_path):
 def test_notes_are_written_only_once_in_a_while(tmp_path, monkeypatch):
     times = []
     model, graph = traced("residual")
-    monkeypatch.setattr("model_lego.store.notebook.stream_weights", lambda *_: times.append(time.monotonic()))
+    monkeypatch.setattr("model_lego.store.checkpoint.stream_weights", lambda *_: times.append(time.monotonic()))
     monkeypatch.setattr(Path, "replace", lambda *_: None)
     with pytest.raises(Stop):
         collect(model, batches(), tmp_path / "run", graph=graph, sampling="all", progress=stopping(5))

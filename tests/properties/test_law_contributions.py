@@ -1,6 +1,6 @@
 """Law 3: contributions summed over the inputs are the spatial sum of (output - bias), before relu and normalisation.
 
-And each single contribution is what a convolution of one pair of channels gives (tests/oracles.py), and what
+And each single contribution is what a convolution of one pair of channels gives (tests/support/oracles.py), and what
 `attribute` sums is their positive part, taken for each sample.
 """
 
@@ -15,13 +15,13 @@ from torch.nn import functional as F
 
 from model_lego.attribution import attribute
 from model_lego.attribution.contribution import contributions
+from model_lego.cutting.tracing import trace
 from model_lego.graph import RULES, Layer
 from model_lego.graph.rule import Window
-from model_lego.surgery.probing import trace
-from tests.oracles import contributions_conv, contributions_linear, hidden_maps
-from tests.properties.helpers import traced
-from tests.tiny_models import CLASSES, inputs
-from tests.whole import ZOO, lively
+from tests.support.oracles import contributions_conv, contributions_linear, hidden_maps
+from tests.support.plans import traced
+from tests.support.tiny_models import CLASSES, inputs
+from tests.support.whole_networks import ZOO, lively
 
 aten = torch.ops.aten
 CONVOLUTIONS = {1: F.conv1d, 2: F.conv2d, 3: F.conv3d}

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 
-from model_lego import disassembly
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
+from model_lego.disassembly import disassembling
 from model_lego.graph import keep_all
-from model_lego.surgery.probing import trace
-from model_lego.surgery.slicing import slice_model
-from tests.properties.helpers import traced
-from tests.tiny_models import CLASSES, OTHER, TINY, build, inputs
-from tests.whole import ZOO, zoo_images, zoo_model
+from tests.support.plans import traced
+from tests.support.tiny_models import CLASSES, OTHER, TINY, build, inputs
+from tests.support.whole_networks import ZOO, zoo_images, zoo_model
 
 #: Never called, or in training only: these modules are taken out even where everything is kept.
 DROPPED = {"dead_branch": ("unused",), "auxiliary": ("auxiliary",)}
@@ -71,9 +71,9 @@ def test_keeping_all_trains_like_the_source(name):
 def test_a_component_of_everything_gives_the_source(name):
     (model, graph), x = traced(name), inputs(name, batch=6)
     batches = [(x, torch.arange(6) % CLASSES)]
-    planned = disassembly.plan(model, batches, classes=range(CLASSES), sampling="all", graph=graph)
+    planned = disassembling.plan(model, batches, classes=range(CLASSES), sampling="all", graph=graph)
     planned = dataclasses.replace(planned, selection=keep_all(planned.graph))
-    component = disassembly.cut(model, planned)
+    component = disassembling.cut(model, planned)
     same_tensors(component.module, model, dropped=DROPPED.get(name, ()))
     assert torch.equal(run(component, x), run(model, x))
     assert component.labels == tuple(range(CLASSES))
@@ -99,7 +99,7 @@ def test_the_order_of_the_classes_is_the_order_that_was_asked_for():
     (model, graph), x = traced("plain"), inputs("plain", batch=6)
     order = [3, 0, 4, 1, 2]
     batches = [(x, torch.arange(6) % CLASSES)]
-    planned = disassembly.plan(model, batches, classes=order, sampling="all", graph=graph)
+    planned = disassembling.plan(model, batches, classes=order, sampling="all", graph=graph)
     everything = dataclasses.replace(keep_all(planned.graph), logits=tuple(order))
-    component = disassembly.cut(model, dataclasses.replace(planned, selection=everything))
+    component = disassembling.cut(model, dataclasses.replace(planned, selection=everything))
     torch.testing.assert_close(run(component, x), run(model, x)[:, order], rtol=1e-12, atol=1e-12)

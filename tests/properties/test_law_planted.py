@@ -1,6 +1,6 @@
 """Law 9: what was planted is found; and the walk over the graph is the walk of the equations on plain networks.
 
-The expected channels come from the planted network itself and from plain loops over the equations (tests/oracles.py).
+The expected channels come from the planted network itself and from plain loops (tests/support/oracles.py).
 """
 
 import itertools
@@ -11,15 +11,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from model_lego import disassembly
 from model_lego.attribution import Thresholds, attribute, locate, relevance
 from model_lego.attribution.relevance import aggregate, allocate
+from model_lego.cutting.tracing import trace
+from model_lego.disassembly import disassembling
 from model_lego.graph import ChannelGraph
-from model_lego.surgery.probing import trace
-from tests.oracles import kept_inputs, walk_plain
-from tests.tiny_models import CLASSES, IMAGE, build, inputs, planted, randomize_batchnorm
-from tests.whole import ZOO
-from tests.wired import PLANTED, served, wire
+from tests.support.oracles import kept_inputs, walk_plain
+from tests.support.tiny_models import CLASSES, IMAGE, build, inputs, planted, randomize_batchnorm
+from tests.support.whole_networks import ZOO
+from tests.support.wired_networks import PLANTED, served, wire
 
 #: conv alpha, conv beta, linear alpha, linear beta.
 THRESHOLDS = [
@@ -60,7 +60,7 @@ def test_the_component_of_a_planted_class_is_wired_through_the_planted_channels(
     model, images, labels, expected = planted(4, seed=1)
     batches = [(images, labels)]
     for label in range(4):
-        component = disassembly.disassemble(model, batches, classes=[label, (label + 1) % 4], repair="none")
+        component = disassembling.disassemble(model, batches, classes=[label, (label + 1) % 4], repair="none")
         for layer, answer in expected.items():
             both = answer[label] | answer[(label + 1) % 4]
             assert set(component.origin.kept_inputs[layer]) == both

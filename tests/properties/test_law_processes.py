@@ -14,12 +14,12 @@ from torch import Tensor
 
 from model_lego import collect, disassemble, evaluate, load_statistics
 from model_lego.attribution import attribute
-from model_lego.component import Component
-from model_lego.contenders import baselines
-from model_lego.results import Report
-from model_lego.surgery.repair import RepairSettings
+from model_lego.evaluation.baselines import baselines
+from model_lego.evaluation.results import Report
+from model_lego.parts.component import Component
+from model_lego.repairing.layerwise import RepairSettings
 from tests.properties.test_law_batches import balanced, held, present, split
-from tests.tiny_models import CLASSES
+from tests.support.tiny_models import CLASSES
 
 PROCESSES = 2
 NETWORKS = ("plain", "residual", "grouped")

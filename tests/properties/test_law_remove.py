@@ -6,12 +6,12 @@ import pytest
 import torch
 
 import model_lego as ml
-from model_lego.refitting import selection_of
-from model_lego.uniting import unite
-from tests.parts import share_plan
-from tests.properties.helpers import traced
+from model_lego.assembly.uniting import unite
+from model_lego.cutting.slicing import selection_of
 from tests.properties.test_law_unite import component
-from tests.tiny_models import build, inputs
+from tests.support.components import share_plan
+from tests.support.plans import traced
+from tests.support.tiny_models import build, inputs
 
 #: A network of each kind: cut by its own module as well as from the source, some take seconds.
 KINDS = (

@@ -1,6 +1,6 @@
 """Law 2: the sliced network equals the source with the dropped channels zeroed at the input of every mixing operator.
 
-What is expected comes from the source run with hooks that zero (tests/oracles.py), not from the library's own masking.
+What is expected comes from the source run with hooks that zero (tests/support/oracles.py), not from our own masking.
 Whole networks of torchvision and timm are put to it in tests/networks.
 """
 
@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model_lego.cutting.slicing import slice_model
 from model_lego.graph import ChannelGraph, ChannelSelection
-from model_lego.surgery.slicing import slice_model
-from tests.oracles import masked_forward
-from tests.properties.helpers import FREEZING, half_plan, kept_inputs, lost, some_logits, traced
-from tests.tiny_models import OTHER, TINY, inputs
+from tests.support.oracles import masked_forward
+from tests.support.plans import FREEZING, half_plan, kept_inputs, lost, some_logits, traced
+from tests.support.tiny_models import OTHER, TINY, inputs
 
 SEEDS = (0, 1, 2)
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit

@@ -8,14 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_lego import disassembly, refitting
 from model_lego.attribution import attribute, locate
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
+from model_lego.disassembly import disassembling
 from model_lego.errors import BadBatches, LegoError, ShapeMismatch, UnknownClass, UnsupportedOpError
-from model_lego.surgery.probing import trace
-from model_lego.surgery.slicing import slice_model
-from tests.properties.helpers import half_plan
-from tests.tiny_models import CLASSES, build, inputs
-from tests.whole import ZOO, zoo_images, zoo_model
+from model_lego.repairing import refitting
+from tests.support.plans import half_plan
+from tests.support.tiny_models import CLASSES, build, inputs
+from tests.support.whole_networks import ZOO, zoo_images, zoo_model
 
 NETWORKS = ("plain", "in_place", "tied", "auxiliary", "constants", "weight_norm", "multi_linear")
 METHODS = ("ridge", "mean", "bn", "none")
@@ -108,9 +109,9 @@ def check_steps(watched: Watched, data: Batches, methods: Sequence[str]) -> None
     locate(graph, stats, classes=[1, 2])
     slice_model(watched.model, graph, half_plan(graph, seed=1, logits=[2, 0]))
     watched.check()
-    planned = disassembly.plan(watched.model, data, classes=[1, 3], sampling="all", graph=graph)
+    planned = disassembling.plan(watched.model, data, classes=[1, 3], sampling="all", graph=graph)
     watched.check()
-    component = disassembly.cut(watched.model, planned)
+    component = disassembling.cut(watched.model, planned)
     watched.check()
     for method in methods:
         twin = refitting.repair(component, watched.model, data, method=method, graph=graph)
@@ -123,7 +124,7 @@ def check_steps(watched: Watched, data: Batches, methods: Sequence[str]) -> None
 @pytest.mark.parametrize("name", ["plain", "in_place"])
 def test_disassemble_leaves_the_source_as_it_was(name, method):
     watched = watch(name)
-    component = disassembly.disassemble(
+    component = disassembling.disassemble(
         watched.model, batches(name), classes=[0, 4], sampling="random", repair=method, per_class=3
     )
     watched.check()
@@ -159,9 +160,9 @@ def test_a_bad_second_batch_leaves_the_source_as_it_was(what, error, message, sa
     watched = watch("in_place")
     data = spoiled(batches("in_place"), what)
     with pytest.raises(error, match=message):
-        disassembly.disassemble(watched.model, data, classes=[1, 2], sampling=sampling)
+        disassembling.disassemble(watched.model, data, classes=[1, 2], sampling=sampling)
     watched.check()
-    component = disassembly.disassemble(
+    component = disassembling.disassemble(
         watched.model, batches("in_place"), classes=[1, 2], sampling="all", repair="none"
     )
     with pytest.raises(error, match=message):
@@ -187,7 +188,7 @@ def test_stopping_half_way_leaves_the_source_as_it_was(stage, method):
             raise StoppedError
 
     with pytest.raises(StoppedError):
-        disassembly.disassemble(
+        disassembling.disassemble(
             watched.model, batches("in_place"), classes=[1], sampling="random", repair=method, progress=stop
         )
     assert heard[-1] == stage
@@ -212,7 +213,7 @@ def test_a_refusal_leaves_the_source_as_it_was(spoil: Callable[[Any], Any], erro
     spoil(watched.model)
     watched.before = state(watched.model)
     with pytest.raises(error):
-        disassembly.disassemble(watched.model, batches("plain"), classes=[0, 7])
+        disassembling.disassemble(watched.model, batches("plain"), classes=[0, 7])
     watched.check()
 
 
@@ -225,7 +226,7 @@ def test_a_component_has_mode_type_memory_format_and_frozen_parameters_of_its_so
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         model = build("in_place", dtype=dtype).to(memory_format=torch.channels_last).train(training)
         model.a.weight.requires_grad_(False)
-        component = disassembly.disassemble(
+        component = disassembling.disassemble(
             model, batches("in_place", dtype=dtype), classes=[2, 3], sampling="all", repair=method
         )
         assert all(module.training == training for module in component.modules())
@@ -241,7 +242,7 @@ def test_a_component_has_mode_type_memory_format_and_frozen_parameters_of_its_so
 @pytest.mark.parametrize("method", METHODS)
 def test_a_component_stays_on_the_device_of_its_source(method):
     model = build("residual", dtype=torch.float32).cuda()
-    component = disassembly.disassemble(
+    component = disassembling.disassemble(
         model, batches("residual", dtype=torch.float32), classes=[2, 3], sampling="all", repair=method
     )
     assert {tensor.device.type for tensor in (*component.parameters(), *component.buffers())} == {"cuda"}
@@ -251,12 +252,12 @@ def test_a_component_stays_on_the_device_of_its_source(method):
 def test_a_component_has_the_mode_of_each_module_of_its_source(method):
     model = build("in_place", dtype=torch.float32).train()
     model.norm.eval()
-    component = disassembly.disassemble(model, batches("in_place"), classes=[2], sampling="all", repair=method)
+    component = disassembling.disassemble(model, batches("in_place"), classes=[2], sampling="all", repair=method)
     modes = {path: module.training for path, module in component.module.named_modules()}
     assert modes == {path: module.training for path, module in model.named_modules()}
 
 
 def test_a_component_without_its_auxiliary_head_can_be_trained():
     model = build("auxiliary", dtype=torch.float32)
-    component = disassembly.disassemble(model, batches("auxiliary"), classes=[1, 2], sampling="all", repair="none")
+    component = disassembling.disassemble(model, batches("auxiliary"), classes=[1, 2], sampling="all", repair="none")
     component.train()(batches("auxiliary")[0][0]).sum().backward()

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 import model_lego as ml
-from model_lego.disassembly import Plan, cut
+from model_lego.assembly.uniting import unite
+from model_lego.disassembly.disassembling import Plan, cut
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import ChannelSelection, keep_all, select
-from model_lego.uniting import unite
-from tests.parts import share_plan
-from tests.properties.helpers import FREEZING, some_logits, traced
-from tests.tiny_models import OTHER, TINY, build, inputs
+from tests.support.components import share_plan
+from tests.support.plans import FREEZING, some_logits, traced
+from tests.support.tiny_models import OTHER, TINY, build, inputs
 
 
 def component(name, selection, preprocessing=None):

@@ -8,16 +8,17 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_lego.assembly import assemble
-from model_lego.component import Assembly, Builder, Component, Preprocessing
-from model_lego.disassembly import disassemble
+from model_lego.assembly.assembling import assemble
+from model_lego.cutting.slicing import Absent
+from model_lego.disassembly.disassembling import disassemble
 from model_lego.errors import BadConfig
 from model_lego.models import build_from
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.store import inspect, load, save
-from model_lego.surgery.slicing import Absent
-from tests.store.samples import read_json
-from tests.tiny_models import build, inputs, randomize_batchnorm
-from tests.whole import ZOO, enliven
+from tests.support.handmade_parts import read_json
+from tests.support.tiny_models import build, inputs, randomize_batchnorm
+from tests.support.whole_networks import ZOO, enliven
 
 LENET = Builder("zoo:lenet5", {"num_classes": 5, "width": 0.5})
 #: Builders and the images that their networks take.

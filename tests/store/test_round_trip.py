@@ -5,11 +5,12 @@ import torch
 import torchvision
 from torch import nn
 
-from model_lego.component import Assembly, Builder, Component, Head
 from model_lego.errors import BadConfig
+from model_lego.parts.assembly import Assembly, Head
+from model_lego.parts.component import Builder, Component
 from model_lego.store import digest_of, inspect, load, save
 from model_lego.store.tensors import named_tensors
-from tests.store.samples import Tiny, images, origin, reading_assembly, tiny_assembly, tiny_component
+from tests.support.handmade_parts import Tiny, images, origin, reading_assembly, tiny_assembly, tiny_component
 
 
 def assert_same_tensors(one: nn.Module, other: nn.Module) -> None:

@@ -8,10 +8,10 @@ import torch
 
 from model_lego import attribute, load, load_statistics, locate, merge, save_statistics, trace
 from model_lego.attribution import ContributionStats
-from model_lego.disassembly import plan
+from model_lego.disassembly.disassembling import plan
 from model_lego.errors import BadConfig, CorruptComponent, OutputExists, SchemaTooNew, UnknownClass
-from tests.properties.helpers import traced
-from tests.tiny_models import CLASSES, build, inputs
+from tests.support.plans import traced
+from tests.support.tiny_models import CLASSES, build, inputs
 
 NAMES = ("plain", "residual", "grouped", "depthwise")
 

@@ -7,10 +7,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from model_lego.component import Builder, Component
 from model_lego.errors import CorruptComponent, SchemaTooNew
+from model_lego.parts.component import Builder, Component
 from model_lego.store import inspect, load, manifest, save
-from tests.store.samples import (
+from tests.support.handmade_parts import (
     Tiny,
     origin,
     read_json,

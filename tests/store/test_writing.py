@@ -6,10 +6,10 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from model_lego.component import Builder, Component
 from model_lego.errors import BadConfig, OutputExists
-from model_lego.store import files, load, save, writing
-from tests.store.samples import Tiny, origin, read_json, tiny_assembly, tiny_component
+from model_lego.parts.component import Builder, Component
+from model_lego.store import files, load, save, saving
+from tests.support.handmade_parts import Tiny, origin, read_json, tiny_assembly, tiny_component
 
 
 def contents(folder):
@@ -143,8 +143,8 @@ def interrupt(*_, **__):
 
 BREAKS = [
     pytest.param((safetensors.torch, "save_file", torn_weights, OSError), id="weights"),
-    pytest.param((writing, "manifest_of", interrupt, KeyboardInterrupt), id="manifest"),
-    pytest.param((writing, "card", interrupt, KeyboardInterrupt), id="card"),
+    pytest.param((saving, "manifest_of", interrupt, KeyboardInterrupt), id="manifest"),
+    pytest.param((saving, "card", interrupt, KeyboardInterrupt), id="card"),
 ]
 
 
@@ -188,8 +188,8 @@ def test_a_failing_swap_brings_the_old_one_back(tmp_path, monkeypatch, failing):
 
 
 def test_a_folder_that_appears_while_saving_is_left_alone(tmp_path, monkeypatch):
-    real = writing.card
-    monkeypatch.setattr(writing, "card", lambda manifest: (tmp_path / "part").mkdir() or real(manifest))
+    real = saving.card
+    monkeypatch.setattr(saving, "card", lambda manifest: (tmp_path / "part").mkdir() or real(manifest))
     with pytest.raises(OutputExists):
         save(linear(), tmp_path / "part")
     assert [path.name for path in tmp_path.iterdir()] == ["part"]

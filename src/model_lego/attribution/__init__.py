@@ -1,7 +1,6 @@
 """Which channels decide for which class: contributions, their statistics, relevance."""
 
 from model_lego.attribution.attributing import attribute
-from model_lego.attribution.budgets import Budget
 from model_lego.attribution.merging import merge
 from model_lego.attribution.relevance import Relevance, locate, relevance
 from model_lego.attribution.sampling import Sampling
@@ -9,7 +8,6 @@ from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.thresholds import Thresholds
 
 __all__ = [
-    "Budget",
     "ContributionStats",
     "Relevance",
     "Sampling",

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import Tensor, nn
 
+from model_lego.attribution.checkpoint import FORGETFUL, Notes
 from model_lego.attribution.sampling import Choice, Sampling, choose, chosen, gathered, no_sample
 from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.summing import Summer
-from model_lego.batches import Batches
+from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph import ChannelGraph
-from model_lego.graph.running import Running, running
-from model_lego.notes import FORGETFUL, Notes
+from model_lego.graph.runner import Running, running
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 

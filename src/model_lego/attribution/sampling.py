@@ -13,11 +13,11 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
-from model_lego.batches import Batches, checked, only
+from model_lego.attribution.checkpoint import FORGETFUL, Notes
+from model_lego.data.batching import Batches, checked, only
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
-from model_lego.graph.running import Running, running
-from model_lego.notes import FORGETFUL, Notes
+from model_lego.graph.runner import Running, running
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
 

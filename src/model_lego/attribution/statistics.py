@@ -4,10 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_lego.attribution.sampling import Sampling
-from model_lego.errors import UnknownClass
+from model_lego.digest import digest_of
+from model_lego.errors import BadConfig, UnknownClass
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,3 +82,9 @@ class ContributionStats:
         return (
             f"ContributionStats({len(self.layers)} layers, classes {list(self.classes)}, samples {list(self.counts)})"
         )
+
+
+def check_owner(stats: ContributionStats, model: nn.Module) -> None:
+    """Raise BadConfig for statistics of another network."""
+    if stats.source != digest_of(model):
+        raise BadConfig("the statistics were taken from another network; take them from this one, or leave them out")

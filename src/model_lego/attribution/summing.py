@@ -10,9 +10,9 @@ from torch import Tensor, fx, nn
 from model_lego.attribution.contribution import LinearForm, TapForm, form_of
 from model_lego.attribution.statistics import LayerStats
 from model_lego.graph import ChannelGraph, Layer
+from model_lego.graph.node_rows import Reader
+from model_lego.graph.propagation import concrete
 from model_lego.graph.rule import Window
-from model_lego.graph.spreading import Reader
-from model_lego.graph.walk import concrete
 
 #: Elements of block x samples x out_channels held at once: small enough for the cache of one core.
 BLOCK_ELEMENTS = 1 << 20

@@ -9,9 +9,10 @@ from model_lego.cli import options as o
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_out, data_for, open_component, open_part
-from model_lego.component import NONE_OF_THESE, Assembly, Component
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.component import Component
 
 ClashOpt = Annotated[
     str | None, typer.Option("--on-clash", help="a class that is there already: error, prefer or average")

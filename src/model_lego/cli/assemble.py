@@ -7,8 +7,8 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import check_out, data_for, open_component
-from model_lego.component import NONE_OF_THESE, Assembly
 from model_lego.digest import SEEN
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 
 
 def assemble_command(

@@ -28,8 +28,8 @@ def attribute_command(
 ) -> None:  # fmt: skip
     """Sum up what each channel adds to each other, class by class, for any number of components."""
     from model_lego import collect, load_statistics, merge, save_statistics
-    from model_lego.naming import label_numbers
-    from model_lego.refitting import prepared
+    from model_lego.data.batching import prepared
+    from model_lego.parts.class_names import label_numbers
 
     check_out(out, overwrite=overwrite)
     if memory < 1:

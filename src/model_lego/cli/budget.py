@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from model_lego.attribution.budgets import Budget
+from model_lego.budgets.budget import Budget
 from model_lego.cli.render import Bar, say, show
 from model_lego.cli.sources import Source
 from model_lego.cli.team import speaks
-from model_lego.curves import Curve, curve
+from model_lego.disassembly.size_curve import Curve, curve
 from model_lego.drawing import check_picture, draw_curve
 from model_lego.errors import BadConfig
 from model_lego.processes import Group

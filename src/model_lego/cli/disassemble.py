@@ -11,10 +11,10 @@ from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import check_out, chosen, named, open_source
 from model_lego.cli.team import speaks, team
-from model_lego.component import Component, Origin
-from model_lego.curves import Curve
-from model_lego.disassembly import Plan
-from model_lego.results import Report
+from model_lego.disassembly.disassembling import Plan
+from model_lego.disassembly.size_curve import Curve
+from model_lego.evaluation.results import Report
+from model_lego.parts.component import Component, Origin
 
 
 def plan_command(

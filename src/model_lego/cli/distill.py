@@ -11,11 +11,12 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part, open_source, parse_arguments, parse_preprocessing
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
-from model_lego.component import NONE_OF_THESE, Assembly, Builder, Component, Preprocessing
 from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig
 from model_lego.models import build
-from model_lego.shapes import common_size
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.image_shapes import common_size
 
 
 def distill_command(
@@ -102,7 +103,7 @@ def _untrained(
     teacher: Component | Assembly, name: str, data: str, argument: list[str] | None, taking: dict[str, Any], seed: int
 ) -> Component:
     """A network by its name, with a logit for each class of the teacher, whose normalisation it takes by default."""
-    from model_lego.disassembly import whole
+    from model_lego.disassembly.disassembling import whole
 
     given = parse_arguments(argument) | {"num_classes": len(teacher.classes)}
     with torch.random.fork_rng(devices=[]):

@@ -10,10 +10,10 @@ from torch import nn
 from model_lego.cli import options as o
 from model_lego.cli.render import show, show_json
 from model_lego.cli.sources import open_component, parse_arguments
-from model_lego.component import Builder
 from model_lego.errors import BadConfig
 from model_lego.models import build, image_shape, load_weights
 from model_lego.models.weights import infer_classes
+from model_lego.parts.component import Builder
 
 Side = Annotated[int | None, typer.Option("--size", help="side of the images in pixels; the network's own by default")]
 Everything = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, timm:NAME, or a saved component")]

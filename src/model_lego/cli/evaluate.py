@@ -8,13 +8,14 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
 from model_lego.cli.sources import Source, data_for, open_part, open_source
 from model_lego.cli.team import team
-from model_lego.component import NONE_OF_THESE, Component
-from model_lego.contenders import Contender
 from model_lego.data import open_data
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
+from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.results import Report
+from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.parts.component import Component
 from model_lego.processes import Group
-from model_lego.results import Report
 
 SourceOpt = Annotated[str | None, typer.Option("--source", help="the uncut network of a component, for the baselines")]
 

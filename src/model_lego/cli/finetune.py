@@ -8,7 +8,7 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
-from model_lego.component import NONE_OF_THESE
+from model_lego.parts.assembly import NONE_OF_THESE
 
 
 def finetune_command(

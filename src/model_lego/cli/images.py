@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from model_lego.cli.sources import Source
-from model_lego.component import Preprocessing
 from model_lego.data.pictures import in_colours, read_picture
 from model_lego.errors import BadConfig
+from model_lego.parts.component import Preprocessing
 
 
 def read_files(values: Sequence[str]) -> dict[str, Tensor]:

@@ -9,10 +9,11 @@ from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import check_out, chosen, data_for, named, open_part, open_source
-from model_lego.component import NONE_OF_THESE, Assembly, Component
 from model_lego.data import open_data
 from model_lego.errors import BadConfig
-from model_lego.naming import label_numbers
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.class_names import label_numbers
+from model_lego.parts.component import Component
 
 
 def remove_command(

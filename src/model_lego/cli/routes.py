@@ -12,7 +12,7 @@ from model_lego.cli.images import as_taken, image_names, read_files
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import Source, chosen, named, open_source
 from model_lego.errors import BadConfig
-from model_lego.naming import split_list
+from model_lego.parts.class_names import split_list
 from model_lego.routes import ContributionMaps, DecisionRoutes
 
 SomeClasses = Annotated[
@@ -119,8 +119,8 @@ def _found(
 ) -> tuple[DecisionRoutes, ContributionMaps | None]:  # fmt: skip
     """The routes, and the maps if samples are wanted; both from the same statistics."""
     from model_lego import attribute, contribution_maps, decision_routes, load_statistics
-    from model_lego.naming import label_numbers
-    from model_lego.refitting import prepared
+    from model_lego.data.batching import prepared
+    from model_lego.parts.class_names import label_numbers
 
     common: dict[str, Any] = {"graph": source.graph, "class_names": source.class_names}
     feed = prepared(source.train, source.preprocessing)

@@ -9,20 +9,21 @@ from typing import Any
 
 from torch import nn
 
-from model_lego.batches import checked
-from model_lego.component import Assembly, Builder, Component, Preprocessing
+from model_lego.cutting.canonizing import canonize, computes_weights
+from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, ImageSet, batches, open_data
+from model_lego.data.batching import checked
 from model_lego.data.sets import Batched, subset
 from model_lego.errors import BadConfig, OutputExists, UnknownClass
 from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
-from model_lego.naming import split_list
-from model_lego.shapes import common_size
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.class_names import split_list
+from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.image_shapes import common_size
 from model_lego.store import load
 from model_lego.store.files import refuse_existing
-from model_lego.surgery.plain import canonize, computes_weights
-from model_lego.surgery.probing import trace
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -11,7 +11,7 @@ from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import of_data, parse_arguments, parse_preprocessing
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
-from model_lego.trained import CHECKPOINT, RECORD, WEIGHTS, train_into
+from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, train_into
 
 
 def train_command(
@@ -26,7 +26,7 @@ def train_command(
     seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
 ) -> None:  # fmt: skip
     """Train a classifier; the weights are then taken apart with `disassemble`."""
-    from model_lego.fitting import TrainingSettings
+    from model_lego.training import TrainingSettings
 
     settings = TrainingSettings(
         epochs=epochs, batch_size=batch_size, learning_rate=learning_rate, momentum=momentum,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from model_lego.cli.sources import check_out
 from model_lego.errors import BadConfig, OutputExists
-from model_lego.trained import CHECKPOINT
+from model_lego.training.trained_folder import CHECKPOINT
 
 
 def open_checkpoint(out: str, *, overwrite: bool, resume: bool) -> Path:

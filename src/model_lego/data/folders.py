@@ -7,10 +7,10 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from model_lego.component import Preprocessing
 from model_lego.data.pictures import form_of, in_colours, read_picture
 from model_lego.data.sets import DataSplit, ImageSet, resized
 from model_lego.errors import BadConfig, EmptySelection
+from model_lego.parts.component import Preprocessing
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_lego.component import Preprocessing
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
+from model_lego.parts.component import Preprocessing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

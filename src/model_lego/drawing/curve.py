@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from model_lego.attribution.budgets import COUNTED
-from model_lego.curves import Curve
+from model_lego.budgets.budget import COUNTED
+from model_lego.disassembly.size_curve import Curve
 from model_lego.drawing.canvas import check_picture, figure_class, write
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph import labels as lab
-from model_lego.graph.ir import ChannelGraph
+from model_lego.graph.channels import ChannelGraph
 
 
 @dataclass(frozen=True, slots=True, eq=False)

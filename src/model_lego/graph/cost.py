@@ -5,14 +5,14 @@ from math import prod
 
 from torch import Tensor, fx, nn
 
-from model_lego.component import Cost
-from model_lego.graph.ir import Axis, ChannelGraph, Layer
+from model_lego.graph.channels import Axis, ChannelGraph, Layer
+from model_lego.graph.coupling import unused_modules
+from model_lego.graph.op_table import RULES
 from model_lego.graph.program import Program
+from model_lego.graph.propagation import concrete, concrete_number
 from model_lego.graph.rule import OpRule
-from model_lego.graph.rules import RULES
 from model_lego.graph.selection import ChannelSelection
-from model_lego.graph.tracing import unused_modules
-from model_lego.graph.walk import concrete, concrete_number
+from model_lego.parts.component import Cost
 
 
 def cost_of(model: nn.Module, program: Program, *, rules: Mapping[object, OpRule] = RULES) -> Cost:

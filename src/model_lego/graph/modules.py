@@ -67,3 +67,8 @@ def tied_names(model: nn.Module) -> dict[str, tuple[str, ...]]:
 def first_line(error: Exception) -> str:
     """The first line of an error's message, or what kind of error it is."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
+
+
+def first_parameter(model: nn.Module) -> Tensor:
+    """A tensor with the data type and device of a network."""
+    return next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph.balancing import balance, keep_best, knots
-from model_lego.graph.ir import ChannelGraph
+from model_lego.graph.channels import ChannelGraph
 
 
 @dataclass(frozen=True, slots=True, eq=False)

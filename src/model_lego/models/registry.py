@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import nn
 
-from model_lego.component import Builder
 from model_lego.errors import BadConfig
 from model_lego.models.alexnet import AlexNet
 from model_lego.models.bottleneck import ResNet50
@@ -18,6 +17,7 @@ from model_lego.models.mobilenet import MobileNet
 from model_lego.models.resnet import ResNet20
 from model_lego.models.simplenet import SimpleNet
 from model_lego.models.vgg import VGG16
+from model_lego.parts.component import Builder
 
 #: Our own networks.
 ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from model_lego.batches import Batches, checked
-from model_lego.component import NONE_OF_THESE, Assembly, Component
+from model_lego.data.batching import Batches, checked
 from model_lego.errors import UnknownClass
-from model_lego.evaluation import eval_mode
+from model_lego.evaluation.evaluating import eval_mode
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.component import Component
+from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet, tracked
-from model_lego.shapes import taken_by
 
 
 @torch.no_grad()

@@ -8,12 +8,13 @@ from typing import Any
 
 from torch import Tensor
 
-from model_lego.component import Assembly, Component
+from model_lego.evaluation.results import Report, Row
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component
 from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, hint, page, table
 from model_lego.report.routes import SCRIPTS, STYLES
 from model_lego.report.routes import sections as route_sections
 from model_lego.report.seats import routes_shown
-from model_lego.results import Report, Row
 from model_lego.routes import DecisionRoutes
 
 

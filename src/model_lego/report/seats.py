@@ -5,17 +5,18 @@ from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from model_lego.attribution import attribute
-from model_lego.batches import Batches, Relabelled, only
-from model_lego.component import Assembly, Component
+from model_lego.cutting.tracing import trace
+from model_lego.data.batching import Batches, Relabelled, first_images, only, prepared
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
-from model_lego.naming import label_places
+from model_lego.graph.modules import first_parameter
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.class_names import label_places
+from model_lego.parts.component import Component
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import first_images, first_parameter, prepared
 from model_lego.report.routes import MOST_SUBJECTS, Shown
 from model_lego.routes import DecisionRoutes, decision_routes
-from model_lego.surgery.probing import trace
 
 #: Classes of a part that are named in its title.
 MOST_NAMED = 8

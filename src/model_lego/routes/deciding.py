@@ -6,18 +6,18 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from model_lego.asking import check_owner
 from model_lego.attribution import ContributionStats, Thresholds, attribute
 from model_lego.attribution.attributing import asked_for
 from model_lego.attribution.relevance import Visit, walk
+from model_lego.attribution.statistics import check_owner
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, ShapeMismatch
 from model_lego.graph import ChannelGraph
-from model_lego.graph.ir import Layer
-from model_lego.graph.running import running
-from model_lego.naming import label_numbers, source_names
+from model_lego.graph.channels import Layer
+from model_lego.graph.runner import running
+from model_lego.parts.class_names import label_numbers, source_names
+from model_lego.parts.image_shapes import check_shape
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
-from model_lego.shapes import check_shape
 
 
 @dataclass(frozen=True, slots=True, eq=False)

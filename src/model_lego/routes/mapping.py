@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute
 from model_lego.attribution.relevance import walk
 from model_lego.attribution.sampling import choose, chosen
-from model_lego.batches import Batches
+from model_lego.data.batching import Batches
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
-from model_lego.naming import label_numbers, source_names
+from model_lego.parts.class_names import label_numbers, source_names
 from model_lego.progress import Progress, quiet
 from model_lego.routes.deciding import Subject, contributions_of, in_order, of_classes, of_one
 

@@ -7,15 +7,16 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from model_lego.component import Assembly, Builder, Component, Head
+from model_lego.cutting.canonizing import PlainLayer
+from model_lego.cutting.slicing import Absent
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.graph.modules import find_tensor
+from model_lego.parts.assembly import Assembly, Head
+from model_lego.parts.component import Builder, Component
 from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
 from model_lego.store.records import builder_from, component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
-from model_lego.surgery.plain import PlainLayer
-from model_lego.surgery.slicing import Absent
 
 Factory = Callable[[], nn.Module]
 

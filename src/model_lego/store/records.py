@@ -8,8 +8,9 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from model_lego.component import Assembly, Builder, Component, Cost, Origin, Preprocessing
 from model_lego.digest import digest_of_bytes
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Builder, Component, Cost, Origin, Preprocessing
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
 from model_lego.store.tensors import dtype_name, is_channels_last
 from model_lego.version import __version__

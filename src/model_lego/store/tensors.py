@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from model_lego.nodes import NodeClassifier
+from model_lego.models.node_classifier import NodeClassifier
 
 
 def named_tensors(root: nn.Module) -> dict[str, Tensor]:

@@ -6,20 +6,21 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from model_lego.assembly import assemble
-from model_lego.attribution import Budget
-from model_lego.component import Assembly, Component, Cost
-from model_lego.contenders import baselines, ensemble
+from model_lego.assembly.assembling import assemble
+from model_lego.budgets.budget import Budget
 from model_lego.data import DataSplit, batches
-from model_lego.data.joining import of_classes
 from model_lego.data.sets import Batched, subset
-from model_lego.evaluation import evaluate
-from model_lego.fitting import TrainingSettings
+from model_lego.data.union import of_classes
+from model_lego.evaluation.baselines import baselines, ensemble
+from model_lego.evaluation.evaluating import evaluate
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component, Cost
 from model_lego.tables import cuts
 from model_lego.tables.bench import BATCH, TESTED, Bench, Source
 from model_lego.tables.cells import of
 from model_lego.tables.recipe import Column, Kind, Part, Row
-from model_lego.training import train
+from model_lego.training import TrainingSettings
+from model_lego.training.classifier import train
 
 
 class Assembling(Row):

@@ -10,21 +10,21 @@ import torch
 from torch import nn
 
 from model_lego.attribution import ContributionStats, attribute
-from model_lego.component import Builder, Preprocessing
+from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
+from model_lego.data.batching import prepared
 from model_lego.data.citations import CitationGraph, open_citations
-from model_lego.data.joining import joined, of_classes
 from model_lego.data.sets import Batched, ImageSet, resized, subset
+from model_lego.data.union import joined, of_classes
 from model_lego.errors import BadConfig
-from model_lego.fitting import TrainingSettings
 from model_lego.graph import ChannelGraph
 from model_lego.models import build_from, load_weights
-from model_lego.nodes import NodeClassifier
+from model_lego.models.node_classifier import NodeClassifier
+from model_lego.parts.component import Builder, Preprocessing
 from model_lego.progress import Progress, quiet
-from model_lego.refitting import prepared
-from model_lego.surgery.probing import trace
 from model_lego.tables.recipe import Materials, SourceRecipe, task
-from model_lego.trained import WEIGHTS, train_into
+from model_lego.training import TrainingSettings
+from model_lego.training.trained_folder import WEIGHTS, train_into
 
 #: Training images, and test images, that are read at once; small batches spare the CPU's memory.
 BATCH, TESTED = 250, 50

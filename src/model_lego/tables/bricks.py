@@ -6,13 +6,13 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from model_lego.assembly import assemble
-from model_lego.attribution import Budget
-from model_lego.component import Component
-from model_lego.contenders import baselines
+from model_lego.assembly.assembling import assemble
+from model_lego.budgets.budget import Budget
 from model_lego.data import batches
 from model_lego.data.sets import Batched, subset
-from model_lego.evaluation import evaluate
+from model_lego.evaluation.baselines import baselines
+from model_lego.evaluation.evaluating import evaluate
+from model_lego.parts.component import Component
 from model_lego.tables import cuts
 from model_lego.tables.bench import BATCH, TESTED, Bench, Source
 from model_lego.tables.cells import of

@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from model_lego.attribution import Budget
-from model_lego.component import Assembly, Component, Cost
-from model_lego.contenders import Contender
-from model_lego.disassembly import cut, disassemble, plan
+from model_lego.budgets.budget import Budget
+from model_lego.disassembly.disassembling import cut, disassemble, plan
+from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.results import Report
 from model_lego.graph import select
-from model_lego.results import Report
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component, Cost
 from model_lego.tables.bench import Source
 
 

@@ -5,11 +5,11 @@ from typing import Any, Literal
 from pydantic import Field
 
 from model_lego.attribution import ContributionStats, Thresholds, attribute
-from model_lego.contenders import baselines
 from model_lego.data import batches
+from model_lego.data.batching import prepared
 from model_lego.data.sets import subset
-from model_lego.evaluation import evaluate
-from model_lego.refitting import prepared
+from model_lego.evaluation.baselines import baselines
+from model_lego.evaluation.evaluating import evaluate
 from model_lego.tables import cuts
 from model_lego.tables.bench import BATCH, Bench, Source
 from model_lego.tables.cells import of, right, sized

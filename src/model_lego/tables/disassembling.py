@@ -5,9 +5,9 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
-from model_lego.attribution import Budget
-from model_lego.contenders import baselines
-from model_lego.evaluation import evaluate
+from model_lego.budgets.budget import Budget
+from model_lego.evaluation.baselines import baselines
+from model_lego.evaluation.evaluating import evaluate
 from model_lego.tables import cuts
 from model_lego.tables.bench import Bench
 from model_lego.tables.cells import less, of, right, sized

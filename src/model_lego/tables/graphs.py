@@ -10,15 +10,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_lego.attribution import attribute
-from model_lego.contenders import baselines
+from model_lego.cutting.tracing import trace
 from model_lego.data.citations import CitationGraph
-from model_lego.disassembly import cut, plan
+from model_lego.disassembly.disassembling import cut, plan
 from model_lego.errors import BadConfig
-from model_lego.evaluation import evaluate
-from model_lego.nodes import NodeClassifier
-from model_lego.refitting import repair
-from model_lego.surgery.probing import trace
-from model_lego.surgery.repair import RepairSettings
+from model_lego.evaluation.baselines import baselines
+from model_lego.evaluation.evaluating import evaluate
+from model_lego.models.node_classifier import NodeClassifier
+from model_lego.repairing.layerwise import RepairSettings
+from model_lego.repairing.refitting import repair
 from model_lego.tables import cuts
 from model_lego.tables.bench import Bench
 from model_lego.tables.cells import of, right, sized

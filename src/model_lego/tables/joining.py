@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from model_lego.assembly import assemble
+from model_lego.assembly.assembling import assemble
 from model_lego.data import batches
-from model_lego.evaluation import evaluate
+from model_lego.evaluation.evaluating import evaluate
 from model_lego.tables import cuts
 from model_lego.tables.assembling import Assembling, joint_cost, opened, some
 from model_lego.tables.bench import TESTED, Bench

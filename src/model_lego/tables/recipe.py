@@ -8,8 +8,8 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from model_lego.fitting import TrainingSettings
-from model_lego.naming import split_list
+from model_lego.parts.class_names import split_list
+from model_lego.training import TrainingSettings
 
 #: "paper": full networks, 200 epochs, for those with a GPU; "cpu": what two cores do in an evening.
 Scale = Literal["paper", "cpu"]

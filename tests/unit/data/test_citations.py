@@ -8,7 +8,7 @@ import torch
 
 from model_lego.data.citations import open_citations
 from model_lego.errors import BadConfig
-from tests.papers import CLASSES, FEATURES, NODES, TEST, TRAIN, citation_arrays, citation_features
+from tests.support.citations import CLASSES, FEATURES, NODES, TEST, TRAIN, citation_arrays, citation_features
 
 
 @pytest.fixture

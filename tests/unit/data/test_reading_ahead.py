@@ -6,7 +6,7 @@ import time
 import pytest
 import torch
 
-from model_lego.batches import Mapped, only
+from model_lego.data.batching import Mapped, only
 from model_lego.data.sets import AHEAD, ImageSet, batches
 from model_lego.errors import BadBatches
 

@@ -12,7 +12,7 @@ from model_lego.drawing.routes import _several, _shown
 from model_lego.errors import BadConfig
 from model_lego.routes.folding import steps
 from model_lego.routes.nouns import Edges
-from tests.routed import planted_maps, planted_routes
+from tests.support.routed import planted_maps, planted_routes
 
 DRAWN = [(draw_routes, planted_routes), (draw_overlap, planted_routes), (draw_maps, planted_maps)]
 

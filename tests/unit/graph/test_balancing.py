@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
+from model_lego.cutting.tracing import trace
 from model_lego.graph import ChannelGraph, select
 from model_lego.graph.balancing import knots
-from model_lego.surgery.probing import trace
-from tests.properties.helpers import traced
-from tests.tiny.coupled import ShuffleUnit
-from tests.tiny.streams import Head, unit
-from tests.tiny_models import inputs
+from tests.support.plans import traced
+from tests.support.tiny.coupled import ShuffleUnit
+from tests.support.tiny.streams import Head, unit
+from tests.support.tiny_models import inputs
 
 
 def shuffled(width: int, units: int) -> ChannelGraph:

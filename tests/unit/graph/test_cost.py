@@ -3,13 +3,13 @@
 import pytest
 import torch
 
+from model_lego.cutting.slicing import slice_model
 from model_lego.graph import keep_all
 from model_lego.graph.cost import cost_of, planned_cost
 from model_lego.graph.program import export_program
-from model_lego.surgery.slicing import slice_model
-from tests.oracles import macs_conv, macs_linear
-from tests.properties.helpers import half_plan, traced
-from tests.tiny_models import OTHER, TINY, inputs
+from tests.support.oracles import macs_conv, macs_linear
+from tests.support.plans import half_plan, traced
+from tests.support.tiny_models import OTHER, TINY, inputs
 
 
 @pytest.mark.parametrize("name", [*TINY, *OTHER])

@@ -10,9 +10,9 @@ from torch.nn import functional as F
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.program import export_program
-from tests.properties.helpers import traced
-from tests.tiny.streams import Head, unit
-from tests.tiny_models import IMAGE, OTHER, TINY, build, inputs
+from tests.support.plans import traced
+from tests.support.tiny.streams import Head, unit
+from tests.support.tiny_models import IMAGE, OTHER, TINY, build, inputs
 
 
 class Does(nn.Module):

@@ -7,16 +7,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from model_lego import disassembly
 from model_lego.attribution import attribute
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
+from model_lego.disassembly import disassembling
 from model_lego.errors import BadBatches, LegoError, RefusedError, ShapeMismatch, TraceFailed, UnsupportedOpError
 from model_lego.graph import RULES, read_graph
 from model_lego.graph.ops.elementwise import ROWS
-from model_lego.surgery.probing import trace
-from model_lego.surgery.slicing import slice_model
-from tests.properties.helpers import half_plan, traced
-from tests.tiny.streams import Head, unit
-from tests.tiny_models import CLASSES, REFUSED, build, inputs
+from tests.support.plans import half_plan, traced
+from tests.support.tiny.streams import Head, unit
+from tests.support.tiny_models import CLASSES, REFUSED, build, inputs
 
 LIBRARY = torch.library.Library("lego_tests", "DEF")
 LIBRARY.define("turn(Tensor x) -> Tensor")
@@ -161,7 +161,7 @@ def test_logits_that_cannot_be_cut_to_some_classes_are_refused(function, message
 def test_a_network_that_gives_a_dict_is_refused_or_works():
     model = behind(lambda x: {"out": x})
     try:
-        component = disassembly.disassemble(model, batches(), classes=[1, 2], sampling="all", repair="none")
+        component = disassembling.disassemble(model, batches(), classes=[1, 2], sampling="all", repair="none")
     except RefusedError:
         return
     assert component(inputs("plain")).shape == (4, 2)
@@ -243,7 +243,7 @@ def test_the_hooks_of_a_network_are_not_called():
 
 def test_a_log_softmax_head_is_cut_and_adds_up_to_one_again():
     model, x = build("log_softmax_head"), inputs("log_softmax_head", batch=10)
-    component = disassembly.disassemble(model, batches(), classes=[4, 1], sampling="all", repair="none")
+    component = disassembling.disassemble(model, batches(), classes=[4, 1], sampling="all", repair="none")
     assert component.module.head.out_features == 2
     with torch.no_grad():
         torch.testing.assert_close(component(x).exp().sum(dim=1), torch.ones(10, dtype=torch.float64))
@@ -261,13 +261,13 @@ def test_an_auxiliary_head_is_dropped_and_that_is_said():
     assert graph.unused == ("auxiliary.linear.weight", "auxiliary.linear.bias")
     made = slice_model(model, graph, half_plan(graph, seed=0, logits=[1, 0]))
     assert made.dropped == ("auxiliary",)
-    component = disassembly.disassemble(model, batches(), classes=[0, 3], sampling="all", repair="none")
+    component = disassembling.disassemble(model, batches(), classes=[0, 3], sampling="all", repair="none")
     assert component.origin.settings["dropped_modules"] == ["auxiliary"]
     assert not [name for name in component.state_dict() if "auxiliary" in name]
 
 
 def test_what_was_kept_whole_is_said():
-    component = disassembly.disassemble(build("group_norm"), batches(), classes=[0, 3], sampling="all", repair="none")
+    component = disassembling.disassemble(build("group_norm"), batches(), classes=[0, 3], sampling="all", repair="none")
     assert component.origin.settings["kept_whole"] == [
         "group_norm normalises across channels (group_norm) (layer '4')",
     ]
@@ -316,7 +316,7 @@ def test_batches_that_cannot_be_used_are_refused_in_words(make, message):
     with pytest.raises(BadBatches, match=message):
         attribute(model, make(), graph=graph, sampling="all")
     with pytest.raises(BadBatches, match=message):
-        disassembly.disassemble(model, make(), classes=[0, 1], sampling="all", graph=graph)
+        disassembling.disassemble(model, make(), classes=[0, 1], sampling="all", graph=graph)
 
 
 def test_batches_that_give_other_images_the_second_time_are_refused():
@@ -331,6 +331,6 @@ def test_batches_that_give_other_images_the_second_time_are_refused():
 
 def test_the_library_is_silent(capfd, caplog):
     with caplog.at_level(logging.INFO):
-        disassembly.disassemble(build("plain"), batches(), classes=[0, 1], sampling="all")
+        disassembling.disassemble(build("plain"), batches(), classes=[0, 1], sampling="all")
     assert capfd.readouterr() == ("", "")
     assert caplog.records == []

@@ -5,13 +5,13 @@ import itertools
 import pytest
 import torch
 
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
 from model_lego.models import build
-from model_lego.surgery.probing import trace
-from model_lego.surgery.slicing import slice_model
-from tests.oracles import masked_forward
-from tests.properties.helpers import half_plan, kept_inputs
-from tests.properties.helpers import lost as lost_channels
-from tests.tiny_models import randomize_batchnorm, strengthen
+from tests.support.oracles import masked_forward
+from tests.support.plans import half_plan, kept_inputs
+from tests.support.plans import lost as lost_channels
+from tests.support.tiny_models import randomize_batchnorm, strengthen
 
 
 def count(model):

@@ -11,7 +11,7 @@ from model_lego.report import write_routes
 from model_lego.report.page import page
 from model_lego.report.routes import MOST_SUBJECTS, Shown, sections
 from model_lego.routes.folding import steps
-from tests.tiny_models import randomize_batchnorm
+from tests.support.tiny_models import randomize_batchnorm
 
 
 @pytest.fixture(scope="module")

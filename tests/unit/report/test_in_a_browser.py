@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from model_lego.report import write_report, write_routes
-from tests.routed import planted_assembly, planted_routes
+from tests.support.routed import planted_assembly, planted_routes
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 

@@ -10,7 +10,7 @@ import model_lego as ml
 from model_lego.errors import BadConfig, UnknownClass
 from model_lego.report import confusion, part_routes, write_report
 from model_lego.report.parts import _numbers
-from tests.tiny_models import planted
+from tests.support.tiny_models import planted
 
 NAMES = ["red", "green & blue", "blue", "grey"]
 

@@ -16,7 +16,7 @@ from model_lego.report import write_routes
 from model_lego.report.diagram import diagram
 from model_lego.report.page import Share, asset, page, table
 from model_lego.routes.folding import steps
-from tests.routed import NAMES, planted_routes
+from tests.support.routed import NAMES, planted_routes
 
 
 @pytest.fixture(scope="module")

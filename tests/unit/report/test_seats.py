@@ -6,7 +6,7 @@ import torch
 import model_lego as ml
 from model_lego.errors import UnknownClass
 from model_lego.report import part_routes
-from tests.tiny_models import planted
+from tests.support.tiny_models import planted
 
 NAMES = ["red", "green", "blue", "grey"]
 CLASSES = (["grey", "red"], ["green", "blue"])

@@ -10,7 +10,7 @@ import model_lego as ml
 from model_lego.errors import BadConfig, EmptySelection, ShapeMismatch, UnknownClass
 from model_lego.routes.nouns import Edges
 from model_lego.routes.similarity import jaccard, linkage
-from tests.oracles import (
+from tests.support.oracles import (
     contributions_conv,
     contributions_linear,
     hard_aggregation,
@@ -19,8 +19,8 @@ from tests.oracles import (
     normalised,
     walk_plain,
 )
-from tests.properties.helpers import traced
-from tests.tiny_models import CLASSES, inputs, planted
+from tests.support.plans import traced
+from tests.support.tiny_models import CLASSES, inputs, planted
 
 LABELS = torch.arange(15) % CLASSES
 

@@ -8,8 +8,8 @@ import torch
 
 import model_lego as ml
 from model_lego.routes.folding import LEAST, steps
-from tests.properties.helpers import traced
-from tests.tiny_models import CLASSES, inputs
+from tests.support.plans import traced
+from tests.support.tiny_models import CLASSES, inputs
 
 
 def routes_of(name):

@@ -6,8 +6,8 @@ import torch
 
 import model_lego as ml
 from model_lego.errors import BadConfig
-from tests.properties.helpers import traced
-from tests.tiny_models import inputs, planted
+from tests.support.plans import traced
+from tests.support.tiny_models import inputs, planted
 
 
 def mapped(**settings):

@@ -9,7 +9,7 @@ from model_lego.errors import BadConfig
 from model_lego.tables.bench import Bench
 from model_lego.tables.graphs import Graphs, measure, trained
 from model_lego.tables.recipe import Materials
-from tests.papers import citation_arrays
+from tests.support.citations import citation_arrays
 
 pytest.importorskip("torch_geometric")
 

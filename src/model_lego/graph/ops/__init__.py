@@ -1,1 +1,1 @@
-"""The rows of the operator table, a file a family; `model_lego.graph.rules` puts them together."""
+"""The rows of the operator table, a file a family; `model_lego.graph.op_table` puts them together."""

@@ -1,0 +1,1 @@
+"""Building one classifier from components."""

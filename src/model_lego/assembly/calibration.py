@@ -1,0 +1,81 @@
+"""The calibration images of an assembly and the class of each; noise where there are none."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model_lego.data.batching import Batches, checked
+from model_lego.digest import image_digests, packed
+from model_lego.errors import BadConfig, UnknownClass
+from model_lego.parts.component import Component
+from model_lego.parts.image_shapes import noise_of, taken_by
+from model_lego.progress import Progress, tracked
+
+#: Images that run at once.
+CHUNK = 256
+
+
+def read_calibration(
+    parts: Sequence[Component],
+    calibration: Batches,
+    *,
+    classes: Sequence[str],
+    labels: str,
+    class_names: Sequence[str] | None,
+    progress: Progress,
+) -> tuple[Tensor, Tensor, str]:
+    """All calibration images of an assembly's classes, with their positions in `classes` and their digests, packed.
+
+    With `labels` "parts" the batches' labels are numbers of parts, and the class is the one that the part takes the
+    image for. Raises UnknownClass for a class that no image has, BadBatches, ShapeMismatch, BadConfig.
+    """
+    if labels == "parts" and class_names is not None:
+        raise BadConfig("with labels='parts' the labels are numbers of parts; leave class_names out")
+    position = torch.arange(len(parts)) if labels == "parts" else _positions(classes, class_names)
+    images, found = [], []
+    reader = checked(calibration, shape=taken_by(*parts), labels=len(position))
+    for some, numbers in tracked(reader, "reading calibration images", progress):
+        places = position[numbers]
+        images.append(some[places >= 0])
+        found.append(places[places >= 0])
+    given = torch.cat(images)
+    every = given.to(next(parts[0].parameters()))
+    places = torch.cat(found)
+    if labels == "parts":
+        places = _own_answers(parts, every, places, classes)
+    absent = [name for number, name in enumerate(classes) if not bool((places == number).any())]
+    if absent:
+        taken = ", that is, none that its part takes for it" if labels == "parts" else ""
+        raise UnknownClass(f"there is no calibration image of class '{absent[0]}'{taken}; give more images")
+    return every, places, packed(image_digests(given))
+
+
+def noise(parts: Sequence[Component]) -> Tensor:
+    """Two random images as the parts take them, always the same."""
+    first = parts[0].origin.input_shape
+    shape = tuple(side or own for side, own in zip(taken_by(*parts), first, strict=True))
+    return noise_of(shape).to(next(parts[0].parameters()))
+
+
+def _positions(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+    """Position in `classes` of each label number, -1 for other classes."""
+    known = classes if class_names is None else class_names
+    missing = [name for name in classes if name not in known]
+    if missing:
+        raise UnknownClass(f"the calibration images have no class '{missing[0]}'; class_names has to name it")
+    return torch.tensor([classes.index(name) if name in classes else -1 for name in known])
+
+
+@torch.no_grad()
+def _own_answers(parts: Sequence[Component], images: Tensor, owners: Tensor, classes: Sequence[str]) -> Tensor:
+    """For each image the class that its own part, alone, takes it for."""
+    answers = torch.empty_like(owners)
+    for number, part in enumerate(parts):
+        mine = (owners == number).nonzero().reshape(-1)
+        if not len(mine):
+            raise UnknownClass(f"there is no calibration image of part {number}; label some images {number}")
+        own = torch.tensor([classes.index(name) for name in part.classes])
+        for some in mine.split(CHUNK):
+            answers[some] = own[part(images[some]).argmax(1).cpu()]
+    return answers

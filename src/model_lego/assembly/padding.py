@@ -1,0 +1,292 @@
+"""Alignment padding: several networks of one class as one dense, block-diagonal network.
+
+A network of the joint widths is built, still empty; its own graph is walked with labels that say which part each
+channel comes from; then each part's numbers go where its channels are. So concat, flatten and residual streams place
+themselves, whatever order their channels get in the joint network.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_lego.cutting.siblings import program_like, read_graphs
+from model_lego.errors import IncompatibleComponents, LegoError
+from model_lego.graph import ChannelGraph
+from model_lego.graph import labels as lab
+from model_lego.graph.modules import find_tensor, hookless_copy
+from model_lego.graph.program import Program, export_program
+from model_lego.graph.propagation import carry_labels
+from model_lego.graph.rule import Call, OpRule, Route
+from model_lego.repairing.intercepts import give_bias, has_empty_bias
+
+SHARED = 0  # the images: every part reads them; parts are numbered from 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Placed:
+    """The joint network, its program, and the attributes that differ from the first part's."""
+
+    module: nn.Module
+    program: Program
+    attributes: Mapping[str, Mapping[str, int]]
+
+
+def place(modules: Sequence[nn.Module], example: Tensor) -> Placed:
+    """Put networks of one class into one, zeros where they would read each other.
+
+    Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
+    """
+    modules = with_equal_biases(modules)
+    graphs = read_graphs(modules, [example] * len(modules))
+    _same_operators(modules, graphs)
+    _same_groups(graphs)
+    joint = hookless_copy(modules[0])
+    attributes = _widen(joint, modules, graphs)
+    try:
+        program = _joint_program(joint, graphs, example)
+        placer = _Placer(graphs)
+        carry_labels(program, graphs[0].rules, placer)
+    except IncompatibleComponents:
+        raise
+    except LegoError as error:
+        raise IncompatibleComponents(f"a padded network of these parts does not run: {error}") from error
+    with torch.no_grad():
+        for name in graphs[0].axes:
+            _fill(joint, name, modules, graphs, placer.axes[name])
+    return Placed(joint, program, attributes)
+
+
+def with_equal_biases(modules: Sequence[nn.Module]) -> list[nn.Module]:
+    """Copies of networks in which a layer that has a bias in one (a repair may give it) has one in all."""
+    twins = [hookless_copy(module) for module in modules]
+    for path, _ in modules[0].named_modules():
+        layers = [layer for twin in twins for name, layer in twin.named_modules() if name == path]
+        empty = [layer for layer in layers if has_empty_bias(layer)]
+        if len(empty) < len(layers):
+            for layer in empty:
+                give_bias(layer)
+    return twins
+
+
+def _same_operators(modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]) -> None:
+    """The parts have to run the same operators with the same scalars, and share tensors that carry no channels."""
+    kinds = {type(module).__name__ for module in modules}
+    calls = [[node for node in graph.program.nodes if node.op == "call_function"] for graph in graphs]
+    if len(kinds) > 1 or len({tuple(str(node.target) for node in nodes) for nodes in calls}) > 1:
+        raise IncompatibleComponents(
+            f"padded needs parts of one architecture, but these are {', '.join(sorted(kinds))} with different "
+            "operators; use layout='parallel'"
+        )
+    for first, *others in zip(*calls, strict=True):
+        for other in others:
+            ours, theirs = _scalars(first, graphs[0].rules), _scalars(other, graphs[0].rules)
+            if ours != theirs:
+                raise IncompatibleComponents(
+                    f"the parts differ in the settings of {first.target} ('{first.name}'): {ours} and {theirs}; "
+                    "use layout='parallel'"
+                )
+    for name in _plain_tensors(graphs[0]):
+        tensors = [graph.program.tensor(module, name) for module, graph in zip(modules, graphs, strict=True)]
+        if any(not torch.equal(tensor, tensors[0]) for tensor in tensors):
+            raise IncompatibleComponents(
+                f"tensor '{name}' belongs to no channel and differs between the parts; use layout='parallel'"
+            )
+
+
+def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[Any]:
+    """Literal arguments that change values: eps, slopes, strides; not sizes and numbers of groups."""
+    rule = rules.get(node.target)
+    if rule is None or rule.route is Route.MOVES:
+        return []
+    given = [arg for place, arg in enumerate(node.args) if place != rule.groups_at]
+    return [arg for arg in (*given, *node.kwargs.values()) if not _holds_values(arg)]
+
+
+def _holds_values(argument: Any) -> bool:
+    nodes: list[fx.Node] = []
+    fx.node.map_arg(argument, nodes.append)
+    return bool(nodes)
+
+
+def _same_groups(graphs: Sequence[ChannelGraph]) -> None:
+    """One grouped convolution has one width of group; what reads across channels would mix the parts."""
+    for freeze in graphs[0].freezes:
+        raise IncompatibleComponents(
+            f"layer '{freeze.where}' cannot be padded exactly: {freeze.reason}; use layout='parallel'"
+        )
+    for together in zip(*[graph.layers for graph in graphs], strict=True):
+        widths = {(len(layer.inputs) // layer.groups, len(layer.outputs) // layer.groups) for layer in together}
+        if together[0].groups > 1 and len(widths) > 1:
+            raise IncompatibleComponents(
+                f"the groups of layer '{together[0].name}' have different widths in the parts: {sorted(widths)}; "
+                "use layout='parallel'"
+            )
+
+
+def _plain_tensors(graph: ChannelGraph) -> list[str]:
+    """Tensors that are used and stand for no channels: a slope for all channels, a temperature."""
+    program = graph.program
+    used = [node.name for node in program.nodes if node.op == "placeholder" and node.users]
+    names = [program.canonical(program.tensors[name]) for name in used if name in program.tensors]
+    return [name for name in names if name not in graph.axes]
+
+
+def _widen(joint: nn.Module, modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]) -> dict[str, dict[str, int]]:
+    """Give every tensor and attribute of the joint network its joint size; tensors are zero."""
+    for name, axes in graphs[0].axes.items():
+        tensor = find_tensor(joint, name)
+        assert tensor is not None  # the name comes from this network's graph
+        shape = list(tensor.shape)
+        for dim, axis in axes.items():
+            if not (axis.groups > 1 or _reads_images(graphs[0], axis.channels)):
+                shape[dim] = sum(len(graph.axes[name][dim].channels) for graph in graphs)
+        _put(joint, graphs[0].program.aliases.get(name, (name,)), tensor, tensor.new_zeros(shape))
+    attributes: dict[str, dict[str, int]] = {}
+    for together in zip(*[graph.follows for graph in graphs], strict=True):
+        follow, owner = together[0], joint.get_submodule(together[0].owner)
+        ins = [len(f.inputs) for f in together]
+        outs = [len(f.outputs) for f in together]
+        shared = _reads_images(graphs[0], follow.inputs)
+        new = {
+            "inputs": ins[0] if shared else sum(ins),
+            "outputs": sum(outs),
+            "groups": sum(f.groups for f in together) if follow.groups > 1 or follow.divided else 1,
+        }[follow.holds]
+        value = getattr(owner, follow.attribute, None)
+        if type(value) is int and value != new:
+            setattr(owner, follow.attribute, new)
+            attributes.setdefault(follow.owner, {})[follow.attribute] = new
+    return attributes
+
+
+def _joint_program(joint: nn.Module, graphs: Sequence[ChannelGraph], example: Tensor) -> Program:
+    """The joint network runs the operators of each part, with the groups of all of them."""
+    if len({tuple(each.node for each in graph.divided) for graph in graphs}) > 1:
+        return export_program(joint, example)
+    rules, targets = graphs[0].rules, {node.name: node.target for node in graphs[0].program.nodes}
+    groups = {}
+    for divided in zip(*[graph.divided for graph in graphs], strict=True):
+        groups[divided[0].node] = (divided[0].place, sum(each.groups for each in divided))
+    for layers in zip(*[graph.layers for graph in graphs], strict=True):
+        place = rules[targets[layers[0].node]].groups_at
+        if place is not None and layers[0].groups > 1:
+            groups[layers[0].node] = (place, sum(layer.groups for layer in layers))
+    return program_like(graphs[0], joint, example, groups)
+
+
+def _reads_images(graph: ChannelGraph, channels: Tensor) -> bool:
+    return bool(torch.isin(channels, graph.births[(-1, 0)]).all())
+
+
+def _put(model: nn.Module, names: Sequence[str], old: Tensor, new: Tensor) -> None:
+    if isinstance(old, nn.Parameter):
+        new = nn.Parameter(new, requires_grad=old.requires_grad)
+    for name in names:
+        path, _, attribute = name.rpartition(".")
+        setattr(model.get_submodule(path), attribute, new)
+
+
+def _fill(
+    joint: nn.Module,
+    name: str,
+    modules: Sequence[nn.Module],
+    graphs: Sequence[ChannelGraph],
+    origins: Mapping[int, Tensor],
+) -> None:
+    """Copy each part's numbers to the places of its channels."""
+    target = find_tensor(joint, name)
+    assert target is not None  # widened before
+    for number, (module, graph) in enumerate(zip(modules, graphs, strict=True), start=1):
+        source = find_tensor(module, name)
+        assert source is not None  # the same operators read it
+        index = [torch.arange(size) for size in target.shape]
+        for dim, axis in graph.axes[name].items():
+            if axis.groups == 1:
+                index[dim] = ((origins[dim] == number) | (origins[dim] == SHARED)).nonzero().reshape(-1)
+        shape = tuple(len(places) for places in index)
+        if shape != tuple(source.shape):
+            raise IncompatibleComponents(
+                f"tensor '{name}' of part {number} has shape {tuple(source.shape)}, but its channels have places for "
+                f"{shape} in the joint network: the forward deals them out by number; use layout='parallel'"
+            )
+        if source.dim() == 0:
+            target.copy_(source)
+        else:
+            target[torch.meshgrid(*[places.to(target.device) for places in index], indexing="ij")] = source
+
+
+@dataclass
+class _Placer:
+    """A tracker whose labels are part numbers: whose channel stands at each position of the joint network."""
+
+    graphs: Sequence[ChannelGraph]
+    axes: dict[str, dict[int, Tensor]] = field(default_factory=dict)
+
+    def _name(self, name: str) -> str:
+        return self.graphs[0].program.canonical(name)
+
+    def image(self, shape: tuple[int, ...]) -> Tensor:
+        return lab.along(torch.full((shape[1],), SHARED), len(shape), 1)
+
+    def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        axes = self.graphs[0].axes.get(self._name(name), {})
+        labels = lab.neutral(len(shape))
+        for dim in axes:
+            channels = self._parts(self._name(name), dim)
+            self.axes.setdefault(self._name(name), {})[dim] = channels
+            labels = lab.along(channels, len(shape), dim)
+        return labels
+
+    def _parts(self, name: str, dim: int) -> Tensor:
+        """One part after the other."""
+        sizes = torch.tensor([len(graph.axes[name][dim].channels) for graph in self.graphs])
+        return torch.arange(1, len(sizes) + 1).repeat_interleave(sizes)
+
+    def couple(self, left: Tensor, right: Tensor, call: Call) -> None:
+        both = (left != lab.NONE) & (right != lab.NONE)
+        if not torch.equal(left[both], right[both]):
+            raise IncompatibleComponents(
+                f"layer '{call.where}' would join channels of different parts ({call.node.target}); "
+                "use layout='parallel'"
+            )
+
+    def freeze(self, labels: Tensor, reason: str, call: Call) -> None:
+        if bool((labels > SHARED).any()):
+            raise IncompatibleComponents(f"layer '{call.where}' {reason}: parts would mix; use layout='parallel'")
+
+    def balance(self, blocks: Tensor, call: Call) -> None:
+        grouped = "conv" in str(call.node.target)
+        if grouped and bool((blocks != blocks[:, :1]).any()):
+            raise IncompatibleComponents(
+                f"the groups of layer '{call.where}' have different widths in the parts; use layout='parallel'"
+            )
+
+    def grid(self, rows: Tensor, call: Call) -> None:
+        return
+
+    def suspect(self, labels: Tensor, call: Call) -> None:
+        return
+
+    def bind(self, name: str, dim: int, channels: Tensor, call: Call, *, groups: int = 1) -> None:
+        axes = self.axes.setdefault(self._name(name), {})
+        if dim in axes and not torch.equal(axes[dim], channels):
+            raise IncompatibleComponents(f"layer '{call.where}' reads its tensors in two ways; use layout='parallel'")
+        axes[dim] = channels
+
+    def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
+        return self.axes.setdefault(self._name(name), {}).setdefault(dim, self._parts(self._name(name), dim))
+
+    def divides(self, call: Call, channels: Tensor, groups: int) -> None:
+        return
+
+    def fresh(self, count: int, reason: str, call: Call) -> Tensor:
+        raise IncompatibleComponents(f"layer '{call.where}': {reason}; use layout='parallel'")
+
+    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+        return
+
+    def ran(self, call: Call, rule: OpRule) -> None:
+        return

@@ -1,0 +1,89 @@
+"""What each channel costs at the widths that a network has now: parameters, multiply-adds, bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import prod
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.graph.channels import Axis, ChannelGraph, Layer
+from model_lego.graph.cost import counted_tensors, layer_macs
+from model_lego.parts.component import Cost
+
+#: The rows of a table of prices, named as in `Cost`.
+COSTS = ("parameters", "macs", "bytes")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """A tensor: its shape, the axes along which channels lie, and what one of its numbers costs."""
+
+    shape: tuple[int, ...]
+    axes: dict[int, Axis]
+    parameters: int
+    bytes: int
+
+
+class PriceList:
+    """Gives the costs that go with each channel, as the other channels are kept."""
+
+    def __init__(self, model: nn.Module, graph: ChannelGraph) -> None:
+        tensors = [
+            _Held(
+                tuple(tensor.shape),
+                dict(graph.axes[name]),
+                int(isinstance(tensor, nn.Parameter)),
+                tensor.element_size(),
+            )
+            for name, tensor in counted_tensors(model, graph)
+            if name in graph.axes
+        ]
+        self.tensors = [held for held in tensors if len(held.axes) > 1]
+        self.fixed = torch.zeros(len(COSTS), graph.width, dtype=torch.float64)  # whatever the other channels are
+        for held in tensors:
+            if len(held.axes) == 1:
+                _charge(self.fixed, held, held.shape)
+        self.layers: list[tuple[Layer, int]] = layer_macs(graph)
+
+    def of(self, keep: Tensor) -> Tensor:
+        """Costs x channels: what a network that keeps these channels saves if one more goes."""
+        prices = self.fixed.clone()
+        counts: dict[int, int] = {}  # the axes of a graph share their tensors of channels
+
+        def kept(channels: Tensor) -> int:
+            if id(channels) not in counts:
+                counts[id(channels)] = max(1, int(keep[channels].sum()))  # a cut leaves one
+            return counts[id(channels)]
+
+        for held in self.tensors:
+            left: list[float] = list(held.shape)
+            for dim, axis in held.axes.items():
+                left[dim] = kept(axis.channels) / axis.groups
+            _charge(prices, held, left)
+        for layer, macs in self.layers:
+            if layer.groups > 1 and layer.groups == len(layer.inputs):
+                _add(prices[1], layer.outputs, macs / len(layer.outputs))
+                continue
+            pair = macs / (len(layer.inputs) * len(layer.outputs))
+            _add(prices[1], layer.inputs, pair * kept(layer.outputs))
+            _add(prices[1], layer.outputs, pair * kept(layer.inputs))
+        return prices
+
+
+def _charge(prices: Tensor, held: _Held, left: Sequence[float]) -> None:
+    """Add what a tensor costs for each channel of it, with so much left along each dimension."""
+    for dim, axis in held.axes.items():
+        beside = prod([*left[:dim], *left[dim + 1 :]]) / axis.groups
+        _add(prices[0], axis.channels, beside * held.parameters)
+        _add(prices[2], axis.channels, beside * held.bytes)
+
+
+def _add(prices: Tensor, channels: Tensor, price: float) -> None:
+    prices.index_add_(0, channels, torch.full((len(channels),), price, dtype=torch.float64))
+
+
+def shares(prices: Tensor, whole: Cost, counted: tuple[str, ...]) -> Tensor:
+    """Some of the costs of each channel in parts of the whole network's, added up: one number a channel."""
+    rows = [prices[COSTS.index(cost)] / max(1, getattr(whole, cost)) for cost in counted]
+    return torch.stack(rows).sum(0)

@@ -1,0 +1,1 @@
+"""Classes out of a part, into a part, and parts exchanged."""

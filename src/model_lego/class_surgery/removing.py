@@ -1,0 +1,156 @@
+"""remove_classes: take classes out of a network, a component or an assembly."""
+
+import copy
+from collections.abc import Sequence
+from itertools import chain
+
+from torch import nn
+
+from model_lego.attribution import Thresholds
+from model_lego.budgets.budget import Budget
+from model_lego.class_surgery.forgetting import forget as forget_concepts
+from model_lego.class_surgery.head_update import (
+    carried_over,
+    fitted_again,
+    head_inputs,
+    inputs_left,
+    share_of_outsiders,
+)
+from model_lego.class_surgery.restricting import How, narrowed
+from model_lego.data.batching import Batches, Relabelled
+from model_lego.disassembly.disassembling import disassemble
+from model_lego.disassembly.request import traced
+from model_lego.errors import BadConfig, EmptySelection
+from model_lego.heads.fitting import HeadKind
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.class_names import gone_places, label_numbers, source_names
+from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.progress import Progress, quiet
+from model_lego.repairing.layerwise import Method, RepairSettings
+
+
+def remove_classes(
+    part: nn.Module,
+    classes: Sequence[str | int],
+    batches: Batches | None = None,
+    *,
+    class_names: Sequence[str] | None = None,
+    thresholds: Thresholds | None = None,
+    budget: Budget | None = None,
+    per_class: int | None = None,
+    repair: Method | RepairSettings = "ridge",
+    forget: bool = True,
+    head: HeadKind = "auto",
+    preprocessing: Preprocessing | None = None,
+    builder: Builder | None = None,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> Component | Assembly:
+    """Take classes out; what is given is left as it is.
+
+    Args:
+        part: a Component, an Assembly, or a whole network (whose component for all other classes is the result).
+        classes: names, or positions in `part.classes` (label numbers of a network).
+        batches: images of the classes that stay. A component is then cut as `disassemble` cuts a network, from its own
+            module, and refitted to what it gave before; the head of an assembly is fitted again. Without, only what
+            reaches no other logit is cut, and a fitted head is restricted, which `.settings["lacks"]` says.
+        class_names: names of the batches' label numbers; by default these are positions in `part.classes`. A network's
+            classes are named by it.
+        thresholds: as for `disassemble`.
+        budget: as for `disassemble`.
+        per_class: as for `disassemble`.
+        repair: as for `disassemble`.
+        forget: whether images of the classes that go, where the batches have some, serve to erase them from the logits,
+            so that no linear probe on these tells them; see `.origin.settings["forgotten"]`.
+        head: the kind of head of an assembly that is fitted again.
+        preprocessing: of a network; a part has its own.
+        builder: of a network, how to build it again; a part has its own.
+        seed: for the random choices.
+        progress: called with what is being done.
+
+    Returns:
+        A Component; of an assembly an Assembly, without the parts that had no other class.
+
+    Raises:
+        UnknownClass, EmptySelection (no class would be left), BadConfig (a network without images), and what
+        `disassemble` and `assemble` raise.
+    """
+    how = How(thresholds, budget, per_class, repair, forget, seed, progress)
+    if not isinstance(part, Component | Assembly):
+        return _from_network(part, classes, batches, class_names, preprocessing, builder, how)
+    if preprocessing is not None or builder is not None:
+        raise BadConfig("components and assemblies have their own preprocessing and builder; leave them out")
+    if isinstance(part, Assembly):
+        return _from_assembly(part, classes, batches, class_names, head, how)
+    rest = _rest(classes, part.classes, "component")
+    return narrowed(part, rest, batches, class_names or part.classes, how)[0]
+
+
+def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> list[int]:
+    """The positions that are left of some classes; raises UnknownClass, EmptySelection."""
+    gone = label_numbers(classes, names, owner=owner)
+    rest = [place for place in range(len(names)) if place not in gone]
+    if all(names[place] == NONE_OF_THESE for place in rest):
+        raise EmptySelection(f"no class of the {owner} would be left; leave at least one")
+    return rest
+
+
+def _from_network(
+    model: nn.Module,
+    classes: Sequence[str | int],
+    batches: Batches | None,
+    class_names: Sequence[str] | None,
+    preprocessing: Preprocessing | None,
+    builder: Builder | None,
+    how: How,
+) -> Component:
+    if batches is None:
+        raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
+    graph = traced(model, batches, preprocessing)
+    names = source_names(model, class_names, len(graph.head))
+    rest = _rest(classes, names, "network")
+    made = disassemble(
+        model, batches, classes=rest, class_names=names, thresholds=how.thresholds,
+        budget=how.budget, per_class=how.per_class, repair=how.repair, seed=how.seed, preprocessing=preprocessing,
+        builder=builder, graph=graph, progress=how.progress,
+    )  # fmt: skip
+    if how.forget:
+        feed = Relabelled(batches, gone_places(names, rest, names))
+        forget_concepts(made, feed, len(names) - len(rest), progress=how.progress)
+    return made
+
+
+def _from_assembly(
+    assembly: Assembly,
+    classes: Sequence[str | int],
+    batches: Batches | None,
+    class_names: Sequence[str] | None,
+    head: HeadKind,
+    how: How,
+) -> Assembly:
+    rest = _rest(classes, assembly.classes, "assembly")
+    left = {assembly.classes[place] for place in rest}
+    known = class_names or assembly.classes
+    owned = assembly.owned() if assembly.padded is None else [tuple(chain.from_iterable(assembly.owned()))]
+    networks, columns = [], []
+    reads: list[Sequence[str]] = []
+    for number, (network, own) in enumerate(zip(assembly.networks(), owned, strict=True)):
+        stay = [place for place, name in enumerate(own) if name in left]
+        reads += assembly.head.reads[number : number + 1] if stay else ()
+        if len(stay) == len(own):
+            networks.append(copy.deepcopy(network))
+            columns.append(head_inputs(assembly)[number])
+        elif stay:
+            feed = None if assembly.padded is not None else batches  # a repair would connect the parts of a padded one
+            small, inner = narrowed(network, stay, feed, known, how)
+            networks.append(small)
+            columns.append(inputs_left(assembly, number, stay, inner))
+    outsiders = NONE_OF_THESE in left
+    if batches is None:
+        return carried_over(
+            assembly, networks, columns, on_clash=assembly.settings["on_clash"], outsiders=outsiders, reads=reads
+        )  # fmt: skip
+    return fitted_again(
+        assembly, networks, batches, class_names=known, head=head, seed=how.seed, progress=how.progress,
+        outsiders=share_of_outsiders(assembly) if outsiders else None,
+    )  # fmt: skip

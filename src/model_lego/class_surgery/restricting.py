@@ -1,0 +1,121 @@
+"""A component with fewer of its classes, cut from its own module."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from torch import Tensor
+
+from model_lego.assembly.calibration import noise
+from model_lego.attribution import Thresholds
+from model_lego.budgets.budget import Budget
+from model_lego.class_surgery.forgetting import forget
+from model_lego.cutting.tracing import trace
+from model_lego.data.batching import Batches, Relabelled
+from model_lego.disassembly.disassembling import Plan, cut, disassemble
+from model_lego.errors import RefusedError
+from model_lego.graph import ChannelGraph, select
+from model_lego.graph.modules import first_parameter
+from model_lego.graph.reachability import reaching
+from model_lego.parts.class_names import gone_places, label_places
+from model_lego.parts.component import Component, Origin
+from model_lego.progress import Progress, quiet
+from model_lego.repairing.layerwise import Method, RepairSettings
+
+
+@dataclass(frozen=True, slots=True)
+class How:
+    """How a component is cut and refitted where there are images; as for `disassemble`."""
+
+    thresholds: Thresholds | None = None
+    budget: Budget | None = None
+    per_class: int | None = None
+    repair: Method | RepairSettings = "ridge"
+    forget: bool = True
+    seed: int = 0
+    progress: Progress = quiet
+
+
+def narrowed(
+    part: Component, rest: Sequence[int], batches: Batches | None, class_names: Sequence[str], how: How
+) -> tuple[Component, Origin]:
+    """A component with some of its classes (positions), and its origin as if the component were its source.
+
+    `class_names` name the label numbers of the batches. Without batches it loses what reaches none of the remaining
+    logits, which stay what they are. Raises UnknownClass, and what `disassemble` raises.
+    """
+    example = noise([part]).to(first_parameter(part))
+    example = example if part.preprocessing is None else part.preprocessing(example)
+    graph = trace(part.module, example)
+    if batches is None:
+        made = _unwired(part, graph, rest, example)
+    else:
+        feed = Relabelled(batches, label_places(part.classes, rest, class_names))
+        made = disassemble(
+            part.module, feed, classes=rest, class_names=part.classes, thresholds=how.thresholds,
+            budget=how.budget, per_class=how.per_class, repair=how.repair, seed=how.seed,
+            preprocessing=part.preprocessing, graph=graph, progress=how.progress,
+        )  # fmt: skip
+    small = Component(
+        made.module,
+        classes=made.classes,
+        labels=[part.labels[place] for place in rest],
+        origin=_from_the_source_on(part, graph, made.origin),
+        preprocessing=part.preprocessing,
+    )
+    if batches is not None and how.forget:
+        gone = Relabelled(batches, gone_places(part.classes, rest, class_names))
+        forget(small, gone, len(part.classes) - len(rest), progress=how.progress)
+    for ours, theirs in zip(small.modules(), part.modules(), strict=True):
+        ours.training = theirs.training
+    return small, made.origin
+
+
+def _unwired(part: Component, graph: ChannelGraph, rest: Sequence[int], example: Tensor) -> Component:
+    planned = Plan(
+        graph=graph,
+        stats=None,
+        selection=select(graph, reaching(part.module, graph, rest), logits=rest),
+        classes=tuple(part.classes[place] for place in rest),
+        labels=tuple(rest),
+        source_classes=part.classes,
+        settings={},
+        example=example,
+    )
+    return cut(part.module, planned, preprocessing=part.preprocessing)
+
+
+def _from_the_source_on(part: Component, graph: ChannelGraph, inner: Origin) -> Origin:
+    """The origin of a component that was cut from a component (of this graph), as if it were cut from the source."""
+    outer = part.origin
+    attributes = {path: dict(values) for path, values in outer.attributes.items()}
+    for path, values in inner.attributes.items():
+        attributes.setdefault(path, {}).update(values)
+    settings: dict[str, Any] = dict(inner.settings)
+    settings["cut_from"] = {"classes": list(part.classes), "settings": dict(outer.settings)}
+    for key in ("dropped_modules", "kept_whole"):
+        both = dict.fromkeys([*outer.settings.get(key, ()), *inner.settings.get(key, ())])
+        settings |= {key: list(both)} if both else {}
+    if plain := outer.settings.get("plain_layers"):
+        settings["plain_layers"] = plain
+    outputs, inputs = {}, {}
+    for layer in graph.layers if outer.kept_outputs else ():  # a padded network was cut from no single source
+        was = _as_they_stand(outer.kept_outputs[layer.name], graph.head, layer.outputs, part.labels)
+        outputs[layer.name] = tuple(sorted(was[place] for place in inner.kept_outputs[layer.name]))
+        inputs[layer.name] = tuple(outer.kept_inputs[layer.name][place] for place in inner.kept_inputs[layer.name])
+    return replace(
+        outer, attributes=attributes, settings=settings, kept_outputs=outputs, kept_inputs=inputs,
+        cost_after=inner.cost_after,
+    )  # fmt: skip
+
+
+def _as_they_stand(kept: Sequence[int], head: Tensor, outputs: Tensor, labels: Sequence[int]) -> list[int]:
+    """The source's number of each output of a layer; logits stand in the order of the component's classes."""
+    place = {channel: number for number, channel in enumerate(head.tolist())}
+    mine = [place.get(channel) for channel in outputs.tolist()]
+    if all(number is None for number in mine):
+        return list(kept)
+    if any(number is None for number in mine):
+        raise RefusedError("a layer writes logits and other channels together, so that its logits cannot be told apart")
+    order = sorted(range(len(mine)), key=lambda at: labels[mine[at]])  # type: ignore[index]
+    return [kept[order.index(at)] for at in range(len(mine))]

@@ -1,0 +1,155 @@
+"""Cut a network for real: a deep copy of the user's own module with every tensor sliced along its channel axes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.graph.channels import Axis, ChannelGraph, Follow
+from model_lego.graph.coupling import unused_modules
+from model_lego.graph.modules import find_tensor, hookless_copy
+from model_lego.graph.selection import ChannelSelection
+from model_lego.parts.component import Component
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Slice:
+    """A cut network and what was changed besides tensor values.
+
+    `attributes`: module path -> attribute -> new value; `dropped`: modules that no operator reads in eval mode.
+    """
+
+    module: nn.Module
+    attributes: Mapping[str, Mapping[str, int]]
+    dropped: tuple[str, ...]
+
+
+def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Slice:
+    """Copy a network and keep only the selected channels; the source is left as it is."""
+    twin = hookless_copy(model, share=[_tensor(model, name) for name in graph.axes])  # each is replaced below
+    rank = ranks(graph, selection)
+    with torch.no_grad():
+        for name, axes in graph.axes.items():
+            tensor = _tensor(twin, name)
+            _replace(twin, graph.program.aliases.get(name, (name,)), tensor, sliced(tensor, axes, selection, rank))
+    attributes: dict[str, dict[str, int]] = {}
+    for follow in graph.follows:
+        _follow(twin, follow, selection, attributes)
+    return Slice(twin, attributes, _drop_unused(twin, graph))
+
+
+def _tensor(model: nn.Module, name: str) -> Tensor:
+    tensor = find_tensor(model, name)
+    assert tensor is not None  # the name comes from this very network
+    return tensor
+
+
+def sliced(tensor: Tensor, axes: Mapping[int, Axis], selection: ChannelSelection, rank: Tensor) -> Tensor:
+    """Copy the selected channels along each axis of a tensor, in its own memory format."""
+    channels_last = tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(
+        memory_format=torch.channels_last
+    )  # fmt: skip
+    whole = tensor
+    for dim in sorted(axes, reverse=True):  # a grouped input axis needs all output channels in place
+        tensor = _slice_axis(tensor, dim, axes[dim], selection, rank)
+    memory_format = torch.channels_last if channels_last else torch.contiguous_format
+    return (
+        tensor.clone(memory_format=memory_format) if tensor is whole else tensor.contiguous(memory_format=memory_format)
+    )
+
+
+def kept_positions(channels: Tensor, selection: ChannelSelection, rank: Tensor | None = None) -> Tensor:
+    """Positions of an axis that are kept; logits come in the order in which they were chosen."""
+    positions = selection.keep[channels].nonzero().reshape(-1)
+    if rank is None or not bool((rank[channels[positions]] >= 0).any()):
+        return positions
+    return positions[torch.argsort(rank[channels[positions]], stable=True)]
+
+
+def ranks(graph: ChannelGraph, selection: ChannelSelection) -> Tensor:
+    """Place of each logit's channel in the order chosen, -1 for all other channels."""
+    rank = torch.full((graph.width,), -1, dtype=torch.int64)
+    rank[graph.head[list(selection.logits)]] = torch.arange(len(selection.logits))
+    return rank
+
+
+def _slice_axis(tensor: Tensor, dim: int, axis: Axis, selection: ChannelSelection, rank: Tensor) -> Tensor:
+    if axis.groups == 1:
+        positions = kept_positions(axis.channels, selection, rank)
+        if len(positions) == tensor.shape[dim] and torch.equal(positions, torch.arange(len(positions))):
+            return tensor
+        return tensor.index_select(dim, positions.to(tensor.device))
+    blocks = tensor.chunk(axis.groups, 0)
+    rows = axis.channels.reshape(axis.groups, -1)
+    return torch.cat(
+        [
+            block.index_select(dim, kept_positions(row, selection).to(tensor.device))
+            for block, row in zip(blocks, rows, strict=True)
+        ]
+    )
+
+
+def _replace(model: nn.Module, names: tuple[str, ...], old: Tensor, new: Tensor) -> None:
+    """Put one tensor under all names of the old one, so that tied tensors stay tied."""
+    if isinstance(old, nn.Parameter):
+        new = nn.Parameter(new, requires_grad=old.requires_grad)
+    for name in names:
+        path, _, attribute = name.rpartition(".")
+        owner = model.get_submodule(path)
+        if attribute in owner._parameters:
+            owner._parameters[attribute] = new  # type: ignore[assignment]
+        elif attribute in owner._buffers:
+            owner._buffers[attribute] = new
+        else:
+            setattr(owner, attribute, new)
+
+
+def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, changed: dict[str, dict[str, int]]) -> None:
+    """Let an attribute that holds a number of channels follow the cut."""
+    ins, outs = len(follow.inputs), len(follow.outputs)
+    kept_in, kept_out = selection.kept(follow.inputs), selection.kept(follow.outputs)
+    old, new = {
+        "inputs": (ins, kept_in),
+        "outputs": (outs, kept_out),
+        "groups": (follow.groups, follow.groups * kept_out // outs if follow.divided else follow.groups),
+    }[follow.holds]
+    owner: Any = model.get_submodule(follow.owner)
+    value = getattr(owner, follow.attribute, None)
+    if value == (old,):
+        setattr(owner, follow.attribute, (new,))
+    elif type(value) is int and value == old:
+        setattr(owner, follow.attribute, new)
+    else:
+        return
+    if new != old:
+        changed.setdefault(follow.owner, {})[follow.attribute] = new
+
+
+def _drop_unused(twin: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
+    """Take out the largest modules none of whose tensors is read: uncut they would not fit the rest in training.
+
+    A forward that asks for such a module in training (an auxiliary head) gets one that gives nothing.
+    """
+    dropped = unused_modules(twin, graph)
+    for path in dropped:
+        parent, _, attribute = path.rpartition(".")
+        setattr(twin.get_submodule(parent), attribute, Absent())
+    return dropped
+
+
+class Absent(nn.Module):
+    """Stands where an auxiliary head was: takes anything, gives None."""
+
+    def forward(self, *_: Any) -> None:
+        """Give nothing."""
+
+
+def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:
+    """The channels that a component kept, read off its origin."""
+    keep = torch.zeros(graph.width, dtype=torch.bool)
+    for layer in graph.layers:
+        keep[layer.outputs[list(component.origin.kept_outputs[layer.name])]] = True
+        keep[layer.inputs[list(component.origin.kept_inputs[layer.name])]] = True
+    return ChannelSelection(keep, component.labels)

@@ -1,0 +1,90 @@
+"""trace: the channel graph, with every number that may be written into the forward tried out.
+
+`x.view(-1, 400)` and `x.view(-1, x.size(1) * 25)` export to the same operator. Which one it is shows when a network
+that was cut there runs, or does not. So the suspects are cut on trial, and those that fail are kept whole.
+"""
+
+import gc
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.verification import check_cut
+from model_lego.errors import CutMismatch
+from model_lego.graph import RULES, ChannelGraph, read_graph, select
+from model_lego.graph.coupling import with_frozen
+from model_lego.graph.rule import OpRule
+
+ELSEWHERE = "the forward takes the number of channels from elsewhere"
+
+
+def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> ChannelGraph:
+    """Read the channel graph of a classifier; the model is left as it is.
+
+    `example` is one image or a batch (B x C x H x W) like those the network takes. Channels whose number is written
+    into the forward come out frozen, with the layer. Raises UnsupportedOpError, RefusedError, TraceFailed,
+    ShapeMismatch.
+    """
+    graph = read_graph(model, example, rules=rules)
+    lines = frozenset(suspect.line for suspect in graph.suspects)
+    if not lines or _survives(model, graph, example):
+        return graph
+    whole = {line for line in lines if not _one_of_many(model, _only(model, example, graph, lines, line), example)}
+    graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
+    if _survives(model, graph, example):
+        return graph
+    graph = read_graph(model, example, rules=rules, program=graph.program, whole=lines)
+    failing = _failing(model, graph, example, tuple(group.channels for group in graph.groups))
+    for channels in failing:
+        graph = with_frozen(graph, channels, ELSEWHERE)
+    return graph
+
+
+def _only(
+    model: nn.Module,
+    example: Tensor,
+    graph: ChannelGraph,
+    lines: frozenset[str],
+    line: str,
+) -> ChannelGraph:
+    """The graph with all suspects kept whole but those of one line."""
+    return read_graph(model, example, rules=graph.rules, program=graph.program, whole=lines - {line})
+
+
+def _failing(model: nn.Module, graph: ChannelGraph, example: Tensor, groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """Those of some groups of channels that make the network fail when they are cut."""
+    mine = torch.cat(groups)
+    if not bool(graph.cuttable[mine].any()) or _one_of_many(model, graph, example, mine):
+        return ()
+    if len(groups) == 1:
+        return groups
+    middle = len(groups) // 2
+    return (*_failing(model, graph, example, groups[:middle]), *_failing(model, graph, example, groups[middle:]))
+
+
+def _one_of_many(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
+    """`_survives`, and what it leaves is cleared away: exported programs refer to themselves, and would pile up."""
+    try:
+        return _survives(model, graph, example, channels)
+    finally:
+        gc.collect()
+
+
+def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
+    """Cut about half of the channels, another half in each block, and see whether the network is what was planned.
+
+    With `channels` all others are kept.
+    """
+    generator = torch.Generator().manual_seed(0)
+    wanted = torch.rand(graph.width, generator=generator) < 0.5
+    if channels is not None:
+        wanted |= ~torch.isin(torch.arange(graph.width), channels)
+    scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
+    selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
+    try:
+        check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)
+    except CutMismatch:
+        return False
+    return True

@@ -1,0 +1,213 @@
+"""Check a cut network against its plan: export it again, carry channels through it, compare with the masked source."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from model_lego.cutting.slicing import kept_positions
+from model_lego.errors import CutMismatch, LegoError
+from model_lego.graph import labels as lab
+from model_lego.graph.channels import ChannelGraph
+from model_lego.graph.modules import plain_run
+from model_lego.graph.program import Program, export_program
+from model_lego.graph.propagation import carry_labels, concrete
+from model_lego.graph.rule import Call, OpRule
+from model_lego.graph.selection import ChannelSelection
+
+#: Largest difference to the masked source, in parts of the largest logit, by data type.
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+
+
+@torch.no_grad()
+def masked_run(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor) -> Tensor:
+    """Run the source with the dropped channels zeroed at the input of every channel-mixing operator.
+
+    Gives the kept logits, batch x len(selection.logits). This is what a cut network has to equal.
+    """
+    readers = {layer.node: layer for layer in graph.layers}
+
+    def mask(node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
+        layer = readers.get(node.name)
+        if layer is None:
+            return args
+        x = args[0]
+        kept = selection.keep[layer.inputs].to(x.device)
+        shape = [1] * x.dim()
+        shape[-1 if "linear" in layer.op else 1] = len(kept)
+        return (x * kept.reshape(shape).to(x.dtype), *args[1:])
+
+    logits = graph.program.run(model, images, mask)
+    return logits[:, list(selection.logits)]
+
+
+def check_cut(
+    cut: nn.Module,
+    source: nn.Module,
+    graph: ChannelGraph,
+    selection: ChannelSelection,
+    images: Tensor,
+) -> Program:
+    """Check that a cut network is what was planned, and give its program.
+
+    Its operators, shapes and the channel at each position have to be the planned ones, and its logits on `images`
+    those of the masked source. Raises CutMismatch, which names the layer.
+    """
+    images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
+    program, found = program_of(cut, graph, selection, images)
+    if not _renormalises(graph.program):
+        _compare(found, masked_run(source, graph, selection, images))
+    return program
+
+
+def program_of(
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+) -> tuple[Program, Tensor]:
+    """The program of a cut network, whose channels are the planned ones, and its logits. Raises CutMismatch."""
+    take = _exported if graph.suspects else _narrowed
+    try:
+        return take(cut, graph, selection, images)
+    except CutMismatch:
+        raise
+    except LegoError as error:
+        raise CutMismatch(f"the cut network does not run: {error}") from error
+
+
+@torch.no_grad()
+def _exported(
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+) -> tuple[Program, Tensor]:
+    """Export the cut network again and carry the planned channels through it."""
+    program = export_program(cut, images)
+    if _operators(program) != _operators(graph.program):
+        raise CutMismatch("the cut network runs other operators than its source")
+    carry_labels(program, graph.rules, _Checker(graph, selection, program))
+    return program, program.run(cut, images)
+
+
+@torch.no_grad()
+def _narrowed(
+    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+) -> tuple[Program, Tensor]:
+    """Where no number of channels can be written into the forward, the operators are known: those of the source.
+
+    What the network itself gives has to be what they give.
+    """
+    groups = {
+        each.node: (each.place, each.groups * selection.kept(each.channels) // len(each.channels))
+        for each in graph.divided
+    }
+    try:
+        program, expected = graph.program.narrowed(cut, images, groups)
+        found = plain_run(cut, images)
+    except (RuntimeError, ValueError) as error:
+        raise CutMismatch(f"the cut network does not run: {error}") from error
+    _compare(found, expected)
+    return program, found
+
+
+def _operators(program: Program) -> list[str]:
+    return [str(node.target) for node in program.nodes if node.op == "call_function"]
+
+
+def _renormalises(program: Program) -> bool:
+    """Whether the network ends in a softmax: over fewer classes it gives other numbers, rightly."""
+    return "softmax" in str(program.output.target)
+
+
+def _compare(found: Tensor, expected: Tensor) -> None:
+    if found.shape != expected.shape:
+        raise CutMismatch(f"the cut network gives {tuple(found.shape)} where {tuple(expected.shape)} was planned")
+    largest = float(expected.abs().max())
+    difference = float((found - expected).abs().max())
+    allowed = TOLERANCE.get(expected.dtype, 1e-3) * max(largest, 1e-6)
+    if not difference <= allowed:
+        raise CutMismatch(
+            f"the cut network's logits differ from the masked source's by {difference:.3g} "
+            f"(largest logit {largest:.3g}); its forward depends on channel numbers"
+        )
+
+
+@dataclass
+class _Checker:
+    """A tracker that compares instead of collecting: channels at each position have to be the planned ones."""
+
+    graph: ChannelGraph
+    selection: ChannelSelection
+    program: Program
+    position: int = 0
+    count: int = 0
+    planned: list[fx.Node] = field(default_factory=list)
+    rank: Tensor = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.rank = torch.full((self.graph.width,), -1, dtype=torch.int64)
+        self.rank[self.graph.head[list(self.selection.logits)]] = torch.arange(len(self.selection.logits))
+
+    def _kept(self, channels: Tensor) -> Tensor:
+        return channels[kept_positions(channels, self.selection, self.rank)]
+
+    def _born(self, size: int, where: str) -> Tensor:
+        channels = self.graph.births.get((self.position, self.count))
+        self.count += 1
+        if channels is None or len(self._kept(channels)) != size:
+            raise CutMismatch(f"layer '{where}' makes {size} channels that were not planned")
+        return self._kept(channels)
+
+    def image(self, shape: tuple[int, ...]) -> Tensor:
+        return lab.along(self.graph.births[(-1, 0)], len(shape), 1)
+
+    def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:
+        axes = self.graph.axes.get(self.graph.program.canonical(name), {})
+        labels = lab.neutral(len(shape))
+        for dim, axis in axes.items():
+            labels = lab.along(self._kept(axis.channels), len(shape), dim)
+        return labels
+
+    def couple(self, left: Tensor, right: Tensor, call: Call) -> None:
+        both = (left != lab.NONE) & (right != lab.NONE)
+        if not torch.equal(left[both], right[both]):
+            raise CutMismatch(f"layer '{call.where}' joins other channels than planned ({call.node.target})")
+
+    def freeze(self, labels: Tensor, reason: str, call: Call) -> None:
+        return
+
+    def balance(self, blocks: Tensor, call: Call) -> None:
+        return
+
+    def grid(self, rows: Tensor, call: Call) -> None:
+        return
+
+    def suspect(self, labels: Tensor, call: Call) -> None:
+        return
+
+    def bind(self, name: str, dim: int, channels: Tensor, call: Call, *, groups: int = 1) -> None:
+        axis = self.graph.axes.get(self.graph.program.canonical(name), {}).get(dim)
+        planned = self._kept(axis.channels) if axis is not None else channels
+        if not torch.equal(planned, channels):
+            raise CutMismatch(
+                f"layer '{call.where}' reads other channels than planned ({len(channels)}, planned {len(planned)}); "
+                "a forward on the way to it has channel numbers written into it"
+            )
+
+    def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
+        axis = self.graph.axes[self.graph.program.canonical(name)][dim]
+        return self._kept(axis.channels)
+
+    def divides(self, call: Call, channels: Tensor, groups: int) -> None:
+        return
+
+    def fresh(self, count: int, reason: str, call: Call) -> Tensor:
+        return self._born(count, call.where)
+
+    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+        if len(outputs) != call.out[-1 if not call.node.target.__name__.startswith("conv") else 1]:  # type: ignore[union-attr]
+            raise CutMismatch(f"layer '{call.where}' gives {call.out} where {len(outputs)} channels were planned")
+
+    def ran(self, call: Call, rule: OpRule) -> None:
+        self.position += 1
+        self.count = 0
+        for shape in call.out_shapes:
+            if any(size == 0 for size in concrete(shape)):
+                raise CutMismatch(f"layer '{call.where}' gives an empty value")

@@ -1,0 +1,186 @@
+"""Image batches: any re-iterable of (images, labels), checked while it is read."""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from model_lego.digest import image_digests
+from model_lego.errors import BadBatches
+from model_lego.parts.component import Preprocessing
+from model_lego.parts.image_shapes import Shape, check_shape
+from model_lego.progress import Progress, quiet, tracked
+
+#: Re-iterable of (images float B x C x H x W, labels int64 B).
+Batches = Iterable[tuple[Tensor, Tensor]]
+
+
+def checked(
+    batches: Batches,
+    *,
+    shape: Shape | None = None,
+    labels: int | None = None,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Yield the batches and refuse what cannot be used.
+
+    `shape` is what an image has to have (channels x height x width, None for any), `labels` the number of classes; of
+    a share (first, step) only every step-th batch is looked at. Raises BadBatches (one-shot, empty, NaN, labels out of
+    range), ShapeMismatch.
+    """
+    refuse_one_shot(batches)
+    number = -1
+    for number, batch in enumerate(batches):
+        if number % share[1] != share[0]:
+            continue
+        if not isinstance(batch, tuple | list) or len(batch) != 2 or not all(isinstance(b, Tensor) for b in batch):
+            raise BadBatches(f"batch {number} is not a pair (images, labels) of tensors")
+        yield _checked_pair(number, batch[0], batch[1], shape, labels)
+    if number < 0:
+        raise BadBatches("the batches are empty; give at least one (images, labels)")
+
+
+def refuse_one_shot(batches: Batches) -> None:
+    """Raise BadBatches for a generator: confidence, statistics and repair each read the batches once."""
+    if iter(batches) is batches:
+        raise BadBatches(
+            f"the batches are a one-shot {type(batches).__name__}, but they are read several times; "
+            "give a list or a DataLoader"
+        )
+
+
+def _checked_pair(
+    number: int, images: Tensor, labels: Tensor, shape: Shape | None, count: int | None
+) -> tuple[Tensor, Tensor]:
+    if not images.is_floating_point():
+        raise BadBatches(f"images of batch {number} are {images.dtype}; give floats, scaled as the network wants them")
+    if shape is not None:
+        check_shape(f"images of batch {number}", images, shape)
+    if not bool(torch.isfinite(images).all()):
+        raise BadBatches(f"images of batch {number} contain NaN or infinite values")
+    if labels.dim() != 1 or len(labels) != len(images) or labels.is_floating_point():
+        raise BadBatches(
+            f"labels of batch {number} have shape {tuple(labels.shape)} ({labels.dtype}) for {len(images)} images; "
+            "give one int64 an image"
+        )
+    labels = labels.to(device="cpu", dtype=torch.int64)
+    if count is not None and len(labels) and not (int(labels.min()) >= 0 and int(labels.max()) < count):
+        wrong = int(labels.min()) if int(labels.min()) < 0 else int(labels.max())
+        raise BadBatches(f"label {wrong} of batch {number} is out of range: there are {count} classes")
+    return images, labels
+
+
+def only(batches: Batches, labels: Iterable[int]) -> Batches:
+    """The same batches, where they can, without the images of other classes, which are then not even read.
+
+    Batches that can have a method `only(labels)`; there are as many of them then, some of them smaller or empty.
+    """
+    narrower = getattr(batches, "only", None)
+    return batches if narrower is None else narrower(labels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Images as a network takes them, N x C x H x W, their labels, and the digest of each as it was given."""
+
+    images: Tensor
+    labels: Tensor
+    digests: tuple[bytes, ...]
+
+
+def shuffled(batches: Batches, seed: int) -> Batches:
+    """The same images in another order, where the batches can: those that have a method `shuffled(seed)`."""
+    shuffler = getattr(batches, "shuffled", None)
+    return batches if shuffler is None else shuffler(seed)
+
+
+def drawn(
+    batches: Batches,
+    wanted: Sequence[int],
+    *,
+    shape: Shape,
+    labels: int,
+    limit: int | None,
+    prepare: Callable[[Tensor], Tensor] | None = None,
+    seed: int = 0,
+    progress: Progress = quiet,
+) -> Drawn:
+    """Images of the wanted labels, by `prepare`: all, or a seeded sample of at most `limit` in random order.
+
+    `shape` and `labels` as for `checked`. Everything is empty where there is no such image. Raises BadBatches,
+    ShapeMismatch.
+    """
+    mine = torch.tensor(list(wanted))
+    kept: list[tuple[float, Tensor, int, bytes]] = []
+    worst = math.inf  # the largest ticket that can still win: images beyond it are neither prepared nor digested
+    generator = torch.Generator().manual_seed(seed)
+    for images, numbers in tracked(
+        checked(batches, shape=shape, labels=labels), "drawing calibration images", progress
+    ):
+        tickets = torch.rand(len(images), generator=generator, dtype=torch.float64)  # of all, whatever is left out
+        chosen = torch.isin(numbers, mine) & (tickets < worst)
+        if not bool(chosen.any()):
+            continue
+        given = images[chosen]
+        seen = given if prepare is None else prepare(given)
+        kept += zip(tickets[chosen].tolist(), seen, numbers[chosen].tolist(), image_digests(given), strict=True)
+        if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
+            kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
+            worst = kept[-1][0]
+    if limit is not None:
+        kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
+    return Drawn(
+        torch.stack([image for _, image, _, _ in kept]) if kept else torch.empty(0, *(side or 0 for side in shape)),
+        torch.tensor([label for _, _, label, _ in kept], dtype=torch.int64),
+        tuple(digest for *_, digest in kept),
+    )
+
+
+class Mapped:
+    """Batches with a function applied to the images each time they are read."""
+
+    def __init__(self, batches: Batches, function: Callable[[Tensor], Tensor]) -> None:
+        refuse_one_shot(batches)
+        self._batches = batches
+        self._function = function
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in self._batches:
+            yield self._function(images), labels
+
+    def only(self, labels: Iterable[int]) -> "Mapped":
+        """Without the images of other classes."""
+        return Mapped(only(self._batches, labels), self._function)
+
+    def shuffled(self, seed: int) -> "Mapped":
+        """In another order, where the batches can."""
+        return Mapped(shuffled(self._batches, seed), self._function)
+
+
+class Relabelled:
+    """Batches with other label numbers: `places` has the new one of each old one, -1 where its images are left out."""
+
+    def __init__(self, batches: Batches, places: Sequence[int]) -> None:
+        refuse_one_shot(batches)
+        self._batches = batches
+        self._places = torch.tensor(list(places), dtype=torch.int64)
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for images, labels in checked(self._batches, labels=len(self._places)):
+            places = self._places[labels]
+            if bool((places >= 0).any()):
+                yield images[places >= 0], places[places >= 0]
+
+
+def prepared(batches: Batches, preprocessing: Preprocessing | None) -> Batches:
+    """Batches as the network takes them; refuses one-shot generators."""
+    refuse_one_shot(batches)
+    return batches if preprocessing is None else Mapped(batches, preprocessing)
+
+
+def first_images(batches: Batches) -> Tensor:
+    """The first images, by which a network is traced."""
+    images, _ = next(checked(batches))
+    return images[:2]

@@ -1,0 +1,1 @@
+"""What parts reach, beside what they have to be compared with."""

@@ -1,0 +1,179 @@
+"""Measuring components and assemblies beside their baselines: evaluate."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.data.batching import Batches, checked
+from model_lego.errors import BadConfig, EmptySelection
+from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.counting import Member, Tally
+from model_lego.evaluation.leakage import overlap_with
+from model_lego.evaluation.results import Report
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.class_names import places_of
+from model_lego.parts.component import Component, Cost
+from model_lego.parts.image_shapes import Shape, taken_by
+from model_lego.processes import Group, add_up, in_all, place_in
+from model_lego.progress import Progress, quiet, tracked
+
+LONE = (
+    "the component has a single class, so that every sample of it is right whatever the network does; look at the "
+    "AUROC, which needs samples of other classes (name them with class_names)"
+)
+
+
+@torch.no_grad()
+def evaluate(
+    part: Component | Assembly,
+    batches: Batches,
+    *,
+    class_names: Sequence[str] | None = None,
+    baselines: Sequence[Contender] = (),
+    progress: Progress = quiet,
+    group: Group = None,
+) -> Report:
+    """Measure a part and its baselines in one pass over the batches; all of them are left as they are.
+
+    Labels are positions in `part.classes`, unless `class_names` names the label numbers (for a component on the data
+    of its source: `component.origin.source_classes`); samples of classes that the part does not have are then used as
+    such, for an assembly with outsiders as of its class "none of these". Images are given as the part takes them. The
+    processes of a `group` share the batches, and all get the same report. Raises EmptySelection, BadBatches,
+    ShapeMismatch, UnknownClass, BadConfig, CorruptComponent, ProcessFailed.
+    """
+    subject, overlap = _subject(part), overlap_with(part)
+    places = places_of(part.classes, class_names)
+    contenders = (subject.contender, *baselines)
+    tallies = [
+        Tally(contender, len(part.classes), subject.scored, NONE_OF_THESE in part.classes) for contender in contenders
+    ]
+    reference = next((tally for tally in tallies if tally.contender.reference), None)
+    counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
+
+    def count() -> None:
+        with eval_mode([contender.model for contender in contenders]):
+            reader = checked(batches, shape=subject.shape, labels=len(places), share=place_in(group))
+            for images, labels in tracked(reader, "evaluating", progress):
+                where = places[labels]
+                overlap.add(images)
+                counts.add_(torch.bincount(where % len(counts), minlength=len(counts)))
+                logits = _run(contenders, images)
+                for tally, given in zip(tallies, logits, strict=True):
+                    tally.add(given, where)
+                for tally in tallies:
+                    tally.compare(tallies[0], reference)
+                for member in subject.members:
+                    member.add(logits[0], where)
+
+    in_all(count, group)
+    add_up([counts, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
+    add_up([tally.against for tally in tallies], group)
+    for tally in tallies:
+        tally.gather(group)
+    overlap.gather(group)
+    counts, others = counts[:-1], int(counts[-1])
+    if not int(counts.sum()):
+        raise EmptySelection(
+            f"there is no sample of the classes {', '.join(part.classes[:10])} among {others} samples; class_names has "
+            "to name the label numbers"
+        )
+    return Report(
+        kind=type(part).__name__,
+        classes=part.classes,
+        rows=tuple(tally.row(counts, compared=reference is not None) for tally in tallies),
+        counts=tuple(counts.tolist()),
+        others=others,
+        parts=tuple(member.row() for member in subject.members),
+        outsiders=tallies[0].outsiders(),
+        notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
+        overlap=overlap.images,
+    )
+
+
+@contextmanager
+def eval_mode(models: Sequence[nn.Module]) -> Iterator[None]:
+    """Put networks in eval mode for a while; each of their modules gets its own mode back."""
+    modes = [(module, module.training) for model in models for module in model.modules()]
+    try:
+        for model in models:
+            model.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Subject:
+    """The part that is evaluated: itself as a contender, its image shape, the members of an assembly."""
+
+    contender: Contender
+    shape: Shape
+    members: tuple["Member", ...]
+    scored: bool  # whether its classes' separation is measured
+
+
+class _WithOwn(nn.Module):
+    """Gives an assembly's logits and, behind them, its parts' own."""
+
+    def __init__(self, assembly: Assembly) -> None:
+        super().__init__()
+        self.assembly = assembly
+
+    def forward(self, images: Tensor) -> Tensor:
+        return torch.cat(self.assembly.both(images), 1)
+
+
+def _subject(part: Component | Assembly) -> _Subject:
+    if isinstance(part, Component):
+        return _Subject(
+            _itself(part, part, _cost(part, part.origin.cost_after.macs)),
+            taken_by(part),
+            (),
+            True,
+        )
+    if isinstance(part, Assembly):
+        inner = part.networks()
+        mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
+        cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
+        return _Subject(_itself(part, _WithOwn(part), cost), taken_by(part), _members(part), False)
+    raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
+
+
+def _itself(part: Component | Assembly, model: nn.Module, cost: Cost) -> Contender:
+    return Contender(type(part).__name__.lower(), model, tuple(range(len(part.classes))), True, cost)
+
+
+def _cost(part: nn.Module, macs: int) -> Cost:
+    """What a part costs as it is now: it may have been stored in another data type since it was cut."""
+    tensors = [*part.parameters(), *part.buffers()]
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in part.parameters()),
+        macs=macs,
+        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+    )
+
+
+def _members(assembly: Assembly) -> tuple[Member, ...]:
+    """The parts of an assembly."""
+    members, first = [], len(assembly.classes)
+    for number, classes in enumerate(assembly.owned(), 1):
+        spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
+        spots[[name == NONE_OF_THESE for name in assembly.classes]] = -2  # which is of no other part either
+        title = f"{number} ({', '.join(classes)})"
+        members.append(Member(title, classes, slice(first, first + len(classes)), spots))
+        first += len(classes)
+    return tuple(members)
+
+
+def _run(contenders: Sequence[Contender], images: Tensor) -> list[Tensor]:
+    """All outputs of each contender on a batch; a network that several share runs once."""
+    done: dict[object, Tensor] = {}
+    keys = [(id(contender.model), contender.preprocessing) for contender in contenders]
+    for key, contender in zip(keys, contenders, strict=True):
+        if key not in done:
+            done[key] = contender.logits(images).cpu()
+    return [done[key] for key in keys]

@@ -1,7 +1,0 @@
-"""The one training loop, which `train`, `finetune` and `distill` share, and what it needs."""
-
-from model_lego.fitting.examples import Examples, Streamed, Whole
-from model_lego.fitting.loop import Goal, fit, outputs_of
-from model_lego.fitting.settings import TrainingSettings
-
-__all__ = ["Examples", "Goal", "Streamed", "TrainingSettings", "Whole", "fit", "outputs_of"]

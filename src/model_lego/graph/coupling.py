@@ -1,0 +1,244 @@
+"""From a network to its channel graph: what the rows of the table report is collected and tied together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.errors import RefusedError
+from model_lego.graph import labels as lab
+from model_lego.graph.balancing import inseparable, knots
+from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
+from model_lego.graph.collector import IMAGES, Builder
+from model_lego.graph.op_table import RULES
+from model_lego.graph.program import Program, export_program
+from model_lego.graph.propagation import carry_labels, concrete
+from model_lego.graph.rule import OpRule
+
+WRITTEN_IN = "the forward has the number of channels written into it"
+INSEPARABLE = "lies in blocks that must stay equal, which no part of it can leave"
+
+
+def read_graph(
+    model: nn.Module,
+    example: Tensor,
+    *,
+    rules: Mapping[object, OpRule] = RULES,
+    program: Program | None = None,
+    whole: frozenset[str] = frozenset(),
+    lone: bool = False,
+) -> ChannelGraph:
+    """Read the channel graph of a classifier off its exported operators; the model is left as it is.
+
+    `example` is a batch of images (B x C x H x W) like those the network takes; a `program` exported already is used
+    as it is. `whole` names lines of code whose channels are kept whole, because the forward there has their number
+    written into it. A single logit is refused, but for `lone`: a component of one class. Raises UnsupportedOpError,
+    RefusedError, TraceFailed, ShapeMismatch.
+    """
+    if program is None:
+        program = export_program(model, example)
+    if len(program.outputs) != 1 or not isinstance(program.output.meta["val"], Tensor):
+        raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
+    builder = Builder(program)
+    values = carry_labels(program, rules, builder)
+    return _finish(builder, rules, values.get(program.output), model, whole, lone)
+
+
+def _finish(
+    builder: Builder,
+    rules: Mapping[object, OpRule],
+    logits: Tensor | None,
+    model: nn.Module,
+    whole: frozenset[str],
+    lone: bool,
+) -> ChannelGraph:
+    edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
+    left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
+    channel = lab.components(builder.size, left, right)
+    width = int(channel.max()) + 1
+    axes = {
+        name: {dim: Axis(channel[axis.channels], axis.groups) for dim, axis in dims.items()}
+        for name, dims in builder.axes.items()
+    }
+    frozen = [(channel[points], freeze) for points, freeze in builder.frozen]
+    for name, points in builder.leaves.items():
+        frozen += _leaf_axes(name, channel[points], builder, channel, axes)
+    suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
+    frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
+    is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
+    for channels, _ in frozen:
+        is_frozen[channels] = True
+    for name, points in builder.writers:
+        written[channel[points]] |= name != IMAGES
+    graph = ChannelGraph(
+        program=builder.program,
+        rules=rules,
+        width=width,
+        layers=tuple(
+            replace(layer, inputs=channel[layer.inputs], outputs=channel[layer.outputs]) for layer in builder.layers
+        ),
+        groups=_groups(builder.writers, channel, width, frozen),
+        axes=axes,
+        frozen=is_frozen,
+        freezes=tuple(dict.fromkeys(freeze for channels, freeze in frozen if bool(written[channels].any()))),
+        balances=_balances(builder, channel),
+        suspects=tuple(suspect for suspect in suspects if suspect.line not in whole),
+        follows=(
+            *(
+                replace(follow, inputs=channel[follow.inputs], outputs=channel[follow.outputs])
+                for follow in builder.follows
+            ),
+            *_row_counts(builder, channel, model),
+        ),
+        divided=tuple(replace(each, channels=channel[each.channels]) for each in builder.divided),
+        head=_head(builder.program, logits, channel, is_frozen, lone),
+        births={key: channel[points] for key, points in builder.births.items()},
+        unused=_unused(builder.program, model),
+    )
+    return _with_inseparable(graph)
+
+
+def _balances(builder: Builder, channel: Tensor) -> tuple[Balance, ...]:
+    """Blocks that keep equal numbers; the rows of a view need not where each of them is kept or cut whole."""
+    blocks = [Balance(channel[each.blocks], each.where) for each in builder.balances]
+    grids = [Balance(channel[each.blocks], each.where) for each in builder.grids]
+    return (*blocks, *(grid for grid in grids if not _whole_rows(grid.blocks)))
+
+
+def _row_counts(builder: Builder, channel: Tensor, model: nn.Module) -> Iterator[Follow]:
+    """Attributes that count the rows of a view, where each row is kept or cut whole (the groups of an EvoNorm).
+
+    They are known by their value and by the module that makes the view; `trace` tries them, as it does all views.
+    """
+    known = {(follow.owner, follow.attribute) for follow in builder.follows}
+    for grid in builder.grids:
+        rows = channel[grid.blocks]
+        held = vars(model.get_submodule(grid.where)) if _whole_rows(rows) else {}
+        for attribute, value in held.items():
+            if type(value) is int and value == len(rows) and (grid.where, attribute) not in known:
+                known.add((grid.where, attribute))
+                channels = rows.reshape(-1)
+                yield Follow(grid.where, attribute, "groups", channels, channels, len(rows), divided=True)
+
+
+def _whole_rows(rows: Tensor) -> bool:
+    return rows.shape[1] > 1 and bool((rows == rows[:, :1]).all())
+
+
+def _with_inseparable(graph: ChannelGraph) -> ChannelGraph:
+    """Freeze the channels that blocks which overlap hold together."""
+    for knot in knots(graph):
+        graph = with_frozen(graph, inseparable(knot, graph.frozen), INSEPARABLE)
+    return graph
+
+
+def with_frozen(graph: ChannelGraph, channels: Tensor, reason: str) -> ChannelGraph:
+    """The graph with more channels frozen, for a reason that belongs to no single operator."""
+    if not len(channels):
+        return graph
+    frozen = graph.frozen.clone()
+    frozen[channels] = True
+    held = [bool(torch.isin(group.channels, channels).any()) for group in graph.groups]
+    groups = tuple(
+        replace(group, frozen=tuple(dict.fromkeys((*group.frozen, reason)))) if mine else group
+        for group, mine in zip(graph.groups, held, strict=True)
+    )
+    freezes = [Freeze(reason, group.name) for group, mine in zip(groups, held, strict=True) if mine]
+    return replace(graph, frozen=frozen, groups=groups, freezes=(*graph.freezes, *freezes))
+
+
+def _leaf_axes(
+    name: str, channels: Tensor, builder: Builder, channel: Tensor, axes: dict[str, dict[int, Axis]]
+) -> list[tuple[Tensor, Freeze]]:
+    """Say which dimension of an operand tensor stands for channels, or freeze what it touches."""
+    written = torch.zeros(int(channel.max()) + 1, dtype=torch.bool)
+    for _, points in builder.writers:
+        written[channel[points]] = True
+    narrow = lab.compress(channels)
+    carried = lab.carried(narrow)
+    where = name.rpartition(".")[0]
+    if not bool(written[narrow].all()):
+        return [(narrow.reshape(-1), Freeze(f"tensor '{name}' stands for no channels of a layer", where))]
+    if len(carried) != 1:
+        return [(narrow.reshape(-1), Freeze(f"tensor '{name}' carries channels along {len(carried)} axes", where))]
+    if name in axes or name in builder.program.constants:
+        return [(narrow.reshape(-1), Freeze(f"tensor '{name}' cannot be cut where it is", where))]
+    axes[name] = {carried[0]: Axis(narrow.reshape(-1))}
+    return []
+
+
+def _groups(
+    writers: list[tuple[str, Tensor]], channel: Tensor, width: int, frozen: list[tuple[Tensor, Freeze]]
+) -> tuple[ChannelGroup, ...]:
+    """Channels that are connected through common writers."""
+    sets = [(name, channel[points].unique()) for name, points in writers if len(points)]
+    left = torch.cat([channels[:-1] for _, channels in sets])
+    right = torch.cat([channels[1:] for _, channels in sets])
+    number = lab.components(width, left, right)
+    names: dict[int, list[str]] = {}
+    for name, channels in sets:
+        names.setdefault(int(number[channels[0]]), []).append(name)
+    reasons: dict[int, list[str]] = {}
+    for channels, freeze in frozen:
+        for group in number[channels].unique().tolist():
+            reasons.setdefault(group, []).append(freeze.reason)
+    return tuple(
+        ChannelGroup(
+            name=found[0],
+            writers=tuple(dict.fromkeys(found)),
+            channels=(number == group).nonzero().reshape(-1),
+            frozen=tuple(dict.fromkeys(reasons.get(group, []))),
+        )
+        for group, found in names.items()
+        if found[0] != IMAGES
+    )
+
+
+def _head(program: Program, logits: Tensor | None, channel: Tensor, frozen: Tensor, lone: bool) -> Tensor:
+    """The channel of each logit; raises RefusedError where the output is not one row of logits an image."""
+    shape = concrete(program.output.meta["val"].shape)
+    if len(shape) != 2:
+        raise RefusedError(
+            f"the network gives a value of shape {('batch', *shape[1:])}; it has to give batch x classes logits"
+        )
+    if shape[1] == 1 and not lone:
+        raise RefusedError(
+            "the network has a single output (a sigmoid head); give it one logit a class, "
+            "for two classes for instance cat([-x, x], dim=1) in a layer of its own"
+        )
+    channels = lab.vector(logits, shape, 1) if logits is not None else None
+    if channels is None or bool((channels == lab.NONE).any()):
+        raise RefusedError("the logits come out of an operator that mixes classes; take them before it")
+    head = channel[channels]
+    if len(head.unique()) < len(head):
+        raise RefusedError("two logits are tied to the same channel: classes cannot be told apart")
+    if bool(frozen[head].any()):
+        raise RefusedError(
+            "the logits cannot be cut to the chosen classes: an operator reads across them; "
+            "remove what stands behind the last linear layer"
+        )
+    return head
+
+
+def _unused(program: Program, model: nn.Module) -> tuple[str, ...]:
+    """Tensors that no operator of the eval-mode graph reads: auxiliary heads, dead branches."""
+    used = {
+        name
+        for node in program.nodes
+        if node.op == "placeholder" and node.users and node.name in program.tensors
+        for name in program.aliases[program.tensors[node.name]]
+    }
+    return tuple(name for name, _ in model.named_parameters() if name not in used)
+
+
+def unused_modules(model: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
+    """Paths of the largest modules none of whose tensors the eval-mode graph reads; a cut drops them."""
+    unused = set(graph.unused)
+    found: list[str] = []
+    for path, module in model.named_modules():
+        names = [f"{path}.{name}" for name, _ in module.named_parameters()]
+        inside = any(path.startswith(f"{other}.") for other in found)
+        if path and names and not inside and unused.issuperset(names):
+            found.append(path)
+    return tuple(found)

@@ -1,0 +1,1 @@
+"""The nouns that people handle: components and assemblies, their classes and the images that they take."""

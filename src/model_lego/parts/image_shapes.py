@@ -1,0 +1,53 @@
+"""The shape of the images that a network, a component or an assembly takes."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from model_lego.errors import ShapeMismatch
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component, Preprocessing
+
+#: Of an image: channels x height x width, None where any length will do.
+Shape = tuple[int | None, ...]
+
+
+def taken(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Shape:
+    """Shape of the images that are given to a network which sees `shape`: of any size where they are resized for it."""
+    resizes = preprocessing is not None and preprocessing.size is not None
+    return (shape[0], *(None if resizes else side for side in shape[1:]))
+
+
+def taken_by(*parts: Component | Assembly) -> Shape:
+    """Shape of the images that parts are given alike: that of the first which does not resize, else of any size."""
+    shapes = [taken(network.origin.input_shape, network.preprocessing) for network in _networks(parts)]
+    return next((shape for shape in shapes if None not in shape), shapes[0])
+
+
+def common_size(*parts: Component | Assembly) -> tuple[int, int] | None:
+    """Size (height and width) to which images of several sizes are brought for parts: the largest they resize to.
+
+    None where one of them does not resize.
+    """
+    known = [network.preprocessing for network in _networks(parts)]
+    sizes = [each.size for each in known if each is not None and each.size is not None]
+    return max(sizes, key=math.prod) if len(sizes) == len(known) else None
+
+
+def _networks(parts: Sequence[Component | Assembly]) -> list[Component]:
+    return [each for part in parts for each in ([part] if isinstance(part, Component) else part.networks())]
+
+
+def check_shape(what: str, images: Tensor, shape: Shape, *, whose: str = "the network takes") -> None:
+    """Refuse images (batch x channels x height x width) of another shape; raises ShapeMismatch about `what`."""
+    found = tuple(images.shape[1:])
+    if len(found) != len(shape) or any(want not in (None, side) for side, want in zip(found, shape, strict=True)):
+        wanted = str(shape).replace("None", "any")
+        raise ShapeMismatch(f"{what} have shape {found}, but {whose} {wanted} (channels x height x width)")
+
+
+def noise_of(shape: tuple[int, ...]) -> Tensor:
+    """Two random images of a shape in 0..1, always the same: float64."""
+    return torch.rand(2, *shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)

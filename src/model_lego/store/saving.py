@@ -1,0 +1,39 @@
+"""Save a component or assembly as a folder of weights, manifest and card."""
+
+from pathlib import Path
+
+from model_lego.errors import BadConfig
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component
+from model_lego.store.card import card
+from model_lego.store.files import CARD, MANIFEST, WEIGHTS, replacing, write_weights
+from model_lego.store.manifest import to_json
+from model_lego.store.records import manifest_of
+from model_lego.store.tensors import named_tensors, split_aliases
+
+
+def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = False) -> Path:
+    """Save a component or assembly: `model.safetensors`, `manifest.json` and `README.md`, all or nothing.
+
+    Saving the same part twice gives the same bytes. Parent folders are made where they lack.
+
+    Returns:
+        The folder.
+
+    Raises:
+        OutputExists: the folder is there and `overwrite` is not set, or it holds something else than a saved part.
+        BadConfig: something in the part cannot be written, such as a setting that is not a JSON value.
+    """
+    if not isinstance(part, Component | Assembly):
+        raise BadConfig(f"a Component or an Assembly can be saved, not a {type(part).__name__}: disassemble it first")
+    folder = Path(folder)
+    tensors, aliases = split_aliases(named_tensors(part))
+    with replacing(folder, overwrite=overwrite) as fresh:
+        try:
+            weights = write_weights(tensors, fresh / WEIGHTS)
+            manifest = manifest_of(part, tensors, aliases, weights)
+        except ValueError as error:
+            raise BadConfig(f"the {type(part).__name__.lower()} cannot be saved: {error}") from None
+        (fresh / MANIFEST).write_text(to_json(manifest), encoding="utf-8", newline="\n")
+        (fresh / CARD).write_text(card(manifest), encoding="utf-8", newline="\n")
+    return folder

@@ -1,1 +1,0 @@
-"""What is done to networks: slicing, checking, repair, placement in assemblies, scaling."""

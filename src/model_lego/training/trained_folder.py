@@ -1,0 +1,78 @@
+"""Trained networks as folders: the weights, and the record of how they were made."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+
+from model_lego.data import DataSplit, batches
+from model_lego.data.sets import ImageSet, subset
+from model_lego.models import build, load_weights
+from model_lego.parts.component import Preprocessing
+from model_lego.progress import Progress, quiet
+from model_lego.training import TrainingSettings
+from model_lego.training.classifier import train
+
+WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.pt"
+
+
+def train_into(
+    folder: Path,
+    network: str,
+    split: DataSplit,
+    *,
+    classes: Sequence[str],
+    settings: TrainingSettings,
+    arguments: Mapping[str, Any] | None = None,
+    preprocessing: Preprocessing | None = None,
+    per_class: int | None = None,
+    weights: str | Path | None = None,
+    progress: Progress = quiet,
+) -> dict[str, Any]:
+    """Train a network by name for some classes and write it into a folder; gives the record that stands beside it.
+
+    A checkpoint that is in the folder is taken up. `per_class` training images a class are drawn by the seed, all by
+    default; `weights` is a file to start from. Raises BadConfig, BadWeights, EmptySelection, ShapeMismatch,
+    TrainingFailed.
+    """
+    numbers = [split.class_names.index(name) for name in classes]
+    given = dict(arguments or {}) | {"num_classes": len(classes)}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(settings.seed)
+        model = build(network, **given)
+    model = model if weights is None else load_weights(model, weights)
+    images = subset(split.train, numbers, per_class=per_class, seed=settings.seed, class_names=split.class_names)
+    train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
+    test = subset(split.test, numbers, class_names=split.class_names)
+    record = {
+        "network": network, "arguments": given, "classes": list(classes), "settings": asdict(settings),
+        "images": len(images), "test_accuracy": _accuracy(model, test, preprocessing),
+        "preprocessing": None if preprocessing is None else asdict(preprocessing),
+    }  # fmt: skip
+    _write(folder, model, record)
+    return record
+
+
+def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing | None) -> float:
+    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    right = 0
+    with torch.no_grad():
+        for x, labels in batches(images):
+            x = x if preprocessing is None else preprocessing(x)
+            right += int((network(x.to(device)).argmax(1).cpu() == labels).sum())
+    return 100 * right / len(images)
+
+
+def _write(folder: Path, network: nn.Module, record: dict[str, Any]) -> None:
+    """Weights last: where they are, the training is finished and all else is there."""
+    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+    fresh = folder / f"{WEIGHTS}.part"
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, fresh)
+    fresh.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
+    fresh.replace(folder / WEIGHTS)
+    (folder / CHECKPOINT).unlink()

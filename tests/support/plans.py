@@ -1,0 +1,97 @@
+"""What the laws share: plans that cut about half, and what they keep as the oracles want it."""
+
+import functools
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.cutting.tracing import trace
+from model_lego.graph import ChannelGraph, ChannelSelection, select
+from tests.support.tiny_models import build, inputs
+
+#: Channels that an operator or a number in the forward ties down: network -> (layer, part of the reason).
+FREEZING = {
+    "view_constant": [("", "written into")],
+    "residual_pad": [("2", "padded channels")],
+    "slice_constant": [("", "sliced at channel numbers")],
+    "spatial_attention": [("1", "reduced over channels"), ("1", "broadcast over other channels")],
+    "softmax_over_channels_inside": [("1", "softmax reads across channels")],
+    "group_norm": [("4", "group_norm")],
+    "shuffles_bound": [("0.0", "blocks that must stay equal")],
+    "counted_elsewhere": [("1", "a product of two values"), ("1", "written into"), ("0.0", "from elsewhere")],
+    "conditional": [("2", "a product of two values"), ("2", "weight is computed"), ("4.0", "kept whole")],
+    "standardised": [("2", "weight is computed"), ("4", "weight is computed")],
+    "layer_norm_channels_last": [("1.norm", "layer_norm"), ("2.norm", "layer_norm")],
+    "constants": [("", "tensor 'tilt'")],
+    "weight_norm": [("1", "weight is computed")],
+}
+
+
+@functools.cache
+def traced(name: str) -> tuple[nn.Module, ChannelGraph]:
+    """A tiny network in float64 and its graph, made once for all laws: nobody may change them (law 8)."""
+    model = build(name)
+    return model, trace(model, inputs(name, batch=2))
+
+
+def half_plan(graph: ChannelGraph, *, seed: int, logits: Sequence[int]) -> ChannelSelection:
+    """Keep a random half of the cuttable channels of each group, and what has to stay for them to be cut that way.
+
+    Half of each block where blocks must stay equal: else the fullest block decides how little the others can lose.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    wanted = torch.zeros(graph.width, dtype=torch.bool)
+    for part in parts(graph):
+        free = part[graph.cuttable[part]]
+        wanted[free[torch.randperm(len(free), generator=generator)[: len(free) // 2]]] = True
+    scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
+    return select(graph, wanted, logits=logits, scores=scores)
+
+
+def parts(graph: ChannelGraph) -> list[Tensor]:
+    """The channels of each group, taken apart by the balanced blocks in which they lie."""
+    blocks: list[list[int]] = [[number] for number in graph.group_of.tolist()]
+    for balance in graph.balances:
+        for number, row in enumerate(balance.blocks.tolist()):
+            for channel in row:
+                blocks[channel].append(number)
+    found: dict[tuple[int, ...], list[int]] = {}
+    for channel, key in enumerate(blocks):
+        found.setdefault((key[0], *key[1:]), []).append(channel)
+    return [torch.tensor(channels) for key, channels in found.items() if key[0] >= 0]
+
+
+def some_logits(graph: ChannelGraph, *, seed: int) -> list[int]:
+    """About half of the classes, in an order that is not theirs."""
+    count = len(graph.head)
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))[: count // 2 + 1].tolist()
+    return order[::-1] if order == sorted(order) else order
+
+
+def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, list[int]]:
+    """Module -> its kept input channels, as the oracle `masked_forward` takes them; all owners of a tied weight.
+
+    Modules that keep all of their inputs are left out: what they take need not be the input of their weight.
+    """
+    kept: dict[str, list[int]] = {}
+    for layer in graph.layers:
+        positions = selection.keep[layer.inputs].nonzero().flatten().tolist()
+        if len(positions) == len(layer.inputs):
+            continue
+        if layer.groups > 1 and layer.groups == len(layer.inputs):
+            assert positions  # a depthwise layer keeps some maps
+        for tensor in graph.program.aliases.get(layer.weight, (layer.weight,)):
+            module = tensor.rpartition(".")[0]
+            assert kept.setdefault(module, positions) == positions  # a module that is called twice is cut once
+    return kept
+
+
+def lost(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, tuple[int, int]]:
+    """For each group in which there is something to cut: how many channels it lost, and how many could be cut."""
+    counts = {}
+    for number, group in enumerate(graph.groups):
+        cuttable = int(graph.cuttable[group.channels].sum())
+        if cuttable >= 2:
+            counts[f"{number} {group.name}"] = (len(group.channels) - selection.kept(group.channels), cuttable)
+    return counts

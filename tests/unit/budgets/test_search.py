@@ -1,0 +1,252 @@
+"""Budgets, the order in which channels go, the search for the smallest component, and curves."""
+
+import functools
+
+import pytest
+import torch
+
+from model_lego import Budget, Cost, attribute, curve, disassemble, plan
+from model_lego.budgets.criteria import CRITERIA, Context, normalised
+from model_lego.budgets.marginal_cost import COSTS, PriceList
+from model_lego.budgets.removal_order import removal_order
+from model_lego.budgets.search import trials
+from model_lego.drawing import draw_curve
+from model_lego.errors import BadConfig, EmptySelection
+from model_lego.graph import select
+from model_lego.graph.cost import planned_cost
+from model_lego.graph.selection import keep_all
+from model_lego.repairing.layerwise import RepairSettings
+from tests.support.plans import traced
+from tests.support.tiny_models import build, inputs
+
+WHOLE = Cost(parameters=1000, macs=5000, bytes=4000)
+
+
+@functools.cache
+def labelled(name):
+    """Images with the answers of the network itself, so that there is something to lose; no class is rare."""
+    images = inputs(name, batch=120)
+    with torch.no_grad():
+        logits = build(name)(images)
+    return [(images, ((logits - logits.mean(0)) / logits.std(0)).argmax(1))]
+
+
+@pytest.mark.parametrize(
+    ("budget", "cost", "holds"),
+    [
+        (Budget(params=0.2), Cost(200, 5000, 4000), True),
+        (Budget(params=0.2), Cost(201, 0, 0), False),
+        (Budget(params=200), Cost(200, 5000, 4000), True),
+        (Budget(params=200), Cost(201, 5000, 4000), False),
+        (Budget(macs=0.5, params=1), Cost(1000, 2501, 0), False),
+        (Budget(params=1), Cost(1000, 5000, 4000), True),
+        (Budget(bytes=1), Cost(1000, 5000, 2), False),
+        (Budget(bytes=1000), Cost(1000, 5000, 1000), True),
+        (Budget(bytes=1000), Cost(1, 1, 1001), False),
+        (Budget(accuracy_drop=0), Cost(1000, 5000, 4000), True),
+    ],
+)
+def test_all_limits_hold_at_once(budget, cost, holds):
+    assert budget.holds(cost, WHOLE) == holds
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({}, "a budget without limits"),
+        ({"params": 0}, "params=0 has to be a positive number"),
+        ({"macs": -1}, "macs=-1 has to be a positive number"),
+        ({"params": float("nan")}, "params=nan has to be a positive number"),
+        ({"bytes": 0.5}, "a number of bytes, not a share"),
+        ({"accuracy_drop": -0.1}, "accuracy_drop=-0.1 has to be"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(given, words):
+    with pytest.raises(BadConfig, match=words):
+        Budget(**given)
+
+
+@pytest.mark.parametrize("name", ["plain", "grouped", "depthwise", "concat"])
+def test_the_price_of_a_channel_is_what_the_network_costs_less_without_it(name):
+    model, graph = traced(name)
+    keep = keep_all(graph)
+    prices, whole = PriceList(model, graph).of(keep.keep), planned_cost(model, graph, keep)
+    bound = {channel for balance in graph.balances for channel in balance.blocks.flatten().tolist()}
+    tried = 0
+    for group in graph.groups:
+        channel = int(group.channels[0])
+        if not bool(graph.cuttable[channel]) or channel in bound or len(group.channels) < 2:
+            continue
+        wanted = torch.ones(graph.width, dtype=torch.bool)
+        wanted[channel] = False
+        without = planned_cost(model, graph, select(graph, wanted, logits=range(5)))
+        for row, cost in enumerate(COSTS):
+            assert float(prices[row, channel]) == pytest.approx(getattr(whole, cost) - getattr(without, cost))
+        tried += 1
+    assert tried or name == "grouped"
+
+
+def test_channels_go_by_what_they_are_worth_for_their_price():
+    model, graph = traced("plain")
+    prices = PriceList(model, graph).of(torch.ones(graph.width, dtype=torch.bool))
+    scores = torch.ones(graph.width, dtype=torch.float64)
+    scores[graph.layer("4").outputs[1]] = 0
+    order = removal_order(model, graph, scores, ("macs",))
+    assert int(order[0]) == int(graph.layer("4").outputs[1])
+    assert sorted(order.tolist()) == graph.cuttable.nonzero().flatten().tolist()
+    dearest = max(graph.cuttable.nonzero().flatten().tolist(), key=lambda channel: float(prices[1, channel]))
+    assert float(prices[1, int(order[1])]) == pytest.approx(float(prices[1, dearest]), rel=0.3)
+
+
+def test_scores_are_normalised_in_each_group():
+    _, graph = traced("residual")
+    scores = torch.rand(graph.width, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    found = normalised(graph, scores)
+    for group in graph.groups:
+        assert float(found[group.channels].sum()) == pytest.approx(1)
+        assert torch.equal(found[group.channels].argsort(), scores[group.channels].argsort())
+
+
+def test_a_budget_that_cannot_be_met_says_what_the_smallest_is():
+    model, graph = traced("plain")
+    least = planned_cost(model, graph, select(graph, torch.zeros(graph.width, dtype=torch.bool), logits=[0, 1]))
+    with pytest.raises(BadConfig, match=f"cannot be met: the smallest component.* params={least.parameters:,}"):
+        plan(model, labelled("plain"), classes=[0, 1], budget=Budget(params=least.parameters - 1), graph=graph)
+    found = plan(model, labelled("plain"), classes=[0, 1], budget=Budget(params=least.parameters), graph=graph)
+    assert planned_cost(model, graph, found.selection) == least
+
+
+def test_a_multiple_is_kept_within_the_budget():
+    model, graph = traced("plain")
+    limit = 0.6 * planned_cost(model, graph, keep_all(graph)).parameters
+    found = plan(model, labelled("plain"), classes=[0, 1], budget=Budget(params=limit), graph=graph, multiple=2)
+    assert {found.selection.kept(layer.outputs) % 2 for layer in graph.layers[:-1]} == {0}
+    assert planned_cost(model, graph, found.selection).parameters <= limit
+
+
+def test_the_contribution_of_a_plain_layer_is_its_share_in_the_logit():
+    model, graph = traced("plain")
+    images = labelled("plain")
+    planned = plan(model, images, classes=[2], graph=graph, sampling="all")
+    scores = CRITERIA["contribution"].score(Context(model, graph, (2,), images[0][0], {}, planned.stats))
+    last = graph.layers[-1]
+    s = planned.stats.mean(last.name, 2)[2]
+    share = torch.zeros(graph.width, dtype=torch.float64)
+    for place, channel in enumerate(last.inputs.tolist()):
+        share[channel] += s[place] / s.sum()
+    assert torch.allclose(scores[last.inputs.unique()], share[last.inputs.unique()], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"criterion": "count"}, "give a budget as well"),
+        ({"criterion": "luck", "budget": Budget(params=0.5)}, "criterion 'luck' is unknown; use one of reconstruction"),
+    ],
+)
+def test_a_criterion_is_refused_without_a_budget_or_if_unknown(given, words):
+    with pytest.raises(BadConfig, match=words):
+        plan(build("plain"), labelled("plain"), classes=[0, 1], **given)
+
+
+def test_a_budget_needs_images_of_the_classes():
+    images, labels = labelled("plain")[0]
+    others = [(images[labels > 1], labels[labels > 1])]
+    with pytest.raises(EmptySelection, match="no calibration image of the classes"):
+        plan(build("plain"), others, classes=[0, 1], budget=Budget(params=0.5))
+
+
+def test_trials_count_right_answers_on_the_images_held_out():
+    model, graph = traced("plain")
+    settings = RepairSettings(method="none")
+    tried = trials(model, graph, labelled("plain"), classes=[3, 1], settings=settings, seed=4)
+    images, labels = labelled("plain")[0]
+    assert len(tried.images) + len(tried.held) == int(((labels == 3) | (labels == 1)).sum())
+    with torch.no_grad():
+        logits = build("plain")(tried.held)
+    right = [
+        [3, 1][int(logits[place, [3, 1]].argmax())] == [3, 1][int(answer)] for place, answer in enumerate(tried.answers)
+    ]
+    assert tried.restricted() == pytest.approx(100 * sum(right) / len(right))
+    everything = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=[3, 1])
+    assert tried.accuracy(everything) == tried.restricted()
+    for image, answer in zip(tried.held, tried.answers.tolist(), strict=True):
+        place = next(place for place in range(len(images)) if torch.equal(images[place], image))
+        assert int(labels[place]) == [3, 1][answer]
+
+
+def test_the_smallest_component_within_a_drop_is_found_and_noted():
+    given = {"classes": [3, 1], "graph": traced("plain")[1]}
+    loose = disassemble(build("plain"), labelled("plain"), budget=Budget(accuracy_drop=20), **given)
+    tight = disassemble(build("plain"), labelled("plain"), budget=Budget(accuracy_drop=0), **given)
+    for part, drop in ((loose, 20), (tight, 0)):
+        record = part.origin.settings["budget"]
+        assert record["asked"] == {"accuracy_drop": drop}
+        assert record["criterion"] == "reconstruction"
+        assert record["reached"]["accuracy_drop"] <= drop
+        assert record["reached"]["parameters"] == part.origin.cost_after.parameters
+    assert loose.origin.cost_after.parameters <= tight.origin.cost_after.parameters
+    assert loose.origin.cost_after.parameters < loose.origin.cost_before.parameters
+
+
+def test_a_drop_that_the_limits_of_size_do_not_allow_is_refused_with_what_is_lost(monkeypatch):
+    monkeypatch.setattr("model_lego.budgets.search.Trials.accuracy", lambda self, selection: self.restricted() - 3)
+    budget = Budget(params=0.9, accuracy_drop=2)
+    with pytest.raises(BadConfig, match=r"the largest component within the limits of size loses 3\.00 points"):
+        plan(build("plain"), labelled("plain"), classes=[3, 1], budget=budget)
+
+
+@functools.cache
+def drawn():
+    return curve(build("plain"), labelled("plain"), classes=[3, 1], sizes=[0.3, 0.6, 1.0], graph=traced("plain")[1])
+
+
+def test_a_curve_has_a_point_for_each_size():
+    found = drawn()
+    assert [point.size for point in found.points] == [0.3, 0.6, 1.0]
+    for point in found.points:
+        assert point.cost.parameters <= point.size * found.source.parameters
+    sizes = [point.cost.parameters for point in found.points]
+    assert sizes == sorted(sizes)
+    assert len(str(found).splitlines()) == 6
+    assert f"{found.points[0].accuracy:.2f}" in str(found).splitlines()[1]
+    assert found.to_dict()["points"][0]["cost"]["parameters"] == sizes[0]
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"sizes": []}, "at least one size"),
+        ({"sizes": [0.00001]}, "cannot be met: the smallest"),
+        ({"limit": "bytes"}, "or bytes with sizes"),
+        ({"limit": "seconds"}, "limit 'seconds' cannot be drawn"),
+    ],
+)
+def test_a_curve_that_cannot_be_made_is_refused(given, words):
+    with pytest.raises(BadConfig, match=words):
+        curve(build("plain"), labelled("plain"), classes=[3, 1], **given)
+
+
+def test_a_curve_refuses_statistics_of_another_network():
+    graph, images = traced("plain")[1], labelled("plain")
+    other = attribute(build("plain", seed=1), images, graph=graph, classes=[3, 1], sampling="all")
+    with pytest.raises(BadConfig, match="taken from another network"):
+        curve(build("plain"), images, classes=[3, 1], criterion="contribution", stats=other)
+
+
+@pytest.mark.parametrize(("ending", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+def test_a_curve_is_drawn(tmp_path, ending, start):
+    pytest.importorskip("matplotlib")
+    draw_curve(drawn(), tmp_path / f"curve.{ending}")
+    assert (tmp_path / f"curve.{ending}").read_bytes().startswith(start)
+
+
+def test_pictures_without_matplotlib_or_with_another_ending_are_refused(tmp_path, monkeypatch):
+    with pytest.raises(BadConfig, match=r"end it in \.png or \.svg"):
+        draw_curve(drawn(), tmp_path / "curve.pdf")
+    with pytest.raises(BadConfig, match="does not exist"):
+        draw_curve(drawn(), tmp_path / "nowhere" / "curve.png")
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    with pytest.raises(BadConfig, match=r"pip install model-lego\[draw\]"):
+        draw_curve(drawn(), tmp_path / "curve.png")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,76 @@
+"""A cut network that is not what was planned is refused, also where its operators are taken over unread."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
+from model_lego.cutting.verification import check_cut
+from model_lego.errors import CutMismatch
+from model_lego.graph import ChannelGraph, ChannelSelection, select
+from model_lego.graph.program import export_program
+
+
+class Counting(nn.Module):
+    """A network that looks at the number of its channels in plain Python, which no graph shows."""
+
+    def __init__(self, behind: str) -> None:
+        super().__init__()
+        self.first, self.head, self.behind = nn.Conv2d(3, 8, 3), nn.Linear(8, 4), behind
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.behind == "branch":
+            x = x.relu() if x.shape[1] == 8 else x.sigmoid()
+        if self.behind == "scale":
+            x = x / x.shape[1]
+        if self.behind == "error" and x.shape[1] != 8:
+            raise ValueError("eight channels, please")
+        return self.head(x.relu().mean((2, 3)))
+
+
+def halved(behind: str) -> tuple[nn.Module, nn.Module, ChannelGraph, ChannelSelection, Tensor]:
+    torch.manual_seed(0)
+    model, x = Counting(behind).eval(), torch.randn(2, 3, 6, 6)
+    graph = trace(model, x)
+    assert not graph.suspects
+    plan = select(graph, torch.arange(graph.width) % 2 == 0, logits=[2, 0], scores=torch.rand(graph.width))
+    return slice_model(model, graph, plan).module, model, graph, plan, x
+
+
+def test_a_network_that_counts_nothing_passes_and_its_program_is_that_of_an_export():
+    cut, model, graph, plan, x = halved("nothing")
+    program = check_cut(cut, model, graph, plan, x)
+    exported = export_program(cut, x)
+    assert [(n.name, str(n.target)) for n in program.nodes] == [(n.name, str(n.target)) for n in exported.nodes]
+    shapes = [tuple(n.meta["val"].shape[1:]) for n in program.nodes if n.op == "call_function"]
+    assert shapes == [tuple(n.meta["val"].shape[1:]) for n in exported.nodes if n.op == "call_function"]
+    images = torch.randn(5, 3, 6, 6)  # another batch size
+    torch.testing.assert_close(program.run(cut, images), exported.run(cut, images))
+
+
+@pytest.mark.parametrize("behind", ["branch", "scale", "error"])
+def test_a_network_that_counts_its_channels_is_refused(behind):
+    cut, model, graph, plan, x = halved(behind)
+    with pytest.raises(CutMismatch, match=r"channel numbers|eight channels"):
+        check_cut(cut, model, graph, plan, x)
+
+
+def test_a_tensor_of_the_wrong_width_is_refused():
+    cut, model, graph, plan, x = halved("nothing")
+    cut.first.weight = nn.Parameter(torch.randn(5, 3, 3, 3))
+    with pytest.raises(CutMismatch, match="does not run"):
+        check_cut(cut, model, graph, plan, x)
+
+
+def test_a_depthwise_layer_follows():
+    model = nn.Sequential(nn.Conv2d(3, 8, 1), nn.Conv2d(8, 8, 3, groups=8), nn.Flatten(), nn.Linear(8, 3)).eval()
+    x = torch.randn(2, 3, 3, 3)
+    graph = trace(model, x)
+    plan = select(graph, torch.arange(graph.width) % 2 == 0, logits=[0, 2], scores=torch.rand(graph.width))
+    cut = slice_model(model, graph, plan).module
+    program = check_cut(cut, model, graph, plan, x)
+    assert cut[1].groups < 8
+    assert program.run(cut, x).shape == (2, 2)
+    assert graph.program.run(model, x).shape == (2, 3)  # and the source's program is as it was

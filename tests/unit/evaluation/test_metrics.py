@@ -1,0 +1,61 @@
+"""Intervals, calibration error and outsiders against plain loops and resampled test sets."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from model_lego.evaluation.metrics import area, calibration_error, difference_interval, interval, outsiders
+
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def test_the_interval_is_that_of_resampled_test_sets():
+    right = np.array([1] * 87 + [0] * 33)
+    rng = np.random.default_rng(1)
+    means = [100 * rng.choice(right, len(right)).mean() for _ in range(20_000)]
+    assert interval(87, 120) == pytest.approx(np.quantile(means, [0.025, 0.975]), abs=0.9)
+
+
+def test_the_interval_of_a_difference_keeps_the_samples_together():
+    first, second = np.array([1] * 90 + [0] * 30), np.array([1] * 80 + [0] * 20 + [1] * 5 + [0] * 15)
+    rng = np.random.default_rng(1)
+    drawn = [rng.integers(0, 120, 120) for _ in range(20_000)]
+    differences = [100 * (first[places].mean() - second[places].mean()) for places in drawn]
+    gained, lost = int((first & ~second & 1).sum()), int((second & ~first & 1).sum())
+    assert (gained, lost) == (10, 5)
+    assert difference_interval(gained, lost, 120) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.9)
+    assert difference_interval(0, 0, 120) == (0.0, 0.0)
+
+
+def test_the_calibration_error_is_the_mean_gap_of_fifteen_bins():
+    confidence = torch.rand(200, generator=GENERATOR, dtype=torch.float64)
+    right = torch.rand(200, generator=GENERATOR, dtype=torch.float64) < confidence**2
+    expected = 0.0
+    for number in range(15):
+        mine = (confidence > number / 15) & (confidence <= (number + 1) / 15)
+        if mine.any():
+            expected += float(mine.sum()) / 200 * abs(float(confidence[mine].mean() - right[mine].double().mean()))
+    assert calibration_error(confidence, right) == pytest.approx(100 * expected, abs=1e-5)
+    order = torch.randperm(200, generator=GENERATOR)
+    assert calibration_error(confidence[order], right[order]) == calibration_error(confidence, right)
+
+
+def test_outsiders_are_told_by_pairs_and_by_a_threshold():
+    own, others = torch.randn(40, generator=GENERATOR) + 1, torch.randn(25, generator=GENERATOR)
+    score, mine = torch.cat([own, others]), torch.arange(65) < 40
+    found = outsiders(score, mine)
+    pairs = [float(a > b) + 0.5 * float(a == b) for a in own for b in others]
+    assert found.auroc == pytest.approx(sum(pairs) / len(pairs), abs=1e-6)
+    threshold = sorted(own.tolist())[2]  # 38 of 40 score as high
+    assert found.fpr95 == pytest.approx(100 * sum(value >= threshold for value in others.tolist()) / 25)
+    assert found.samples == 25
+    assert area(score, mine) == found.auroc
+
+
+def test_without_samples_nothing_is_told():
+    assert outsiders(torch.ones(3), torch.ones(3, dtype=torch.bool)) is None
+    assert outsiders(torch.ones(3), torch.zeros(3, dtype=torch.bool)) is None
+    assert all(map(math.isnan, (*interval(0, 0), *difference_interval(0, 0, 0))))
+    assert math.isnan(calibration_error(torch.zeros(0), torch.zeros(0, dtype=torch.bool)))

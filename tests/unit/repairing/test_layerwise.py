@@ -1,0 +1,269 @@
+"""Repair: the closed form against a least-squares oracle, whole networks, and what it must leave alone."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
+from model_lego.graph import keep_all
+from model_lego.graph.program import export_program
+from model_lego.repairing.activation_store import Frontier
+from model_lego.repairing.intercepts import give_biases
+from model_lego.repairing.layerwise import RepairSettings, repair_model
+from model_lego.repairing.least_squares import Moments, ridge, ridge_dual
+from tests.support.oracles import conv_patches, ridge_refit
+from tests.support.plans import half_plan, traced
+from tests.support.tiny_models import TINY, inputs
+
+PAIRED = RepairSettings(strength=1e-2, rows=10**9)  # every row of every layer
+
+
+def random(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+def repaired(name: str, *, batch: int = 12, settings: RepairSettings = PAIRED):
+    """A tiny network, its cut and repaired twin, the plan and the images."""
+    model, graph = traced(name)
+    plan = half_plan(graph, seed=1, logits=range(len(graph.head)))
+    images = inputs(name, batch=batch)
+    cut = slice_model(model, graph, plan).module
+    raw = copy.deepcopy(cut)
+    given = give_biases(cut, graph.program, graph.rules, graph.layers)
+    left = repair_model(
+        cut, model, graph=graph, selection=plan, program=export_program(cut, images), images=images, settings=settings
+    )
+    return model, raw, cut, images, given, left
+
+
+@pytest.mark.parametrize(("rows", "features", "outputs"), [(60, 7, 3), (8, 20, 4), (5, 1, 1)])
+def test_the_closed_form_is_the_least_squares_solution(rows, features, outputs):
+    x, y, weight = random(rows, features), random(rows, outputs, seed=1) + 3, random(features, outputs, seed=2)
+    moments = Moments(1, features, outputs)
+    moments.add(x[None, : rows // 2], y[None, : rows // 2])
+    moments.add(x[None, rows // 2 :], y[None, rows // 2 :])
+    expected, offset = ridge_refit(x, y, weight.T, 0.05)
+    for fit in (ridge(moments, weight[None], 0.05), ridge_dual(x[None], y[None], weight[None], 0.05)):
+        assert torch.allclose(weight + fit.change[0], expected.T, rtol=1e-9, atol=1e-9)
+        assert torch.allclose(fit.intercept[0], offset, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [{"stride": 2}, {"padding": 1}, {"dilation": 2, "padding": 2}, {"padding": "same"}, {"stride": 2, "padding": 1}],
+)
+def test_a_convolution_of_any_geometry_is_refitted_as_the_oracle_says(geometry):
+    class One(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 1), nn.Conv2d(8, 4, 3, **geometry)
+
+        def forward(self, x):
+            return self.second(F.relu(self.first(x))).mean((2, 3))
+
+    torch.manual_seed(0)
+    model, images = One().double().eval(), random(6, 3, 9, 8)
+    graph = trace(model, images[:2])
+    plan = half_plan(graph, seed=0, logits=[0, 1, 2, 3])
+    cut = slice_model(model, graph, plan).module
+    program = export_program(cut, images)
+    expected_cut = copy.deepcopy(cut)
+    repair_model(cut, model, graph=graph, selection=plan, program=program, images=images, settings=PAIRED)
+    with torch.no_grad():
+        read, wanted = F.relu(cut.first(images)), model.second(F.relu(model.first(images)))
+    plain = {"stride": 1, "padding": 0, "dilation": 1} | geometry
+    plain["padding"] = 1 if plain["padding"] == "same" else plain["padding"]
+    rows = conv_patches(read, 3, **plain).flatten(0, 1)
+    start = expected_cut.second.weight.detach().flatten(1)
+    weight, bias = ridge_refit(rows, wanted.flatten(2).transpose(1, 2).flatten(0, 1), start, 1e-2)
+    assert torch.allclose(cut.second.weight.flatten(1), weight, rtol=1e-6, atol=1e-8)
+    assert torch.allclose(cut.second.bias, bias, rtol=1e-6, atol=1e-8)
+
+
+def test_a_layer_with_more_features_than_there_are_images_is_refitted_as_the_oracle_says():
+    class Flat(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.first, self.second = nn.Conv2d(3, 8, 1), nn.Linear(8 * 20, 4)
+
+        def forward(self, x):
+            return self.second(F.relu(self.first(x)).flatten(1))
+
+    torch.manual_seed(0)
+    model, images = Flat().double().eval(), random(7, 3, 5, 4)
+    graph = trace(model, images[:2])
+    cut = slice_model(model, graph, plan := half_plan(graph, seed=0, logits=[0, 1, 2, 3])).module
+    start, program = cut.second.weight.detach().clone(), export_program(cut, images)
+    settings = RepairSettings(chunk=3)
+    repair_model(cut, model, graph=graph, selection=plan, program=program, images=images, settings=settings)
+    with torch.no_grad():
+        read, wanted = F.relu(cut.first(images)).flatten(1), model(images)
+    weight, bias = ridge_refit(read, wanted, start, settings.strength)
+    assert torch.allclose(cut.second.weight, weight, rtol=1e-6, atol=1e-8)
+    assert torch.allclose(cut.second.bias, bias, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize("memory", [2 << 30, 0])
+@pytest.mark.parametrize("name", ["plain", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"])
+def test_channels_innermost_give_the_same_fits(name, memory):
+    model, graph = traced(name)  # in float64, channels lie where the images have them
+    plan, images = half_plan(graph, seed=1, logits=range(len(graph.head))), inputs(name, batch=12)
+    fits = []
+    for dtype in (torch.float64, torch.float32):
+        whole, given = copy.deepcopy(model).to(dtype), images.to(dtype)
+        traced_again = trace(whole, given[:2])
+        cut = slice_model(whole, traced_again, plan).module
+        repair_model(
+            cut, whole, graph=traced_again, selection=plan, program=export_program(cut, given), images=given,
+            settings=RepairSettings(strength=1e-2, rows=10**9, memory=memory),
+        )  # fmt: skip
+        with torch.no_grad():
+            fits.append(cut(given).double())
+    assert torch.allclose(*fits, rtol=1e-3, atol=1e-3 * float(fits[0].abs().max()))
+
+
+@pytest.mark.parametrize(
+    "name", ["plain", "plain_nobn", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"]
+)
+def test_a_repaired_network_is_nearer_to_its_source(name):
+    model, raw, cut, images, _, _ = repaired(name)
+    with torch.no_grad():
+        wanted, before, after = model(images), raw(images), cut(images)
+    assert (after - wanted).square().mean() < 0.5 * (before - wanted).square().mean()
+
+
+@pytest.mark.parametrize("name", list(TINY))
+def test_repairing_what_was_not_cut_changes_no_output(name):
+    model, graph = traced(name)
+    images = inputs(name, batch=6)
+    twin = slice_model(model, graph, keep_all(graph)).module
+    repair_model(
+        twin, model, graph=graph, selection=keep_all(graph), program=export_program(twin, images), images=images,
+        settings=PAIRED,
+    )  # fmt: skip
+    with torch.no_grad():
+        wanted = model(images)
+        assert torch.allclose(twin(images), wanted, rtol=1e-7, atol=1e-8 * float(wanted.abs().max()))
+
+
+def test_ten_images_are_enough_to_run_the_dual_form():
+    _, raw, cut, images, _, _ = repaired("plain", batch=2, settings=RepairSettings())
+    assert not torch.equal(cut(images), raw(images))
+    assert bool(torch.isfinite(cut(images)).all())
+
+
+@pytest.mark.parametrize("name", ["plain", "plain_nobn", "residual_pad", "concat", "depthwise", "grouped", "se"])
+@pytest.mark.parametrize("method", ["ridge", "mean"])
+def test_on_ten_images_a_repair_does_no_harm_to_others(name, method):
+    model, graph = traced(name)
+    plan = half_plan(graph, seed=1, logits=range(len(graph.head)))
+    raw = slice_model(model, graph, plan).module
+    few, others = inputs(name, batch=74).split([10, 64])
+    cut = copy.deepcopy(raw)
+    give_biases(cut, graph.program, graph.rules, graph.layers)
+    repair_model(
+        cut, model, graph=graph, selection=plan, program=export_program(cut, few), images=few,
+        settings=RepairSettings(method=method),
+    )  # fmt: skip
+    with torch.no_grad():
+        wanted, before, after = model(others), raw(others), cut(others)
+    assert (after - wanted).square().mean() < 1.05 * (before - wanted).square().mean()
+
+
+def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
+    class Bare(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Conv2d(3, 8, 3, bias=False)
+            self.b = nn.Conv2d(8, 6, 3, bias=False)
+            self.norm = nn.BatchNorm2d(6)
+            self.c = nn.Linear(6, 4, bias=False)
+
+        def forward(self, x):
+            return self.c(F.relu(self.norm(self.b(F.relu(self.a(x))))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model, images = Bare().double().eval(), random(8, 3, 9, 9)
+    graph = trace(model, images[:2])
+    cut = slice_model(model, graph, half_plan(graph, seed=0, logits=[0, 1, 2, 3])).module
+    with torch.no_grad():
+        before = cut(images)
+    assert give_biases(cut, graph.program, graph.rules, graph.layers) == ("a", "c")
+    with torch.no_grad():
+        assert torch.equal(cut(images), before)
+    assert model.a.bias is None
+    assert cut.b.bias is None
+
+
+def mapped_files(folder):
+    return [line for line in Path("/proc/self/maps").read_text().splitlines() if str(folder) in line]
+
+
+def test_values_beyond_the_budget_go_to_files_that_do_not_outlive_the_walk(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Frontier(budget=100) as frontier:
+        small, large = random(4), random(100)
+        frontier.put("small", [small])
+        frontier.put("large", [large])
+        assert frontier.held == small.numel() * 8
+        assert not list(tmp_path.rglob("*.bin"))  # nothing is left of them where the process is killed
+        assert torch.equal(frontier.values["large"][0], large)
+        frontier.drop("small")
+        assert frontier.held == 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="which files are mapped is read from /proc")
+def test_the_disk_holds_what_is_still_read_not_all_that_ever_was(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with Frontier(budget=100) as frontier:
+        frontier.put("large", [random(100)])
+        assert len(mapped_files(tmp_path)) == 1
+        frontier.drop("large")
+        assert not mapped_files(tmp_path)
+
+
+def test_values_in_files_lie_as_they_did_in_memory():
+    chunk = random(2, 3, 4, 5).contiguous(memory_format=torch.channels_last)
+    with Frontier(budget=0) as frontier:
+        frontier.put("value", [chunk])
+        (held,) = frontier.values["value"]
+        assert held.stride() == chunk.stride()
+        assert torch.equal(held, chunk)
+
+
+def test_a_small_budget_of_memory_gives_the_same_network():
+    _, _, held, _, _, _ = repaired("residual_pad")
+    _, _, spilled, _, _, _ = repaired("residual_pad", settings=RepairSettings(rows=10**9, memory=1000))
+    assert all(
+        torch.equal(a, b) for a, b in zip(held.state_dict().values(), spilled.state_dict().values(), strict=True)
+    )
+
+
+def test_batchnorm_is_estimated_anew_from_the_cut_networks_own_values():
+    _, raw, cut, images, _, _ = repaired("plain", settings=RepairSettings(method="bn"))
+    norms = [(a, b) for a, b in zip(raw.modules(), cut.modules(), strict=True) if isinstance(a, nn.BatchNorm2d)]
+    convolution, (_, norm) = next(m for m in cut.modules() if isinstance(m, nn.Conv2d)), norms[0]
+    with torch.no_grad():
+        y = convolution(images).transpose(0, 1).flatten(1)
+    assert torch.allclose(norm.running_mean, y.mean(1))
+    assert torch.allclose(norm.running_var, y.var(1, correction=0))
+    assert all(torch.equal(a, b) for a, b in zip(raw.parameters(), cut.parameters(), strict=True))
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, 3.7])
+def test_inputs_that_are_the_same_on_all_images_are_fitted_by_the_intercept(value):
+    """Of a constant the variance is a rounding error, which may be below zero."""
+    y = torch.randn(1, 5000, 4, generator=torch.Generator().manual_seed(0))
+    for seed in range(20):
+        x = value * (1 + 1e-7 * torch.rand(1, 5000, 3, generator=torch.Generator().manual_seed(seed)))
+        moments = Moments(1, 3, 4)
+        moments.add(x, y)
+        fit = ridge(moments, torch.zeros(1, 3, 4, dtype=torch.float64), 1e-2)
+        given = fit.intercept[0] + x[0].double() @ fit.change[0]
+        assert (given - y[0].double().mean(0)).abs().max() < 1e-3
