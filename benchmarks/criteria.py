@@ -19,6 +19,7 @@ from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.removal_order import Shrinking
 from model_lego.budgets.search import SENSED, Trials, shrinking, trials
 from model_lego.budgets.sensitivity import sense
+from model_lego.budgets.settings import CutSettings
 from model_lego.data import batches, open_data
 from model_lego.data.batching import Batches, Mapped
 from model_lego.data.sets import subset
@@ -58,8 +59,7 @@ def _measured(network: Network, train: Batches) -> dict[str, Any]:
     costs: list[dict[str, list[float]]] = [{"parameters_percent": [], "macs_percent": []} for _ in SIZES]
     restricted = []
     for seed in SEEDS:
-        settings = ml.RepairSettings(seed=seed)
-        tried = trials(model, graph, train, classes=classes, settings=settings, seed=seed)
+        tried = trials(model, graph, train, classes=classes, settings=CutSettings(seed=seed))
         restricted.append(tried.restricted())
         for place, name, how, accuracy in _accuracies(tried, stats, costs, seed):
             sizes[place][name][how].append(accuracy)
@@ -74,7 +74,7 @@ def _accuracies(
 ) -> Iterator[tuple[int, str, str, float]]:
     """Place of the size, criterion, what is measured, and what it reaches; notes what each size costs."""
     graph, model = tried.graph, tried.model
-    way, images = shrinking(tried, ml.Budget(params=1.0, macs=1.0), seed=seed), tried.images[:SENSED]
+    way, images = shrinking(tried, ml.Budget(params=1.0, macs=1.0)), tried.images[:SENSED]
     senses = sense(model, graph, images, classes=tried.classes, seed=seed)
     context = Context(model, graph, tried.classes, images, senses, stats, None, seed)
     scores = {name: criterion.score(context) for name, criterion in CRITERIA.items()}
@@ -94,7 +94,7 @@ def _reached(tried: Trials, way: Shrinking, gone: int, scores: Tensor, cost: ml.
     order = normalised(tried.graph, scores).argsort(stable=True)
     alone = replace(way, order=order[tried.graph.cuttable[order]])
     limits = ml.Budget(params=cost.parameters, macs=cost.macs)
-    unrepaired = replace(tried, settings=ml.RepairSettings(method="none"))
+    unrepaired = replace(tried, settings=replace(tried.settings, repair="none"))
     return {
         "repaired": tried.accuracy(selection),
         "cut": unrepaired.accuracy(selection),

@@ -14,15 +14,12 @@ from benchmarks.accuracy import page
 from benchmarks.accuracy.cases import HELD, Case, opened
 from benchmarks.accuracy.material import NAMES, SEEDS
 from benchmarks.accuracy.networks import NETWORKS
-from benchmarks.accuracy.refits import refitted, ways_for
 from benchmarks.common import record, shared
 from model_lego.data import open_data
 from model_lego.data.sets import subset
 
 #: Numbers of calibration images.
 COUNTS = (10, 30, 100, 300, 1000, 5000)
-#: Numbers of calibration images that other ways to fit are tried with, and how many samples of each.
-FITTED = {10: 10, 30: 5, 300: 3}
 #: Calibration images of the other comparisons.
 IMAGES = 300
 STRENGTHS = (1e-4, 1e-3, 1e-2, 1e-1, 1.0)
@@ -60,8 +57,10 @@ def main(only: Collection[str] = ()) -> None:
 
 
 def note(name: str, found: dict[str, Any]) -> None:
-    """Record what was found for a network so far, and write the page."""
-    record("repair", {"tables": page.last("repair") | {name: found}, "held_out_a_class": HELD}, show=False)
+    """Record what was found for a network so far, beside what earlier versions measured of it, and write the page."""
+    tables = dict(page.last("repair"))
+    tables[name] = tables.get(name, {}) | found
+    record("repair", {"tables": tables, "held_out_a_class": HELD}, show=False)
     page.write()
 
 
@@ -78,7 +77,6 @@ def measured(case: Case) -> Iterator[dict[str, Any]]:
     }
     for pool, images in (("of its classes", case.own), ("of any class of the source", case.every)):
         yield {pool: counted(case, images)}
-    yield {"fitted": fitted(case)}
     yield {"strength": {str(value): _each(case, own, ml.RepairSettings(strength=value)) for value in STRENGTHS}}
     yield {"rows": {str(rows): _each(case, own, ml.RepairSettings(rows=rows, least_rows=1)) for rows in ROWS}}
 
@@ -99,15 +97,3 @@ def counted(case: Case, images: Tensor) -> dict[str, list[float]]:
 
 def _each(case: Case, samples: list[Tensor], settings: ml.RepairSettings) -> list[float]:
     return [case.accuracy(images, settings) for images in samples]
-
-
-def fitted(case: Case) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """The default and other ways to fit, on the same samples of images: accuracy, and how far the logits are off."""
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}
-    for count, many in FITTED.items():
-        some = [case.own[sample * count :][:count] for sample in range(many)]
-        found[str(count)] = here = {}
-        for name, way in ways_for(case).items():
-            modules = [refitted(case, images, way) for images in some]
-            here[name] = {"right": [case.right(each) for each in modules], "off": [case.off(each) for each in modules]}
-    return found

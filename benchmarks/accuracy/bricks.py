@@ -10,9 +10,8 @@ import model_lego as ml
 from benchmarks.accuracy.joining import PUBLISHED, WAYS, block
 from benchmarks.accuracy.material import NAMES, NORMAL, SEEDS, Material
 from model_lego.cutting.slicing import selection_of
-from model_lego.cutting.verification import program_of
-from model_lego.progress import quiet
-from model_lego.repairing.refitting import CALIBRATION, refit_module
+from model_lego.cutting.verification import cut_of
+from model_lego.repairing.refitting import CALIBRATION, repair_cut
 
 #: What ten components put together have to reach.
 BAR = 77.0
@@ -78,9 +77,8 @@ def with_others(material: Material, part: ml.Component, seed: int) -> ml.Compone
     feed = material.calibration(source.names, seed=seed, per_class=CALIBRATION // len(source.names))
     images = NORMAL(torch.cat([some for some, _ in feed]))
     selection, module = selection_of(part, source.graph), deepcopy(part.module)
-    program, _ = program_of(module, source.graph, selection, images[:2])
-    settings = ml.RepairSettings(seed=seed)
-    refit_module(module, program, source.model, source.graph, selection, images, settings, quiet)
+    made = cut_of(module, source.model, source.graph, selection, images[:2])
+    repair_cut(made, images, ml.RepairSettings(seed=seed))
     return ml.Component(
         module, classes=part.classes, labels=part.labels, origin=part.origin, preprocessing=part.preprocessing
     ).eval()

@@ -1,8 +1,6 @@
 """Trained networks, cut for three of their classes at the default thresholds, and images to repair and measure them."""
 
-from copy import deepcopy
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +9,12 @@ import model_lego as ml
 from benchmarks.accuracy.figures import run
 from benchmarks.accuracy.material import BATCH, NAMES
 from benchmarks.accuracy.networks import Network
+from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
-from model_lego.cutting.verification import program_of
+from model_lego.cutting.verification import cut_of
 from model_lego.data import ImageSet, batches
 from model_lego.data.sets import subset
-from model_lego.graph.program import Program
-from model_lego.progress import quiet
-from model_lego.repairing.refitting import refit_module
+from model_lego.repairing.refitting import repair_cut
 
 #: Training images of each class that are measured on; the others are calibration images.
 HELD = 300
@@ -31,11 +28,7 @@ class Case:
 
     classes: tuple[str, ...]
     columns: tuple[int, ...]  # their logits in the source
-    source: nn.Module
-    graph: ml.ChannelGraph
-    selection: ml.ChannelSelection
-    cut: nn.Module
-    program: Program
+    made: Cut
     own: Tensor  # calibration images of the classes, in random order
     every: Tensor  # of all classes of the network
     held: Tensor
@@ -44,17 +37,14 @@ class Case:
     @property
     def parameters_percent(self) -> float:
         """Size of the cut network in % of the source."""
-        mine, all_ = (sum(each.numel() for each in model.parameters()) for model in (self.cut, self.source))
-        return 100 * mine / all_
+        return 100 * self.made.cost().parameters / sum(each.numel() for each in self.made.source.parameters())
 
     def accuracy(self, images: Tensor, *settings: ml.RepairSettings) -> float:
         """Accuracy in % on the held-out images after repairs, one after the other."""
-        module, program = deepcopy(self.cut), self.program
+        repaired = self.made.copy()
         for each in settings:
-            program, _ = refit_module(
-                module, program, self.source, self.graph, self.selection, images, each, quiet
-            )  # fmt: skip
-        return self.right(module)
+            repaired, _ = repair_cut(repaired, images, each)
+        return self.right(repaired.module)
 
     def right(self, module: nn.Module) -> float:
         """Accuracy in % of a cut network on the held-out images."""
@@ -62,20 +52,7 @@ class Case:
 
     def restricted(self) -> float:
         """The same of the uncut source over these logits."""
-        return self._right(self.wanted)
-
-    @cached_property
-    def wanted(self) -> Tensor:
-        """The source's logits of the classes on the held-out images."""
-        return self._logits(self.source)[:, list(self.columns)]
-
-    def off(self, module: nn.Module) -> float:
-        """Squared difference of a cut network's logits from the source's, in % of these; without their mean an image.
-
-        What all logits have in common decides nothing.
-        """
-        ours, theirs = (logits - logits.mean(1, keepdim=True) for logits in (self._logits(module), self.wanted))
-        return 100 * float((ours - theirs).square().mean() / theirs.square().mean())
+        return self._right(self._logits(self.made.source)[:, list(self.columns)])
 
     def _logits(self, module: nn.Module) -> Tensor:
         logits: Tensor = run(module.to(memory_format=torch.channels_last), self.held)
@@ -97,16 +74,12 @@ def opened(network: Network, train: ImageSet) -> Case:
     stats = ml.attribute(source, feed, graph=graph, classes=wanted.tolist())
     selection = ml.locate(graph, stats, classes=wanted.tolist())
     module = slice_model(source, graph, selection).module.eval()
-    program, _ = program_of(module, graph, selection, images[:2])
+    made = cut_of(module, source, graph, selection, images[:2])
     held = mine & ~spare
     return Case(
         classes=classes,
         columns=tuple(wanted.tolist()),
-        source=source,
-        graph=graph,
-        selection=selection,
-        cut=module,
-        program=program,
+        made=made,
         own=images[mine & spare],
         every=images[spare],
         held=images[held],

@@ -15,15 +15,15 @@ from benchmarks.zoo_vgg import NAMES, NORMAL
 from model_lego.budgets.criteria import CRITERIA, Context
 from model_lego.budgets.search import SENSED, Trials, shrinking
 from model_lego.budgets.sensitivity import sense
+from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.slicing import slice_model
-from model_lego.cutting.verification import program_of
+from model_lego.cutting.verification import cut_of
 from model_lego.data import batches, open_data
 from model_lego.data.batching import Mapped, drawn
 from model_lego.data.sets import ImageSet, subset
 from model_lego.digest import packed
 from model_lego.models import build, load_weights
-from model_lego.progress import quiet
-from model_lego.repairing.refitting import CALIBRATION, refit_module
+from model_lego.repairing.refitting import CALIBRATION, repair_cut
 
 #: Criteria of ours beside reconstruction, at the widths of reconstruction.
 OTHERS = ("fpgm", "hrank", "magnitude", "taylor", "random")
@@ -123,9 +123,9 @@ def _everyone(bench: Bench, seed: int) -> tuple[list[Rival], Tensor]:
     )
     images, labels, half = sample.images, sample.labels, len(sample.images) // 2
     seen, held = images[:half], images[half:]
-    settings = ml.RepairSettings(seed=seed)
+    settings = CutSettings(seed=seed)
     tried = Trials(bench.source, bench.graph, classes, seen, held, labels[half:], packed(sample.digests), settings)
-    way = shrinking(tried, ml.Budget(macs=0.5), seed=seed)
+    way = shrinking(tried, ml.Budget(macs=0.5))
     senses = sense(bench.source, bench.graph, seen[:SENSED], classes=classes, seed=seed)
     context = Context(bench.source, bench.graph, classes, seen[:SENSED], senses, seed=seed)
     ours = {name: CRITERIA[name].score(context) for name in OTHERS}
@@ -140,7 +140,5 @@ def _made(
     if rival.compress:
         return cut, ml.compress(bench.source, bench.feed, budget, graph=bench.graph, seed=seed).module.eval()
     module = deepcopy(cut)
-    program, _ = program_of(module, bench.graph, selection, images[:2])
-    settings = ml.RepairSettings(seed=seed)
-    refit_module(module, program, bench.source, bench.graph, selection, images, settings, quiet)
+    repair_cut(cut_of(module, bench.source, bench.graph, selection, images[:2]), images, ml.RepairSettings(seed=seed))
     return cut, module

@@ -4,6 +4,7 @@ import dataclasses
 import inspect
 import re
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -81,6 +82,15 @@ def section(name):
     return found.group(1)
 
 
+def arguments(function):
+    """The names of a function's arguments, with those that a TypedDict declares."""
+    names = []
+    for name, parameter in inspect.signature(function).parameters.items():
+        declared = parameter.kind == parameter.VAR_KEYWORD
+        names += get_type_hints(get_args(parameter.annotation)[0]) if declared else [name]
+    return names
+
+
 def test_the_public_names_are_these():
     assert sorted(model_lego.__all__) == sorted(NAMES)
     assert list(model_lego.__all__) == sorted(model_lego.__all__)
@@ -98,8 +108,7 @@ def test_each_name_is_explained_in_a_sentence(name):
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_reference_names_every_argument(name):
     code = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", section(name)))))
-    arguments = inspect.signature(getattr(model_lego, name)).parameters
-    assert [argument for argument in arguments if argument not in code] == []
+    assert [argument for argument in arguments(getattr(model_lego, name)) if argument not in code] == []
 
 
 @pytest.mark.parametrize("name", CONFIGS)
@@ -126,3 +135,14 @@ def test_each_name_has_a_docstring_of_its_own(name):
 def test_the_reference_tells_when_each_error_is_raised(name):
     _, builtin = getattr(errors, name).__bases__
     assert re.search(rf"^\| `{name}` \| `{builtin.__name__}` \| \S.* \|$", PAGE, re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_an_argument_that_a_verb_does_not_have_is_refused_as_python_does(name):
+    verb = getattr(model_lego, name)
+    needed = [
+        p for p in inspect.signature(verb).parameters.values() if p.default is p.empty and p.kind != p.VAR_KEYWORD
+    ]
+    given = [None for p in needed if p.kind == p.POSITIONAL_OR_KEYWORD]
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sed'"):
+        verb(*given, **{p.name: None for p in needed if p.kind == p.KEYWORD_ONLY}, sed=1)

@@ -2,26 +2,37 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from model_lego.cutting.slicing import ranks, selection_of, sliced
 from model_lego.cutting.tracing import trace
-from model_lego.cutting.verification import program_of
+from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.disassembly.disassembling import Plan, cut
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.modules import find_tensor, first_parameter, hookless_copy
+from model_lego.options import refuse_unknown
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import noise_of
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings, as_settings
-from model_lego.repairing.refitting import CALIBRATION, calibration_images, refit
+from model_lego.repairing.refitting import CALIBRATION, calibration_images, refitted
+
+
+class UniteOptions(TypedDict, total=False):
+    """Keyword arguments of `unite`: how it repairs, and what is at hand."""
+
+    repair: Method | RepairSettings  # "ridge" (by default), "mean", "bn", "none", or full settings
+    graph: ChannelGraph | None  # the uncut network's, where it is at hand
+    seed: int  # of the sample of calibration images
+    progress: Progress  # called with what is being done
+    group: Group  # of torch.distributed; its processes share the repair
 
 
 def unite(
@@ -29,22 +40,21 @@ def unite(
     source: nn.Module | None = None,
     *,
     calibration: Batches | None = None,
-    repair: Method | RepairSettings = "ridge",
     factory: Callable[[], nn.Module] | None = None,
-    graph: ChannelGraph | None = None,
-    seed: int = 0,
-    progress: Progress = quiet,
-    group: Group = None,
+    **options: Unpack[UniteOptions],
 ) -> Component:
     """Put components of one source together: one component for all their classes, shared channels once.
 
     It keeps the channels that any part kept, so it is as large as the component for all these classes. With the
     `source` it is cut from it anew and, with `calibration` images (labels being the source's), repaired. Without, the
     weights come from the parts: their mean where several have a weight, zero where none has. The uncut network is then
-    built as the parts say, or by `factory`. `graph` is the uncut network's, where it is at hand. The parts are left as
-    they are. Raises IncompatibleComponents (parts of several sources), BadConfig, and what `cut` and `repair` raise.
+    built as the parts say, or by `factory`. Of the `options`, `repair` and `seed` are as for `disassemble`, and `graph`
+    is the uncut network's; `progress` and `group` as everywhere. The parts are left as they are. Raises
+    IncompatibleComponents (parts of several sources), BadConfig, and what `cut` and `repair` raise.
     """
-    settings = as_settings(repair, seed=seed)
+    refuse_unknown("unite", options, UniteOptions)
+    seed, progress, graph = options.get("seed", 0), options.get("progress", quiet), options.get("graph")
+    settings = as_settings(options.get("repair", "ridge"), seed=seed)
     _refuse_strangers(parts, source, calibration)
     first = parts[0]
     uncut = _skeleton(first, factory) if source is None else source
@@ -60,8 +70,8 @@ def unite(
     )
     if source is not None and calibration is not None and settings.method != "none":
         sample = calibration_images(calibration, component, limit=CALIBRATION, seed=seed, progress=progress)
-        program, _ = program_of(component.module, graph, planned.selection, example)
-        refit(component, program, source, graph, planned.selection, sample, settings, progress, group)
+        made = cut_of(component.module, source, graph, planned.selection, example)
+        component = refitted(component, made, sample, settings, progress=progress, group=options.get("group"))
     return component.eval()
 
 

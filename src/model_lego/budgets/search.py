@@ -8,14 +8,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_lego.attribution import ContributionStats, Thresholds
+from model_lego.attribution import ContributionStats
 from model_lego.budgets.budget import Budget
-from model_lego.budgets.criteria import CRITERIA, Context
+from model_lego.budgets.criteria import Context
 from model_lego.budgets.reconstruction import reconstruction
 from model_lego.budgets.removal_order import Shrinking, removal_order
 from model_lego.budgets.sensitivity import sense
+from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.slicing import slice_model
-from model_lego.cutting.verification import program_of
+from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches, drawn
 from model_lego.digest import SEEN, packed
 from model_lego.errors import BadConfig, EmptySelection
@@ -25,8 +26,7 @@ from model_lego.parts.component import Cost, Preprocessing
 from model_lego.parts.image_shapes import taken
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.repairing.layerwise import RepairSettings
-from model_lego.repairing.refitting import CALIBRATION, refit_module
+from model_lego.repairing.refitting import CALIBRATION, repair_cut
 
 #: Images that the criterion looks at.
 SENSED = 1000
@@ -38,9 +38,10 @@ NEAR = 1.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Trials:
-    """Calibration images of the classes in two halves: one for choosing and repair, one on which trials are measured.
+    """A network and images of some classes, on which components of several sizes are tried.
 
-    `answers` are the positions of the held-out images' labels in `classes`; `digests` are of all images, packed.
+    `images` are those that channels are chosen by and repairs fitted to; `held` those that are measured, whose places
+    in `classes` are `answers`; `digests` tells both.
     """
 
     model: nn.Module
@@ -50,7 +51,7 @@ class Trials:
     held: Tensor
     answers: Tensor
     digests: str
-    settings: RepairSettings
+    settings: CutSettings
     progress: Progress = quiet
     group: Group = None
 
@@ -61,12 +62,10 @@ class Trials:
     def accuracy(self, selection: ChannelSelection) -> float:
         """Accuracy in % of the source cut and repaired, on the held-out images."""
         module = slice_model(self.model, self.graph, selection).module.eval()
-        if self.settings.method != "none":
+        if self.settings.repairing.method != "none":
             images = self.images[:TRIED]
-            program, _ = program_of(module, self.graph, selection, images[:2])
-            refit_module(
-                module, program, self.model, self.graph, selection, images, self.settings, quiet, self.group
-            )  # fmt: skip
+            cut = cut_of(module, self.model, self.graph, selection, images[:2])
+            repair_cut(cut, images, self.settings.repairing, group=self.group)
         return self._accuracy(module, list(range(len(self.classes))))
 
     @torch.no_grad()
@@ -75,7 +74,7 @@ class Trials:
             raise EmptySelection("there is no calibration image to measure with; give at least two")
         program = self.graph.program
         logits = []
-        for some in self.held.split(self.settings.chunk):
+        for some in self.held.split(self.settings.repairing.chunk):
             given = program.run(module, some) if module is self.model else module(some)
             logits.append((given if isinstance(given, Tensor) else given[0])[:, columns].argmax(1).cpu())
         return 100 * float((torch.cat(logits) == self.answers).double().mean())
@@ -87,71 +86,75 @@ def trials(
     batches: Batches,
     *,
     classes: Sequence[int],
-    settings: RepairSettings,
+    settings: CutSettings,
     preprocessing: Preprocessing | None = None,
-    seed: int = 0,
     progress: Progress = quiet,
     group: Group = None,
 ) -> Trials:
     """Draw a seeded sample of images of the classes and halve it; raises EmptySelection, BadBatches, ShapeMismatch."""
     sample = drawn(
-        batches, classes, shape=taken(graph.program.image_shape, preprocessing), labels=len(graph.head),
-        limit=2 * CALIBRATION, prepare=preprocessing, seed=seed, progress=progress,
-    )  # fmt: skip
+        batches,
+        classes,
+        shape=taken(graph.program.image_shape, preprocessing),
+        labels=len(graph.head),
+        limit=2 * CALIBRATION,
+        prepare=preprocessing,
+        seed=settings.seed,
+        progress=progress,
+    )
     if not len(sample.images):
         raise EmptySelection("there is no calibration image of the classes; a budget is met by looking at some")
     images, half = sample.images.to(first_parameter(model)), (len(sample.images) + 1) // 2
-    answers = (sample.labels[half:, None] == torch.tensor(list(classes))).int().argmax(1)
     return Trials(
-        model, graph, tuple(classes), images[:half], images[half:], answers, packed(sample.digests), settings, progress,
-        group,
-    )  # fmt: skip
+        model=model,
+        graph=graph,
+        classes=tuple(classes),
+        images=images[:half],
+        held=images[half:],
+        answers=(sample.labels[half:, None] == torch.tensor(list(classes))).int().argmax(1),
+        digests=packed(sample.digests),
+        settings=settings,
+        progress=progress,
+        group=group,
+    )
 
 
-def shrinking(
-    tried: Trials,
-    budget: Budget,
-    *,
-    criterion: str = "reconstruction",
-    stats: ContributionStats | None = None,
-    thresholds: Thresholds | None = None,
-    multiple: int = 1,
-    seed: int = 0,
-) -> Shrinking:
+def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = None) -> Shrinking:
     """The way of a network from whole to smallest, priced by the costs that the budget limits.
 
     How many channels each group keeps is told by reconstruction, whatever the criterion; which ones, by the criterion.
     """
-    model, graph = tried.model, tried.graph
+    model, graph, settings = tried.model, tried.graph, tried.settings
     images = tried.images[:SENSED]
-    senses = sense(model, graph, images, classes=tried.classes, seed=seed, progress=tried.progress)
+    senses = sense(model, graph, images, classes=tried.classes, seed=settings.seed, progress=tried.progress)
     scores = reconstruction(model, graph, senses)
     within = None
-    if criterion != "reconstruction":
-        context = Context(model, graph, tried.classes, images, senses, stats, thresholds, seed)
-        within = CRITERIA[criterion].score(context)
+    if settings.criterion_name != "reconstruction":
+        context = Context(
+            model=model,
+            graph=graph,
+            classes=tried.classes,
+            images=images,
+            senses=senses,
+            stats=stats,
+            thresholds=settings.alpha_beta,
+            seed=settings.seed,
+        )
+        within = settings.scored_by.score(context)
     order = removal_order(model, graph, scores, budget.counted or ("parameters", "macs"))
-    return Shrinking(model, graph, tried.classes, order, multiple, within)
+    return Shrinking(model, graph, tried.classes, order, settings.multiple, within)
 
 
-def within(
-    tried: Trials,
-    budget: Budget,
-    *,
-    criterion: str | None = None,
-    stats: ContributionStats | None = None,
-    thresholds: Thresholds | None = None,
-    multiple: int = 1,
-    seed: int = 0,
+def within_budget(
+    tried: Trials, budget: Budget, stats: ContributionStats | None = None
 ) -> tuple[ChannelSelection, dict[str, Any]]:
     """The channels of a component within a budget, and the record of it; raises BadConfig where there is none."""
-    name = criterion or "reconstruction"
-    way = shrinking(
-        tried, budget, criterion=name, stats=stats, thresholds=thresholds, multiple=multiple, seed=seed
-    )  # fmt: skip
-    selection, reached = fitted(tried, way, budget)
-    record = {"budget": {"asked": budget.to_dict(), "criterion": name, "reached": reached}, SEEN: tried.digests}
-    return selection, record | ({"thresholds": asdict(thresholds)} if name == "count" and thresholds else {})
+    name = tried.settings.criterion_name
+    selection, reached = fitted(tried, shrinking(tried, budget, stats), budget)
+    record: dict[str, Any] = {"budget": {"asked": budget.to_dict(), "criterion": name, "reached": reached}}
+    if name == "count":
+        record["thresholds"] = asdict(tried.settings.alpha_beta)
+    return selection, record | {SEEN: tried.digests}
 
 
 def fitted(tried: Trials, way: Shrinking, budget: Budget) -> tuple[ChannelSelection, dict[str, Any]]:

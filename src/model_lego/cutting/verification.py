@@ -6,7 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from model_lego.cutting.slicing import kept_positions
+from model_lego.cutting.cut import Cut
+from model_lego.cutting.slicing import kept_positions, ranks
 from model_lego.errors import CutMismatch, LegoError
 from model_lego.graph import labels as lab
 from model_lego.graph.channels import ChannelGraph
@@ -43,31 +44,37 @@ def masked_run(model: nn.Module, graph: ChannelGraph, selection: ChannelSelectio
 
 
 def check_cut(
-    cut: nn.Module,
-    source: nn.Module,
-    graph: ChannelGraph,
-    selection: ChannelSelection,
-    images: Tensor,
-) -> Program:
-    """Check that a cut network is what was planned, and give its program.
+    module: nn.Module, source: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+) -> Cut:
+    """Check that a network is its source cut as planned, and give both as one value.
 
     Its operators, shapes and the channel at each position have to be the planned ones, and its logits on `images`
     those of the masked source. Raises CutMismatch, which names the layer.
     """
     images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
-    program, found = program_of(cut, graph, selection, images)
+    program, logits = _program_of(module, graph, selection, images)
     if not _renormalises(graph.program):
-        _compare(found, masked_run(source, graph, selection, images))
-    return program
+        _compare(logits, masked_run(source, graph, selection, images))
+    return Cut(module, program, source, graph, selection)
 
 
-def program_of(
-    cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+def cut_of(
+    module: nn.Module, source: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
+) -> Cut:
+    """As `check_cut`, but for the logits: of a network that was repaired, or is known to be right.
+
+    Raises CutMismatch.
+    """
+    return Cut(module, _program_of(module, graph, selection, images)[0], source, graph, selection)
+
+
+def _program_of(
+    module: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
 ) -> tuple[Program, Tensor]:
     """The program of a cut network, whose channels are the planned ones, and its logits. Raises CutMismatch."""
     take = _exported if graph.suspects else _narrowed
     try:
-        return take(cut, graph, selection, images)
+        return take(module, graph, selection, images)
     except CutMismatch:
         raise
     except LegoError as error:
@@ -142,8 +149,7 @@ class _Checker:
     rank: Tensor = field(init=False)
 
     def __post_init__(self) -> None:
-        self.rank = torch.full((self.graph.width,), -1, dtype=torch.int64)
-        self.rank[self.graph.head[list(self.selection.logits)]] = torch.arange(len(self.selection.logits))
+        self.rank = ranks(self.graph, self.selection)
 
     def _kept(self, channels: Tensor) -> Tensor:
         return channels[kept_positions(channels, self.selection, self.rank)]

@@ -1,20 +1,18 @@
 """compress: a smaller network for all classes of its source, within a budget, without training."""
 
 from collections.abc import Sequence
+from typing import Unpack
 
 from torch import nn
 
-from model_lego.attribution import ContributionStats
 from model_lego.budgets.budget import Budget
+from model_lego.budgets.settings import CutSettings
 from model_lego.data.batching import Batches
-from model_lego.disassembly.disassembling import disassemble
-from model_lego.disassembly.request import traced
+from model_lego.disassembly.disassembling import component_for
+from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
-from model_lego.graph import ChannelGraph
-from model_lego.parts.component import Builder, Component, Preprocessing
-from model_lego.processes import Group
-from model_lego.progress import Progress, quiet
-from model_lego.repairing.layerwise import Method, RepairSettings
+from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.component import Builder, Component
 
 
 def compress(
@@ -23,17 +21,8 @@ def compress(
     budget: Budget,
     *,
     class_names: Sequence[str] | None = None,
-    calibration: Batches | None = None,
-    criterion: str = "reconstruction",
-    multiple: int = 1,
-    repair: Method | RepairSettings = "ridge",
-    seed: int = 0,
-    preprocessing: Preprocessing | None = None,
     builder: Builder | None = None,
-    graph: ChannelGraph | None = None,
-    stats: ContributionStats | None = None,
-    progress: Progress = quiet,
-    group: Group = None,
+    **options: Unpack[InputOptions],
 ) -> Component:
     """Make a trained network smaller and keep all of its classes.
 
@@ -44,17 +33,19 @@ def compress(
         batches: re-iterable of (images B x C x H x W, labels B int64).
         budget: limits of size and of lost accuracy.
         class_names: names of the classes, in the order of the logits.
-        calibration: images for the repair; by default up to 1,000 seeded ones from `batches`.
-        criterion: by which channels are chosen, see `disassemble`.
-        multiple: round kept widths up to a multiple of this.
-        repair: "ridge", "mean", "bn", "none", or full settings.
-        seed: for the random choices.
-        preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
         builder: how to build the uncut network again, for the saved file.
-        graph: a channel graph of this network, where it is at hand.
-        stats: statistics of this network, for the criteria that need them.
-        progress: called with what is being done.
-        group: of torch.distributed; its processes, all of which make this call, share the work.
+        options: any of the following keyword arguments.
+
+            calibration: images for the repair; by default up to 1,000 seeded ones from `batches`.
+            criterion: by which channels are chosen, see `disassemble`.
+            multiple: round kept widths up to a multiple of this.
+            repair: "ridge", "mean", "bn", "none", or full settings.
+            seed: for the random choices.
+            preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
+            graph: a channel graph of this network, where it is at hand.
+            stats: statistics of this network, for the criteria that need them.
+            progress: called with what is being done.
+            group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
         A smaller network of the same class, for the same classes.
@@ -62,12 +53,8 @@ def compress(
     Raises:
         LegoError: one of its children, BadConfig where the budget cannot be met; see `disassemble`.
     """
+    refuse_unknown("compress", options, InputOptions)
     if not isinstance(budget, Budget):
         raise BadConfig(f"the budget is {budget!r}; give a Budget, for instance Budget(macs=0.5) for half of the work")
-    if graph is None:
-        graph = traced(model, batches, preprocessing)
-    return disassemble(
-        model, batches, classes=range(len(graph.head)), class_names=class_names, calibration=calibration,
-        budget=budget, criterion=criterion, multiple=multiple, repair=repair, seed=seed, preprocessing=preprocessing,
-        builder=builder, graph=graph, stats=stats, progress=progress, group=group,
-    )  # fmt: skip
+    settings = value_of(CutSettings, {**options, "budget": budget})
+    return component_for(ask(model, batches, None, class_names, settings, options), builder)

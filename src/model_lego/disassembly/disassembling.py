@@ -2,32 +2,28 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, Unpack
 
 from torch import Tensor, nn
 
-from model_lego.attribution import ContributionStats, Sampling, Thresholds, locate
-from model_lego.budgets.budget import Budget
-from model_lego.budgets.criteria import criterion as criterion_of
-from model_lego.budgets.search import trials, within
+from model_lego.attribution import ContributionStats, locate
+from model_lego.budgets.search import within_budget
+from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.canonizing import plain_layers
+from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import kept_positions, slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
-from model_lego.data.batching import Batches, refuse_one_shot
+from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
-from model_lego.disassembly.request import ask
-from model_lego.errors import BadConfig
+from model_lego.disassembly.request import PlanOptions, Request, ask
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
-from model_lego.graph.program import Program
+from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import source_names
 from model_lego.parts.component import Builder, Component, Origin, Preprocessing
-from model_lego.processes import Group
-from model_lego.progress import Progress, quiet
-from model_lego.repairing.layerwise import Method, RepairSettings, as_settings
-from model_lego.repairing.refitting import CALIBRATION, calibration_images, refit
+from model_lego.repairing.refitting import CALIBRATION, calibration_images, refitted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,60 +67,43 @@ def plan(
     *,
     classes: Sequence[str | int],
     class_names: Sequence[str] | None = None,
-    thresholds: Thresholds | None = None,
-    budget: Budget | None = None,
-    criterion: str | None = None,
-    calibration: Batches | None = None,
-    repair: Method | RepairSettings = "ridge",
-    sampling: Sampling = "confident",
-    per_class: int | None = None,
-    multiple: int = 1,
-    seed: int = 0,
-    preprocessing: Preprocessing | None = None,
-    graph: ChannelGraph | None = None,
-    stats: ContributionStats | None = None,
-    progress: Progress = quiet,
-    group: Group = None,
+    **options: Unpack[PlanOptions],
 ) -> Plan:
     """Locate the channels of a component for some classes, without cutting anything.
 
-    `classes` are names (with `class_names`, the source's) or label numbers. A `graph` and `stats` that exist already
-    are used. With a `budget` the channels are those that a `criterion` ("reconstruction" by default) finds best within
-    it, on images of `calibration` (by default of `batches`); an accuracy drop is that after `repair`. The processes of
-    a `group` share the work. Raises BadConfig (statistics of another network, a budget that cannot be met),
-    UnknownClass, EmptySelection, BadBatches, ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
+    `classes` are names (with `class_names`, the source's) or label numbers; `options` are those of `disassemble`. A
+    `graph` and `stats` that exist already are used. With a `budget` the channels are those that a `criterion`
+    ("reconstruction" by default) finds best within it, on images of `calibration` (by default of `batches`); an
+    accuracy drop is that after `repair`. The processes of a `group` share the work. Raises BadConfig (statistics of
+    another network, a budget that cannot be met), UnknownClass, EmptySelection, BadBatches, ShapeMismatch,
+    RefusedError, UnsupportedOpError, TraceFailed.
     """
-    thresholds = thresholds or Thresholds()
-    settings = as_settings(repair, seed=seed)
-    needs_stats = _needs_stats(budget, criterion)
-    asked = ask(model, batches, classes, class_names=class_names, preprocessing=preprocessing, graph=graph)
-    graph, labels = asked.graph, asked.labels
-    stats = asked.statistics(
-        stats, needed=needs_stats, sampling=sampling, per_class=per_class, seed=seed, progress=progress, group=group
-    )
-    record: dict[str, Any] = {"thresholds": asdict(thresholds)}
-    if budget is not None:
-        tried = trials(
-            model, graph, batches if calibration is None else calibration, classes=labels, settings=settings,
-            preprocessing=preprocessing, seed=seed, progress=progress, group=group,
-        )  # fmt: skip
-        selection, record = within(
-            tried, budget, criterion=criterion, stats=stats, thresholds=thresholds, multiple=multiple, seed=seed
-        )  # fmt: skip
+    refuse_unknown("plan", options, PlanOptions)
+    return planned_for(ask(model, batches, classes, class_names, value_of(CutSettings, options), options))
+
+
+def planned_for(request: Request) -> Plan:
+    """Locate the channels that a request is for."""
+    settings, stats = request.settings, request.statistics()
+    if settings.budget is not None:
+        selection, record = within_budget(request.trials(), settings.budget, stats)
     else:
         assert stats is not None
-        selection = locate(graph, stats, classes=labels, thresholds=thresholds, multiple=multiple)
+        selection = locate(
+            request.graph, stats, classes=request.labels, thresholds=settings.alpha_beta, multiple=settings.multiple
+        )
+        record = {"thresholds": asdict(settings.alpha_beta)}
     if stats is not None:
         record |= {"sampling": stats.sampling, "samples": list(stats.counts), "fallbacks": list(stats.fallbacks)}
     return Plan(
-        graph=graph,
+        graph=request.graph,
         stats=stats,
         selection=selection,
-        classes=asked.classes,
-        labels=labels,
-        source_classes=asked.names,
-        settings=record | {"per_class": per_class, "multiple": multiple, "seed": seed},
-        example=asked.example,
+        classes=request.classes,
+        labels=request.labels,
+        source_classes=request.names,
+        settings=record | {name: getattr(settings, name) for name in ("per_class", "multiple", "seed")},
+        example=request.example,
     )
 
 
@@ -144,15 +123,15 @@ def cut(
 
 def _cut(
     model: nn.Module, planned: Plan, preprocessing: Preprocessing | None, builder: Builder | None
-) -> tuple[Component, Program]:
+) -> tuple[Component, Cut]:
     graph, selection = planned.graph, planned.selection
-    made = slice_model(model, graph, selection)
-    program = check_cut(made.module, model, graph, selection, planned.example.to(first_parameter(model)))
+    sliced = slice_model(model, graph, selection)
+    made = check_cut(sliced.module, model, graph, selection, planned.example.to(first_parameter(model)))
     settings = dict(planned.settings) | {"repair": {"method": "none"}}
     if plain := plain_layers(model):
         settings["plain_layers"] = plain
-    if made.dropped:
-        settings["dropped_modules"] = list(made.dropped)
+    if sliced.dropped:
+        settings["dropped_modules"] = list(sliced.dropped)
     if graph.freezes:
         settings["kept_whole"] = [f"{freeze.reason} (layer '{freeze.where}')" for freeze in graph.freezes]
     origin = Origin(
@@ -162,16 +141,16 @@ def _cut(
         input_shape=graph.program.image_shape,
         kept_outputs={layer.name: _kept(layer.outputs, selection) for layer in graph.layers},
         kept_inputs={layer.name: _kept(layer.inputs, selection) for layer in graph.layers},
-        attributes=made.attributes,
+        attributes=sliced.attributes,
         settings=settings,
         cost_before=cost_of(model, graph.program, rules=graph.rules),
-        cost_after=cost_of(made.module, program, rules=graph.rules),
+        cost_after=made.cost(),
     )
     component = Component(
         made.module, classes=planned.classes, labels=planned.labels, origin=origin, preprocessing=preprocessing
     )
     component.training = model.training
-    return component, program
+    return component, made
 
 
 def disassemble(
@@ -180,21 +159,8 @@ def disassemble(
     *,
     classes: Sequence[str | int],
     class_names: Sequence[str] | None = None,
-    calibration: Batches | None = None,
-    thresholds: Thresholds | None = None,
-    budget: Budget | None = None,
-    criterion: str | None = None,
-    sampling: Sampling = "confident",
-    per_class: int | None = None,
-    multiple: int = 1,
-    repair: Method | RepairSettings = "ridge",
-    seed: int = 0,
-    preprocessing: Preprocessing | None = None,
     builder: Builder | None = None,
-    graph: ChannelGraph | None = None,
-    stats: ContributionStats | None = None,
-    progress: Progress = quiet,
-    group: Group = None,
+    **options: Unpack[PlanOptions],
 ) -> Component:
     """Take the component for some classes out of a trained network.
 
@@ -203,22 +169,24 @@ def disassemble(
         batches: re-iterable of (images B x C x H x W, labels B int64), labels being the source's.
         classes: names (with `class_names`) or label numbers, in the order in which the component shall give them.
         class_names: names of all classes of the source.
-        calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
-        thresholds: alpha and beta of equations (5) and (8).
-        budget: limits of size and of lost accuracy, which take the place of the thresholds.
-        criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
-            "contribution", "energy", "taylor", "magnitude", "fpgm", "hrank" or "random".
-        sampling: "confident", "random" or "all": what the statistics are taken from.
-        per_class: samples a class; 1 % and at least 50 by default.
-        multiple: round kept widths up to a multiple of this.
-        repair: "ridge", "mean", "bn", "none", or full settings.
-        seed: for the random choices.
-        preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
         builder: how to build the uncut network again, for the saved file.
-        graph: a channel graph of this network, where it is at hand.
-        stats: statistics of this network, where they are at hand.
-        progress: called with what is being done.
-        group: of torch.distributed; its processes, all of which make this call, share the work.
+        options: any of the following keyword arguments.
+
+            calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
+            thresholds: alpha and beta of equations (5) and (8).
+            budget: limits of size and of lost accuracy, which take the place of the thresholds.
+            criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
+                "contribution", "energy", "taylor", "magnitude", "fpgm", "hrank" or "random".
+            sampling: "confident", "random" or "all": what the statistics are taken from.
+            per_class: samples a class; 1 % and at least 50 by default.
+            multiple: round kept widths up to a multiple of this.
+            repair: "ridge", "mean", "bn", "none", or full settings.
+            seed: for the random choices.
+            preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
+            graph: a channel graph of this network, where it is at hand.
+            stats: statistics of this network, where they are at hand.
+            progress: called with what is being done.
+            group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
         A smaller network of the same class with its label map.
@@ -226,27 +194,24 @@ def disassemble(
     Raises:
         LegoError: one of its children, see `plan`, `cut` and `repair`.
     """
-    settings = as_settings(repair, seed=seed)
-    for given in (batches, calibration):
-        if given is not None:
-            refuse_one_shot(given)
-    planned = plan(
-        model, batches, classes=classes, class_names=class_names, thresholds=thresholds, budget=budget,
-        criterion=criterion, calibration=calibration, repair=settings, sampling=sampling,
-        per_class=per_class, multiple=multiple, seed=seed, preprocessing=preprocessing, graph=graph, stats=stats,
-        progress=progress, group=group,
-    )  # fmt: skip
-    component, program = _cut(model, planned, preprocessing, builder)
-    if settings.method != "none":
-        sample = calibration_images(
-            batches if calibration is None else calibration,
-            component,
-            limit=CALIBRATION if calibration is None else None,
-            seed=seed,
-            progress=progress,
-        )
-        refit(component, program, model, planned.graph, planned.selection, sample, settings, progress, group)
-    return component
+    refuse_unknown("disassemble", options, PlanOptions)
+    return component_for(ask(model, batches, classes, class_names, value_of(CutSettings, options), options), builder)
+
+
+def component_for(request: Request, builder: Builder | None) -> Component:
+    """Locate, cut and repair what a request is for."""
+    component, made = _cut(request.model, planned_for(request), request.preprocessing, builder)
+    repairing = request.settings.repairing
+    if repairing.method == "none":
+        return component
+    sample = calibration_images(
+        request.batches if request.calibration is None else request.calibration,
+        component,
+        limit=CALIBRATION if request.calibration is None else None,
+        seed=request.settings.seed,
+        progress=request.progress,
+    )
+    return refitted(component, made, sample, repairing, progress=request.progress, group=request.group)
 
 
 def whole(
@@ -268,13 +233,6 @@ def whole(
 
 def _kept(positions: Tensor, selection: ChannelSelection) -> tuple[int, ...]:
     return tuple(kept_positions(positions, selection).tolist())
-
-
-def _needs_stats(budget: Budget | None, criterion: str | None) -> bool:
-    """Whether contributions have to be summed; raises BadConfig for an unknown criterion, or one without a budget."""
-    if budget is None and criterion is not None:
-        raise BadConfig(f"criterion '{criterion}' chooses channels within a budget; give a budget as well")
-    return budget is None or criterion_of(criterion or "reconstruction").needs_stats
 
 
 def _short(op: str) -> str:

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
-from model_lego.attribution import ContributionStats, Sampling, attribute
+from model_lego.attribution import ContributionStats, attribute
 from model_lego.attribution.statistics import check_owner
+from model_lego.budgets.search import Trials, trials
+from model_lego.budgets.settings import CutOptions, CutSettings, SizeOptions
 from model_lego.cutting.tracing import trace
-from model_lego.data.batching import Batches, first_images, prepared
+from model_lego.data.batching import Batches, first_images, prepared, refuse_one_shot
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.class_names import label_numbers, source_names
@@ -17,66 +19,116 @@ from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 
 
+class InputOptions(SizeOptions, total=False):
+    """Keyword arguments of every verb that cuts: those about sizes, and what is at hand."""
+
+    calibration: Batches | None  # images for choosing and repair; by default seeded ones of the classes from `batches`
+    preprocessing: Preprocessing | None  # with it, images are taken scaled to 0..1 and normalised here
+    graph: ChannelGraph | None  # a channel graph of this network, where it is at hand
+    stats: ContributionStats | None  # statistics of this network, where they are at hand
+    progress: Progress  # called with what is being done
+    group: Group  # of torch.distributed; its processes, all of which make this call, share the work
+
+
+class PlanOptions(CutOptions, InputOptions, total=False):
+    """Keyword arguments of `plan` and `disassemble`."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Asked:
+class Request:
     """Some classes of a network, with what is needed to find their channels.
 
-    `feed` are the batches as the network takes them, `example` their first two images; `names` are of all classes.
+    `batches` are as they were given, `feed` as the network takes them, `example` their first two images; `names` are of
+    all classes, `calibration` and `stats` what was given of these.
     """
 
     model: nn.Module
     graph: ChannelGraph
     names: tuple[str, ...]
     labels: tuple[int, ...]
+    settings: CutSettings
+    batches: Batches
     feed: Batches
     example: Tensor
+    calibration: Batches | None = None
+    preprocessing: Preprocessing | None = None
+    stats: ContributionStats | None = None
+    progress: Progress = quiet
+    group: Group = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that were asked for."""
         return tuple(self.names[label] for label in self.labels)
 
-    def statistics(
-        self,
-        given: ContributionStats | None,
-        *,
-        needed: bool,
-        sampling: Sampling = "confident",
-        per_class: int | None = None,
-        seed: int = 0,
-        progress: Progress = quiet,
-        group: Group = None,
-    ) -> ContributionStats | None:
+    def statistics(self) -> ContributionStats | None:
         """Those that are given, or new ones where they are needed; raises BadConfig for those of another network."""
-        if given is not None:
-            check_owner(given, self.model)
-            return given
-        if not needed:
+        if self.stats is not None:
+            check_owner(self.stats, self.model)
+            return self.stats
+        if not self.settings.needs_statistics:
             return None
         return attribute(
-            self.model, self.feed, graph=self.graph, classes=self.labels, sampling=sampling, per_class=per_class,
-            seed=seed, class_names=self.names, progress=progress, group=group,
-        )  # fmt: skip
+            self.model,
+            self.feed,
+            graph=self.graph,
+            classes=self.labels,
+            class_names=self.names,
+            sampling=self.settings.sampling,
+            per_class=self.settings.per_class,
+            seed=self.settings.seed,
+            progress=self.progress,
+            group=self.group,
+        )
+
+    def trials(self) -> Trials:
+        """Calibration images on which components of several sizes are tried."""
+        return trials(
+            self.model,
+            self.graph,
+            self.batches if self.calibration is None else self.calibration,
+            classes=self.labels,
+            settings=self.settings,
+            preprocessing=self.preprocessing,
+            progress=self.progress,
+            group=self.group,
+        )
 
 
 def ask(
     model: nn.Module,
     batches: Batches,
-    classes: Sequence[str | int],
-    *,
+    classes: Sequence[str | int] | None,
     class_names: Sequence[str] | None,
-    preprocessing: Preprocessing | None,
-    graph: ChannelGraph | None,
-) -> Asked:
-    """Find classes by name or number in a network, which is traced where no graph is given.
+    settings: CutSettings,
+    options: InputOptions,
+) -> Request:
+    """Find classes by name or number in a network, all of them for None; it is traced where no graph is given.
 
     Raises BadBatches, UnknownClass, EmptySelection, RefusedError, UnsupportedOpError, TraceFailed.
     """
+    calibration, preprocessing = options.get("calibration"), options.get("preprocessing")
     feed = prepared(batches, preprocessing)
+    if calibration is not None:
+        refuse_one_shot(calibration)
     example = first_images(feed)
-    graph = graph or trace(model, example.to(first_parameter(model)))
+    graph = options.get("graph") or trace(model, example.to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
-    return Asked(model, graph, names, label_numbers(classes, names), feed, example)
+    return Request(
+        model=model,
+        graph=graph,
+        names=names,
+        labels=label_numbers(range(len(names)) if classes is None else classes, names),
+        settings=settings,
+        batches=batches,
+        feed=feed,
+        example=example,
+        calibration=calibration,
+        preprocessing=preprocessing,
+        stats=options.get("stats"),
+        progress=options.get("progress", quiet),
+        group=options.get("group"),
+    )
 
 
 def traced(model: nn.Module, batches: Batches, preprocessing: Preprocessing | None) -> ChannelGraph:

@@ -2,23 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Unpack
 
 from torch import nn
 
-from model_lego.attribution import ContributionStats
 from model_lego.budgets.budget import COUNTED, Budget
-from model_lego.budgets.criteria import criterion as criterion_of
 from model_lego.budgets.removal_order import Shrinking
-from model_lego.budgets.search import shrinking, trials
+from model_lego.budgets.search import shrinking
+from model_lego.budgets.settings import CutSettings
 from model_lego.data.batching import Batches
-from model_lego.disassembly.request import ask
+from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
-from model_lego.graph import ChannelGraph
-from model_lego.parts.component import Cost, Preprocessing
-from model_lego.processes import Group
-from model_lego.progress import Progress, quiet
-from model_lego.repairing.layerwise import Method, RepairSettings, as_settings
+from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.component import Cost
 
 #: Shares of the source that are tried where no sizes are given.
 SIZES = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4, 0.7)
@@ -74,43 +70,31 @@ def curve(
     class_names: Sequence[str] | None = None,
     sizes: Sequence[float] | None = None,
     limit: Literal["params", "macs", "bytes"] = "params",
-    calibration: Batches | None = None,
-    criterion: str = "reconstruction",
-    repair: Method | RepairSettings = "ridge",
-    multiple: int = 1,
-    seed: int = 0,
-    preprocessing: Preprocessing | None = None,
-    graph: ChannelGraph | None = None,
-    stats: ContributionStats | None = None,
-    progress: Progress = quiet,
-    group: Group = None,
+    **options: Unpack[InputOptions],
 ) -> Curve:
     """Cut and repair components of several sizes and measure them on held-out calibration images; keeps none of them.
 
-    `sizes` are limits as a `Budget` takes them, by default shares from 0.01 to 0.7, those that can be met; everything
-    else is as for `plan`. The source is left as it is. Raises BadConfig (a size that cannot be met), and as `plan`.
+    `sizes` are limits as a `Budget` takes them, by default shares from 0.01 to 0.7, those that can be met; `options`
+    are those of `disassemble` that a component within a budget has. The source is left as it is. Raises BadConfig (a
+    size that cannot be met), and as `plan`.
     """
+    refuse_unknown("curve", options, InputOptions)
     if limit not in COUNTED or (limit == "bytes" and sizes is None):
         raise BadConfig(f"limit '{limit}' cannot be drawn; use params, macs, or bytes with sizes")
     budgets = [Budget(**{limit: size}) for size in (SIZES if sizes is None else sizes)]
     if not budgets:
         raise BadConfig("a curve needs at least one size")
-    needs_stats = criterion_of(criterion).needs_stats
-    settings = as_settings(repair, seed=seed)
-    asked = ask(model, batches, classes, class_names=class_names, preprocessing=preprocessing, graph=graph)
-    stats = asked.statistics(stats, needed=needs_stats, seed=seed, progress=progress, group=group)
-    tried = trials(
-        model, asked.graph, batches if calibration is None else calibration, classes=asked.labels, settings=settings,
-        preprocessing=preprocessing, seed=seed, progress=progress, group=group,
-    )  # fmt: skip
-    way = shrinking(tried, budgets[0], criterion=criterion, stats=stats, multiple=multiple, seed=seed)
+    settings = value_of(CutSettings, {**options, "budget": budgets[0]})
+    asked = ask(model, batches, classes, class_names, settings, options)
+    stats, tried = asked.statistics(), asked.trials()
+    way = shrinking(tried, budgets[0], stats)
     if sizes is None:
         budgets = [budget for budget in budgets if budget.holds(way.cost(len(way.order)), way.whole)]
     gone = [way.within_budget(budget) for budget in budgets]
     points = []
     for place, (budget, number) in enumerate(zip(budgets, gone, strict=True)):
         points.append(_point(way, number, getattr(budget, limit), tried.accuracy(way.after(number))))
-        progress("measuring sizes", place + 1, len(budgets))
+        asked.progress("measuring sizes", place + 1, len(budgets))
     return Curve(
         classes=asked.classes,
         limit=limit,

@@ -1,13 +1,13 @@
 """What a part is measured against: its uncut source, and other cuts of the same size."""
 
 from collections.abc import Callable, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass, fields
 
 import torch
 from torch import Tensor, nn
 
 from model_lego.budgets.criteria import magnitudes
+from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import selection_of, slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
@@ -15,14 +15,13 @@ from model_lego.data.batching import Batches, refuse_one_shot
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, select
-from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import as_many
 from model_lego.parts.component import Component, Cost, Preprocessing
 from model_lego.parts.image_shapes import noise_of
 from model_lego.progress import Progress, quiet
-from model_lego.repairing.layerwise import RepairSettings, repair_model
-from model_lego.repairing.refitting import calibration_images
+from model_lego.repairing.layerwise import RepairSettings
+from model_lego.repairing.refitting import calibration_images, repair_cut
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,27 +177,16 @@ class _Cutter:
         choose, note, equal_size = _PLANS[kind]
         selection = choose(self.source, self.graph, self.kept, self.seed)
         module = slice_model(self.source, self.graph, selection).module
-        program = check_cut(module, self.source, self.graph, selection, self.example)
-        cost = cost_of(module, program, rules=self.graph.rules)
-        plain = self._contender(kind, module, cost, note)
+        cut = check_cut(module, self.source, self.graph, selection, self.example)
+        bare = self._contender(kind, cut, note)
         if self.images is None or not equal_size:
-            return (plain,)
-        repaired = deepcopy(module)
-        repair_model(
-            repaired,
-            self.source,
-            graph=self.graph,
-            selection=selection,
-            program=program,
-            images=self.images,
-            settings=self.settings,
-            progress=self.progress,
-        )
-        return plain, self._contender(f"{kind} + repair", repaired, cost, f"{kind}, repaired as the component was")
+            return (bare,)
+        repaired, _ = repair_cut(cut.copy(), self.images, self.settings, progress=self.progress)
+        return bare, self._contender(f"{kind} + repair", repaired, f"{kind}, repaired as the component was")
 
-    def _contender(self, name: str, module: nn.Module, cost: Cost, note: str) -> Contender:
+    def _contender(self, name: str, cut: Cut, note: str) -> Contender:
         columns = tuple(range(len(self.component.classes)))
-        return Contender(name, module, columns, True, cost, self.component.preprocessing, note)
+        return Contender(name, cut.module, columns, True, cut.cost(), self.component.preprocessing, note)
 
 
 def _random(source: nn.Module, graph: ChannelGraph, kept: ChannelSelection, seed: int) -> ChannelSelection:

@@ -14,9 +14,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, fx, nn
 
-from model_lego.cutting.slicing import kept_positions
+from model_lego.cutting.cut import Cut
+from model_lego.cutting.slicing import kept_positions, ranks
 from model_lego.errors import BadConfig
-from model_lego.graph import ChannelGraph, ChannelSelection, Layer
+from model_lego.graph import Layer
 from model_lego.graph.channels_last import COPIES, innermost, pays
 from model_lego.graph.node_rows import Reader
 from model_lego.graph.program import Program
@@ -78,54 +79,41 @@ class Side:
 
 @torch.no_grad()
 def repair_model(
-    cut: nn.Module,
-    source: nn.Module,
-    *,
-    graph: ChannelGraph,
-    selection: ChannelSelection,
-    program: Program,
+    cut: Cut,
     images: Tensor,
+    *,
     settings: RepairSettings | None = None,
     progress: Progress = quiet,
     group: Group = None,
 ) -> tuple[str, ...]:
     """Refit a cut network in place on calibration images (N x C x H x W); gives the layers that were left alone.
 
-    `program` is the cut network's own. The source is only run. Of the processes of a `group`, all of which are given
-    all images, each runs a share of them; all come to the same fits. Raises ProcessFailed.
+    The source is only run. Of the processes of a `group`, all of which are given all images, each runs a share of
+    them; all come to the same fits. Raises ProcessFailed.
     """
     settings = settings or RepairSettings()
     if settings.method == "none":
         return ()
     rank, count = place_in(group)
-    at_once = len(images) if Reader(graph.program, graph.rules, source).carried else settings.chunk
+    at_once = len(images) if Reader(cut.graph.program, cut.graph.rules, cut.source).carried else settings.chunk
     chunks = {number: chunk for number, chunk in enumerate(images.split(at_once)) if number % count == rank}
     with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
-        walk = Walk(Side(source, graph.program, left), Side(cut, program, right), graph, selection, settings, group)
-        return walk.run(chunks, progress)
+        source = Side(cut.source, cut.graph.program, left)
+        return Walk(source, Side(cut.module, cut.program, right), cut, settings, group).run(chunks, progress)
 
 
 class Walk:
-    """Both networks at the same operator; what a layer is fitted from, to what, and how, are methods of their own."""
+    """Both networks at the same operator, from the images to the logits."""
 
-    def __init__(
-        self,
-        source: Side,
-        cut: Side,
-        graph: ChannelGraph,
-        selection: ChannelSelection,
-        settings: RepairSettings,
-        group: Group,
-    ) -> None:
-        self.source, self.cut, self.graph, self.selection = source, cut, graph, selection
+    def __init__(self, source: Side, own: Side, cut: Cut, settings: RepairSettings, group: Group) -> None:
+        self.source, self.cut, self.graph, self.selection = source, own, cut.graph, cut.selection
         self.settings, self.group = settings, group
-        self.layers = {layer.node: layer for layer in graph.layers}
-        weights = [layer.weight for layer in graph.layers]
+        self.layers = {layer.node: layer for layer in self.graph.layers}
+        weights = [layer.weight for layer in self.graph.layers]
         self.shared = {weight for weight in weights if weights.count(weight) > 1}
-        self.readers = {side.program: Reader(side.program, graph.rules, side.model) for side in (source, cut)}
-        self.last_use = {side.program: _last_uses(side.program) for side in (source, cut)}
-        self.rank = torch.full((graph.width,), -1, dtype=torch.int64)
-        self.rank[graph.head[list(selection.logits)]] = torch.arange(len(selection.logits))
+        self.readers = {side.program: Reader(side.program, self.graph.rules, side.model) for side in (source, own)}
+        self.last_use = {side.program: _last_uses(side.program) for side in (source, own)}
+        self.rank = ranks(self.graph, self.selection)
         self.left_alone: list[str] = []
 
     def run(self, chunks: Mapping[int, Tensor], progress: Progress) -> tuple[str, ...]:
@@ -170,31 +158,6 @@ class Walk:
 
         return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
 
-    def inputs(self, layer: Layer, theirs: fx.Node, ours: fx.Node, place: int) -> Tensor:
-        """What a layer is fitted from: the cut network's own, already repaired inputs, of a chunk."""
-        (x, *_), _ = self._arguments(self.cut, ours, place)
-        return self._read(self.cut, ours, x, place)
-
-    def goals(self, layer: Layer, theirs: fx.Node, ours: fx.Node, y: Tensor, place: int) -> Tensor:
-        """What a layer is fitted to: the source's outputs `y` of a chunk. Only the kept channels are read."""
-        return y
-
-    def solve(self, rows: Iterable[Rows], weight: Tensor, few: bool) -> Fit:
-        """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""
-        if few:
-            held = [(x.double().cpu(), y.double().cpu()) for x, y in rows]
-            pairs = list(chain.from_iterable(in_all(lambda: held, self.group)))
-            x_all, y_all = (torch.cat([pair[side] for pair in pairs], 1) for side in (0, 1))
-            return ridge_dual(x_all, y_all, weight, self.settings.strength)
-        moments = Moments(*weight.shape)
-        for x, y in rows:
-            moments.add(x, y)
-        moments.add_up(self.group)
-        if self.settings.method == "mean":
-            _, _, x_mean, y_mean = moments.centred()
-            return shift_only(x_mean, y_mean, weight)
-        return ridge(moments, weight, self.settings.strength)
-
     def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Sequence[Tensor]) -> None:
         weight = self.cut.program.tensor(self.cut.model, layer.weight)
         window = self._window(ours)
@@ -212,14 +175,31 @@ class Walk:
 
         def rows() -> Iterator[Rows]:
             for place, (number, y) in enumerate(zip(self.numbers, given, strict=True)):
-                x, goal = self.inputs(layer, theirs, ours, place), self.goals(layer, theirs, ours, y, place)
+                (x, *_), _ = self._arguments(self.cut, ours, place)  # the cut network's own, already repaired inputs
+                x = self._read(self.cut, ours, x, place)
                 places = self._places(ours, number, row_count(y, window), min(1.0, cap / total))
                 places = places.to(weight.device)
-                yield input_rows(x, window, places), output_rows(goal, window, places, kept)
+                yield input_rows(x, window, places), output_rows(y, window, places, kept)
 
-        fit = self.solve(rows(), flat, min(total, cap) < features and self.settings.method == "ridge")
+        fit = self._solve(rows(), flat, few=min(total, cap) < features and self.settings.method == "ridge")
         weight += _as_weight(fit.change, weight.shape).to(weight)
         settle(fit.intercept.reshape(-1))
+
+    def _solve(self, rows: Iterable[Rows], weight: Tensor, *, few: bool) -> Fit:
+        """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""
+        if few:
+            held = [(x.double().cpu(), y.double().cpu()) for x, y in rows]
+            pairs = list(chain.from_iterable(in_all(lambda: held, self.group)))
+            x_all, y_all = (torch.cat([pair[side] for pair in pairs], 1) for side in (0, 1))
+            return ridge_dual(x_all, y_all, weight, self.settings.strength)
+        moments = Moments(*weight.shape)
+        for x, y in rows:
+            moments.add(x, y)
+        moments.add_up(self.group)
+        if self.settings.method == "mean":
+            _, _, x_mean, y_mean = moments.centred()
+            return shift_only(x_mean, y_mean, weight)
+        return ridge(moments, weight, self.settings.strength)
 
     def _window(self, ours: fx.Node) -> Window:
         """What a layer of the cut network reads where."""

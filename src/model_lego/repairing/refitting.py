@@ -5,16 +5,16 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import selection_of
 from model_lego.cutting.tracing import trace
-from model_lego.cutting.verification import program_of
+from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches, Drawn, drawn
 from model_lego.digest import SEEN, digest_of, packed, unpacked
 from model_lego.errors import BadConfig, EmptySelection
-from model_lego.graph import ChannelGraph, ChannelSelection
-from model_lego.graph.cost import cost_of
+from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter, hookless_copy
-from model_lego.graph.program import Program, export_program
+from model_lego.graph.program import export_program
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
 from model_lego.processes import Group
@@ -48,74 +48,54 @@ def repair(
     sample = calibration_images(calibration, component, limit=None, seed=settings.seed)
     example = sample.images[:2].to(first_parameter(source))
     graph = graph or trace(source, example)
-    selection = selection_of(component, graph)
     module = hookless_copy(component.module).eval()
-    program, _ = program_of(module, graph, selection, example)
-    twin = Component(
-        module,
-        classes=component.classes,
-        labels=component.labels,
-        origin=component.origin,
-        preprocessing=component.preprocessing,
-    )
-    refit(twin, program, source, graph, selection, sample, settings, progress, group)
-    for ours, theirs in zip(twin.modules(), component.modules(), strict=True):
+    cut = cut_of(module, source, graph, selection_of(component, graph), example)
+    repaired = refitted(component, cut, sample, settings, progress=progress, group=group)
+    for ours, theirs in zip(repaired.modules(), component.modules(), strict=True):
         ours.training = theirs.training
-    return twin
+    return repaired
 
 
-def refit(
+def refitted(
     component: Component,
-    program: Program,
-    source: nn.Module,
-    graph: ChannelGraph,
-    selection: ChannelSelection,
+    cut: Cut,
     sample: Drawn,
     settings: RepairSettings,
-    progress: Progress,
+    *,
+    progress: Progress = quiet,
     group: Group = None,
-) -> None:
-    """Repair a component in place and note how, and with which images."""
-    program, record = refit_module(
-        component.module, program, source, graph, selection, sample.images, settings, progress, group
-    )  # fmt: skip
+) -> Component:
+    """The component of a cut, whose module is refitted in place; what was done and with which images is noted."""
+    cut, record = repair_cut(cut, sample.images, settings, progress=progress, group=group)
     noted = dict(component.origin.settings) | {"repair": record}
     noted[SEEN] = packed({*unpacked(noted.get(SEEN, "")), *sample.digests})  # a second repair builds on the first
-    after = cost_of(component.module, program, rules=graph.rules)
-    component.origin = replace(component.origin, settings=noted, cost_after=after)
-
-
-def refit_module(
-    module: nn.Module,
-    program: Program,
-    source: nn.Module,
-    graph: ChannelGraph,
-    selection: ChannelSelection,
-    images: Tensor,
-    settings: RepairSettings,
-    progress: Progress,
-    group: Group = None,
-) -> tuple[Program, dict[str, Any]]:
-    """Repair a cut network in place; gives its program, which has biases now that the repair needs, and how."""
-    images = images.to(first_parameter(source))
-    given = (
-        give_biases(module, graph.program, graph.rules, graph.layers) if settings.method in ("ridge", "mean") else ()
+    repaired = Component(
+        cut.module,
+        classes=component.classes,
+        labels=component.labels,
+        origin=replace(component.origin, settings=noted, cost_after=cut.cost()),
+        preprocessing=component.preprocessing,
     )
+    repaired.training = component.training
+    return repaired
+
+
+def repair_cut(
+    cut: Cut, images: Tensor, settings: RepairSettings, *, progress: Progress = quiet, group: Group = None
+) -> tuple[Cut, dict[str, Any]]:
+    """Repair a cut network in place: the one way, whatever was cut; gives the cut as it is now, and how it was done.
+
+    Layers that have no place for an intercept are given a bias, so the program may be another one now.
+    """
+    images = images.to(first_parameter(cut.source))
+    given: tuple[str, ...] = ()
+    if settings.method in ("ridge", "mean"):
+        given = give_biases(cut.module, cut.graph.program, cut.graph.rules, cut.graph.layers)
     if given:
-        program = export_program(module, images)
-    left = repair_model(
-        module,
-        source,
-        graph=graph,
-        selection=selection,
-        program=program,
-        images=images,
-        settings=settings,
-        progress=progress,
-        group=group,
-    )
+        cut = replace(cut, program=export_program(cut.module, images))
+    left = repair_model(cut, images, settings=settings, progress=progress, group=group)
     record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
-    return program, record
+    return cut, record
 
 
 def calibration_images(
@@ -126,11 +106,16 @@ def calibration_images(
     The batches are given as the component takes them. Raises EmptySelection where there are none, BadBatches,
     ShapeMismatch.
     """
-    origin = component.origin
-    found = drawn(
-        batches, component.labels, shape=taken_by(component),
-        labels=len(origin.source_classes), limit=limit, prepare=component.preprocessing, seed=seed, progress=progress,
-    )  # fmt: skip
-    if not len(found.images):
+    sample = drawn(
+        batches,
+        component.labels,
+        shape=taken_by(component),
+        labels=len(component.origin.source_classes),
+        limit=limit,
+        prepare=component.preprocessing,
+        seed=seed,
+        progress=progress,
+    )
+    if not len(sample.images):
         raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
-    return found
+    return sample

@@ -10,12 +10,12 @@ from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.marginal_cost import COSTS, PriceList
 from model_lego.budgets.removal_order import removal_order
 from model_lego.budgets.search import trials
+from model_lego.budgets.settings import CutSettings
 from model_lego.drawing import draw_curve
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import select
 from model_lego.graph.cost import planned_cost
 from model_lego.graph.selection import keep_all
-from model_lego.repairing.layerwise import RepairSettings
 from tests.support.plans import traced
 from tests.support.tiny_models import build, inputs
 
@@ -158,8 +158,8 @@ def test_a_budget_needs_images_of_the_classes():
 
 def test_trials_count_right_answers_on_the_images_held_out():
     model, graph = traced("plain")
-    settings = RepairSettings(method="none")
-    tried = trials(model, graph, labelled("plain"), classes=[3, 1], settings=settings, seed=4)
+    settings = CutSettings(repair="none", seed=4)
+    tried = trials(model, graph, labelled("plain"), classes=[3, 1], settings=settings)
     images, labels = labelled("plain")[0]
     assert len(tried.images) + len(tried.held) == int(((labels == 3) | (labels == 1)).sum())
     with torch.no_grad():

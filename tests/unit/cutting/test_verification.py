@@ -41,7 +41,7 @@ def halved(behind: str) -> tuple[nn.Module, nn.Module, ChannelGraph, ChannelSele
 
 def test_a_network_that_counts_nothing_passes_and_its_program_is_that_of_an_export():
     cut, model, graph, plan, x = halved("nothing")
-    program = check_cut(cut, model, graph, plan, x)
+    program = check_cut(cut, model, graph, plan, x).program
     exported = export_program(cut, x)
     assert [(n.name, str(n.target)) for n in program.nodes] == [(n.name, str(n.target)) for n in exported.nodes]
     shapes = [tuple(n.meta["val"].shape[1:]) for n in program.nodes if n.op == "call_function"]
@@ -70,7 +70,7 @@ def test_a_depthwise_layer_follows():
     graph = trace(model, x)
     plan = select(graph, torch.arange(graph.width) % 2 == 0, logits=[0, 2], scores=torch.rand(graph.width))
     cut = slice_model(model, graph, plan).module
-    program = check_cut(cut, model, graph, plan, x)
+    program = check_cut(cut, model, graph, plan, x).program
     assert cut[1].groups < 8
     assert program.run(cut, x).shape == (2, 2)
     assert graph.program.run(model, x).shape == (2, 3)  # and the source's program is as it was

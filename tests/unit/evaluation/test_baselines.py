@@ -6,13 +6,14 @@ import functools
 import pytest
 import torch
 from torch import nn
+from torchvision.models import DenseNet
 
-from model_lego import RepairSettings, disassemble, trace
+from model_lego import Budget, RepairSettings, disassemble, trace
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.evaluation.baselines import baselines, ensemble, magnitudes
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.parts.component import Preprocessing
-from tests.support.tiny_models import build, inputs
+from tests.support.tiny_models import build, inputs, randomize_batchnorm
 
 #: A stack; a stream of several writers; blocks that stay equal; weights that are laid out the other way round.
 NAMES = ["plain", "residual", "grouped", "shuffle", "transposed_conv"]
@@ -170,6 +171,43 @@ def test_the_repair_is_the_components_own_with_as_many_images_of_the_same_draw(m
     part = disassemble(source, batches, classes=LABELS, sampling="all", repair=settings, seed=7)
     assert part.origin.settings["repair"]["images"] == 12
     _, repaired = baselines(part, source, calibration=batches, kinds=("random",))
+    torch.testing.assert_close(repaired.model.state_dict(), part.module.state_dict())
+
+
+class PreActivation(nn.Module):
+    """Norm and activation in front of each convolution, which has neither a bias nor a norm behind it."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1, bias=False)
+        self.branch = nn.Sequential(
+            nn.BatchNorm2d(8), nn.ReLU(), nn.Conv2d(8, 12, 3, padding=1, bias=False),
+            nn.BatchNorm2d(12), nn.ReLU(), nn.Conv2d(12, 8, 3, padding=1, bias=False),
+        )  # fmt: skip
+        self.head = nn.Sequential(nn.BatchNorm2d(8), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+
+    def forward(self, x):
+        x = self.stem(x)
+        return self.head(x + self.branch(x))
+
+
+def densenet():
+    return DenseNet(growth_rate=4, block_config=(2, 2), num_init_features=8, bn_size=2, num_classes=5)
+
+
+@pytest.mark.parametrize("make", [PreActivation, densenet], ids=["pre-activation", "densenet"])
+def test_layers_without_a_bias_are_repaired_in_a_baseline_as_in_the_component(make, monkeypatch):
+    """A cut that keeps the component's own channels, repaired, is the component: biases that it was given included."""
+    monkeypatch.setattr("model_lego.evaluation.baselines.as_many", lambda graph, kept, scores: kept)
+    torch.manual_seed(0)
+    source = make().double().eval()
+    randomize_batchnorm(source, torch.Generator().manual_seed(1))
+    images = torch.rand(40, 3, 32, 32, dtype=torch.float64, generator=torch.Generator().manual_seed(2))
+    batches = [(images, torch.arange(40) % 5)]
+    part = disassemble(source, batches, classes=LABELS, sampling="all", budget=Budget(macs=0.5))
+    assert part.origin.settings["repair"]["given_biases"]
+    _, repaired = baselines(part, source, calibration=batches, kinds=("random",))
+    assert repaired.cost == part.origin.cost_after
     torch.testing.assert_close(repaired.model.state_dict(), part.module.state_dict())
 
 

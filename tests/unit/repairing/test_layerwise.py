@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.graph import keep_all
@@ -35,9 +36,7 @@ def repaired(name: str, *, batch: int = 12, settings: RepairSettings = PAIRED):
     cut = slice_model(model, graph, plan).module
     raw = copy.deepcopy(cut)
     given = give_biases(cut, graph.program, graph.rules, graph.layers)
-    left = repair_model(
-        cut, model, graph=graph, selection=plan, program=export_program(cut, images), images=images, settings=settings
-    )
+    left = repair_model(Cut(cut, export_program(cut, images), model, graph, plan), images, settings=settings)
     return model, raw, cut, images, given, left
 
 
@@ -73,7 +72,7 @@ def test_a_convolution_of_any_geometry_is_refitted_as_the_oracle_says(geometry):
     cut = slice_model(model, graph, plan).module
     program = export_program(cut, images)
     expected_cut = copy.deepcopy(cut)
-    repair_model(cut, model, graph=graph, selection=plan, program=program, images=images, settings=PAIRED)
+    repair_model(Cut(cut, program, model, graph, plan), images, settings=PAIRED)
     with torch.no_grad():
         read, wanted = F.relu(cut.first(images)), model.second(F.relu(model.first(images)))
     plain = {"stride": 1, "padding": 0, "dilation": 1} | geometry
@@ -100,7 +99,7 @@ def test_a_layer_with_more_features_than_there_are_images_is_refitted_as_the_ora
     cut = slice_model(model, graph, plan := half_plan(graph, seed=0, logits=[0, 1, 2, 3])).module
     start, program = cut.second.weight.detach().clone(), export_program(cut, images)
     settings = RepairSettings(chunk=3)
-    repair_model(cut, model, graph=graph, selection=plan, program=program, images=images, settings=settings)
+    repair_model(Cut(cut, program, model, graph, plan), images, settings=settings)
     with torch.no_grad():
         read, wanted = F.relu(cut.first(images)).flatten(1), model(images)
     weight, bias = ridge_refit(read, wanted, start, settings.strength)
@@ -118,10 +117,8 @@ def test_channels_innermost_give_the_same_fits(name, memory):
         whole, given = copy.deepcopy(model).to(dtype), images.to(dtype)
         traced_again = trace(whole, given[:2])
         cut = slice_model(whole, traced_again, plan).module
-        repair_model(
-            cut, whole, graph=traced_again, selection=plan, program=export_program(cut, given), images=given,
-            settings=RepairSettings(strength=1e-2, rows=10**9, memory=memory),
-        )  # fmt: skip
+        made = Cut(cut, export_program(cut, given), whole, traced_again, plan)
+        repair_model(made, given, settings=RepairSettings(strength=1e-2, rows=10**9, memory=memory))
         with torch.no_grad():
             fits.append(cut(given).double())
     assert torch.allclose(*fits, rtol=1e-3, atol=1e-3 * float(fits[0].abs().max()))
@@ -142,10 +139,7 @@ def test_repairing_what_was_not_cut_changes_no_output(name):
     model, graph = traced(name)
     images = inputs(name, batch=6)
     twin = slice_model(model, graph, keep_all(graph)).module
-    repair_model(
-        twin, model, graph=graph, selection=keep_all(graph), program=export_program(twin, images), images=images,
-        settings=PAIRED,
-    )  # fmt: skip
+    repair_model(Cut(twin, export_program(twin, images), model, graph, keep_all(graph)), images, settings=PAIRED)
     with torch.no_grad():
         wanted = model(images)
         assert torch.allclose(twin(images), wanted, rtol=1e-7, atol=1e-8 * float(wanted.abs().max()))
@@ -166,10 +160,8 @@ def test_on_ten_images_a_repair_does_no_harm_to_others(name, method):
     few, others = inputs(name, batch=74).split([10, 64])
     cut = copy.deepcopy(raw)
     give_biases(cut, graph.program, graph.rules, graph.layers)
-    repair_model(
-        cut, model, graph=graph, selection=plan, program=export_program(cut, few), images=few,
-        settings=RepairSettings(method=method),
-    )  # fmt: skip
+    made = Cut(cut, export_program(cut, few), model, graph, plan)
+    repair_model(made, few, settings=RepairSettings(method=method))
     with torch.no_grad():
         wanted, before, after = model(others), raw(others), cut(others)
     assert (after - wanted).square().mean() < 1.05 * (before - wanted).square().mean()
