@@ -160,11 +160,11 @@ def within_budget(
 def fitted(tried: Trials, way: Shrinking, budget: Budget) -> tuple[ChannelSelection, dict[str, Any]]:
     """The channels of a component within a budget, and what it reaches; raises BadConfig where there is none."""
     gone = way.within_budget(budget) if budget.counted else 0
-    found: dict[str, Any] = {}
+    reached: dict[str, Any] = {}
     if budget.accuracy_drop is not None:
-        gone, found = _smallest(tried, way, budget, gone)
+        gone, reached = _smallest(tried, way, budget, gone)
     selection = way.after(gone)
-    return selection, asdict(way.cost(gone)) | found
+    return selection, asdict(way.cost(gone)) | reached
 
 
 def _smallest(tried: Trials, way: Shrinking, budget: Budget, gone: int) -> tuple[int, dict[str, Any]]:

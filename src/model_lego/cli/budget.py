@@ -18,22 +18,22 @@ LIMITS = {"params": "params", "macs": "macs", "bytes": "bytes", "drop": "accurac
 
 def parse_budget(given: Sequence[str] | None) -> Budget | None:
     """Limits name=number, separated by commas or given several times; raises BadConfig."""
-    found: dict[str, float] = {}
+    limits: dict[str, float] = {}
     for item in ",".join(given or ()).split(","):
         if not item.strip():
             continue
         name, _, number = (word.strip() for word in item.partition("="))
         if name not in LIMITS:
             raise BadConfig(f"--budget '{item}' names no limit; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
-        if LIMITS[name] in found:
+        if LIMITS[name] in limits:
             raise BadConfig(f"--budget gives {name} twice")
         try:
-            found[LIMITS[name]] = float(number)
+            limits[LIMITS[name]] = float(number)
         except ValueError as error:
             raise BadConfig(f"--budget '{item}' has no number behind {name}=") from error
-    if given and not found:
+    if given and not limits:
         raise BadConfig(f"--budget is empty; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
-    return Budget(**found) if found else None
+    return Budget(**limits) if limits else None
 
 
 def check_curve(curve_out: str | None) -> None:
@@ -44,17 +44,17 @@ def check_curve(curve_out: str | None) -> None:
 
 def curve_of(source: Source, file: str | None, *, group: Group, **settings: Any) -> Curve:
     """The curve of a source, drawn where a file is named."""
-    found = curve(
+    measured_curve = curve(
         source.model, source.train, class_names=source.class_names, preprocessing=source.preprocessing,
         graph=source.graph, progress=Bar(), group=group, **settings,
     )  # fmt: skip
     if file is not None and speaks():
-        draw_curve(found, file)
+        draw_curve(measured_curve, file)
         say(f"drawn to {file}")
-    return found
+    return measured_curve
 
 
-def show_curve(found: Curve | None) -> None:
+def show_curve(measured_curve: Curve | None) -> None:
     """Print a curve, if there is one."""
-    if found is not None:
-        show(str(found))
+    if measured_curve is not None:
+        show(str(measured_curve))

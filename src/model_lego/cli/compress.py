@@ -35,7 +35,7 @@ def compress_command(
         model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
         size=size, batch_size=batch_size,
     )  # fmt: skip
-    settings, found = RepairSettings(method=repair, seed=seed), None  # type: ignore[arg-type]
+    settings, drawn_curve = RepairSettings(method=repair, seed=seed), None  # type: ignore[arg-type]
     chosen, limit = criterion or "reconstruction", "macs" if limits.macs is not None else "params"
     with team() as group:
         component = compress(
@@ -45,10 +45,10 @@ def compress_command(
         )  # fmt: skip
         report = measured(component, source, baselines=baselines, group=group)
         if curve or curve_out:
-            found = curve_of(
+            drawn_curve = curve_of(
                 source, curve_out, group=group, classes=source.class_names, criterion=chosen, limit=limit,
                 multiple=multiple, seed=seed, repair=settings,
             )  # fmt: skip
         if speaks():
             save(component, out, overwrite=overwrite)
-    show_component(component, report, found, out, json=json)
+    show_component(component, report, drawn_curve, out, json=json)

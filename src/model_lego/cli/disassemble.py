@@ -35,7 +35,7 @@ def plan_command(
         size=size, batch_size=batch_size,
     )  # fmt: skip
     wanted = named(chosen(classes), source.class_names)
-    found = None
+    drawn_curve = None
     with team() as group:
         planned = plan(
             source.model, source.train, classes=wanted, budget=limits, criterion=criterion,
@@ -45,20 +45,20 @@ def plan_command(
             group=group,
         )  # fmt: skip
         if curve or curve_out:
-            found = curve_of(
+            drawn_curve = curve_of(
                 source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
                 multiple=multiple, seed=seed, stats=planned.stats,
             )  # fmt: skip
-    _show_plan(planned, cut(source.model, planned).origin, found, json=json)
+    _show_plan(planned, cut(source.model, planned).origin, drawn_curve, json=json)
 
 
-def _show_plan(planned: Plan, origin: Origin, found: Curve | None, *, json: bool) -> None:
+def _show_plan(planned: Plan, origin: Origin, drawn_curve: Curve | None, *, json: bool) -> None:
     rows = planned.rows()
     if json:
         columns = ("layer", "op", "kept_in", "in", "kept_out", "out")
         cost = {"parameters": origin.cost_after.parameters, "macs": origin.cost_after.macs}
         layers = [dict(zip(columns, row, strict=True)) for row in rows]
-        more = _more(planned.settings.get("budget"), found)
+        more = _more(planned.settings.get("budget"), drawn_curve)
         show_json({"classes": planned.classes, "layers": layers, **cost, **more})
         return
     show_table(
@@ -70,12 +70,12 @@ def _show_plan(planned: Plan, origin: Origin, found: Curve | None, *, json: bool
         show(f"kept whole: {freeze.reason} (layer '{freeze.where}')")
     before, after = origin.cost_before, origin.cost_after
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
-    show_curve(found)
+    show_curve(drawn_curve)
 
 
-def _more(budget: Any, found: Curve | None) -> dict[str, Any]:
+def _more(budget: Any, drawn_curve: Curve | None) -> dict[str, Any]:
     """What JSON has besides, where a budget or a curve was asked for."""
-    given = {"budget": budget, "curve": found.to_dict() if found else None}
+    given = {"budget": budget, "curve": drawn_curve.to_dict() if drawn_curve else None}
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -101,7 +101,7 @@ def disassemble_command(
         size=size, batch_size=batch_size,
     )  # fmt: skip
     wanted = named(chosen(classes), source.class_names)
-    settings, found, sums = RepairSettings(method=repair, seed=seed), None, _statistics(stats)  # type: ignore[arg-type]
+    settings, drawn_curve, sums = RepairSettings(method=repair, seed=seed), None, _statistics(stats)  # type: ignore[arg-type]
     with team() as group:
         component = disassemble(
             source.model, source.train, classes=wanted, budget=limits, criterion=criterion,
@@ -112,25 +112,25 @@ def disassemble_command(
         )  # fmt: skip
         report = measured(component, source, baselines=baselines, group=group)
         if curve or curve_out:
-            found = curve_of(
+            drawn_curve = curve_of(
                 source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
                 multiple=multiple, seed=seed, repair=settings, stats=sums,
             )  # fmt: skip
         if speaks():
             save(component, out, overwrite=overwrite)
-    show_component(component, report, found, out, json=json)
+    show_component(component, report, drawn_curve, out, json=json)
 
 
-def show_component(component: Component, report: Report, found: Curve | None, out: str, *, json: bool) -> None:
+def show_component(component: Component, report: Report, drawn_curve: Curve | None, out: str, *, json: bool) -> None:
     """Print what a component costs and how well it does, with its curve, if there is one."""
     if json:
-        more = _more(component.origin.settings.get("budget"), found)
+        more = _more(component.origin.settings.get("budget"), drawn_curve)
         show_json({"folder": out, "classes": component.classes, **report.to_dict(), **more})
         return
     before, after = component.origin.cost_before, component.origin.cost_after
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
-    show_curve(found)
+    show_curve(drawn_curve)
     say(f"written to {out}")
 
 

@@ -38,8 +38,8 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
     TraceFailed, ShapeMismatch, RefusedError.
     """
     program = export_program(model, example)
-    found = dict(_computed(program, rules))
-    if not found:
+    computed = dict(_computed(program, rules))
+    if not computed:
         return model
     values: dict[str, tuple[Any, ...]] = {}
 
@@ -49,7 +49,7 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
 
     program.run(hookless_copy(model), example, listen)
     twin = hookless_copy(model)
-    for path, node in found.items():
+    for path, node in computed.items():
         old = twin.get_submodule(path)
         layer = _layer(node, values[node.name], rules[node.target])
         layer.train(old.training)
@@ -121,10 +121,10 @@ class PlainLayer:
 
 def plain_layers(model: nn.Module) -> dict[str, dict[str, Any]]:
     """The layers of a network that were made plain: path -> how to build them again."""
-    found = {}
+    listing = {}
     for path, module in model.named_modules():
         layer = vars(module).get(MARK)
         if isinstance(layer, PlainLayer):
             listed = {key: list(value) if isinstance(value, tuple) else value for key, value in layer.arguments.items()}
-            found[path] = {"kind": layer.kind, "arguments": listed}
-    return found
+            listing[path] = {"kind": layer.kind, "arguments": listed}
+    return listing

@@ -64,8 +64,8 @@ def is_sibling(module: nn.Module, other: nn.Module, graph: ChannelGraph) -> bool
     for follow in graph.follows:
         left_out[follow.owner].add(follow.attribute)
 
-    def settings(found: nn.Module, path: str) -> dict[str, Any]:
-        return {key: value for key, value in vars(found).items() if key not in left_out[path]}
+    def settings(module_here: nn.Module, path: str) -> dict[str, Any]:
+        return {key: value for key, value in vars(module_here).items() if key not in left_out[path]}
 
     return all(
         type(mine[path]) is type(theirs[path]) and _same(settings(mine[path], path), settings(theirs[path], path))
@@ -88,10 +88,10 @@ def _same(one: Any, other: Any) -> bool:
 
 def _groups(graph: ChannelGraph, module: nn.Module) -> dict[str, tuple[int, int]] | None:
     """The numbers of groups that a sibling has where they follow a cut; None where no attribute holds one."""
-    found = {}
+    numbers = {}
     for each in graph.divided:
         number = getattr(module.get_submodule(each.owner), each.attribute, None) if each.attribute else None
         if type(number) is not int:
             return None
-        found[each.node] = (each.place, number)
-    return found
+        numbers[each.node] = (each.place, number)
+    return numbers

@@ -107,11 +107,11 @@ def _narrowed(
     }
     try:
         program, expected = graph.program.narrowed(cut, images, groups)
-        found = plain_run(cut, images)
+        logits = plain_run(cut, images)
     except (RuntimeError, ValueError) as error:
         raise CutMismatch(f"the cut network does not run: {error}") from error
-    _compare(found, expected)
-    return program, found
+    _compare(logits, expected)
+    return program, logits
 
 
 def _operators(program: Program) -> list[str]:
@@ -123,11 +123,11 @@ def _renormalises(program: Program) -> bool:
     return "softmax" in str(program.output.target)
 
 
-def _compare(found: Tensor, expected: Tensor) -> None:
-    if found.shape != expected.shape:
-        raise CutMismatch(f"the cut network gives {tuple(found.shape)} where {tuple(expected.shape)} was planned")
+def _compare(logits: Tensor, expected: Tensor) -> None:
+    if logits.shape != expected.shape:
+        raise CutMismatch(f"the cut network gives {tuple(logits.shape)} where {tuple(expected.shape)} was planned")
     largest = float(expected.abs().max())
-    difference = float((found - expected).abs().max())
+    difference = float((logits - expected).abs().max())
     allowed = TOLERANCE.get(expected.dtype, 1e-3) * max(largest, 1e-6)
     if not difference <= allowed:
         raise CutMismatch(

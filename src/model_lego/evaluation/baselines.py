@@ -80,10 +80,10 @@ def baselines(
     cutter = None
     if not set(kinds) <= set(_UNCUT):
         cutter = _Cutter(component, source, graph=graph, calibration=calibration, seed=seed, progress=progress)
-    found: list[Contender] = []
+    contenders: list[Contender] = []
     for kind in kinds:
-        found += [_uncut(component, source, kind)] if cutter is None or kind in _UNCUT else cutter.cuts(kind)
-    return tuple(found)
+        contenders += [_uncut(component, source, kind)] if cutter is None or kind in _UNCUT else cutter.cuts(kind)
+    return tuple(contenders)
 
 
 def ensemble(sources: Sequence[tuple[nn.Module, Component]]) -> Contender:

@@ -42,10 +42,10 @@ def _networks(parts: Sequence[Component | Assembly]) -> list[Component]:
 
 def check_shape(what: str, images: Tensor, shape: Shape, *, whose: str = "the network takes") -> None:
     """Refuse images (batch x channels x height x width) of another shape; raises ShapeMismatch about `what`."""
-    found = tuple(images.shape[1:])
-    if len(found) != len(shape) or any(want not in (None, side) for side, want in zip(found, shape, strict=True)):
+    given = tuple(images.shape[1:])
+    if len(given) != len(shape) or any(want not in (None, side) for side, want in zip(given, shape, strict=True)):
         wanted = str(shape).replace("None", "any")
-        raise ShapeMismatch(f"{what} have shape {found}, but {whose} {wanted} (channels x height x width)")
+        raise ShapeMismatch(f"{what} have shape {given}, but {whose} {wanted} (channels x height x width)")
 
 
 def noise_of(shape: tuple[int, ...]) -> Tensor:

@@ -11,21 +11,21 @@ def run_and_hear(module: nn.Module, paths: Sequence[str], images: Tensor) -> tup
 
     Layers that are not called are left out. Only calls of the running thread are heard, and nothing stays behind.
     """
-    thread, found = get_ident(), {}
+    thread, inputs = get_ident(), {}
     handles = []
     try:
         for path in paths:
 
             def listen(_: nn.Module, given: tuple[Tensor, ...], path: str = path) -> None:
                 if get_ident() == thread and given:
-                    found[path] = given[0]
+                    inputs[path] = given[0]
 
             handles.append(module.get_submodule(path).register_forward_pre_hook(listen))
         logits: Tensor = module(images)
     finally:
         for handle in handles:
             handle.remove()
-    return logits, {path: found[path] for path in paths if path in found}
+    return logits, {path: inputs[path] for path in paths if path in inputs}
 
 
 def pooled(x: Tensor, layer: nn.Module) -> Tensor:

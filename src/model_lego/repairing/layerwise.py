@@ -264,8 +264,8 @@ def _last_uses(program: Program) -> dict[fx.Node, list[fx.Node]]:
             last[argument] = node
         if node.op == "call_function" and not node.users:
             last[node] = node
-    found: dict[fx.Node, list[fx.Node]] = {}
+    dying: dict[fx.Node, list[fx.Node]] = {}
     for value, user in last.items():
         if user.op != "output" and (value.op == "call_function" or value.name == program.image):
-            found.setdefault(user, []).append(value)
-    return found
+            dying.setdefault(user, []).append(value)
+    return dying
