@@ -1,54 +1,13 @@
 """torch.export takes half of the time of these tests: what it has made of a network once is handed out again."""
 
 import gc
-import hashlib
-import io
-import pickle
-from collections import OrderedDict
-from dataclasses import replace
 
 import pytest
-from torch import Tensor, fx
 
 from model_lego.graph import program
+from tests.support import export_cache
 
-#: Exported networks that are kept, those that were asked for last.
-KEPT = 300
-
-
-class Fingerprint(pickle.Pickler):
-    """Pickles what a network is: its classes, its attributes, and of each tensor the layout.
-
-    Parameters, buffers and images have no numbers while torch.export looks at them; of other tensors those count.
-    """
-
-    def __init__(self, stream, model, images):
-        super().__init__(stream)
-        self.inputs = {id(tensor) for tensor in (*model.parameters(), *model.buffers(), images)}
-
-    def reducer_override(self, obj):
-        if not isinstance(obj, Tensor):
-            return NotImplemented
-        layout = (type(obj), str(obj.dtype), str(obj.device), tuple(obj.shape), obj.stride(), obj.requires_grad)
-        return tuple, ((*layout, None if id(obj) in self.inputs else obj.tolist()),)
-
-
-def fingerprint(model, images):
-    """A digest of a network and the layout of its images; None of one that cannot be pickled, like a local class."""
-    stream = io.BytesIO()
-    try:
-        Fingerprint(stream, model, images).dump((model, images))
-    except Exception:  # each kind of module has its own way to refuse
-        return None
-    return hashlib.blake2b(stream.getvalue()).digest()
-
-
-def afresh(known):
-    """The same program with a graph of its own, which may be written to."""
-    graph = program.copied(known.module.graph)
-    nodes = {node.name: node for node in graph.nodes}
-    outputs = tuple(nodes[node.name] for node in known.outputs)
-    return replace(known, module=fx.GraphModule(known.module, graph), outputs=outputs)
+EXPORT = program._exported
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -64,20 +23,15 @@ def seldom_collected():
 
 @pytest.fixture(autouse=True, scope="session")
 def exported_once():
-    """`program._exported` with a memory; what it gives is the same, and so is all that follows from it."""
-    export, known = program._exported, OrderedDict()
-
-    def remembered(model, twin, images):
-        key = fingerprint(twin, images)
-        if key is None:
-            return export(model, twin, images)
-        if key not in known:
-            known[key] = afresh(export(model, twin, images))
-        known.move_to_end(key)
-        if len(known) > KEPT:
-            known.popitem(last=False)
-        return afresh(known[key])
-
-    program._exported = remembered
+    """Let all tests share what torch.export gives, with those of other processes and of earlier runs."""
+    folder = export_cache.folder()
+    program._exported = export_cache.ExportCache(EXPORT, folder)
     yield
-    program._exported = export
+    program._exported = EXPORT
+    export_cache.prune(folder)
+
+
+@pytest.fixture
+def exported_anew(monkeypatch):
+    """For tests that are about the export itself."""
+    monkeypatch.setattr(program, "_exported", EXPORT)
