@@ -18,7 +18,7 @@ from model_lego.heads.choosing import Plain
 from model_lego.heads.fitting import Clash, HeadKind, check_needs, fit_head, kinds_of, settle
 from model_lego.heads.scaling import scale_layers
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.component import Component, Cost, Origin
+from model_lego.parts.component import Component, Origin, total
 from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet
 
@@ -198,7 +198,6 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
     attributes = {path: dict(values) for path, values in origin.attributes.items()}
     for path, values in placed.attributes.items():
         attributes.setdefault(path, {}).update(values)
-    before = [part.origin.cost_before for part in parts]
     joint = Origin(
         builder=origin.builder,
         source_digest=origin.source_digest,
@@ -209,7 +208,7 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
         attributes=attributes,
         settings={"padded": [dict(part.origin.settings) for part in parts]}
         | {key: value for key, value in origin.settings.items() if key in ("dropped_modules", "plain_layers")},
-        cost_before=Cost(*(sum(getattr(c, f) for c in before) for f in ("parameters", "macs", "bytes"))),
+        cost_before=total(part.origin.cost_before for part in parts),
         cost_after=cost_of(placed.module, placed.program),
     )
     names = [f"{number}.{name}" for number, part in enumerate(parts, 1) for name in part.classes]

@@ -11,13 +11,12 @@ from model_lego.cutting.slicing import ranks, selection_of, sliced
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches
-from model_lego.digest import digest_of
 from model_lego.disassembly.disassembling import Plan, cut
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.modules import find_tensor, first_parameter, hookless_copy
 from model_lego.options import refuse_unknown
-from model_lego.parts.component import Component
+from model_lego.parts.component import Component, check_source
 from model_lego.parts.image_shapes import noise_of
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
@@ -87,8 +86,8 @@ def _refuse_strangers(parts: Sequence[Component], source: nn.Module | None, cali
             )
         if part.preprocessing != parts[0].preprocessing:
             raise IncompatibleComponents(f"part {number} takes images in another way than part 1 of the same source")
-    if source is not None and digest_of(source) != parts[0].origin.source_digest:
-        raise BadConfig("the network given as source is not the one that these components were cut from")
+    if source is not None:
+        check_source(source, parts[0])
     if source is None and calibration is not None:
         raise BadConfig("calibration images serve the repair towards the source; give the source as well")
 

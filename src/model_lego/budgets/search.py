@@ -24,6 +24,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.component import Cost, Preprocessing
 from model_lego.parts.image_shapes import taken
+from model_lego.parts.logits import main_logits
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.refitting import CALIBRATION, repair_cut
@@ -75,8 +76,8 @@ class Trials:
         program = self.graph.program
         logits = []
         for some in self.held.split(self.settings.repairing.chunk):
-            given = program.run(module, some) if module is self.model else module(some)
-            logits.append((given if isinstance(given, Tensor) else given[0])[:, columns].argmax(1).cpu())
+            output = program.run(module, some) if module is self.model else module(some)
+            logits.append(main_logits(output)[:, columns].argmax(1).cpu())
         return 100 * float((torch.cat(logits) == self.answers).double().mean())
 
 

@@ -12,13 +12,13 @@ from model_lego.cutting.slicing import selection_of, slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
 from model_lego.data.batching import Batches, refuse_one_shot
-from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import as_many
-from model_lego.parts.component import Component, Cost, Preprocessing
+from model_lego.parts.component import Component, Cost, Preprocessing, check_source, total
 from model_lego.parts.image_shapes import noise_of
+from model_lego.parts.logits import main_logits
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import calibration_images, repair_cut
@@ -50,9 +50,7 @@ class Contender:
 def logits_of(model: nn.Module, images: Tensor, preprocessing: Preprocessing | None) -> Tensor:
     """Run a network on images in its own data type and on its own device; gives logits, batch x outputs."""
     images = images.to(first_parameter(model))
-    given = model(images if preprocessing is None else preprocessing(images))
-    logits: Tensor = given if isinstance(given, Tensor) else given[0]  # some networks give auxiliary logits after
-    return logits
+    return main_logits(model(images if preprocessing is None else preprocessing(images)))
 
 
 def baselines(
@@ -76,7 +74,7 @@ def baselines(
     wrong = [kind for kind in kinds if kind not in _UNCUT and kind not in _PLANS]
     if wrong:
         raise BadConfig(f"baseline '{wrong[0]}' is unknown; use some of {', '.join([*_UNCUT, *_PLANS])}")
-    _check_source(component, source)
+    check_source(source, component)
     cutter = None
     if not set(kinds) <= set(_UNCUT):
         cutter = _Cutter(component, source, graph=graph, calibration=calibration, seed=seed, progress=progress)
@@ -95,21 +93,16 @@ def ensemble(sources: Sequence[tuple[nn.Module, Component]]) -> Contender:
     if not sources:
         raise BadConfig("there is no source to put side by side; give pairs (source, component)")
     for source, component in sources:
-        _check_source(component, source)
+        check_source(source, component)
     model = _SideBySide(sources)
     names = [name for _, component in sources for name in component.classes]
     once = {key: component.origin.cost_before for key, (_, component) in zip(model.keys, sources, strict=True)}
-    costs = list(once.values())
     return Contender(
         name="sources",
         model=model,
         columns=tuple(names.index(name) for name in dict.fromkeys(names)),
         restricted=True,
-        cost=Cost(
-            parameters=sum(cost.parameters for cost in costs),
-            macs=sum(cost.macs for cost in costs),
-            bytes=sum(cost.bytes for cost in costs),
-        ),
+        cost=total(once.values()),
         note="the uncut sources side by side, arg-max over the parts' classes",
         reference=True,
     )
@@ -226,8 +219,3 @@ def _as_repaired(component: Component, calibration: Batches, progress: Progress)
         calibration, component, limit=settings["repair"].get("images"), seed=settings.get("seed", 0), progress=progress
     )
     return drawn.images
-
-
-def _check_source(component: Component, source: nn.Module) -> None:
-    if digest_of(source) != component.origin.source_digest:
-        raise BadConfig("the network given as source is not the one that this component was cut from")

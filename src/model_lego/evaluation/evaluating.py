@@ -10,12 +10,13 @@ from torch import Tensor, nn
 from model_lego.data.batching import Batches, checked
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.costs import part_cost
 from model_lego.evaluation.counting import Member, Tally
 from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.class_names import places_of
-from model_lego.parts.component import Component, Cost
+from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
@@ -129,32 +130,14 @@ class _WithOwn(nn.Module):
 
 def _subject(part: Component | Assembly) -> _Subject:
     if isinstance(part, Component):
-        return _Subject(
-            _itself(part, part, _cost(part, part.origin.cost_after.macs)),
-            taken_by(part),
-            (),
-            True,
-        )
+        return _Subject(_itself(part, part), taken_by(part), (), True)
     if isinstance(part, Assembly):
-        inner = part.networks()
-        mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
-        cost = _cost(part, sum(component.origin.cost_after.macs for component in inner) + mixing)
-        return _Subject(_itself(part, _WithOwn(part), cost), taken_by(part), _members(part), False)
+        return _Subject(_itself(part, _WithOwn(part)), taken_by(part), _members(part), False)
     raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
 
 
-def _itself(part: Component | Assembly, model: nn.Module, cost: Cost) -> Contender:
-    return Contender(type(part).__name__.lower(), model, tuple(range(len(part.classes))), True, cost)
-
-
-def _cost(part: nn.Module, macs: int) -> Cost:
-    """What a part costs as it is now: it may have been stored in another data type since it was cut."""
-    tensors = [*part.parameters(), *part.buffers()]
-    return Cost(
-        parameters=sum(parameter.numel() for parameter in part.parameters()),
-        macs=macs,
-        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-    )
+def _itself(part: Component | Assembly, model: nn.Module) -> Contender:
+    return Contender(type(part).__name__.lower(), model, tuple(range(len(part.classes))), True, part_cost(part))
 
 
 def _members(assembly: Assembly) -> tuple[Member, ...]:

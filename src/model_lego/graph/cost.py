@@ -17,11 +17,16 @@ from model_lego.parts.component import Cost
 
 def cost_of(model: nn.Module, program: Program, *, rules: Mapping[object, OpRule] = RULES) -> Cost:
     """Count a network; one multiply-add counts once, only channel-mixing operators are counted."""
-    tensors = {id(tensor): tensor for tensor in (*model.parameters(), *model.buffers())}.values()
+    macs = (_macs(node, rules[node.target], program.batch) for node in program.nodes if _mixes(node, rules))
+    return sized(model, macs=sum(macs))
+
+
+def sized(model: nn.Module, *, macs: int) -> Cost:
+    """The cost of a network whose multiply-adds are known; a tensor with several names counts once."""
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        macs=sum(_macs(node, rules[node.target], program.batch) for node in program.nodes if _mixes(node, rules)),
-        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+        macs=macs,
+        bytes=sum(tensor.numel() * tensor.element_size() for tensor in (*model.parameters(), *model.buffers())),
     )
 
 

@@ -72,3 +72,8 @@ def first_line(error: Exception) -> str:
 def first_parameter(model: nn.Module) -> Tensor:
     """A tensor with the data type and device of a network."""
     return next((p for p in model.parameters() if p.is_floating_point()), torch.empty(0))
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """The device of a network's parameters; the CPU for one without."""
+    return next((parameter.device for parameter in model.parameters()), torch.device("cpu"))

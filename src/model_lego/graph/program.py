@@ -13,7 +13,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
-from model_lego.graph.modules import find_tensor, first_line, hookless_copy, tied_names
+from model_lego.graph.modules import device_of, find_tensor, first_line, hookless_copy, tied_names
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
@@ -86,7 +86,7 @@ class Program:
     def tensor(self, model: nn.Module, name: str) -> Tensor:
         """Find a parameter, buffer, tensor attribute or lifted constant by its dotted name."""
         found = find_tensor(model, name)
-        return self.constants[name].to(_device_of(model)) if found is None else found
+        return self.constants[name].to(device_of(model)) if found is None else found
 
 
 def copied(graph: fx.Graph) -> fx.Graph:
@@ -237,10 +237,6 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
         with torch.no_grad():
             program._run(SizeRecorder(program.module, None), twin, images.clone())
     return program
-
-
-def _device_of(model: nn.Module) -> torch.device:
-    return next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
 
 
 def _where(error: Exception) -> str:

@@ -8,7 +8,9 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from model_lego.graph.channels_last import InnermostRunner, innermost, pays
+from model_lego.graph.modules import device_of
 from model_lego.graph.program import Intercept, Program, Runner
+from model_lego.parts.logits import main_logits
 
 #: Bytes of the largest activation that each thread of a CPU works on at once: small enough for its cache.
 CACHED_BYTES = 4 << 20
@@ -41,14 +43,12 @@ class Running:
         if self.channels_last:
             images = innermost(images)
         runner = (InnermostRunner if self.channels_last else Runner)(self.program.module, intercept)
-        result = runner.run(*(images if value is None else value for value in self.values))
-        logits: Tensor = result[0] if isinstance(result, tuple | list) else result
-        return logits
+        return main_logits(runner.run(*(images if value is None else value for value in self.values)))
 
 
 def running(program: Program, model: nn.Module) -> Running:
     """Make a network ready to run with the tensors that it has now."""
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    device = device_of(model)
     on_cpu, channels_last = device.type == "cpu", pays(program, model)
     values: list[Tensor | None] = []
     for node in program.module.graph.find_nodes(op="placeholder"):

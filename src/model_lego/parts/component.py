@@ -1,13 +1,15 @@
-"""The nouns that people handle: Component, Assembly, their classes, preprocessing and origin."""
+"""The nouns that people handle: Component, its preprocessing, cost and origin."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, ShapeMismatch
+from model_lego.parts.logits import main_logits
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,15 @@ class Cost:
     macs: int
     bytes: int
 
+    def __add__(self, other: "Cost") -> "Cost":
+        """What two networks cost together."""
+        return Cost(self.parameters + other.parameters, self.macs + other.macs, self.bytes + other.bytes)
+
+
+def total(costs: Iterable[Cost]) -> Cost:
+    """What some networks cost together."""
+    return sum(costs, Cost(parameters=0, macs=0, bytes=0))
+
 
 @dataclass(frozen=True, slots=True)
 class Origin:
@@ -106,9 +117,7 @@ class Component(nn.Module):
         """Give logits, batch x len(classes)."""
         if self.preprocessing is not None:
             images = self.preprocessing(images)
-        given = self.module(images)  # in training some networks give auxiliary logits after the main ones
-        logits: Tensor = given if isinstance(given, Tensor) else given[0]
-        return logits
+        return main_logits(self.module(images))
 
     def __str__(self) -> str:
         before, after = self.origin.cost_before, self.origin.cost_after
@@ -116,3 +125,9 @@ class Component(nn.Module):
             f"Component({', '.join(self.classes)}; {after.parameters:,} of {before.parameters:,} parameters, "
             f"{after.macs:,} of {before.macs:,} multiply-adds)"
         )
+
+
+def check_source(source: nn.Module, component: Component) -> None:
+    """Refuse a network that is not the one that a component was cut from; raises BadConfig."""
+    if digest_of(source) != component.origin.source_digest:
+        raise BadConfig("the network given as source is not the one that this component was cut from")

@@ -10,12 +10,12 @@ from model_lego.cutting.slicing import selection_of
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches, Drawn, drawn
-from model_lego.digest import SEEN, digest_of, packed, unpacked
-from model_lego.errors import BadConfig, EmptySelection
+from model_lego.digest import SEEN, packed, unpacked
+from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter, hookless_copy
 from model_lego.graph.program import export_program
-from model_lego.parts.component import Component
+from model_lego.parts.component import Component, check_source
 from model_lego.parts.image_shapes import taken_by
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
@@ -43,8 +43,7 @@ def repair(
     BadConfig, ProcessFailed.
     """
     settings = as_settings(method)
-    if digest_of(source) != component.origin.source_digest:
-        raise BadConfig("the network given as source is not the one that this component was cut from")
+    check_source(source, component)
     sample = calibration_images(calibration, component, limit=None, seed=settings.seed)
     example = sample.images[:2].to(first_parameter(source))
     graph = graph or trace(source, example)

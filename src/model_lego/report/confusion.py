@@ -8,6 +8,7 @@ from torch import Tensor
 from model_lego.data.batching import Batches, checked
 from model_lego.errors import UnknownClass
 from model_lego.evaluation.evaluating import eval_mode
+from model_lego.graph.modules import device_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
@@ -32,13 +33,13 @@ def confusion(
         raise UnknownClass(f"class_names do not name the part's class '{absent[0]}'")
     count = len(part.classes)
     places = torch.tensor([part.classes.index(name) if name in part.classes else count for name in names])
-    found = torch.zeros(count + 1, count, dtype=torch.int64)
-    first = next(part.parameters(), None)
+    counts = torch.zeros(count + 1, count, dtype=torch.int64)
+    device = device_of(part)
     with eval_mode([part]):
         reader = checked(batches, shape=taken_by(part), labels=len(names))
         for images, labels in tracked(reader, "counting answers", progress):
             if not len(labels):
                 continue
-            answers = part(images if first is None else images.to(first.device)).argmax(1).cpu()
-            found.view(-1).add_(torch.bincount(places[labels] * count + answers, minlength=found.numel()))
-    return found
+            answers = part(images.to(device)).argmax(1).cpu()
+            counts.view(-1).add_(torch.bincount(places[labels] * count + answers, minlength=counts.numel()))
+    return counts

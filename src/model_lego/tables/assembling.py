@@ -14,7 +14,7 @@ from model_lego.data.union import of_classes
 from model_lego.evaluation.baselines import baselines, ensemble
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.component import Component, Cost
+from model_lego.parts.component import Component
 from model_lego.tables import cuts
 from model_lego.tables.bench import BATCH, TESTED, Bench, Source
 from model_lego.tables.cells import of
@@ -112,12 +112,6 @@ def _base(sources: list[Source], parts: list[Component], data: DataSplit) -> flo
         report = evaluate(part, images, baselines=baselines(part, source.model, kinds=("source",), graph=source.graph))
         found += report.row("source").per_class
     return fmean(found)
-
-
-def joint_cost(parts: list[Component]) -> Cost:
-    """What the uncut networks of some parts cost together."""
-    costs = [part.origin.cost_before for part in parts]
-    return Cost(*(sum(getattr(cost, name) for cost in costs) for name in ("parameters", "macs", "bytes")))
 
 
 KIND = Kind(

@@ -10,6 +10,7 @@ import torch
 from model_lego.budgets.budget import Budget
 from model_lego.disassembly.disassembling import cut, disassemble, plan
 from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.costs import part_cost
 from model_lego.evaluation.results import Report
 from model_lego.graph import select
 from model_lego.parts.assembly import Assembly
@@ -48,14 +49,7 @@ def as_large(component: Component) -> Budget:
 
 def entrant(name: str, part: Component | Assembly) -> Contender:
     """A component or an assembly as a contender beside another one of the same classes."""
-    inner = [part] if isinstance(part, Component) else part.networks()
-    tensors = [*part.parameters(), *part.buffers()]
-    cost = Cost(
-        parameters=sum(tensor.numel() for tensor in part.parameters()),
-        macs=sum(component.origin.cost_after.macs for component in inner),
-        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-    )
-    return Contender(name, part, tuple(range(len(part.classes))), True, cost)
+    return Contender(name, part, tuple(range(len(part.classes))), True, part_cost(part))
 
 
 def figures(report: Report, uncut: Cost) -> dict[str, Any]:

@@ -5,8 +5,9 @@ from typing import Any
 from model_lego.assembly.assembling import assemble
 from model_lego.data import batches
 from model_lego.evaluation.evaluating import evaluate
+from model_lego.parts.component import total
 from model_lego.tables import cuts
-from model_lego.tables.assembling import Assembling, joint_cost, opened, some
+from model_lego.tables.assembling import Assembling, opened, some
 from model_lego.tables.bench import TESTED, Bench
 from model_lego.tables.cells import of
 from model_lego.tables.recipe import Column, Kind
@@ -45,7 +46,7 @@ def measure(bench: Bench, row: Joining, seed: int) -> dict[str, Any]:
     first = next(iter(made.values()))
     beside = [cuts.entrant(name, assembly) for name, assembly in made.items()]
     report = evaluate(first, batches(data.test, batch_size=TESTED), baselines=beside)
-    return cuts.figures(report, joint_cost(parts))
+    return cuts.figures(report, total(part.origin.cost_before for part in parts))
 
 
 KIND = Kind(

@@ -10,9 +10,11 @@ from torch.nn import functional as F
 
 from model_lego.data.sets import ImageSet
 from model_lego.errors import EmptySelection, ShapeMismatch
+from model_lego.graph.modules import device_of
 from model_lego.parts.component import Preprocessing
+from model_lego.parts.logits import main_logits
 from model_lego.progress import Progress, quiet
-from model_lego.training import Goal, TrainingSettings, Whole, fit, outputs_of
+from model_lego.training import Goal, TrainingSettings, Whole, fit
 
 
 def train(
@@ -37,7 +39,7 @@ def train(
     _try(model, images, preprocessing)
 
     def loss(call: Callable[[Tensor], Any], x: Tensor, labels: Tensor) -> Tensor:
-        return F.cross_entropy(outputs_of(call(x)), labels, label_smoothing=settings.smoothing)
+        return F.cross_entropy(main_logits(call(x)), labels, label_smoothing=settings.smoothing)
 
     fit(
         Goal(model, loss, prepare=preprocessing),
@@ -53,10 +55,9 @@ def _try(model: nn.Module, images: ImageSet, preprocessing: Preprocessing | None
     """Refuse images that the network does not take, and labels that it has no logit for."""
     x = Whole(images).first()
     x = x if preprocessing is None else preprocessing(x)
-    device = next((p.device for p in model.parameters()), torch.device("cpu"))
     try:
         with torch.no_grad():
-            logits = model.eval()(x.to(device))
+            logits = model.eval()(x.to(device_of(model)))
     except RuntimeError as error:
         raise ShapeMismatch(f"the network does not take images of shape {tuple(x.shape[1:])}: {error}") from error
     if logits.dim() != 2 or logits.shape[1] <= int(images.labels.max()):

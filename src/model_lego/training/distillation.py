@@ -21,8 +21,9 @@ from model_lego.parts.class_names import places_of
 from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.parts.layer_inputs import pooled, run_and_hear
+from model_lego.parts.logits import main_logits
 from model_lego.progress import Progress, quiet
-from model_lego.training import Goal, TrainingSettings, fit, outputs_of
+from model_lego.training import Goal, TrainingSettings, fit
 from model_lego.training.examples import streamed
 from model_lego.training.finetuning import noted, record_of, trainable_head
 
@@ -169,7 +170,7 @@ class _Learner(nn.Module):
         if self.preprocessing is not None:
             images = self.preprocessing(images)
         if not self.reads:
-            return outputs_of(self.network(images)), None
+            return main_logits(self.network(images)), None
         logits, features = _heard(self.network, self.reads, images)
         return logits, features if self.mapping is None else self.mapping(features)
 
@@ -249,7 +250,7 @@ def _heard(network: nn.Module, reads: tuple[Any, ...], images: Tensor) -> tuple[
         features, joined = network.features(images, reads)
         return network.head(features if network.head.reads else joined), features
     given, heard = run_and_hear(network, reads, images)
-    return outputs_of(given), torch.cat([pooled(x, network.get_submodule(path)) for path, x in heard.items()], 1)
+    return main_logits(given), torch.cat([pooled(x, network.get_submodule(path)) for path, x in heard.items()], 1)
 
 
 @torch.no_grad()
@@ -259,7 +260,7 @@ def _check_widths(teacher: nn.Module, student: nn.Module, roles: Roles, example:
     for role, network, preprocessing in (("teacher", teacher, roles.teacher), ("student", student, roles.student)):
         x = example.to(first_parameter(network))
         try:
-            logits = outputs_of(network(x if preprocessing is None else preprocessing(x)))
+            logits = main_logits(network(x if preprocessing is None else preprocessing(x)))
         except RuntimeError as error:
             raise ShapeMismatch(
                 f"the {role} does not take images of shape {tuple(example.shape[1:])}: {error}"

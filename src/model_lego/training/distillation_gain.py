@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-import torch
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from model_lego.data.batching import Batches, refuse_one_shot
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
-from model_lego.evaluation.baselines import Contender, logits_of
-from model_lego.evaluation.evaluating import eval_mode, evaluate
+from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.costs import network_cost
+from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component, Cost, Origin, Preprocessing
@@ -60,61 +59,50 @@ def distillation_gain(
 
     Settings, seed, images and their order are the same. Arguments as for `distill`; `test` is labelled as `batches`
     are. With a `checkpoint` file both can be taken up after a kill; that of the training alone has `.alone` behind it.
-    Raises what `distill` and `evaluate` raise.
+    Costs are counted as `evaluate` counts them, for which a network that is no part is exported. Raises what `distill`
+    and `evaluate` raise, TraceFailed and RefusedError.
     """
     if hard == 1 and features == 0:
         raise BadConfig("with hard=1 and features=0 a student is trained alone; there is nothing to compare")
     roles = cast_roles(teacher, student, preprocessing)
     common: dict[str, Any] = {"class_names": class_names, "preprocessing": preprocessing, "progress": progress}
     refuse_one_shot(test)
-    taught = distill(
-        teacher, student, batches, settings, temperature=temperature, hard=hard, features=features,
-        checkpoint=checkpoint, **common,
-    )  # fmt: skip
+    image = next(iter(test))[0][:1]
+    student_cost = network_cost(student, image, roles.student)  # refused, if at all, before anything is trained
+    teacher_cost = network_cost(teacher, image, roles.teacher)
+    lesson: dict[str, Any] = {"temperature": temperature, "hard": hard, "features": features}
+    taught = distill(teacher, student, batches, settings, checkpoint=checkpoint, **lesson, **common)
     apart = None if checkpoint is None else Path(f"{checkpoint}.alone")
     alone = distill(teacher, student, batches, settings, hard=1.0, checkpoint=apart, **common)
-    image = next(iter(test))[0][:1]
+    every = tuple(range(len(roles.classes)))
     rivals = [
-        _contender("alone", alone, roles.student, None, image, "the same student, trained with labels alone"),
-        _contender("teacher", teacher, roles.teacher, roles.columns, image, "what the student was trained towards"),
+        Contender(
+            name="alone",
+            model=alone,
+            columns=every,
+            restricted=True,
+            cost=student_cost,
+            preprocessing=roles.student,
+            note="the same student, trained with labels alone",
+        ),
+        Contender(
+            name="teacher",
+            model=teacher,
+            columns=roles.columns or every,
+            restricted=True,
+            cost=teacher_cost,
+            preprocessing=roles.teacher,
+            note="what the student was trained towards",
+        ),
     ]
-    part = taught if isinstance(taught, Component | Assembly) else _as_part(taught, roles, image)
+    part = taught if isinstance(taught, Component | Assembly) else _as_part(taught, roles, image, student_cost)
     report = evaluate(part, test, class_names=class_names, baselines=rivals, progress=progress)
     return Gain(taught, alone, report)
 
 
-def _contender(
-    name: str,
-    network: nn.Module,
-    preprocessing: Preprocessing | None,
-    columns: tuple[int, ...] | None,
-    image: Tensor,
-    note: str,
-) -> Contender:
-    """A network as a contender for the student's classes."""
-    width, cost = _measured(network, preprocessing, image)
-    return Contender(
-        name, network, tuple(range(width)) if columns is None else columns, True, cost, preprocessing, note
-    )
-
-
-def _as_part(network: nn.Module, roles: Roles, image: Tensor) -> Component:
+def _as_part(network: nn.Module, roles: Roles, image: Tensor, cost: Cost) -> Component:
     """A network with all of its classes as a component, for the report."""
-    width, cost = _measured(network, roles.student, image)
-    labels = tuple(range(width))
-    origin = Origin(None, digest_of(network), roles.classes, tuple(image.shape[1:]), {}, {}, {}, {}, cost, cost)
+    shape = tuple(image.shape[1:])
+    origin = Origin(None, digest_of(network), roles.classes, shape, {}, {}, {}, {}, cost, cost)
+    labels = tuple(range(len(roles.classes)))
     return Component(network, classes=roles.classes, labels=labels, origin=origin, preprocessing=roles.student).eval()
-
-
-@torch.no_grad()
-def _measured(network: nn.Module, preprocessing: Preprocessing | None, image: Tensor) -> tuple[int, Cost]:
-    """How many logits a network gives, and its cost; multiply-adds as torch's own counter finds them."""
-    with eval_mode([network]), FlopCounterMode(display=False) as counter:
-        width = logits_of(network, image, preprocessing).shape[1]
-    tensors = [*network.parameters(), *network.buffers()]
-    cost = Cost(
-        parameters=sum(parameter.numel() for parameter in network.parameters()),
-        macs=counter.get_total_flops() // 2,
-        bytes=sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-    )
-    return width, cost

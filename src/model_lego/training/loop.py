@@ -14,6 +14,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model_lego.data.augmentation import cropped, flipped
 from model_lego.errors import BadConfig, TrainingFailed
+from model_lego.graph.modules import device_of
 from model_lego.progress import Progress, quiet
 from model_lego.training.accelerator import engine
 from model_lego.training.examples import Examples, steps
@@ -159,16 +160,10 @@ class _Run:
         self.network.eval()
 
 
-def outputs_of(given: Any) -> Tensor:
-    """The logits of what a network gives: in training some give auxiliary logits after them."""
-    logits: Tensor = given if isinstance(given, Tensor) else given[0]
-    return logits
-
-
 @contextmanager
 def _moved(networks: tuple[nn.Module, ...], device: torch.device) -> Iterator[None]:
     """Networks on a device for a while, and then back where they were, whatever happens."""
-    homes = [next((p.device for p in network.parameters()), torch.device("cpu")) for network in networks]
+    homes = [device_of(network) for network in networks]
     try:
         for network in networks:
             network.to(device)

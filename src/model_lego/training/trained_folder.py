@@ -12,6 +12,7 @@ from torch import nn
 
 from model_lego.data import DataSplit, batches
 from model_lego.data.sets import ImageSet, subset
+from model_lego.graph.modules import device_of
 from model_lego.models import build, load_weights
 from model_lego.parts.component import Preprocessing
 from model_lego.progress import Progress, quiet
@@ -59,7 +60,7 @@ def train_into(
 
 
 def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing | None) -> float:
-    device = next((p.device for p in network.parameters()), torch.device("cpu"))
+    device = device_of(network)
     right = 0
     with torch.no_grad():
         for x, labels in batches(images):
