@@ -34,7 +34,7 @@ def test_a_network_that_is_no_part_is_counted_by_its_operators():
 
 
 def test_a_part_is_counted_as_evaluate_counts_it():
-    part = component(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), ["a", "b"], channels=4, cost=Cost(0, 8, 0))
+    part = component(nn.Sequential(nn.Flatten(), nn.Linear(4, 2)), ["a", "b"], channels=4, cost=Cost(0, 80, 0))
     head = Head("affine", torch.eye(2), torch.zeros(2))
     joint = Assembly([part], layout="parallel", classes=["a", "b"], head=head)
     for one in (part, joint):
