@@ -12,10 +12,14 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 
 
+def shared_folder() -> Path:
+    """Where the benchmark data lies: MODEL_LEGO_SHARED, by default the folder `shared` beside the checkout."""
+    return Path(os.environ.get("MODEL_LEGO_SHARED") or ROOT.parent / "shared")
+
+
 def shared(name: str) -> Path | None:
-    """A file of the benchmark data (MODEL_LEGO_SHARED, by default the folder `shared` beside the checkout)."""
-    folder = Path(os.environ.get("MODEL_LEGO_SHARED", ROOT.parent / "shared"))
-    path = folder / name
+    """A file of the benchmark data; None where it is not here."""
+    path = shared_folder() / name
     return path if path.is_file() else None
 
 

@@ -7,22 +7,22 @@ from collections.abc import Collection, Iterator
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy import page
-from benchmarks.accuracy.cases import CUT_FOR
-from benchmarks.accuracy.material import BATCH, NAMES, SEEDS
-from benchmarks.accuracy.networks import NETWORKS, Network
-from benchmarks.common import record, shared
+from benchmarks.accuracy.cases import CUT_FOR, NETWORKS
+from benchmarks.accuracy.material import SEEDS
+from benchmarks.common import record
+from benchmarks.trained import ABSENT, opened
 from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.removal_order import Shrinking
 from model_lego.budgets.search import SENSED, Trials, shrinking, trials
 from model_lego.budgets.sensitivity import sense
 from model_lego.budgets.settings import CutSettings
-from model_lego.data import batches, open_data
-from model_lego.data.batching import Batches, Mapped
-from model_lego.data.sets import subset
+from model_lego.data.batching import prepared
+from model_lego.tables.bench import Source
 
 #: Shares of the source's parameters.
 SIZES = (0.03, 0.12)
@@ -33,26 +33,20 @@ HOW = ("repaired", "cut", "one threshold")
 
 def main(only: Collection[str] = ()) -> None:
     """Run the benchmark, for these networks or all; says what is skipped, and why."""
-    data = shared("data/cifar10-15k.npz")
-    if data is None:
-        print("criteria: skipped, CIFAR-10 is not here (set MODEL_LEGO_SHARED)")
-        return
-    split = open_data(data)
     for name in only or NETWORKS:
-        network = NETWORKS[name]()
-        if network is None:
-            print(f"criteria: {name} skipped, the zoo is not here (set MODEL_LEGO_SHARED)", flush=True)
+        source = opened(NETWORKS[name], memory_format=torch.channels_last)
+        if source is None:
+            print(f"criteria: {name} skipped, {ABSENT}", flush=True)
             continue
-        labels = [split.class_names.index(each) for each in network.names]
-        train = Mapped(batches(subset(split.train, labels), batch_size=BATCH), network.normal)
-        found = _measured(network, train)
-        print(name, found, flush=True)
-        record("criteria", {"tables": page.last("criteria") | {name: found}, "seeds": list(SEEDS)}, show=False)
+        figures = _measured(source)
+        print(name, figures, flush=True)
+        record("criteria", {"tables": page.last("criteria") | {name: figures}, "seeds": list(SEEDS)}, show=False)
         page.write()
 
 
-def _measured(network: Network, train: Batches) -> dict[str, Any]:
-    model, classes = network.model, list(range(len(network.names)))[CUT_FOR]
+def _measured(source: Source) -> dict[str, Any]:
+    model, classes = source.model, list(range(len(source.names)))[CUT_FOR]
+    train = prepared(source.train, source.preprocessing)
     graph = ml.trace(model, next(iter(train))[0][:2])
     stats = ml.attribute(model, train, graph=graph, classes=classes)
     sizes: list[dict[str, Any]] = [{name: {how: [] for how in HOW} for name in CRITERIA} for _ in SIZES]
@@ -64,9 +58,12 @@ def _measured(network: Network, train: Batches) -> dict[str, Any]:
         for place, name, how, accuracy in _accuracies(tried, stats, costs, seed):
             sizes[place][name][how].append(accuracy)
     return {
-        "classes": [NAMES[label] for label in classes], "of": len(network.names), "restricted": restricted,
-        "held_out_images": len(tried.held), "sizes": [size | cost for size, cost in zip(sizes, costs, strict=True)],
-    }  # fmt: skip
+        "classes": list(source.names[CUT_FOR]),
+        "of": len(source.names),
+        "restricted": restricted,
+        "held_out_images": len(tried.held),
+        "sizes": [size | cost for size, cost in zip(sizes, costs, strict=True)],
+    }
 
 
 def _accuracies(
@@ -84,8 +81,8 @@ def _accuracies(
         cost = way.cost(gone)
         costs[place]["parameters_percent"].append(100 * cost.parameters / whole.parameters)
         costs[place]["macs_percent"].append(100 * cost.macs / whole.macs)
-        for name, found in scores.items():
-            for how, accuracy in _reached(tried, way, gone, found, cost).items():
+        for name, score in scores.items():
+            for how, accuracy in _reached(tried, way, gone, score, cost).items():
                 yield place, name, how, accuracy
 
 

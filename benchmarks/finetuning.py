@@ -8,30 +8,28 @@ import time
 from dataclasses import replace
 
 import model_lego as ml
-from benchmarks.common import record, shared
-from benchmarks.distillation import HALVES, part
+from benchmarks.common import record
+from benchmarks.distillation import part
+from benchmarks.trained import ABSENT, BATCH, FIRST, opened
 from benchmarks.zoo_vgg import SEED
-from model_lego.data import DataSplit, batches, open_data
+from model_lego.data import DataSplit, batches
 from model_lego.data.sets import subset
+from model_lego.repairing.layerwise import Method
 from model_lego.training.finetuning import GENTLE
 
 CLASSES = ("bird", "cat", "deer")
 EPOCHS = (1, 3)
 PER_CLASS = 500
-REPAIRS = {"published cut": "none", "ridge repair": "ridge"}
+REPAIRS: dict[str, Method] = {"published cut": "none", "ridge repair": "ridge"}
 
 
 def main() -> None:
     """Run the benchmark; says so where the data is absent."""
-    data = shared("data/cifar10-15k.npz")
-    half = shared("zoo/vgg16-half-cifar10-0to4.safetensors")
-    if data is None or half is None:
-        print("finetuning: skipped, the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+    source = opened(FIRST)
+    if source is None:
+        print(f"finetuning: skipped, {ABSENT}")
         return
-    split = open_data(data)
-    rows = {
-        title: _tuned(part(split, str(half), HALVES[0][1], CLASSES, repair), split) for title, repair in REPAIRS.items()
-    }
+    rows = {title: _tuned(part(source, CLASSES, repair=repair), source.split) for title, repair in REPAIRS.items()}
     record("finetuning", {"seed": SEED, "images_a_class": PER_CLASS, "classes": CLASSES, "accuracy": rows})
 
 
@@ -39,15 +37,15 @@ def _tuned(before: ml.Component, split: DataSplit) -> dict[str, float]:
     """Accuracy on test images before and after some epochs, and the seconds that the longest took."""
     labels = [split.class_names.index(name) for name in before.classes]
     train = batches(subset(split.train, labels, per_class=PER_CLASS, seed=SEED))
-    test = batches(subset(split.test, labels), batch_size=250)
-    found = {"before": ml.evaluate(before, test).accuracy}
+    test = batches(subset(split.test, labels), batch_size=BATCH)
+    figures = {"before": ml.evaluate(before, test).accuracy}
     for epochs in EPOCHS:
         started = time.perf_counter()
         settings = replace(GENTLE, epochs=epochs, crop=4, flip=True, seed=SEED)
-        found[f"{epochs} epochs"] = ml.evaluate(ml.finetune(before, train, settings), test).accuracy
-        found["seconds"] = time.perf_counter() - started
-    print(before, found)
-    return found
+        figures[f"{epochs} epochs"] = ml.evaluate(ml.finetune(before, train, settings), test).accuracy
+        figures["seconds"] = time.perf_counter() - started
+    print(before, figures)
+    return figures
 
 
 if __name__ == "__main__":

@@ -14,8 +14,9 @@ from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy import page
-from benchmarks.accuracy.material import ABSENT, NAMES, Material, files, opened
+from benchmarks.accuracy.material import Material, is_here, opened
 from benchmarks.common import record
+from benchmarks.trained import ABSENT, NAMES
 from model_lego.heads.choosing import FAVOURITES, LEAST, ON_FEATURES, Calibrated, Plain, calibrated, cross_validated
 from model_lego.heads.cross_validation import preferred
 from model_lego.heads.linear import Fit
@@ -34,7 +35,7 @@ PAIRS = {
 
 def main() -> None:
     """Run the benchmark; says what is skipped, and why."""
-    if files() is None:
+    if not is_here():
         print(f"heads: skipped, {ABSENT}")
         return
     with TemporaryDirectory() as folder:

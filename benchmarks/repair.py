@@ -11,12 +11,10 @@ from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy import page
-from benchmarks.accuracy.cases import HELD, Case, opened
-from benchmarks.accuracy.material import NAMES, SEEDS
-from benchmarks.accuracy.networks import NETWORKS
-from benchmarks.common import record, shared
-from model_lego.data import open_data
-from model_lego.data.sets import subset
+from benchmarks.accuracy.cases import HELD, NETWORKS, Case, case_of
+from benchmarks.accuracy.material import SEEDS
+from benchmarks.common import record
+from benchmarks.trained import ABSENT, opened
 
 #: Numbers of calibration images.
 COUNTS = (10, 30, 100, 300, 1000, 5000)
@@ -38,22 +36,16 @@ METHODS: dict[str, tuple[ml.RepairSettings, ...]] = {
 
 def main(only: Collection[str] = ()) -> None:
     """Run the benchmark, for these networks or all; says what is skipped, and why."""
-    data = shared("data/cifar10-15k.npz")
-    if data is None:
-        print("repair: skipped, CIFAR-10 is not here (set MODEL_LEGO_SHARED)")
-        return
-    split = open_data(data)
-    train = subset(split.train, [split.class_names.index(name) for name in NAMES])
     for name in only or NETWORKS:
-        network = NETWORKS[name]()
-        if network is None:
-            print(f"repair: {name} skipped, the zoo is not here (set MODEL_LEGO_SHARED)", flush=True)
+        source = opened(NETWORKS[name], memory_format=torch.channels_last)
+        if source is None:
+            print(f"repair: {name} skipped, {ABSENT}", flush=True)
             continue
-        found: dict[str, Any] = {}
-        for more in measured(opened(network, train)):
+        figures: dict[str, Any] = {}
+        for more in measured(case_of(source)):
             print(name, more, flush=True)
-            found |= more
-            note(name, found)
+            figures |= more
+            note(name, figures)
 
 
 def note(name: str, found: dict[str, Any]) -> None:

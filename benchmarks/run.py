@@ -17,7 +17,7 @@ from benchmarks import (
     transfer,
     zoo_vgg,
 )
-from benchmarks.accuracy.networks import NETWORKS
+from benchmarks.accuracy.cases import NETWORKS
 from benchmarks.compression import bench as compression
 
 

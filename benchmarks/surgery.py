@@ -16,20 +16,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import model_lego as ml
-from benchmarks.common import RESULTS, record, shared
-from benchmarks.zoo_vgg import NAMES, NORMAL, SEED
-from model_lego.data import batches, open_data
-from model_lego.data.sets import Batched, subset
+from benchmarks.common import RESULTS, record
+from benchmarks.trained import ABSENT, BATCH, FIRST, HALVES, LAST, NORMAL, WITHOUT_CAT, opened
+from benchmarks.zoo_vgg import SEED
+from model_lego.data import batches
+from model_lego.data.sets import Batched
 from model_lego.evaluation.metrics import area
-from model_lego.models import build, load_weights
 from model_lego.parts.layer_inputs import run_and_hear
 
-#: The class that the network "trained" was never shown, and where its weights lie.
-WITHOUT, TRAINED = "cat", "zoo/vgg16-half-cifar10-0to4-without-cat.safetensors"
+NAMES = HALVES[0]
+#: The class that a network of the zoo was never shown.
+WITHOUT = "cat"
 #: How it is called in the results.
 NEVER = "trained without"
-#: The layer that gives the logits.
-LAST = "classifier.6"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,20 +46,17 @@ class Seen:
 
 def main() -> None:
     """Run the benchmark; says so where the data is absent."""
-    data, weights = shared("data/cifar10-15k.npz"), shared("zoo/vgg16-half-cifar10-0to4.safetensors")
-    if data is None or weights is None:
-        print("surgery: skipped, the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+    trained = opened(FIRST)
+    if trained is None:
+        print(f"surgery: skipped, {ABSENT}")
         return
-    source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
-    split = open_data(data)
-    labels = [split.class_names.index(name) for name in NAMES]
-    images = subset(split.train, labels)
+    source, images = trained.model, trained.split.train
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
     train, probed = (
-        batches(replace(images, numbers=images.numbers[some], labels=images.labels[some]), batch_size=250)
+        batches(replace(images, numbers=images.numbers[some], labels=images.labels[some]), batch_size=BATCH)
         for some in order.chunk(2)
     )
-    views = probed, batches(subset(split.test, labels), batch_size=250)
+    views = probed, batches(trained.split.test, batch_size=BATCH)
     seen = _seen(source, views)
     last = _last()
     rows = []
@@ -93,10 +89,9 @@ def _removal(
         "removed, not erased": _seen(knowing, views),
         "removed": _seen(removed, views),
     }
-    trained = shared(TRAINED) if gone == WITHOUT else None
-    if trained is not None:
-        network = load_weights(build("zoo:vgg16", num_classes=4, width=0.5), trained)
-        networks[NEVER] = _seen(network.eval(), views)
+    never = opened(WITHOUT_CAT) if gone == WITHOUT else None
+    if never is not None:
+        networks[NEVER] = _seen(never.model, views)
     before, after = removed.origin.cost_before, removed.origin.cost_after
     return {
         "class": gone,

@@ -12,37 +12,32 @@ import torch
 from torch import nn
 
 import model_lego as ml
-from benchmarks.common import record, shared
-from benchmarks.distillation import HALVES, part
-from benchmarks.surgery import LAST
-from benchmarks.zoo_vgg import NORMAL
-from model_lego.data import batches, open_data
+from benchmarks.common import record
+from benchmarks.distillation import part
+from benchmarks.trained import ABSENT, BATCH, FIRST, LAST, NORMAL, cifar10, opened
+from model_lego.data import batches
 from model_lego.data.sets import subset
-from model_lego.models import build, load_weights
 
 KNOWN, NEW = ("bird", "cat", "deer"), ("dog", "frog", "horse")
 #: Training images of each new class, and draws of them.
 COUNTS, SEEDS = (10, 50), (0, 1, 2)
 #: The settings of docs/how-to/start-from-a-component.md, but for what CIFAR-10 is trained with.
 SETTINGS = ml.TrainingSettings(epochs=30, batch_size=10, learning_rate=0.02)
-WEIGHTS = "zoo/vgg16-half-cifar10-0to4.safetensors"
 
 
 def main() -> None:
     """Run the benchmark; says so where the data is absent."""
-    data, weights = shared("data/cifar10-15k.npz"), shared(WEIGHTS)
-    if data is None or weights is None:
-        print("transfer: skipped, the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+    split, source = cifar10(), opened(FIRST)
+    if split is None or source is None:
+        print(f"transfer: skipped, {ABSENT}")
         return
-    split = open_data(data)
-    component = part(split, str(weights), HALVES[0][1], KNOWN)
-    full = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
+    component, full = part(source, KNOWN), source.model
     starts = {"component": (component.module, False), "random": (component.module, True), "full network": (full, False)}
     numbers = [split.class_names.index(name) for name in NEW]
-    test = [(NORMAL(x), labels) for x, labels in batches(subset(split.test, numbers), batch_size=250)]
-    found: dict[str, dict[str, list[float]]] = {}
+    test = [(NORMAL(x), labels) for x, labels in batches(subset(split.test, numbers), batch_size=BATCH)]
+    accuracies: dict[str, dict[str, list[float]]] = {}
     for count in COUNTS:
-        row = found.setdefault(str(count), {name: [] for name in starts})
+        row = accuracies.setdefault(str(count), {name: [] for name in starts})
         for seed in SEEDS:
             images = subset(split.train, numbers, per_class=count, seed=seed)
             for name, (network, fresh) in starts.items():
@@ -51,7 +46,7 @@ def main() -> None:
                 row[name].append(accuracy(trained, test))
                 print(count, seed, name, row[name][-1], flush=True)
     sizes = {name: sum(each.numel() for each in network.parameters()) for name, (network, _) in starts.items()}
-    record("transfer", {"accuracy": found, "parameters": sizes, "seeds": list(SEEDS), "epochs": SETTINGS.epochs})
+    record("transfer", {"accuracy": accuracies, "parameters": sizes, "seeds": list(SEEDS), "epochs": SETTINGS.epochs})
 
 
 def start(network: nn.Module, seed: int, *, fresh: bool) -> nn.Module:

@@ -7,43 +7,39 @@ import time
 from typing import Any
 
 import model_lego as ml
-from benchmarks.common import record, shared
-from model_lego.data import batches, open_data
-from model_lego.data.sets import subset
-from model_lego.models import build, load_weights
+from benchmarks.common import record
+from benchmarks.trained import ABSENT, BATCH, FIRST, HALVES, opened
+from model_lego.data import batches
+from model_lego.tables.bench import Source
 
-NAMES = ("airplane", "automobile", "bird", "cat", "deer")
-TASKS = (("bird", "cat", "deer"), ("airplane", "automobile"), NAMES)
-NORMAL = ml.Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+TASKS = (("bird", "cat", "deer"), ("airplane", "automobile"), HALVES[0])
 SEED = 0
 
 
 def main() -> None:
     """Run the benchmark; says so where the data is absent."""
-    data, weights = shared("data/cifar10-15k.npz"), shared("zoo/vgg16-half-cifar10-0to4.safetensors")
-    if data is None or weights is None:
-        print("zoo_vgg: skipped, the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+    source = opened(FIRST)
+    if source is None:
+        print(f"zoo_vgg: skipped, {ABSENT}")
         return
-    source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
-    split = open_data(data)
-    labels = [split.class_names.index(name) for name in NAMES]
-    train = batches(subset(split.train, labels), batch_size=250)
-    test = batches(subset(split.test, labels), batch_size=250)
-    rows = [_task(source, classes, train, test) for classes in TASKS]
+    rows = [_task(source, classes) for classes in TASKS]
     record("zoo_vgg", {"seed": SEED, "calibration_images": 1000, "statistics_a_class": 50, "tasks": rows})
 
 
-def _task(source: Any, classes: tuple[str, ...], train: Any, test: Any) -> dict[str, Any]:
-    common: dict[str, Any] = {"classes": classes, "class_names": NAMES, "seed": SEED, "preprocessing": NORMAL}
+def _task(source: Source, classes: tuple[str, ...]) -> dict[str, Any]:
+    model, train, names = source.model, source.train, source.names
+    test = batches(source.split.test, batch_size=BATCH)
+    common: dict[str, Any] = {"class_names": names, "seed": SEED, "preprocessing": source.preprocessing}
+    common["classes"] = classes
     started = time.perf_counter()
-    component = ml.disassemble(source, train, **common)
+    component = ml.disassemble(model, train, **common)
     seconds = time.perf_counter() - started
     accuracy = {}
     for method in ("none", "bn", "mean"):
-        other = ml.disassemble(source, train, repair=method, **common)
-        accuracy[f"repair {method}"] = ml.evaluate(other, test, class_names=NAMES).accuracy
+        other = ml.disassemble(model, train, repair=method, **common)
+        accuracy[f"repair {method}"] = ml.evaluate(other, test, class_names=names).accuracy
     report = ml.evaluate(
-        component, test, class_names=NAMES, baselines=ml.baselines(component, source, calibration=train, seed=SEED)
+        component, test, class_names=names, baselines=ml.baselines(component, model, calibration=train, seed=SEED)
     )
     accuracy["repair ridge"] = report.accuracy
     before, after = component.origin.cost_before, component.origin.cost_after

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from benchmarks.accuracy import page
-from benchmarks.accuracy.material import A_CLASS, ABSENT, HALVES, SEEDS, files
+from benchmarks.accuracy.material import A_CLASS, NETWORKS, SEEDS, is_here
 from benchmarks.accuracy.tables import APART, TABLES, measured, remembered
 from benchmarks.common import record
+from benchmarks.trained import ABSENT
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     for name in wanted:
         if name not in TABLES:
             sys.exit(f"there is no table '{name}'; there are {', '.join(TABLES)}")
-    if files() is None:
+    if not is_here():
         print(f"accuracy: skipped, {ABSENT}")
         return
     processes = min(len(wanted), torch.get_num_threads())
@@ -33,7 +34,7 @@ def main() -> None:
         ProcessPoolExecutor(processes, mp_context=spawn, initializer=torch.set_num_threads, initargs=(1,)) as pool,
     ):
         statistics = Path(folder)
-        list(pool.map(partial(remembered, statistics), range(len(HALVES))))
+        list(pool.map(partial(remembered, statistics), range(len(NETWORKS))))
         running = {pool.submit(measured, name, statistics): name for name in wanted}
         for done in as_completed(running):
             keep(running[done], done.result(), processes)

@@ -8,7 +8,8 @@ import torch
 
 import model_lego as ml
 from benchmarks.accuracy.joining import PUBLISHED, WAYS, block
-from benchmarks.accuracy.material import NAMES, NORMAL, SEEDS, Material
+from benchmarks.accuracy.material import SEEDS, Material
+from benchmarks.trained import NAMES, NORMAL
 from model_lego.cutting.slicing import selection_of
 from model_lego.cutting.verification import cut_of
 from model_lego.repairing.refitting import CALIBRATION, repair_cut

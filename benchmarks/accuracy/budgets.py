@@ -4,7 +4,8 @@ from typing import Any
 
 import model_lego as ml
 from benchmarks.accuracy.figures import cost, figure, right, run
-from benchmarks.accuracy.material import NORMAL, SEEDS, Material
+from benchmarks.accuracy.material import SEEDS, Material
+from benchmarks.trained import NORMAL
 
 CLASSES = ("bird", "cat", "deer")
 BUDGET = ml.Budget(params=0.06, macs=0.3)

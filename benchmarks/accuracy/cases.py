@@ -7,15 +7,21 @@ from torch import Tensor, nn
 
 import model_lego as ml
 from benchmarks.accuracy.figures import run
-from benchmarks.accuracy.material import BATCH, NAMES
-from benchmarks.accuracy.networks import Network
+from benchmarks.trained import BATCH, FIRST
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
 from model_lego.data import ImageSet, batches
-from model_lego.data.sets import subset
 from model_lego.repairing.refitting import repair_cut
+from model_lego.tables.bench import Source
 
+#: Networks that are measured, by the names of their results, and of their recipes.
+NETWORKS = {
+    FIRST: FIRST,
+    "resnet20-cifar10": "resnet20-cifar10-akamaster",
+    "resnet50-quarter-cifar10-0to4": "resnet50-quarter-cifar10-0to4",
+    "googlenet-quarter-cifar10-0to4": "googlenet-quarter-cifar10-0to4",
+}
 #: Training images of each class that are measured on; the others are calibration images.
 HELD = 300
 #: Which of its classes a network is cut for: bird, cat and deer, or horse, ship and truck.
@@ -62,11 +68,11 @@ class Case:
         return 100 * float((logits.argmax(1) == self.places).double().mean())
 
 
-def opened(network: Network, train: ImageSet) -> Case:
-    """Cut a network for three of its classes; `train` has the labels of NAMES."""
-    source, names = network.model, network.names
+def case_of(trained: Source) -> Case:
+    """Cut a network for three of its classes."""
+    source, names = trained.model, trained.names
     classes = names[CUT_FOR]
-    images, labels, rank = _shuffled(train, network)
+    images, labels, rank = _shuffled(trained)
     wanted = torch.tensor([names.index(each) for each in classes])
     mine, spare = torch.isin(labels, wanted), rank >= HELD
     graph = ml.trace(source, images[:2])
@@ -87,13 +93,13 @@ def opened(network: Network, train: ImageSet) -> Case:
     )
 
 
-def _shuffled(train: ImageSet, network: Network) -> tuple[Tensor, Tensor, Tensor]:
+def _shuffled(trained: Source) -> tuple[Tensor, Tensor, Tensor]:
     """Normalised images of a network's classes in random order, their labels, and each one's number among its class."""
-    chosen = subset(train, [NAMES.index(name) for name in network.names])
+    chosen = trained.split.train
     order = torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))
     chosen = ImageSet(chosen.labels[order], chosen.image, chosen.numbers[order])
     images, labels = (torch.cat(column) for column in zip(*batches(chosen, batch_size=BATCH), strict=True))
     rank = torch.zeros(len(labels), dtype=torch.int64)
-    for label in range(len(network.names)):
+    for label in range(len(trained.names)):
         rank[labels == label] = torch.arange(int((labels == label).sum()))
-    return network.normal(images), labels, rank
+    return trained.preprocessing(images), labels, rank

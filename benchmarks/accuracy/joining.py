@@ -8,7 +8,8 @@ from torch import Tensor
 
 import model_lego as ml
 from benchmarks.accuracy.figures import cost, figure, right, run
-from benchmarks.accuracy.material import A_CLASS, NAMES, SEEDS, Material
+from benchmarks.accuracy.material import A_CLASS, SEEDS, Material
+from benchmarks.trained import NAMES
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.evaluation.metrics import area

@@ -6,7 +6,8 @@ from typing import Any
 import model_lego as ml
 from benchmarks.accuracy import bricks
 from benchmarks.accuracy.joining import Known, block
-from benchmarks.accuracy.material import NAMES, NOTHING, SEEDS, Material
+from benchmarks.accuracy.material import NOTHING, SEEDS, Material
+from benchmarks.trained import NAMES
 
 AS_CUT = {"repair": "none"}
 UNCUT = {"repair": "none", "thresholds": NOTHING}

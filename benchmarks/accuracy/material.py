@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -10,25 +9,21 @@ import torch
 from torch import Tensor, nn
 
 import model_lego as ml
-from benchmarks.common import shared
-from model_lego.data import ImageSet, batches, open_data
+from benchmarks import trained
+from benchmarks.trained import ABSENT, BATCH, NAMES, NORMAL
+from model_lego.data import DataSplit, ImageSet, batches
 from model_lego.data.batching import Batches, Mapped
 from model_lego.data.sets import subset
-from model_lego.models import build, load_weights
 from model_lego.store import load_statistics, save_statistics
 
-NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-#: Classes of each network.
-HALVES = (NAMES[:5], NAMES[5:])
-NORMAL = ml.Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+#: The networks, by the names of their recipes.
+NETWORKS = (trained.FIRST, trained.SECOND)
 #: Seeds of the calibration samples.
 SEEDS = (0, 1, 2)
 #: Calibration images of each class for heads.
 A_CLASS = 50
 #: Thresholds that cut nothing.
 NOTHING = ml.Thresholds(0.0, 0.0, 0.0, 0.0)
-BATCH = 250
-ABSENT = "the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +66,9 @@ class Material:
         return next(source for source in self.sources if name in source.names)
 
 
-def files() -> tuple[Path, list[Path]] | None:
-    """The images and the trained networks; None where they are not here."""
-    data = shared("data/cifar10-15k.npz")
-    weights = [shared(f"zoo/vgg16-half-cifar10-{part}.safetensors") for part in ("0to4", "5to9")]
-    found = [path for path in weights if path is not None]
-    return None if data is None or len(found) < len(weights) else (data, found)
+def is_here() -> bool:
+    """Whether the images and the trained networks are here."""
+    return all(trained.opened(name) for name in NETWORKS)
 
 
 def opened(folder: Path) -> Material:
@@ -84,36 +76,29 @@ def opened(folder: Path) -> Material:
 
     Raises FileNotFoundError where the networks or CIFAR-10 are not here.
     """
-    train, test = _sets()
-    images, labels = zip(*batches(test, batch_size=BATCH), strict=True)
-    return Material((source(0, folder), source(1, folder)), train, (torch.cat(images), torch.cat(labels)))
+    split = _split()
+    images, labels = zip(*batches(split.test, batch_size=BATCH), strict=True)
+    return Material((source(0, folder), source(1, folder)), split.train, (torch.cat(images), torch.cat(labels)))
 
 
 def source(number: int, folder: Path) -> Source:
     """One of the networks; its statistics are read from the folder, or measured and written to it."""
-    weights, names = _files()[1][number], HALVES[number]
-    model = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), str(weights)).eval()
-    model = model.to(memory_format=torch.channels_last)  # which its components inherit, and are faster
-    own = list(batches(subset(_sets()[0], _numbers(names)), batch_size=BATCH))
+    opened = trained.opened(NETWORKS[number], memory_format=torch.channels_last)  # its components are faster so
+    if opened is None:
+        raise FileNotFoundError(ABSENT)
+    model, names, own = opened.model, opened.names, list(opened.train)
     graph = ml.trace(model, own[0][0][:2])
-    kept = folder / weights.stem
+    kept = folder / NETWORKS[number]
     if not kept.exists():
         save_statistics(ml.attribute(model, Mapped(own, NORMAL), graph=graph, class_names=names), kept)
     return Source(model, names, own, graph, load_statistics(kept))
 
 
-@cache
-def _sets() -> tuple[ImageSet, ImageSet]:
-    split = open_data(_files()[0])
-    numbers = [split.class_names.index(name) for name in NAMES]
-    return subset(split.train, numbers), subset(split.test, numbers)
-
-
-def _files() -> tuple[Path, list[Path]]:
-    there = files()
-    if there is None:
+def _split() -> DataSplit:
+    split = trained.cifar10()
+    if split is None:
         raise FileNotFoundError(ABSENT)
-    return there
+    return split
 
 
 def _numbers(names: Sequence[str]) -> list[int]:

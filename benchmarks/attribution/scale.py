@@ -11,11 +11,7 @@ import torch
 import model_lego as ml
 from benchmarks.attribution.forward import material
 from benchmarks.attribution.timing import in_turns, median, seconds
-from benchmarks.common import shared
-from benchmarks.zoo_vgg import NAMES, NORMAL
-from model_lego.data import batches, open_data
-from model_lego.data.sets import subset
-from model_lego.models import build, load_weights
+from benchmarks.trained import ABSENT, FIRST, NORMAL, opened
 from model_lego.repairing import layerwise
 from model_lego.repairing.least_squares import ridge
 
@@ -66,13 +62,11 @@ def location() -> dict[str, Any]:
 
 def repair_and_disassemble() -> dict[str, Any]:
     """The half-width VGG-16 of the zoo, 1,000 calibration images: repair beside both networks' forward passes."""
-    data, weights = shared("data/cifar10-15k.npz"), shared("zoo/vgg16-half-cifar10-0to4.safetensors")
-    if data is None or weights is None:
-        return {"skipped": "the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)"}
-    source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
-    split = open_data(data)
-    train = batches(subset(split.train, [split.class_names.index(name) for name in NAMES]), batch_size=250)
-    common: dict[str, Any] = {"classes": NAMES, "class_names": NAMES, "preprocessing": NORMAL}
+    trained = opened(FIRST)
+    if trained is None:
+        return {"skipped": ABSENT}
+    source, train, names = trained.model, trained.train, trained.names
+    common: dict[str, Any] = {"classes": names, "class_names": names, "preprocessing": NORMAL}
     whole = [seconds(lambda: ml.disassemble(source, train, **common)) for _ in range(5)]
     part = ml.disassemble(source, train, repair="none", **common)
     images = torch.cat([some for some, _ in train])[:1000]

@@ -8,6 +8,7 @@ from benchmarks.common import RESULTS, ROOT, record
 from benchmarks.compression.figure import draw
 from benchmarks.compression.measuring import TUNING, Bench, measured, open_bench
 from benchmarks.compression.page import page
+from benchmarks.trained import ABSENT
 
 NETWORK = "VGG-16 with BatchNorm at half width, CIFAR-10 classes 0 to 4"
 SIZES = (0.75, 0.5, 0.25, 0.125)
@@ -20,7 +21,7 @@ def main() -> None:
     """Run the benchmark; says so where the data is absent."""
     bench = open_bench()
     if bench is None:
-        print("compression: skipped, the trained network and CIFAR-10 are not here (set MODEL_LEGO_SHARED)")
+        print(f"compression: skipped, {ABSENT}")
         return
     about, rows = _about(bench), list[dict[str, Any]]()
     for seed in SEEDS:

@@ -9,20 +9,18 @@ import torch
 from torch import Tensor, nn
 
 import model_lego as ml
-from benchmarks.common import shared
 from benchmarks.compression.rivals import Rival, rivals
-from benchmarks.zoo_vgg import NAMES, NORMAL
+from benchmarks.trained import BATCH, FIRST, LAST, NORMAL, opened
 from model_lego.budgets.criteria import CRITERIA, Context
 from model_lego.budgets.search import SENSED, Trials, shrinking
 from model_lego.budgets.sensitivity import sense
 from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
-from model_lego.data import batches, open_data
-from model_lego.data.batching import Mapped, drawn
+from model_lego.data import batches
+from model_lego.data.batching import drawn, prepared
 from model_lego.data.sets import ImageSet, subset
 from model_lego.digest import packed
-from model_lego.models import build, load_weights
 from model_lego.repairing.refitting import CALIBRATION, repair_cut
 
 #: Criteria of ours beside reconstruction, at the widths of reconstruction.
@@ -64,23 +62,15 @@ class Bench:
 
 def open_bench() -> Bench | None:
     """The half-width VGG-16 of the zoo with the images of its five classes; None where they are absent."""
-    data, weights = shared("data/cifar10-15k.npz"), shared("zoo/vgg16-half-cifar10-0to4.safetensors")
-    if data is None or weights is None:
+    source = opened(FIRST)
+    if source is None:
         return None
-    source = load_weights(build("zoo:vgg16", num_classes=5, width=0.5), weights).eval()
-    return bench_of(source, data, NAMES, "classifier.6")
-
-
-def bench_of(source: nn.Module, data: Any, names: tuple[str, ...], head: str) -> Bench:
-    """A network for some classes of a data set, normalised as those of the zoo; `head` is its last layer."""
-    split = open_data(data)
-    numbers = [split.class_names.index(name) for name in names]
-    train, test = subset(split.train, numbers), subset(split.test, numbers)
-    feed = list(Mapped(batches(train, batch_size=250), NORMAL))
-    images, labels = zip(*Mapped(batches(test, batch_size=250), NORMAL), strict=True)
+    split, model = source.split, source.model
+    feed = list(prepared(source.train, NORMAL))
+    images, labels = zip(*prepared(batches(split.test, batch_size=BATCH), NORMAL), strict=True)
     given = torch.cat(images).to(memory_format=torch.channels_last)
-    few = subset(split.train, numbers, per_class=TUNING_IMAGES)
-    return Bench(source, ml.trace(source, feed[0][0][:2]), head, few, feed, (given, torch.cat(labels)))
+    few = subset(split.train, range(len(source.names)), per_class=TUNING_IMAGES)
+    return Bench(model, ml.trace(model, feed[0][0][:2]), LAST, few, feed, (given, torch.cat(labels)))
 
 
 def measured(

@@ -1,4 +1,4 @@
-"""The benchmark of repair: which images and networks are measured, what it says of gaps and of recorded figures."""
+"""The benchmark of repair: which images are measured, what it says of gaps and of recorded figures."""
 
 from types import SimpleNamespace
 
@@ -9,8 +9,6 @@ pytest.importorskip("benchmarks")
 
 from benchmarks import repair
 from benchmarks.accuracy import repair_page
-from benchmarks.accuracy.material import NAMES
-from benchmarks.accuracy.networks import NETWORKS
 
 METHODS = {"none": [42.0], "ridge": [88.0]}
 MEASURED = {
@@ -30,17 +28,6 @@ def test_each_seed_draws_images_of_its_own():
     first, second = (repair.drawn(images, 30, seed).tolist() for seed in (0, 1))
     assert first != second
     assert first == repair.drawn(images, 30, 0).tolist()
-
-
-def test_networks_of_the_zoo_are_skipped_where_it_is_not_and_those_that_are_kept_are_here(tmp_path, monkeypatch):
-    monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
-    opened = {name: opener() for name, opener in NETWORKS.items()}
-    assert [name for name, network in opened.items() if network is None] == list(opened)[:2]
-    for name, network in list(opened.items())[2:]:
-        assert name.endswith("0to4")
-        assert network.names == NAMES[:5]
-        with torch.no_grad():
-            assert network.model(torch.zeros(1, 3, 32, 32)).shape == (1, 5)
 
 
 def test_what_earlier_versions_measured_of_a_network_stays_beside_what_is_measured_now(monkeypatch):

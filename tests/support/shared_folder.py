@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-#: Names the folder of the shared data; otherwise it is looked for beside the checkout.
+from benchmarks.common import shared_folder
+
+#: Names the folder of the shared data.
 VARIABLE = "MODEL_LEGO_SHARED"
 
 
@@ -14,9 +16,9 @@ def shared(*names: str) -> Path:
 
     Names are paths in that folder, such as "zoo/network.safetensors".
     """
-    named = os.environ.get(VARIABLE)
-    folder = Path(named) if named else Path(__file__).parents[2] / "shared"
+    folder = shared_folder()
     if not folder.is_dir():
+        named = os.environ.get(VARIABLE)
         place = (
             f"{VARIABLE} names no folder" if named else f"there is no folder 'shared' beside the checkout ({VARIABLE})"
         )

@@ -1,0 +1,74 @@
+"""The trained networks and the images that benchmarks, tables and tests share, opened in one way.
+
+They are those of the recipes of the tables at CPU scale, and some more of the zoo. Weights lie in the folder `zoo` of
+the benchmark data, or with the results of the tables.
+"""
+
+from copy import deepcopy
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import torch
+
+import model_lego as ml
+from benchmarks.common import ROOT, shared, shared_folder
+from model_lego.data import DataSplit
+from model_lego.tables.bench import Bench, Source
+from model_lego.tables.recipe import Materials, SourceRecipe
+from model_lego.tables.recipes import read_recipes
+
+#: The classes of CIFAR-10, and those of the two networks that know half of them.
+NAMES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+HALVES = (NAMES[:5], NAMES[5:])
+#: VGG-16 at half width: of classes 0 to 4, of classes 5 to 9, and one that was never shown a cat.
+FIRST, SECOND, WITHOUT_CAT = (f"vgg16-half-cifar10-{which}" for which in ("0to4", "5to9", "0to4-without-cat"))
+#: The layer of these that gives the logits, and what they expect of an image.
+LAST = "classifier.6"
+NORMAL = ml.Preprocessing(mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616))
+DATA = "data/cifar10-15k.npz"
+#: Where `tools/keep_weights.py` puts the networks that the tables trained.
+KEPT = ROOT / "docs" / "results" / "sources"
+BATCH = 250
+ABSENT = "the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)"
+#: Networks of the zoo that no table is about.
+MORE = {
+    "resnet20-cifar10-akamaster": SourceRecipe(
+        network="zoo:resnet20", data="cifar10", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), given=True
+    ),
+    WITHOUT_CAT: SourceRecipe(
+        network="zoo:vgg16",
+        data="cifar10",
+        classes="0-2,4",
+        arguments={"width": 0.5},
+        mean=NORMAL.mean,
+        std=NORMAL.std,
+        given=True,
+    ),
+}
+
+
+def cifar10() -> DataSplit | None:
+    """All training and test images; None where they are not here."""
+    return None if shared(DATA) is None else _bench(shared_folder()).split("cifar10")
+
+
+def opened(name: str, *, memory_format: torch.memory_format = torch.contiguous_format) -> Source | None:
+    """A trained network of its own, by the name of its recipe, with its images; None where one of both is not here."""
+    bench = _bench(shared_folder())
+    if shared(DATA) is None or bench.missing([name], seed=0):
+        return None
+    source = bench.source(name, seed=0)
+    return replace(source, model=deepcopy(source.model).to(memory_format=memory_format), summed={})
+
+
+@cache
+def _bench(folder: Path) -> Bench:
+    materials = read_recipes().materials["cpu"]
+    return Bench(
+        Materials(data=materials.data, sources={**materials.sources, **MORE}),
+        folder / "zoo",
+        where={"cifar10": str(folder / DATA)},
+        kept=KEPT,
+        trains=False,
+    )
