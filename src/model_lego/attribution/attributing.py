@@ -2,12 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from model_lego.attribution.checkpoint import FORGETFUL, Notes
-from model_lego.attribution.sampling import Choice, Sampling, choose, chosen, gathered, no_sample
+from model_lego.attribution.reading import ALONE, Reading
+from model_lego.attribution.sampling import Choice, SampleChoice, SampleOptions, choose, chosen, gathered
 from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.summing import Summer
 from model_lego.data.batching import Batches
@@ -15,6 +16,7 @@ from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
+from model_lego.options import refuse_unknown, value_of
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 
@@ -25,29 +27,23 @@ def attribute(
     *,
     graph: ChannelGraph,
     classes: Sequence[int] | None = None,
-    sampling: Sampling = "confident",
-    per_class: int | None = None,
-    seed: int = 0,
-    class_names: Sequence[str] | None = None,
     progress: Progress = quiet,
     group: Group = None,
+    **options: Unpack[SampleOptions],
 ) -> ContributionStats:
     """Sum the contributions of every layer over samples of each class (equations 1-3, s+ taken for each sample).
 
     `classes` are label numbers, all of the network's by default; memory grows with these only. Depthwise layers are
-    left out: each of their channels has one input. `class_names` are for messages alone. With a `group` of
+    left out: each of their channels has one input. Which samples: `sampling` ("confident", "random" by `seed`, or
+    "all") and `per_class`, as many of each class. `class_names` are for messages alone. With a `group` of
     torch.distributed, every process of which makes this call with the same batches, each reads its share of them and
-    all get the same sums. Raises BadBatches, EmptySelection, ProcessFailed, ShapeMismatch, UnknownClass.
+    all get the same sums. Raises BadBatches, BadConfig, EmptySelection, ProcessFailed, ShapeMismatch, UnknownClass.
     """
+    refuse_unknown("attribute", options, SampleOptions)
+    samples, reading = value_of(SampleChoice, options), Reading(progress, group)
     classes = asked_for(graph, classes)
-    choice = choose(
-        model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed,
-        class_names=class_names, progress=progress, group=group,
-    )  # fmt: skip
-    return sum_up(
-        model, batches, choice, graph=graph, classes=classes, sampling=sampling, class_names=class_names,
-        progress=progress, group=group,
-    )  # fmt: skip
+    choice = choose(model, graph, batches, classes=classes, samples=samples, reading=reading)
+    return sum_up(model, batches, choice, graph=graph, classes=classes, samples=samples, reading=reading)
 
 
 def asked_for(graph: ChannelGraph, classes: Sequence[int] | None) -> tuple[int, ...]:
@@ -69,29 +65,24 @@ def sum_up(
     *,
     graph: ChannelGraph,
     classes: tuple[int, ...],
-    sampling: Sampling,
-    class_names: Sequence[str] | None = None,
-    progress: Progress = quiet,
-    group: Group = None,
-    notes: Notes = FORGETFUL,
+    samples: SampleChoice,
+    reading: Reading = ALONE,
 ) -> ContributionStats:
     """Sum over the chosen samples of some classes, all their samples where no choice was made."""
     summer = Summer(model, graph, classes)
-    samples = chosen(
-        batches, choice, shape=graph.program.image_shape, labels=len(graph.head), classes=classes,
-        share=place_in(group),
-    )  # fmt: skip
+    shape, labels, share = graph.program.image_shape, len(graph.head), place_in(reading.group)
+    images = chosen(batches, choice, shape=shape, labels=labels, classes=classes, share=share)
     total = sum(choice.of(classes).values()) if choice else None
-    in_all(lambda: _read(running(graph.program, model), gathered(samples), summer, total, progress, notes), group)
-    add_up(summer.tensors(), group)
+    in_all(lambda: _read(running(graph.program, model), gathered(images), summer, total, reading), reading.group)
+    add_up(summer.tensors(), reading.group)
     empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
     if empty:
-        raise EmptySelection(no_sample(empty[0], class_names))
+        raise EmptySelection(samples.no_sample(empty[0]))
     return ContributionStats(
         classes=classes,
         counts=tuple(summer.counts.tolist()),
         layers=summer.layers(),
-        sampling=sampling,
+        sampling=samples.sampling,
         source=digest_of(model),
         fallbacks=tuple(label for label in choice.fallbacks if label in classes) if choice is not None else (),
     )
@@ -102,10 +93,10 @@ def _read(
     samples: Iterable[tuple[Tensor, Tensor]],
     summer: Summer,
     total: int | None,
-    progress: Progress,
-    notes: Notes,
+    reading: Reading,
 ) -> None:
     """Run the network over the samples while the summer listens; what was noted is not run again."""
+    progress, notes = reading.progress, reading.notes
     noted = notes.read("sums")
     skipped = summer.resume(noted) if noted is not None else 0
     done = 0

@@ -41,8 +41,8 @@ def _added(first: ContributionStats, second: ContributionStats, name: str, class
     def joined(kind: str) -> tuple[Tensor, ...] | None:
         each: dict[int, Tensor] = {}
         for stats in (first, second):
-            for label, found in zip(stats.classes, getattr(stats.layers[name], kind) or (), strict=False):
-                each[label] = each[label] + found if label in each else found
+            for label, sums in zip(stats.classes, getattr(stats.layers[name], kind) or (), strict=False):
+                each[label] = each[label] + sums if label in each else sums
         return tuple(each[label] for label in classes) if each else None
 
     return replace(first.layers[name], sums=joined("sums"), positive=joined("positive"), negative=joined("negative"))

@@ -8,24 +8,57 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain
-from typing import Literal
+from typing import Literal, TypedDict
 
 import torch
 from torch import Tensor, nn
 
-from model_lego.attribution.checkpoint import FORGETFUL, Notes
+from model_lego.attribution.reading import ALONE, Reading
 from model_lego.data.batching import Batches, checked, only
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
-from model_lego.processes import Group, in_all, place_in
-from model_lego.progress import Progress, quiet, tracked
+from model_lego.processes import in_all, place_in
+from model_lego.progress import tracked
 
 #: Length of the fingerprint of a labelled image.
 PRINT_BYTES = 12
 
 #: "confident": the most confident correctly labelled; "random": any; "all": every sample.
 Sampling = Literal["confident", "random", "all"]
+
+
+class SampleOptions(TypedDict, total=False):
+    """Keyword arguments that say which samples statistics are taken from."""
+
+    sampling: Sampling
+    per_class: int | None  # samples a class: 1 % of the smallest class and at least 50 by default
+    seed: int  # of random samples
+    class_names: Sequence[str] | None  # for messages alone
+
+
+@dataclass(frozen=True, slots=True)
+class SampleChoice:
+    """Which samples statistics are taken from, as `SampleOptions` say; raises BadConfig."""
+
+    sampling: Sampling = "confident"
+    per_class: int | None = None
+    seed: int = 0
+    class_names: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.sampling not in ("confident", "random", "all"):
+            raise BadConfig(f"sampling '{self.sampling}' is unknown; use 'confident', 'random' or 'all'")
+        if self.per_class is not None and self.per_class < 1:
+            raise BadConfig(f"{self.per_class} samples a class make no statistics; give at least 1")
+
+    def name(self, label: int) -> str:
+        """What messages call a class: its name in quotation marks, or its number."""
+        return str(label) if self.class_names is None else f"'{self.class_names[label]}'"
+
+    def no_sample(self, label: int) -> str:
+        """The words for a class without samples."""
+        return f"class {self.name(label)} has no sample in the batches; give some, or leave the class out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,13 +119,8 @@ def choose(
     batches: Batches,
     *,
     classes: Sequence[int],
-    sampling: Sampling,
-    per_class: int | None = None,
-    seed: int = 0,
-    class_names: Sequence[str] | None = None,
-    progress: Progress = quiet,
-    group: Group = None,
-    notes: Notes = FORGETFUL,
+    samples: SampleChoice,
+    reading: Reading = ALONE,
 ) -> Choice | None:
     """Choose samples of the classes (label numbers); None means all.
 
@@ -100,30 +128,26 @@ def choose(
     that many. Samples are ordered by (confidence, position), so that the choice is reproducible. Raises EmptySelection
     for a class without samples, BadBatches, ProcessFailed.
     """
-    if sampling not in ("confident", "random", "all"):
-        raise BadConfig(f"sampling '{sampling}' is unknown; use 'confident', 'random' or 'all'")
-    if per_class is not None and per_class < 1:
-        raise BadConfig(f"{per_class} samples a class make no statistics; give at least 1")
-    if sampling == "all":
+    if samples.sampling == "all":
         return None
-    rank, count = place_in(group)
-    shares = in_all(lambda: _look(model, graph, batches, classes, sampling, progress, (rank, count), notes), group)
+    rank, count = place_in(reading.group)
+    shares = in_all(lambda: _look(model, graph, batches, classes, samples.sampling, reading), reading.group)
     seen = _by_class(shares, classes)
-    empty = [label for label, found in seen.items() if not found.prints]
+    empty = [label for label, of_class in seen.items() if not of_class.prints]
     if empty:
-        raise EmptySelection(no_sample(empty[0], class_names))
-    smallest = min(len(found.prints) for found in seen.values())
-    number = per_class or max(50, math.ceil(0.01 * smallest))
-    generator = torch.Generator().manual_seed(seed)
+        raise EmptySelection(samples.no_sample(empty[0]))
+    smallest = min(len(of_class.prints) for of_class in seen.values())
+    number = samples.per_class or max(50, math.ceil(0.01 * smallest))
+    generator = torch.Generator().manual_seed(samples.seed)
     places = {
-        label: torch.randperm(len(found.prints), generator=generator).tolist()[:number]
-        if sampling == "random"
-        else _most_confident(found, number)
-        for label, found in seen.items()
+        label: torch.randperm(len(of_class.prints), generator=generator).tolist()[:number]
+        if samples.sampling == "random"
+        else _most_confident(of_class, number)
+        for label, of_class in seen.items()
     }
-    fallbacks = [label for label, found in seen.items() if not any(found.correct)]
+    fallbacks = [label for label, of_class in seen.items() if not any(of_class.correct)]
     if fallbacks:
-        called = ", ".join(_called(label, class_names) for label in fallbacks)
+        called = ", ".join(map(samples.name, fallbacks))
         warnings.warn(
             f"no sample of class {called} is labelled correctly by the network; "
             "its samples of highest label probability are used",
@@ -136,31 +160,21 @@ def choose(
     return Choice(mine, tuple(fallbacks))
 
 
-def no_sample(label: int, class_names: Sequence[str] | None) -> str:
-    """The words for a class without samples."""
-    return f"class {_called(label, class_names)} has no sample in the batches; give some, or leave the class out"
-
-
-def _called(label: int, class_names: Sequence[str] | None) -> str:
-    return str(label) if class_names is None else f"'{class_names[label]}'"
-
-
 def _look(
     model: nn.Module,
     graph: ChannelGraph,
     batches: Batches,
     classes: Sequence[int],
     sampling: Sampling,
-    progress: Progress,
-    share: tuple[int, int],
-    notes: Notes,
+    reading: Reading,
 ) -> _Seen:
     """Run through a share of the batches once and note confidence and fingerprint of the samples of the classes."""
+    notes, share = reading.notes, place_in(reading.group)
     noted = notes.read("samples")
     seen, done = (_Seen(), 0) if noted is None else (_Seen.of(noted), int(noted["done"]))
     wanted, network = torch.tensor(list(classes)), running(graph.program, model)
     reader = checked(only(batches, classes), shape=graph.program.image_shape, labels=len(graph.head), share=share)
-    for turn, (images, labels) in enumerate(tracked(reader, "choosing samples", progress)):
+    for turn, (images, labels) in enumerate(tracked(reader, "choosing samples", reading.progress)):
         mine = torch.isin(labels, wanted)
         if turn < done or not bool(mine.any()):
             continue
@@ -201,10 +215,10 @@ def _unknown(labels: Tensor) -> tuple[list[float], list[bool]]:
     return [0.0] * len(labels), [True] * len(labels)
 
 
-def _most_confident(found: _Seen, number: int) -> list[int]:
+def _most_confident(of_class: _Seen, number: int) -> list[int]:
     """Places of the most confident correct samples; ties go to the earlier one."""
-    eligible = [place for place, right in enumerate(found.correct) if right] or list(range(len(found.scores)))
-    return sorted(eligible, key=lambda place: (-found.scores[place], place))[:number]
+    eligible = [place for place, right in enumerate(of_class.correct) if right] or list(range(len(of_class.scores)))
+    return sorted(eligible, key=lambda place: (-of_class.scores[place], place))[:number]
 
 
 def fingerprint(image: Tensor, label: int) -> bytes:

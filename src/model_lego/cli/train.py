@@ -11,7 +11,7 @@ from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import of_data, parse_arguments, parse_preprocessing
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
-from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, train_into
+from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, TrainingTask, train_into
 
 
 def train_command(
@@ -37,10 +37,8 @@ def train_command(
     preprocessing = parse_preprocessing(mean, std, size)
     split = open_data(data, download=download, size=preprocessing.size)
     names = list(of_data(classes, split.class_names))
-    record = train_into(
-        folder, model, split, classes=names, settings=settings, arguments=parse_arguments(argument),
-        preprocessing=preprocessing, per_class=per_class, weights=weights, progress=Bar(),
-    )  # fmt: skip
+    task = TrainingTask(model, names, settings, parse_arguments(argument), preprocessing, per_class, weights)
+    record = train_into(folder, split, task, Bar())
     if json:
         show_json({"folder": str(folder), **record})
         return

@@ -21,9 +21,14 @@ LUMA = (0.299, 0.587, 0.114)
 #: EXIF's tag of the orientation, how Pillow calls the way back from each but the upright 1, and those with other sides.
 ORIENTATION = 0x0112
 TURNS = {
-    2: "FLIP_LEFT_RIGHT", 3: "ROTATE_180", 4: "FLIP_TOP_BOTTOM",
-    5: "TRANSPOSE", 6: "ROTATE_270", 7: "TRANSVERSE", 8: "ROTATE_90",
-}  # fmt: skip
+    2: "FLIP_LEFT_RIGHT",
+    3: "ROTATE_180",
+    4: "FLIP_TOP_BOTTOM",
+    5: "TRANSPOSE",
+    6: "ROTATE_270",
+    7: "TRANSVERSE",
+    8: "ROTATE_90",
+}
 SIDEWAYS = (5, 6, 7, 8)
 
 

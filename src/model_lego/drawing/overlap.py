@@ -49,8 +49,8 @@ def _draw_matrix(figure: Any, axes: Any, routes: DecisionRoutes, order: list[int
     if len(order) <= 12:
         for row, line in enumerate(overlap.tolist()):
             for across, value in enumerate(line):
-                axes.text(across, row, f"{value:.0f}", ha="center", va="center", fontsize=8,
-                          color="black" if value > 50 else "white")  # fmt: skip
+                colour = "black" if value > 50 else "white"
+                axes.text(across, row, f"{value:.0f}", ha="center", va="center", fontsize=8, color=colour)
     names = [routes.names[place] for place in order]
     axes.set_xticks(range(len(order)), names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks([])
@@ -64,15 +64,16 @@ def _draw_layers(axes: Any, routes: DecisionRoutes) -> None:
     overlaps = 100 * torch.stack([layer.overlap()[pairs[0], pairs[1]] for layer in compared])
     unused = [100 * float((layer.unused & layer.cuttable).sum() / layer.cuttable.sum()) for layer in compared]
     at = range(len(compared))
-    axes.fill_between(at, overlaps.nan_to_num(200).amin(1), overlaps.nan_to_num(-1).amax(1), color=COLOURS[0],
-                      alpha=0.18, linewidth=0, label="overlap, least and most alike two")  # fmt: skip
+    least, most = overlaps.nan_to_num(200).amin(1), overlaps.nan_to_num(-1).amax(1)
+    spread = "overlap, least and most alike two"
+    axes.fill_between(at, least, most, color=COLOURS[0], alpha=0.18, linewidth=0, label=spread)
     axes.plot(at, overlaps.nanmean(1), color=COLOURS[0], marker="o", markersize=3, label="overlap, mean of all pairs")
     axes.plot(
         at, unused, color=SHARED, linestyle="--", marker="s", markersize=3, label="channels that none of them uses"
     )
     step = -(-len(compared) // 20)
-    axes.set_xticks(at[::step], [layer.name for layer in compared][::step], rotation=60, ha="right", fontsize=7,
-                    rotation_mode="anchor")  # fmt: skip
+    names = [layer.name for layer in compared][::step]
+    axes.set_xticks(at[::step], names, rotation=60, ha="right", fontsize=7, rotation_mode="anchor")
     axes.set_ylim(0, 100)
     axes.set_ylabel("%")
     axes.legend(fontsize=8, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=1, frameon=False)

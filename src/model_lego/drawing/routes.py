@@ -41,8 +41,8 @@ def draw_routes(routes: DecisionRoutes, file: str | Path, *, layers: Sequence[st
     for at, one in enumerate(columns):
         _draw_dots(axes, at, one)
         name = chosen[at - 1].name if at else _read_by(routes, chosen[0])
-        axes.text(at, -0.05, f"{name}\n{one.used} of {one.whole}", ha="right", va="top", rotation=40, fontsize=7,
-                  rotation_mode="anchor")  # fmt: skip
+        words = f"{name}\n{one.used} of {one.whole}"
+        axes.text(at, -0.05, words, ha="right", va="top", rotation=40, fontsize=7, rotation_mode="anchor")
     _legend(axes, routes)
     axes.set_xlim(-0.6, len(columns) - 0.4)
     axes.set_ylim(-0.32, 1.03)
@@ -124,5 +124,7 @@ def _legend(axes: Any, routes: DecisionRoutes) -> None:
     ]
     if len(routes.names) > 1:
         handles.append(Line2D([], [], color=SHARED, linestyle="", marker="o", markersize=5, label="used by several"))
-    axes.legend(handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=min(7, len(handles)), fontsize=8,
-                frameon=False)  # fmt: skip
+    columns = min(7, len(handles))
+    axes.legend(
+        handles=handles, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns, fontsize=8, frameon=False
+    )

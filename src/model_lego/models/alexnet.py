@@ -12,12 +12,20 @@ class AlexNet(nn.Module):
         super().__init__()
         a, b, c, d = (scaled(channels, width) for channels in (64, 192, 384, 256))
         self.features = nn.Sequential(
-            nn.Conv2d(in_channels, a, 11, stride=4, padding=5), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-            nn.Conv2d(a, b, 5, padding=2), nn.ReLU(inplace=True), nn.MaxPool2d(2),
-            nn.Conv2d(b, c, 3, padding=1), nn.ReLU(inplace=True),
-            nn.Conv2d(c, d, 3, padding=1), nn.ReLU(inplace=True),
-            nn.Conv2d(d, d, 3, padding=1), nn.ReLU(inplace=True), nn.AdaptiveMaxPool2d(1),
-        )  # fmt: skip
+            nn.Conv2d(in_channels, a, 11, stride=4, padding=5),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(a, b, 5, padding=2),
+            nn.ReLU(inplace=True),
+            nn.MaxPool2d(2),
+            nn.Conv2d(b, c, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(c, d, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(d, d, 3, padding=1),
+            nn.ReLU(inplace=True),
+            nn.AdaptiveMaxPool2d(1),
+        )
         self.classifier = nn.Linear(d, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:

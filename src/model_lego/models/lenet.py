@@ -27,10 +27,12 @@ class LeNet5(nn.Module):
         self.features.train()
         hidden = (max(1, int(120 * width)), max(1, int(84 * width)))
         self.classifier = nn.Sequential(
-            nn.Linear(size, hidden[0]), nn.ReLU(inplace=True),
-            nn.Linear(hidden[0], hidden[1]), nn.ReLU(inplace=True),
+            nn.Linear(size, hidden[0]),
+            nn.ReLU(inplace=True),
+            nn.Linear(hidden[0], hidden[1]),
+            nn.ReLU(inplace=True),
             nn.Linear(hidden[1], num_classes),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Give logits, batch x classes."""

@@ -5,10 +5,14 @@ from torch import Tensor, nn
 from model_lego.models.layers import conv_norm_relu, scaled
 
 #: Channels and kernel of each convolution at width 1; "M" halves the map.
-LAYERS = (
-    (64, 3), (128, 3), (128, 3), (128, 3), "M", (128, 3), (128, 3), (256, 3), "M", (256, 3), (256, 3), "M",
-    (512, 3), "M", (2048, 1), (256, 1), "M", (256, 3),
-)  # fmt: skip
+LAYERS: tuple[tuple[int, int] | str, ...] = (
+    *((64, 3), (128, 3), (128, 3), (128, 3), "M"),
+    *((128, 3), (128, 3), (256, 3), "M"),
+    *((256, 3), (256, 3), "M"),
+    *((512, 3), "M"),
+    *((2048, 1), (256, 1), "M"),
+    (256, 3),
+)
 
 
 class SimpleNet(nn.Module):

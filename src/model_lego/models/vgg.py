@@ -27,10 +27,14 @@ class VGG16(nn.Module):
         self.features = nn.Sequential(*layers)
         hidden = scaled(2048, width)
         self.classifier = nn.Sequential(
-            nn.Linear(channels * (image_size // 32) ** 2, hidden), nn.ReLU(inplace=True), nn.Dropout(),
-            nn.Linear(hidden, hidden), nn.ReLU(inplace=True), nn.Dropout(),
+            nn.Linear(channels * (image_size // 32) ** 2, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(),
             nn.Linear(hidden, num_classes),
-        )  # fmt: skip
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         """Give logits, batch x classes."""

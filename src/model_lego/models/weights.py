@@ -18,12 +18,26 @@ HEADS = frozenset({"classifier", "fc", "head", "linear", "last_linear"})
 def read_weights(path: str | Path) -> dict[str, Tensor]:
     """Read a state dict; raises BadWeights for anything else, FileNotFoundError."""
     path = Path(path)
+    held = _held(path)
+    for key in ("state_dict", "model_state_dict", "model"):
+        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
+            held = held[key]
+    if not isinstance(held, Mapping) or not all(isinstance(value, Tensor) for value in held.values()):
+        raise BadWeights(f"'{path}' holds a {type(held).__name__}, not a state dict of tensors")
+    prefix = "module."
+    if held and all(name.startswith(prefix) for name in held):
+        return {name.removeprefix(prefix): tensor for name, tensor in held.items()}
+    return dict(held)
+
+
+def _held(path: Path) -> Any:
+    """What a weights file holds."""
     if not path.is_file():
         raise BadWeights(f"weights file '{path}' does not exist")
     try:
-        found: Any = load_file(path) if path.suffix == ".safetensors" else torch.load(
-            path, map_location="cpu", weights_only=True
-        )  # fmt: skip
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except SafetensorError as error:
         raise BadWeights(f"'{path}' is no safetensors file: {error}") from error
     except Exception as error:
@@ -31,15 +45,6 @@ def read_weights(path: str | Path) -> dict[str, Tensor]:
             f"'{path}' is not a plain state dict (a pickle of a whole module, perhaps); "
             "save model.state_dict(), best as safetensors"
         ) from error
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(found, Mapping) and isinstance(found.get(key), Mapping):
-            found = found[key]
-    if not isinstance(found, Mapping) or not all(isinstance(value, Tensor) for value in found.values()):
-        raise BadWeights(f"'{path}' holds a {type(found).__name__}, not a state dict of tensors")
-    prefix = "module."
-    if found and all(name.startswith(prefix) for name in found):
-        return {name.removeprefix(prefix): tensor for name, tensor in found.items()}
-    return dict(found)
 
 
 def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
@@ -74,8 +79,8 @@ def infer_classes(path: str | Path) -> int | None:
     mixing = {name: tensor for name, tensor in weights.items() if tensor.dim() in (2, 4) and name.endswith("weight")}
     heads = [name for name in mixing if HEADS.intersection(name.split(".")[:-1])]
     matrices = [name for name, tensor in mixing.items() if tensor.dim() == 2]
-    found = sorted(heads or matrices, key=_natural)
-    return int(mixing[found[-1]].shape[0]) if found else None
+    in_order = sorted(heads or matrices, key=_natural)
+    return int(mixing[in_order[-1]].shape[0]) if in_order else None
 
 
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:

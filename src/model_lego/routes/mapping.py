@@ -4,17 +4,19 @@ import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from model_lego.attribution import ContributionStats, Sampling, Thresholds, attribute
+from model_lego.attribution import ContributionStats, Thresholds, attribute
+from model_lego.attribution.reading import Reading
 from model_lego.attribution.relevance import walk
-from model_lego.attribution.sampling import choose, chosen
+from model_lego.attribution.sampling import SampleChoice, choose, chosen
 from model_lego.data.batching import Batches
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
+from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import label_numbers, source_names
 from model_lego.progress import Progress, quiet
 from model_lego.routes.deciding import Subject, contributions_of, in_order, of_classes, of_one
@@ -88,6 +90,29 @@ class ContributionMaps:
         return "\n".join(lines)
 
 
+class MapOptions(TypedDict, total=False):
+    """Keyword arguments of `contribution_maps` that say which single samples are mapped."""
+
+    samples: int  # of each class
+    sampling: Literal["random", "confident"]
+    seed: int  # of random samples
+
+
+@dataclass(frozen=True, slots=True)
+class _SingleSamples:
+    """Which single samples are mapped, as `MapOptions` say; raises BadConfig."""
+
+    samples: int = 4
+    sampling: Literal["random", "confident"] = "random"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.samples < 1:
+            raise BadConfig(f"{self.samples} samples a class make no map; give at least 1")
+        if self.sampling not in ("random", "confident"):
+            raise BadConfig(f"samples of a map are 'random' or 'confident', not '{self.sampling}'")
+
+
 def contribution_maps(
     model: nn.Module,
     batches: Batches,
@@ -95,48 +120,46 @@ def contribution_maps(
     *,
     graph: ChannelGraph,
     stats: ContributionStats | None = None,
-    samples: int = 4,
-    sampling: Sampling = "random",
     class_names: Sequence[str] | None = None,
     thresholds: Thresholds | None = None,
-    seed: int = 0,
     progress: Progress = quiet,
+    **options: Unpack[MapOptions],
 ) -> ContributionMaps:
-    """Map what each channel adds, for classes and for `samples` single samples of each.
+    """Map what each channel adds, for classes and for `samples` (4) single samples of each.
 
-    Classes come from `stats`, taken from the batches where there are none. Which samples: "random" (seeded) ones, or
-    the most "confident" ones that are labelled correctly. Labels of the batches are the network's. Raises BadConfig,
-    BadBatches, EmptySelection, UnknownClass.
+    Classes come from `stats`, taken from the batches where there are none. Which samples (`sampling`): "random" ones
+    (by `seed`), or the most "confident" ones that are labelled correctly. Labels of the batches are the network's.
+    Raises BadConfig, BadBatches, EmptySelection, UnknownClass.
     """
-    if samples < 1:
-        raise BadConfig(f"{samples} samples a class make no map; give at least 1")
-    if sampling not in ("random", "confident"):
-        raise BadConfig(f"samples of a map are 'random' or 'confident', not '{sampling}'")
+    refuse_unknown("contribution_maps", options, MapOptions)
+    single = value_of(_SingleSamples, options)
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(classes, names)
     if stats is None:
         stats = attribute(model, batches, graph=graph, classes=labels, class_names=names, progress=progress)
     subjects = of_classes(model, graph, stats, classes, names)
-    choice = choose(
-        model, graph, batches, classes=labels, sampling=sampling, per_class=samples, seed=seed, class_names=names,
-        progress=progress,
-    )  # fmt: skip
-    found: dict[int, list[dict[str, Tensor]]] = {label: [] for label in labels}
+    samples = SampleChoice(single.sampling, single.samples, single.seed, names)
+    choice = choose(model, graph, batches, classes=labels, samples=samples, reading=Reading(progress))
+    of_samples: dict[int, list[dict[str, Tensor]]] = {label: [] for label in labels}
     reader = chosen(batches, choice, shape=graph.program.image_shape, labels=len(graph.head), classes=labels)
     done = 0
     for images, numbers in reader:
         for image, label in zip(images.split(1), numbers.tolist(), strict=True):
             subject = Subject("", label, of_one(model, graph, image, label))
-            found[label].append(_rows(graph, subject, thresholds))
+            of_samples[label].append(_rows(graph, subject, thresholds))
             done += 1
             progress("mapping contributions", done, None)
     progress("mapping contributions", done, done)
-    of_samples = [row for label in labels for row in found[label]]
     return ContributionMaps(
         classes=tuple(subject.name for subject in subjects),
         labels=labels,
-        places=tuple(place for place, label in enumerate(labels) for _ in found[label]),
-        layers=_layers(graph, stats, [_rows(graph, subject, thresholds) for subject in subjects], of_samples),
+        places=tuple(place for place, label in enumerate(labels) for _ in of_samples[label]),
+        layers=_layers(
+            graph,
+            stats,
+            of_classes=[_rows(graph, subject, thresholds) for subject in subjects],
+            of_samples=[row for label in labels for row in of_samples[label]],
+        ),
         source=stats.source,
     )
 
@@ -144,16 +167,17 @@ def contribution_maps(
 def _rows(graph: ChannelGraph, subject: Subject, thresholds: Thresholds | None) -> dict[str, Tensor]:
     """What each input channel of each layer adds, by layer; layers that the walk does not reach are absent."""
     hard = torch.zeros(graph.width, dtype=torch.bool)
-    found: dict[str, Tensor] = {}
+    rows: dict[str, Tensor] = {}
     for visit in walk(graph, subject.stats, subject.label, hard, thresholds=thresholds):
-        row = found.setdefault(visit.layer.name, torch.zeros(graph.width))
+        row = rows.setdefault(visit.layer.name, torch.zeros(graph.width))
         row.scatter_reduce_(0, visit.inputs, contributions_of(visit), "amax")
-    return {name: row[in_order(graph.layer(name).inputs)] for name, row in found.items()}
+    return {name: row[in_order(graph.layer(name).inputs)] for name, row in rows.items()}
 
 
 def _layers(
     graph: ChannelGraph,
     stats: ContributionStats,
+    *,
     of_classes: list[dict[str, Tensor]],
     of_samples: list[dict[str, Tensor]],
 ) -> tuple[LayerMap, ...]:
@@ -162,9 +186,7 @@ def _layers(
         if layer.name in stats.layers:
             reads = in_order(layer.inputs)
             nothing = torch.zeros(len(reads))
-            rows = (
-                torch.stack([found.get(layer.name, nothing) for found in rows]) for rows in (of_classes, of_samples)
-            )
+            rows = (torch.stack([each.get(layer.name, nothing) for each in rows]) for rows in (of_classes, of_samples))
             layers.append(LayerMap(layer.name, reads, *rows))
     return tuple(layers)
 

@@ -9,21 +9,24 @@ import os
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import torch
 from torch import nn
 
-from model_lego.attribution import ContributionStats, Sampling
+from model_lego.attribution import ContributionStats
 from model_lego.attribution.attributing import asked_for, sum_up
-from model_lego.attribution.sampling import choose, fingerprint
+from model_lego.attribution.reading import Reading
+from model_lego.attribution.sampling import SampleChoice, SampleOptions, choose, fingerprint
 from model_lego.attribution.summing import Summer, bytes_a_class
 from model_lego.data.batching import Batches, checked
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.graph import ChannelGraph
+from model_lego.options import refuse_unknown, value_of
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.store.checkpoint import SECONDS, Notebook
@@ -36,6 +39,25 @@ MEMORY = 1 << 28
 RUN = "run.json"
 
 
+class CollectOptions(SampleOptions, total=False):
+    """Keyword arguments of `collect`: which samples, and how the sums are kept."""
+
+    memory: int  # bytes of sums that are held at once
+    seconds: float  # between two notes of the state
+    resume: bool  # go on with an interrupted run
+    overwrite: bool  # replace the folder, if it is one of statistics
+
+
+@dataclass(frozen=True, slots=True)
+class _Keeping:
+    """How sums are kept while they grow, as `CollectOptions` say."""
+
+    memory: int = MEMORY
+    seconds: float = SECONDS
+    resume: bool = False
+    overwrite: bool = False
+
+
 def collect(
     model: nn.Module,
     batches: Batches,
@@ -43,16 +65,9 @@ def collect(
     *,
     graph: ChannelGraph,
     classes: Sequence[int] | None = None,
-    sampling: Sampling = "confident",
-    per_class: int | None = None,
-    seed: int = 0,
-    class_names: Sequence[str] | None = None,
-    memory: int = MEMORY,
-    resume: bool = False,
-    overwrite: bool = False,
-    seconds: float = SECONDS,
     progress: Progress = quiet,
     group: Group = None,
+    **options: Unpack[CollectOptions],
 ) -> ContributionStats:
     """Sum contributions as `attribute` does, into a folder of saved statistics; they are mapped, not held.
 
@@ -62,19 +77,28 @@ def collect(
     same bytes. Processes of a `group` have to see one file system. Raises OutputExists, BadConfig (the unfinished run
     is another one), and what `attribute` raises.
     """
+    refuse_unknown("collect", options, CollectOptions)
+    samples, keeping = value_of(SampleChoice, options), value_of(_Keeping, options)
     folder = Path(folder)
     classes = asked_for(graph, classes)
-    size = max(1, memory // bytes_a_class(model, graph))
+    size = max(1, keeping.memory // bytes_a_class(model, graph))
     groups = [classes[start : start + size] for start in range(0, len(classes), size)]
     rank, count = place_in(group)
     beside = folder.with_name(f"{folder.name}.unfinished")
     settings = {
-        "source": digest_of(model), "classes": list(classes), "sampling": sampling, "per_class": per_class,
-        "seed": seed, "group": size, "processes": count, "threads": torch.get_num_threads(),
+        "source": digest_of(model),
+        "classes": list(classes),
+        "sampling": samples.sampling,
+        "per_class": samples.per_class,
+        "seed": samples.seed,
+        "group": size,
+        "processes": count,
+        "threads": torch.get_num_threads(),
         "first image": _first(graph, batches),
-    }  # fmt: skip
+    }
     files = [beside / name for name in shard_names(len(groups))]
-    notes = Notebook(beside / f"process-{rank}", seconds=seconds)
+    notes = Notebook(beside / f"process-{rank}", seconds=keeping.seconds)
+    reading = Reading(progress, group, notes)
 
     def note_down(stats: ContributionStats, file: Path) -> None:
         notes.write(file.stem, lambda: {"counts": torch.tensor(stats.counts)}, now=True)
@@ -83,20 +107,14 @@ def collect(
     def finish() -> None:
         layers, fallbacks = Summer(model, graph, ()).layers(), choice.fallbacks if choice is not None else ()
         counts = [count for file in files for count in (notes.read(file.stem) or {})["counts"].tolist()]
-        whole = ContributionStats(classes, tuple(counts), layers, sampling, str(settings["source"]), fallbacks)
-        _put_together(whole, folder, files, overwrite=overwrite)
+        whole = ContributionStats(classes, tuple(counts), layers, samples.sampling, str(settings["source"]), fallbacks)
+        _put_together(whole, folder, files, overwrite=keeping.overwrite)
 
-    with _beside(folder, beside, settings, overwrite=overwrite, resume=resume, group=group):
-        choice = choose(
-            model, graph, batches, classes=classes, sampling=sampling, per_class=per_class, seed=seed,
-            class_names=class_names, progress=progress, group=group, notes=notes,
-        )  # fmt: skip
+    with _beside(folder, beside, settings, keeping, group):
+        choice = choose(model, graph, batches, classes=classes, samples=samples, reading=reading)
         for some, file in zip(groups, files, strict=True):
             if not in_all(file.exists, group)[0]:
-                stats = sum_up(
-                    model, batches, choice, graph=graph, classes=some, sampling=sampling, class_names=class_names,
-                    progress=progress, group=group, notes=notes,
-                )  # fmt: skip
+                stats = sum_up(model, batches, choice, graph=graph, classes=some, samples=samples, reading=reading)
                 in_all(partial(note_down, stats, file) if rank == 0 else _nothing, group)
                 del stats  # these sums go before the next ones are held
             notes.remove("sums")
@@ -115,12 +133,10 @@ def _first(graph: ChannelGraph, batches: Batches) -> str:
 
 
 @contextmanager
-def _beside(
-    folder: Path, beside: Path, settings: dict[str, Any], *, overwrite: bool, resume: bool, group: Group
-) -> Iterator[None]:
+def _beside(folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keeping, group: Group) -> Iterator[None]:
     """Keep the folder of the unfinished run, if it comes to an end before its time and something was noted."""
     first = place_in(group)[0] == 0
-    opening = partial(_open, folder, beside, settings, overwrite=overwrite, resume=resume)
+    opening = partial(_open, folder, beside, settings, keeping)
     in_all(opening if first else _nothing, group)
     try:
         yield
@@ -130,23 +146,23 @@ def _beside(
         raise
 
 
-def _open(folder: Path, beside: Path, settings: dict[str, Any], *, overwrite: bool, resume: bool) -> None:
+def _open(folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keeping) -> None:
     """Make the folder of the unfinished run, or see that the one that is there is of this run."""
-    refuse_existing(folder, overwrite=overwrite)
+    refuse_existing(folder, overwrite=keeping.overwrite)
     page = beside / RUN
     if not beside.exists():
         beside.mkdir(parents=True)
         page.write_text(json.dumps(settings), encoding="utf-8")
         return
-    if not resume:
+    if not keeping.resume:
         raise OutputExists(
             f"{beside} holds an interrupted run: go on with it (resume=True, --resume), or remove it to start anew"
         )
     try:
-        found = json.loads(page.read_text(encoding="utf-8"))
+        noted = json.loads(page.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise BadConfig(f"{page} cannot be read ({error}); remove {beside} to start anew") from error
-    other = [name for name, value in settings.items() if found.get(name) != value]
+    other = [name for name, value in settings.items() if noted.get(name) != value]
     if other:
         raise BadConfig(f"{beside} is of another run: {', '.join(other)} differ; remove it to start anew")
 

@@ -24,7 +24,7 @@ from model_lego.parts.component import Builder, Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.tables.recipe import Materials, SourceRecipe, task
 from model_lego.training import TrainingSettings
-from model_lego.training.trained_folder import WEIGHTS, train_into
+from model_lego.training.trained_folder import WEIGHTS, TrainingTask, train_into
 
 #: Training images, and test images, that are read at once; small batches spare the CPU's memory.
 BATCH, TESTED = 250, 50
@@ -172,10 +172,9 @@ class Bench:
 
     def _train(self, name: str, recipe: SourceRecipe, seed: int, split: DataSplit, names: Sequence[str]) -> None:
         settings = TrainingSettings(**{**recipe.training, "seed": seed if recipe.seeded else 0})
-        train_into(
-            self.folder / _called(name, recipe, seed), recipe.network, split, classes=names, settings=settings,
-            arguments=recipe.arguments, preprocessing=Preprocessing(recipe.mean, recipe.std), progress=self.progress,
-        )  # fmt: skip
+        preprocessing = Preprocessing(recipe.mean, recipe.std)
+        task = TrainingTask(recipe.network, names, settings, recipe.arguments, preprocessing)
+        train_into(self.folder / _called(name, recipe, seed), split, task, self.progress)
 
 
 def _called(name: str, recipe: SourceRecipe, seed: int) -> str:

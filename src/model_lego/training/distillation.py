@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypedDict, TypeVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, IncompatibleComponents, ShapeMismatch, UnknownClass
 from model_lego.graph.modules import first_parameter
 from model_lego.heads.features import logit_layers, parts_layers
+from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import places_of
 from model_lego.parts.component import Component, Preprocessing
@@ -31,6 +32,14 @@ Student = TypeVar("Student", bound=nn.Module)
 
 #: How a student is trained by default: from the start, in mixed precision on a GPU.
 FROM_THE_START = TrainingSettings(learning_rate=0.05, clip=1.0, crop=0, flip=False, amp="auto")
+
+
+class LessonOptions(TypedDict, total=False):
+    """Keyword arguments that say what a student's loss is made of: those of a `Lesson`."""
+
+    temperature: float
+    hard: float
+    features: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +75,11 @@ def distill(
     batches: Batches,
     settings: TrainingSettings | None = None,
     *,
-    temperature: float = 2.0,
-    hard: float = 0.5,
-    features: float = 0.0,
     class_names: Sequence[str] | None = None,
     preprocessing: Preprocessing | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress = quiet,
+    **options: Unpack[LessonOptions],
 ) -> Student:
     """Train a copy of a student towards a teacher and give it in eval mode; both are left as they are.
 
@@ -84,15 +91,15 @@ def distill(
             looked at, and batches of images alone will do; else labels are positions in the student's classes unless
             `class_names` names them, and images of other classes are left out.
         settings: how it is trained.
-        temperature: divides the logits of both before they are compared.
-        hard: share of the loss that the labels have; 1 trains the student alone.
-        features: weight of a term that brings what the student's last layer reads, mapped by a linear layer that is
-            learned and then thrown away, to what the teacher's reads.
         class_names: names of the label numbers.
         preprocessing: of a network that is no component or assembly, for images in 0..1; the source of a component has
             that of the component by default.
         checkpoint: a file that the state is kept in; after a kill the same call ends in the same student.
         progress: called with what is being done.
+        options: of the loss. `temperature` (2) divides the logits of both before they are compared; `hard` (0.5) is the
+            share of the loss that the labels have, 1 trains the student alone; `features` (0) is the weight of a term
+            that brings what the student's last layer reads, mapped by a linear layer that is learned and then thrown
+            away, to what the teacher's reads.
 
     Returns:
         The trained student; of a component or an assembly `settings["distilled"]` tells of it, as after `finetune`.
@@ -100,7 +107,8 @@ def distill(
     Raises:
         BadBatches, BadConfig, EmptySelection, ShapeMismatch, TrainingFailed, UnknownClass.
     """
-    settings, lesson = settings or FROM_THE_START, Lesson(temperature, hard, features)
+    refuse_unknown("distill", options, LessonOptions)
+    settings, lesson = settings or FROM_THE_START, value_of(Lesson, options)
     roles = cast_roles(teacher, student, preprocessing)
     places = None if lesson.hard == 0 else places_of(roles.classes, class_names)
     images = streamed(batches, places, roles.shape, progress, what=f"the classes {', '.join(roles.classes[:10])}")
@@ -181,12 +189,11 @@ def _pair(
     """The student as it is trained, and its target: from images to the teacher's logits and features."""
     if lesson.features and settings.compile:
         raise BadConfig("what a layer reads cannot be had of a compiled network; leave features or compile out")
+    pairs = (("student", student, roles.student), ("teacher", teacher, roles.teacher))
     reads = [
         _reads(network, preprocessing, example, role) if lesson.features else ()
-        for role, network, preprocessing in (
-            ("student", student, roles.student), ("teacher", teacher, roles.teacher)
-        )
-    ]  # fmt: skip
+        for role, network, preprocessing in pairs
+    ]
     knower = _Learner(teacher, roles.teacher, reads[1], None).eval()
     columns = None if roles.columns is None else list(roles.columns)
     kind = first_parameter(teacher)

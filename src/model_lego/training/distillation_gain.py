@@ -1,9 +1,9 @@
 """What a student gains by distillation: trained towards its teacher and alone, with the same budget and seed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, Unpack
 
 from torch import Tensor, nn
 
@@ -14,13 +14,22 @@ from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.costs import network_cost
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
+from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component, Cost, Origin, Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.training import TrainingSettings
-from model_lego.training.distillation import Roles, cast_roles, distill
+from model_lego.training.distillation import Lesson, LessonOptions, Roles, cast_roles, distill
 
 Student = TypeVar("Student", bound=nn.Module)
+
+
+class GainOptions(LessonOptions, total=False):
+    """Keyword arguments of `distillation_gain`; they mean what they mean to `distill`."""
+
+    class_names: Sequence[str] | None
+    preprocessing: Preprocessing | None
+    checkpoint: str | Path | None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,13 +56,8 @@ def distillation_gain(
     test: Batches,
     settings: TrainingSettings | None = None,
     *,
-    temperature: float = 2.0,
-    hard: float = 0.5,
-    features: float = 0.0,
-    class_names: Sequence[str] | None = None,
-    preprocessing: Preprocessing | None = None,
-    checkpoint: str | Path | None = None,
     progress: Progress = quiet,
+    **options: Unpack[GainOptions],
 ) -> Gain[Student]:
     """Train a student twice, by `distill` and with labels alone, and measure both and the teacher on test images.
 
@@ -62,18 +66,19 @@ def distillation_gain(
     Costs are counted as `evaluate` counts them, for which a network that is no part is exported. Raises what `distill`
     and `evaluate` raise, TraceFailed and RefusedError.
     """
-    if hard == 1 and features == 0:
+    refuse_unknown("distillation_gain", options, GainOptions)
+    if not value_of(Lesson, options).needs_teacher:
         raise BadConfig("with hard=1 and features=0 a student is trained alone; there is nothing to compare")
-    roles = cast_roles(teacher, student, preprocessing)
-    common: dict[str, Any] = {"class_names": class_names, "preprocessing": preprocessing, "progress": progress}
+    roles = cast_roles(teacher, student, options.get("preprocessing"))
     refuse_one_shot(test)
     image = next(iter(test))[0][:1]
     student_cost = network_cost(student, image, roles.student)  # refused, if at all, before anything is trained
     teacher_cost = network_cost(teacher, image, roles.teacher)
-    lesson: dict[str, Any] = {"temperature": temperature, "hard": hard, "features": features}
-    taught = distill(teacher, student, batches, settings, checkpoint=checkpoint, **lesson, **common)
+    taught = distill(teacher, student, batches, settings, progress=progress, **options)
+    checkpoint, class_names = options.get("checkpoint"), options.get("class_names")
     apart = None if checkpoint is None else Path(f"{checkpoint}.alone")
-    alone = distill(teacher, student, batches, settings, hard=1.0, checkpoint=apart, **common)
+    by_labels: Any = {**options, **asdict(Lesson(hard=1.0)), "checkpoint": apart}
+    alone = distill(teacher, student, batches, settings, progress=progress, **by_labels)
     every = tuple(range(len(roles.classes)))
     rivals = [
         Contender(

@@ -137,9 +137,7 @@ def streamed(
     return Streamed(batches, places, first, count, f"{total % 2**256:064x}", example)
 
 
-def read(
-    batches: Batches, places: Tensor | None, shape: Shape | None
-) -> Iterator[tuple[Tensor, Tensor]]:  # fmt: skip
+def read(batches: Batches, places: Tensor | None, shape: Shape | None) -> Iterator[tuple[Tensor, Tensor]]:
     """Batches without the images that are left out, labels being targets; without places all images, labels -1."""
     if places is None:
         for x, _ in checked(Unlabelled(batches), shape=shape):

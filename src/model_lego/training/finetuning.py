@@ -49,10 +49,8 @@ def finetune(
     """
     settings = settings or GENTLE
     tuned = twin(part)
-    images = streamed(
-        batches, places_of(part.classes, class_names), taken_by(part), progress,
-        what=f"the classes {', '.join(part.classes[:10])}",
-    )  # fmt: skip
+    places, what = places_of(part.classes, class_names), f"the classes {', '.join(part.classes[:10])}"
+    images = streamed(batches, places, taken_by(part), progress, what=what)
 
     def loss(call: Callable[[Tensor], Any], x: Tensor, labels: Tensor) -> Tensor:
         return F.cross_entropy(call(x), labels, label_smoothing=settings.smoothing)

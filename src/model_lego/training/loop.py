@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import LambdaLR
+from torch.optim.lr_scheduler import CosineAnnealingLR, LRScheduler, OneCycleLR
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from model_lego.data.augmentation import cropped, flipped
@@ -137,17 +137,17 @@ class _Run:
     def resume(self, path: Path) -> int:
         """Take up the state of a checkpoint; gives the number of epochs that are done."""
         try:
-            found = torch.load(path, map_location="cpu", weights_only=True)
-            here, there = self._state()["settings"], found["settings"]
+            kept = torch.load(path, map_location="cpu", weights_only=True)
+            here, there = self._state()["settings"], kept["settings"]
             if here == there:
-                self.network.load_state_dict(found["model"])
-                self.optimizer.load_state_dict(found["optimizer"])
-                self.schedule.load_state_dict(found["schedule"])
+                self.network.load_state_dict(kept["model"])
+                self.optimizer.load_state_dict(kept["optimizer"])
+                self.schedule.load_state_dict(kept["schedule"])
                 if self.ema is not None:
-                    self.ema.load_state_dict(found["ema"])
+                    self.ema.load_state_dict(kept["ema"])
                 if self.accelerator.scaler is not None:
-                    self.accelerator.scaler.load_state_dict(found["scaler"])
-                return int(found["epochs"])
+                    self.accelerator.scaler.load_state_dict(kept["scaler"])
+                return int(kept["epochs"])
         except Exception as error:
             raise BadConfig(f"'{path}' is no checkpoint of this training ({error}); remove it to start anew") from error
         other = sorted(key for key in here if there.get(key) != here[key])
@@ -185,13 +185,17 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.SG
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov)
 
 
-def _schedule(optimizer: torch.optim.Optimizer, settings: TrainingSettings, steps: int) -> LambdaLR:
+def _schedule(optimizer: torch.optim.Optimizer, settings: TrainingSettings, steps: int) -> LRScheduler:
     """Half a cosine down to zero; for "one-cycle" behind a rise from a twenty-fifth over the first quarter."""
-    rise = max(1, steps // 4) if settings.schedule == "one-cycle" else 0
-
-    def share(step: int) -> float:
-        if step < rise:
-            return 1 - 0.96 * (1 + math.cos(math.pi * step / rise)) / 2
-        return (1 + math.cos(math.pi * (step - rise) / max(1, steps - rise))) / 2
-
-    return LambdaLR(optimizer, share)
+    if settings.schedule == "cosine":
+        return CosineAnnealingLR(optimizer, T_max=steps)
+    return OneCycleLR(
+        optimizer,
+        max_lr=settings.learning_rate,
+        total_steps=steps + 1,  # zero is reached behind the last step, not by it
+        pct_start=(max(1, steps // 4) + 1)
+        / (steps + 1),  # the highest rate is that of step (steps + 1) * pct_start - 1
+        div_factor=25,
+        final_div_factor=math.inf,
+        cycle_momentum=False,
+    )

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,39 +22,47 @@ from model_lego.training.classifier import train
 WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.pt"
 
 
-def train_into(
-    folder: Path,
-    network: str,
-    split: DataSplit,
-    *,
-    classes: Sequence[str],
-    settings: TrainingSettings,
-    arguments: Mapping[str, Any] | None = None,
-    preprocessing: Preprocessing | None = None,
-    per_class: int | None = None,
-    weights: str | Path | None = None,
-    progress: Progress = quiet,
-) -> dict[str, Any]:
-    """Train a network by name for some classes and write it into a folder; gives the record that stands beside it.
+@dataclass(frozen=True, slots=True)
+class TrainingTask:
+    """Which network learns which classes, and how.
 
-    A checkpoint that is in the folder is taken up. `per_class` training images a class are drawn by the seed, all by
-    default; `weights` is a file to start from. Raises BadConfig, BadWeights, EmptySelection, ShapeMismatch,
+    `per_class` training images a class are drawn by the seed, all by default; `weights` is a file to start from.
+    """
+
+    network: str  # as `build` knows it
+    classes: Sequence[str]
+    settings: TrainingSettings
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    preprocessing: Preprocessing | None = None
+    per_class: int | None = None
+    weights: str | Path | None = None
+
+
+def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Progress = quiet) -> dict[str, Any]:
+    """Train a network for some classes and write it into a folder; gives the record that stands beside it.
+
+    A checkpoint that is in the folder is taken up. Raises BadConfig, BadWeights, EmptySelection, ShapeMismatch,
     TrainingFailed.
     """
-    numbers = [split.class_names.index(name) for name in classes]
-    given = dict(arguments or {}) | {"num_classes": len(classes)}
+    settings, preprocessing, names = task.settings, task.preprocessing, split.class_names
+    numbers = [names.index(name) for name in task.classes]
+    arguments = {**task.arguments, "num_classes": len(task.classes)}
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = build(network, **given)
-    model = model if weights is None else load_weights(model, weights)
-    images = subset(split.train, numbers, per_class=per_class, seed=settings.seed, class_names=split.class_names)
+        model = build(task.network, **arguments)
+    model = model if task.weights is None else load_weights(model, task.weights)
+    images = subset(split.train, numbers, per_class=task.per_class, seed=settings.seed, class_names=names)
     train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
-    test = subset(split.test, numbers, class_names=split.class_names)
+    test = subset(split.test, numbers, class_names=names)
     record = {
-        "network": network, "arguments": given, "classes": list(classes), "settings": asdict(settings),
-        "images": len(images), "test_accuracy": _accuracy(model, test, preprocessing),
+        "network": task.network,
+        "arguments": arguments,
+        "classes": list(task.classes),
+        "settings": asdict(settings),
+        "images": len(images),
+        "test_accuracy": _accuracy(model, test, preprocessing),
         "preprocessing": None if preprocessing is None else asdict(preprocessing),
-    }  # fmt: skip
+    }
     _write(folder, model, record)
     return record
 
