@@ -20,6 +20,7 @@ from model_lego.cli.distill import distill_command
 from model_lego.cli.doctor import doctor_command
 from model_lego.cli.evaluate import evaluate_command
 from model_lego.cli.finetune import finetune_command
+from model_lego.cli.groups import spread
 from model_lego.cli.inspect import inspect_command, ops_command
 from model_lego.cli.remove import remove_command
 from model_lego.cli.render import quiet, say
@@ -36,13 +37,14 @@ GOES_ON = "--resume goes on after the last epoch that was finished"
 def _command(command: Callable[..., None], *, left: str = "nothing was written", shared: bool = False) -> None:
     """Register a command: what is `left` of it when it is interrupted, whether processes can share its work."""
     name = command.__name__.removesuffix("_command")
+    flat = spread(command)
 
-    @functools.wraps(command)
-    def run(*args: Any, **kwargs: Any) -> None:
+    @functools.wraps(flat)
+    def run(**options: Any) -> None:
         if not shared and not alone():
             raise BadConfig(f"{name} runs in one process; start it without torchrun")
         try:
-            command(*args, **kwargs)
+            flat(**options)
         except KeyboardInterrupt:
             say(f"interrupted; {left}")
             raise typer.Exit(130) from None

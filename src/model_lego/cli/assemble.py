@@ -12,9 +12,10 @@ from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 
 
 def assemble_command(
+    *,
     parts: Annotated[list[str], typer.Argument(help="folders of saved components")],
     out: o.Out,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")] = None,
+    data: o.CalibrationData = None,
     calibration_per_class: o.CalibrationPerClass = 50,
     layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
     scaling: Annotated[str | None, typer.Option(help="logit (as published) or layer (equation 9)")] = None,
@@ -23,15 +24,13 @@ def assemble_command(
     labels: Annotated[
         str, typer.Option(help="what the data's classes are: classes, or parts (named 0, 1 … in the order given)")
     ] = "classes",
-    outsiders: Annotated[
-        float | None, typer.Option(help="share of images that may be 'none of these', for instance 0.05")
-    ] = None,
-    seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
-) -> None:  # fmt: skip
+    outsiders: o.Outsiders = None,
+    run: o.RunOptions,
+) -> None:
     """Build one classifier from components, without training."""
     from model_lego import assemble, save
 
-    check_out(out, overwrite=overwrite)
+    check_out(out, overwrite=run.overwrite)
     components = [open_component(part) for part in parts]
     names = list(dict.fromkeys(name for component in components for name in component.classes))
     per_class = calibration_per_class
@@ -40,13 +39,21 @@ def assemble_command(
         per_class *= max(len(component.classes) for component in components)
     calibration = None
     if data is not None:
-        calibration = data_for(components, data, names, batch_size, train=True, per_class=per_class, seed=seed)
+        calibration = data_for(components, data, names, run.batch_size, train=True, per_class=per_class, seed=run.seed)
     assembly = assemble(
-        components, calibration=calibration, layout=layout, scaling=scaling, head=head,  # type: ignore[arg-type]
-        on_clash=on_clash, labels=labels, outsiders=outsiders, seed=seed, progress=Bar(),  # type: ignore[arg-type]
-    )  # fmt: skip
-    folder = save(assembly, out, overwrite=overwrite)
-    if json:
+        components,
+        calibration=calibration,
+        layout=layout,  # type: ignore[arg-type]
+        scaling=scaling,  # type: ignore[arg-type]
+        head=head,  # type: ignore[arg-type]
+        on_clash=on_clash,  # type: ignore[arg-type]
+        labels=labels,  # type: ignore[arg-type]
+        outsiders=outsiders,
+        seed=run.seed,
+        progress=Bar(),
+    )
+    folder = save(assembly, out, overwrite=run.overwrite)
+    if run.json:
         settings = {key: value for key, value in assembly.settings.items() if key != SEEN}
         show_json({"folder": str(folder), "classes": assembly.classes, "settings": settings})
         return

@@ -20,40 +20,55 @@ Resume = Annotated[bool, typer.Option("--resume", help="go on where an interrupt
 
 
 def attribute_command(
-    model: o.Model, data: o.Data, out: o.Out, classes: SomeClasses = None, weights: o.Weights = None,
-    argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
-    size: o.Size = None, sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None, add: Add = None,
-    memory: Memory = 256, resume: Resume = False, seed: o.Seed = 0, batch_size: o.BatchSize = 128,
-    overwrite: o.Overwrite = False, json: o.Json = False,
-) -> None:  # fmt: skip
+    *,
+    model: o.Model,
+    data: o.Data,
+    out: o.Out,
+    classes: SomeClasses = None,
+    opening: o.SourceOptions,
+    sampling: o.SamplingOpt = "confident",
+    per_class: o.PerClass = None,
+    add: Add = None,
+    memory: Memory = 256,
+    resume: Resume = False,
+    run: o.RunOptions,
+) -> None:
     """Sum up what each channel adds to each other, class by class, for any number of components."""
     from model_lego import collect, load_statistics, merge, save_statistics
     from model_lego.data.batching import prepared
     from model_lego.parts.class_names import label_numbers
 
-    check_out(out, overwrite=overwrite)
+    check_out(out, overwrite=run.overwrite)
     if memory < 1:
         raise BadConfig(f"--memory {memory} holds no sums; give at least 1 (MiB)")
     others = [load_statistics(folder) for folder in add or ()]
-    source = open_source(
-        model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-        size=size, batch_size=batch_size,
-    )  # fmt: skip
+    source = open_source(model, data, opening, run.batch_size)
     for other in others:
         if (other.source, other.sampling) != (digest_of(source.model), sampling):
             raise BadConfig("statistics to add have to be of this network, and sampled in the same way")
     asked = None if classes is None else label_numbers(named(chosen(classes), source.class_names), source.class_names)
     with team() as group:
         stats = collect(
-            source.model, prepared(source.train, source.preprocessing), out, graph=source.graph, classes=asked,
-            sampling=sampling, per_class=per_class, seed=seed, memory=memory << 20,  # type: ignore[arg-type]
-            class_names=source.class_names, resume=resume, overwrite=overwrite, progress=Bar(), group=group,
-        )  # fmt: skip
+            source.model,
+            prepared(source.train, source.preprocessing),
+            out,
+            graph=source.graph,
+            classes=asked,
+            progress=Bar(),
+            group=group,
+            sampling=sampling,  # type: ignore[arg-type]
+            per_class=per_class,
+            seed=run.seed,
+            class_names=source.class_names,
+            memory=memory << 20,
+            resume=resume,
+            overwrite=run.overwrite,
+        )
         if others and speaks():
             stats = reduce(merge, others, stats)
             save_statistics(stats, out, overwrite=True)
     samples = {source.class_names[label]: count for label, count in zip(stats.classes, stats.counts, strict=True)}
-    if json:
+    if run.json:
         show_json({"folder": out, "layers": len(stats.layers), "samples": samples})
         return
     show(f"{len(stats.layers)} layers, {len(samples)} classes")

@@ -26,8 +26,9 @@ def bench_command(
     recipes: Annotated[str | None, typer.Option(help="folder of recipes, those of the paper by default")] = None,
     train: Annotated[bool, typer.Option("--train/--no-train", help="train networks that are missing")] = True,
     again: Annotated[bool, typer.Option("--again", help="measure also what has a result already")] = False,
-    download: o.Download = False, json: o.Json = False,
-) -> None:  # fmt: skip
+    download: o.Download = False,
+    json: o.Json = False,
+) -> None:
     """Measure the paper's tables; what has a result already is not measured again."""
     from model_lego.tables.bench import Bench
     from model_lego.tables.page import page as written
@@ -42,10 +43,8 @@ def bench_command(
     known = read_recipes(FOLDER if recipes is None else Path(recipes))
     materials = known.materials[scale]  # type: ignore[index]
     todo = jobs(known, scale, only=table or (), rows=row or ())  # type: ignore[arg-type]
-    opened = Bench(
-        materials, Path(sources), where=_where(data, materials.data), kept=Path(results) / "sources", trains=train,
-        download=download, progress=Bar(),
-    )  # fmt: skip
+    where, kept = _where(data, materials.data), Path(results) / "sources"
+    opened = Bench(materials, Path(sources), where=where, kept=kept, trains=train, download=download, progress=Bar())
     _check_page(Path(page))
 
     def write() -> None:
@@ -59,23 +58,23 @@ def bench_command(
             say(f"{outcome.job.id}: {outcome.how}{f' ({outcome.words})' if outcome.words else ''}")
         write()
     _draw(pictures(Path(results), known))
-    found = [{"row": each.job.id, "outcome": each.how, "words": each.words} for each in outcomes]
+    rows = [{"row": each.job.id, "outcome": each.how, "words": each.words} for each in outcomes]
     counted = {how: sum(each.how == how for each in outcomes) for how in dict.fromkeys(each.how for each in outcomes)}
     if json:
-        show_json({"page": page, "results": results, "rows": found})
+        show_json({"page": page, "results": results, "rows": rows})
         return
     show(f"{', '.join(f'{count} {how}' for how, count in counted.items()) or 'nothing to measure'}; written to {page}")
 
 
 def _where(given: list[str] | None, known: Collection[str]) -> dict[str, str]:
     """NAME=WHERE of data sets."""
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for item in given or ():
         name, equals, place = item.partition("=")
         if not equals or name not in known:
             raise BadConfig(f"'{item}' is no NAME=WHERE; data sets of the recipes are {', '.join(known)}")
-        found[name] = place
-    return found
+        places[name] = place
+    return places
 
 
 def _draw(pictures: "Mapping[Path, Sequence[Sweep]]") -> None:

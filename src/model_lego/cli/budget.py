@@ -45,9 +45,15 @@ def check_curve(curve_out: str | None) -> None:
 def curve_of(source: Source, file: str | None, *, group: Group, **settings: Any) -> Curve:
     """The curve of a source, drawn where a file is named."""
     measured_curve = curve(
-        source.model, source.train, class_names=source.class_names, preprocessing=source.preprocessing,
-        graph=source.graph, progress=Bar(), group=group, **settings,
-    )  # fmt: skip
+        source.model,
+        source.train,
+        class_names=source.class_names,
+        preprocessing=source.preprocessing,
+        graph=source.graph,
+        progress=Bar(),
+        group=group,
+        **settings,
+    )
     if file is not None and speaks():
         draw_curve(measured_curve, file)
         say(f"drawn to {file}")

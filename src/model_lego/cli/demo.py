@@ -35,9 +35,8 @@ class _Piece:
 
 
 def demo_command(
-    out: o.Out = "demo-out", seed: o.Seed = 0, overwrite: o.Overwrite = False, json: o.Json = False,
-
-) -> None:  # fmt: skip
+    out: o.Out = "demo-out", seed: o.Seed = 0, overwrite: o.Overwrite = False, json: o.Json = False
+) -> None:
     """Train two classifiers on real digits (0-4, 5-9); take {1, 3} and {7, 8, 9} out; join them."""
     from model_lego import assemble, ensemble, evaluate, load, save
 
@@ -61,9 +60,13 @@ def demo_command(
     side = evaluate(plain, test)
     if json:
         show_json(
-            {"folder": out, "components": [piece.report.to_dict() for piece in pieces], "assembly": joint.to_dict(),
-             "assembly_without_calibration": side.to_dict()}
-        )  # fmt: skip
+            {
+                "folder": out,
+                "components": [piece.report.to_dict() for piece in pieces],
+                "assembly": joint.to_dict(),
+                "assembly_without_calibration": side.to_dict(),
+            }
+        )
         return
     for piece in pieces:
         _show_component(piece)
@@ -72,8 +75,8 @@ def demo_command(
         f"One classifier for {', '.join(names)}, built from the two components without training",
         COLUMNS,
         [
-            (name, *_figures(found))
-            for name, found in (
+            (name, *_figures(measured))
+            for name, measured in (
                 ("both uncut sources side by side", ensemble_row),
                 ("components, logits side by side", side.rows[0]),
                 (f"components, calibrated on {PER_CLASS} images a class", row),
@@ -97,9 +100,13 @@ def _piece(digits: DataSplit, known: tuple[int, ...], taken: tuple[int, ...], se
     say(f"taking {', '.join(map(str, taken))} out of it …")
     names = [str(digit) for digit in known]
     common: dict[str, Any] = {
-        "classes": [str(digit) for digit in taken], "class_names": names, "builder": builder, "seed": seed,
-        "preprocessing": Preprocessing(), "progress": Bar(),
-    }  # fmt: skip
+        "classes": [str(digit) for digit in taken],
+        "class_names": names,
+        "builder": builder,
+        "seed": seed,
+        "preprocessing": Preprocessing(),
+        "progress": Bar(),
+    }
     component = disassemble(source, training, **common)
     unrepaired = disassemble(source, training, repair="none", **common)
     against = baselines(component, source, calibration=training)
@@ -118,11 +125,14 @@ def _with_row(report: Any, plain: Any) -> Any:
 
 def _show_component(piece: _Piece) -> None:
     labels = {
-        "source": "the whole network, all its digits", "restricted": "the whole network, asked for these only",
-        "random": "random cut of the same size", "random + repair": "random cut, repaired",
-        "magnitude": "largest weights, same size", "magnitude + repair": "largest weights, repaired",
+        "source": "the whole network, all its digits",
+        "restricted": "the whole network, asked for these only",
+        "random": "random cut of the same size",
+        "random + repair": "random cut, repaired",
+        "magnitude": "largest weights, same size",
+        "magnitude + repair": "largest weights, repaired",
         "head": "only the last layer cut",
-    }  # fmt: skip
+    }
     rows = piece.report.rows
     show_table(
         f"Component for {', '.join(piece.component.classes)}",
@@ -137,10 +147,8 @@ def _show_component(piece: _Piece) -> None:
 def _figures(row: Row) -> tuple[str, ...]:
     low, high = row.interval
     agrees = "-" if math.isnan(row.agreement) else f"{row.agreement:.1f}"
-    return (
-        f"{row.accuracy:.1f} ({low:.1f}-{high:.1f})", agrees, f"{row.calibration_error:.1f}", f"{row.parameters:,}",
-        f"{row.macs:,}",
-    )  # fmt: skip
+    accuracy, error = f"{row.accuracy:.1f} ({low:.1f}-{high:.1f})", f"{row.calibration_error:.1f}"
+    return accuracy, agrees, error, f"{row.parameters:,}", f"{row.macs:,}"
 
 
 def _of(digits: DataSplit, part: str, labels: Any, *, per_class: int | None = None, seed: int = 0) -> Batched:

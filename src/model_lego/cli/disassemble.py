@@ -1,8 +1,6 @@
 """model-lego plan and model-lego disassemble."""
 
-from typing import Annotated, Any
-
-import typer
+from typing import Any
 
 from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
@@ -18,37 +16,59 @@ from model_lego.parts.component import Component, Origin
 
 
 def plan_command(
-    model: o.Model, data: o.Data, classes: o.Classes, weights: o.Weights = None, argument: o.Arguments = None,
-    source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
-    alpha: o.Alpha = 0.3, beta: o.Beta = 0.2, linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3,
-    sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None, stats: o.Stats = None,
-    multiple: o.Multiple = 1, budget: o.BudgetOpt = None, criterion: o.Criterion = None, curve: o.CurveOpt = False,
-    curve_out: o.CurveOut = None, seed: o.Seed = 0, batch_size: o.BatchSize = 128, json: o.Json = False,
-) -> None:  # fmt: skip
+    *,
+    model: o.Model,
+    data: o.Data,
+    classes: o.Classes,
+    opening: o.SourceOptions,
+    thresholds: o.ThresholdOptions,
+    statistics: o.StatisticsOptions,
+    multiple: o.Multiple = 1,
+    budget: o.BudgetOpt = None,
+    criterion: o.Criterion = None,
+    curves: o.CurveOptions,
+    seed: o.Seed = 0,
+    batch_size: o.BatchSize = 128,
+    json: o.Json = False,
+) -> None:
     """Show which channels a component would keep, without cutting anything."""
-    from model_lego import Thresholds, cut, plan
+    from model_lego import cut, plan
 
     limits = parse_budget(budget)
-    check_curve(curve_out)
-    source = open_source(
-        model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-        size=size, batch_size=batch_size,
-    )  # fmt: skip
+    check_curve(curves.curve_out)
+    source = open_source(model, data, opening, batch_size)
     wanted = named(chosen(classes), source.class_names)
     drawn_curve = None
     with team() as group:
         planned = plan(
-            source.model, source.train, classes=wanted, budget=limits, criterion=criterion,
-            class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
-            sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-            preprocessing=source.preprocessing, graph=source.graph, stats=_statistics(stats), progress=Bar(),
+            source.model,
+            source.train,
+            classes=wanted,
+            budget=limits,
+            criterion=criterion,
+            class_names=source.class_names,
+            thresholds=thresholds.thresholds(),
+            sampling=statistics.sampling,  # type: ignore[arg-type]
+            per_class=statistics.per_class,
+            multiple=multiple,
+            seed=seed,
+            preprocessing=source.preprocessing,
+            graph=source.graph,
+            stats=_statistics(statistics.stats),
+            progress=Bar(),
             group=group,
-        )  # fmt: skip
-        if curve or curve_out:
+        )
+        if curves.wanted:
             drawn_curve = curve_of(
-                source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
-                multiple=multiple, seed=seed, stats=planned.stats,
-            )  # fmt: skip
+                source,
+                curves.curve_out,
+                group=group,
+                classes=wanted,
+                criterion=criterion or "reconstruction",
+                multiple=multiple,
+                seed=seed,
+                stats=planned.stats,
+            )
     _show_plan(planned, cut(source.model, planned).origin, drawn_curve, json=json)
 
 
@@ -80,45 +100,68 @@ def _more(budget: Any, drawn_curve: Curve | None) -> dict[str, Any]:
 
 
 def disassemble_command(
-    model: o.Model, data: o.Data, classes: o.Classes, out: o.Out, weights: o.Weights = None,
-    argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
-    size: o.Size = None, alpha: o.Alpha = 0.3, beta: o.Beta = 0.2, linear_alpha: o.LinearAlpha = 0.4,
-    linear_beta: o.LinearBeta = 0.3, sampling: o.SamplingOpt = "confident", per_class: o.PerClass = None,
-    stats: o.Stats = None, multiple: o.Multiple = 1, budget: o.BudgetOpt = None, criterion: o.Criterion = None,
-    curve: o.CurveOpt = False, curve_out: o.CurveOut = None,
-    repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
-    baselines: Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")] = False,
-    seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False, json: o.Json = False,
-) -> None:  # fmt: skip
+    *,
+    model: o.Model,
+    data: o.Data,
+    classes: o.Classes,
+    out: o.Out,
+    opening: o.SourceOptions,
+    thresholds: o.ThresholdOptions,
+    statistics: o.StatisticsOptions,
+    multiple: o.Multiple = 1,
+    budget: o.BudgetOpt = None,
+    criterion: o.Criterion = None,
+    curves: o.CurveOptions,
+    repair: o.Repair = "ridge",
+    baselines: o.Baselines = False,
+    run: o.RunOptions,
+) -> None:
     """Take the component for some classes out of a trained network."""
-    from model_lego import RepairSettings, Thresholds, disassemble, save
+    from model_lego import RepairSettings, disassemble, save
 
     limits = parse_budget(budget)
-    check_curve(curve_out)
-    check_out(out, overwrite=overwrite)
-    source = open_source(
-        model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-        size=size, batch_size=batch_size,
-    )  # fmt: skip
+    check_curve(curves.curve_out)
+    check_out(out, overwrite=run.overwrite)
+    source = open_source(model, data, opening, run.batch_size)
     wanted = named(chosen(classes), source.class_names)
-    settings, drawn_curve, sums = RepairSettings(method=repair, seed=seed), None, _statistics(stats)  # type: ignore[arg-type]
+    settings, drawn_curve, sums = RepairSettings(method=repair, seed=run.seed), None, _statistics(statistics.stats)  # type: ignore[arg-type]
     with team() as group:
         component = disassemble(
-            source.model, source.train, classes=wanted, budget=limits, criterion=criterion,
-            class_names=source.class_names, thresholds=Thresholds(alpha, beta, linear_alpha, linear_beta),
-            sampling=sampling, per_class=per_class, multiple=multiple, seed=seed,  # type: ignore[arg-type]
-            repair=settings, preprocessing=source.preprocessing,
-            builder=source.builder, graph=source.graph, stats=sums, progress=Bar(), group=group,
-        )  # fmt: skip
+            source.model,
+            source.train,
+            classes=wanted,
+            budget=limits,
+            criterion=criterion,
+            class_names=source.class_names,
+            thresholds=thresholds.thresholds(),
+            sampling=statistics.sampling,  # type: ignore[arg-type]
+            per_class=statistics.per_class,
+            multiple=multiple,
+            seed=run.seed,
+            repair=settings,
+            preprocessing=source.preprocessing,
+            builder=source.builder,
+            graph=source.graph,
+            stats=sums,
+            progress=Bar(),
+            group=group,
+        )
         report = measured(component, source, baselines=baselines, group=group)
-        if curve or curve_out:
+        if curves.wanted:
             drawn_curve = curve_of(
-                source, curve_out, group=group, classes=wanted, criterion=criterion or "reconstruction",
-                multiple=multiple, seed=seed, repair=settings, stats=sums,
-            )  # fmt: skip
+                source,
+                curves.curve_out,
+                group=group,
+                classes=wanted,
+                criterion=criterion or "reconstruction",
+                multiple=multiple,
+                seed=run.seed,
+                repair=settings,
+                stats=sums,
+            )
         if speaks():
-            save(component, out, overwrite=overwrite)
-    show_component(component, report, drawn_curve, out, json=json)
+            save(component, out, overwrite=run.overwrite)
+    show_component(component, report, drawn_curve, out, json=run.json)
 
 
 def show_component(component: Component, report: Report, drawn_curve: Curve | None, out: str, *, json: bool) -> None:

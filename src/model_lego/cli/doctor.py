@@ -31,13 +31,13 @@ def doctor_command(
     shape = shape if size is None else (shape[0], size, size)
     images = torch.rand(2, *shape, generator=torch.Generator().manual_seed(0))
     images = images.to(next(network.parameters()))
-    found = diagnose(network.eval(), images)
-    if found.computed:  # as all commands do
-        found = diagnose(canonize(network, images), images)
+    diagnosis = diagnose(network.eval(), images)
+    if diagnosis.computed:  # as all commands do
+        diagnosis = diagnose(canonize(network, images), images)
     if json:
-        show_json(found.to_dict())
+        show_json(diagnosis.to_dict())
         return
-    show(str(found))
+    show(str(diagnosis))
 
 
 def _network(model: str, weights: str | None, argument: list[str] | None) -> tuple[nn.Module, tuple[int, ...]]:

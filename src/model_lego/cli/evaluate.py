@@ -21,19 +21,19 @@ SourceOpt = Annotated[str | None, typer.Option("--source", help="the uncut netwo
 
 
 def evaluate_command(
+    *,
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
-    data: o.Data, source: SourceOpt = None, weights: o.Weights = None, argument: o.Arguments = None,
-    source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None, size: o.Size = None,
-    batch_size: o.BatchSize = 128, json: o.Json = False,
-) -> None:  # fmt: skip
+    data: o.Data,
+    source: SourceOpt = None,
+    opening: o.SourceOptions,
+    batch_size: o.BatchSize = 128,
+    json: o.Json = False,
+) -> None:
     """Measure a saved component or assembly on the test images of its classes."""
     from model_lego import evaluate
 
     part = open_part(folder)
-    test, names, contenders = images_of(
-        part, data, source, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-        size=size, batch_size=batch_size,
-    )  # fmt: skip
+    test, names, contenders = images_of(part, data, source, opening, batch_size)
     with team() as group:
         report = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar(), group=group)
     if json:
@@ -43,7 +43,7 @@ def evaluate_command(
 
 
 def images_of(
-    part: Any, data: str, source: str | None, *, batch_size: int, **opening: Any
+    part: Any, data: str, source: str | None, opening: o.SourceOptions, batch_size: int
 ) -> tuple[Batched, tuple[str, ...], tuple[Contender, ...]]:
     """Test images for a part, what their labels are called, and its baselines where its source is named.
 
@@ -56,7 +56,7 @@ def images_of(
         return data_for([part], data, names, batch_size, train=False), names, ()
     if not isinstance(part, Component):
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
-    opened = open_source(source, data=data, batch_size=batch_size, **opening)
+    opened = open_source(source, data, opening, batch_size)
     return opened.test, opened.class_names, _beside(part, opened)
 
 
@@ -64,10 +64,9 @@ def measured(component: Component, source: Source, *, baselines: bool, group: Gr
     """A component that was just cut on the test images of its source, with the baselines beside it or without."""
     from model_lego import evaluate
 
-    return evaluate(
-        component, source.test, class_names=source.class_names,
-        baselines=_beside(component, source) if baselines else (), progress=Bar(), group=group,
-    )  # fmt: skip
+    contenders = _beside(component, source) if baselines else ()
+    names = source.class_names
+    return evaluate(component, source.test, class_names=names, baselines=contenders, progress=Bar(), group=group)
 
 
 def _beside(component: Component, source: Source) -> tuple[Contender, ...]:

@@ -46,10 +46,10 @@ def as_taken(source: Source, values: Sequence[str], pictures: Mapping[str, Tenso
     channels, height, width = source.graph.program.image_shape
     own = source.preprocessing or Preprocessing()
     sized = replace(own, size=(height, width))
-    found = []
+    taken = []
     for value in values:
         if value.isdecimal():
-            found.append(own(source.test.read(torch.tensor([int(value)]))[0]))
+            taken.append(own(source.test.read(torch.tensor([int(value)]))[0]))
         else:
-            found.append(sized(in_colours(pictures[value], channels)[None]))
-    return torch.cat(found)
+            taken.append(sized(in_colours(pictures[value], channels)[None]))
+    return torch.cat(taken)

@@ -1,10 +1,13 @@
-"""Options that several commands share, each written once."""
+"""Options that several commands share, each written once, and the groups in which they come (see `groups.spread`)."""
 
-from typing import Annotated
+from dataclasses import asdict, dataclass, fields
+from typing import Annotated, Any
 
 import typer
 
+from model_lego.attribution import Thresholds
 from model_lego.errors import BadConfig
+from model_lego.training import TrainingSettings
 
 
 def _seed(value: int) -> int:
@@ -55,6 +58,12 @@ CurveOut = Annotated[str | None, typer.Option("--curve-out", help="draw that cur
 Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every random choice")]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
+Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]
+Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn or none")]
+Outsiders = Annotated[
+    float | None, typer.Option("--outsiders", help="share of images that may be 'none of these', for instance 0.05")
+]
+CalibrationData = Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="images that run at once")]
 HeadOpt = Annotated[str, typer.Option("--head", help="auto, concat, affine, ridge, lda or blend")]
@@ -78,3 +87,126 @@ ChannelsLast = Annotated[bool, typer.Option("--channels-last", help="memory form
 Compiled = Annotated[bool, typer.Option("--compile", help="with torch.compile")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")]
 Download = Annotated[bool, typer.Option("--download", help="fetch a data set of torchvision that is not in ./data")]
+
+
+@dataclass(frozen=True)
+class NetworkOptions:
+    """Which weights a network has, how it is built, and what its classes are."""
+
+    weights: Weights = None
+    argument: Arguments = None
+    source_classes: SourceClasses = None
+
+
+@dataclass(frozen=True)
+class PreprocessingOptions:
+    """How a network takes its images."""
+
+    mean: Mean = None
+    std: Std = None
+    size: Size = None
+
+    @property
+    def given(self) -> bool:
+        """Whether anything is said of it."""
+        return (self.mean, self.std, self.size) != (None, None, None)
+
+
+@dataclass(frozen=True)
+class SourceOptions(PreprocessingOptions, NetworkOptions):
+    """What opens a trained network, beside its name and its data; the network's options come first."""
+
+    @classmethod
+    def of(cls, network: NetworkOptions, taking: PreprocessingOptions) -> "SourceOptions":
+        """Both halves together."""
+        return cls(**asdict(network), **asdict(taking))
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What ends the options of a command that writes a folder."""
+
+    seed: Seed = 0
+    batch_size: BatchSize = 128
+    overwrite: Overwrite = False
+    json: Json = False
+
+
+@dataclass(frozen=True, slots=True)
+class ReadingOptions:
+    """What ends the options of a command that measures a saved part."""
+
+    batch_size: BatchSize = 128
+    json: Json = False
+
+
+_PUBLISHED = Thresholds()
+
+
+@dataclass(frozen=True, slots=True)
+class ThresholdOptions:
+    """Which channels count as relevant."""
+
+    alpha: Alpha = _PUBLISHED.conv_alpha
+    beta: Beta = _PUBLISHED.conv_beta
+    linear_alpha: LinearAlpha = _PUBLISHED.linear_alpha
+    linear_beta: LinearBeta = _PUBLISHED.linear_beta
+
+    def thresholds(self) -> Thresholds:
+        """As the library takes them."""
+        return Thresholds(self.alpha, self.beta, self.linear_alpha, self.linear_beta)
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsOptions:
+    """Which samples say what channels do, or where that is summed up already."""
+
+    sampling: SamplingOpt = "confident"
+    per_class: PerClass = None
+    stats: Stats = None
+
+
+@dataclass(frozen=True, slots=True)
+class CurveOptions:
+    """Whether accuracy is measured against size, and drawn."""
+
+    curve: CurveOpt = False
+    curve_out: CurveOut = None
+
+    @property
+    def wanted(self) -> bool:
+        """Whether a curve is asked for in one way or the other."""
+        return self.curve or self.curve_out is not None
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingOptions:
+    """How a network is trained; commands differ in their defaults, which are those of the library."""
+
+    epochs: Epochs
+    learning_rate: LearningRate
+    momentum: Momentum
+    weight_decay: WeightDecay
+    schedule: Schedule
+    smoothing: Smoothing
+    clip: Clip
+    crop: Crop
+    flip: Flip
+    ema: Ema
+    amp: Amp
+    channels_last: ChannelsLast
+    compile: Compiled
+    resume: Resume
+
+    @classmethod
+    def like(cls, settings: TrainingSettings) -> "TrainingOptions":
+        """The options that say the same as settings of the library."""
+        same = {each.name: getattr(settings, each.name) for each in fields(cls) if hasattr(settings, each.name)}
+        return cls(**same | {"amp": None if settings.amp == "auto" else settings.amp, "resume": False})
+
+    def settings(self, run: RunOptions) -> TrainingSettings:
+        """As the library takes them; raises BadConfig."""
+        said: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
+        del said["resume"]
+        amp = "auto" if self.amp is None else self.amp
+        return TrainingSettings(**said | {"amp": amp}, batch_size=run.batch_size, seed=run.seed)

@@ -17,44 +17,45 @@ from model_lego.parts.component import Component
 
 
 def remove_command(
+    *,
     part: Annotated[str, typer.Argument(help="folder of a saved part; or a MODEL, with --weights")],
     classes: Annotated[str, typer.Option("--classes", "-c", help="classes to take out: names or numbers")],
     out: o.Out,
     data: Annotated[str | None, typer.Option("--data", "-d", help="where images of the others come from")] = None,
     calibration_per_class: o.CalibrationPerClass = 250,
-    weights: o.Weights = None, argument: o.Arguments = None, source_classes: o.SourceClasses = None,
-    mean: o.Mean = None, std: o.Std = None, size: o.Size = None, alpha: o.Alpha = 0.3, beta: o.Beta = 0.2,
-    linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3, budget: o.BudgetOpt = None,
+    opening: o.SourceOptions,
+    thresholds: o.ThresholdOptions,
+    budget: o.BudgetOpt = None,
     per_class: o.PerClass = None,
-    repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
+    repair: o.Repair = "ridge",
     forget: Annotated[bool, typer.Option("--forget/--no-forget", help="erase what goes from the logits")] = True,
-    head: o.HeadOpt = "auto", seed: o.Seed = 0, batch_size: o.BatchSize = 128, overwrite: o.Overwrite = False,
-    json: o.Json = False,
-) -> None:  # fmt: skip
+    head: o.HeadOpt = "auto",
+    run: o.RunOptions,
+) -> None:
     """Take classes out of a component, an assembly or a network; the others stay."""
-    from model_lego import RepairSettings, Thresholds, remove_classes, save
+    from model_lego import RepairSettings, remove_classes, save
 
     how: dict[str, Any] = {
-        "thresholds": Thresholds(alpha, beta, linear_alpha, linear_beta), "budget": parse_budget(budget),
-        "per_class": per_class, "repair": RepairSettings(method=repair, seed=seed),  # type: ignore[arg-type]
-        "forget": forget, "seed": seed, "progress": Bar(),
-    }  # fmt: skip
-    check_out(out, overwrite=overwrite)
-    if weights is None:
-        made = _from_part(part, classes, data, calibration_per_class, batch_size, head, how)
+        "thresholds": thresholds.thresholds(),
+        "budget": parse_budget(budget),
+        "per_class": per_class,
+        "repair": RepairSettings(method=repair, seed=run.seed),  # type: ignore[arg-type]
+        "forget": forget,
+        "seed": run.seed,
+        "progress": Bar(),
+    }
+    check_out(out, overwrite=run.overwrite)
+    if opening.weights is None:
+        made = _from_part(part, classes, data, calibration_per_class, run.batch_size, head, how)
     elif data is None:
         raise BadConfig("a network is cut by what its images say; give --data")
     else:
-        source = open_source(
-            part, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-            size=size, batch_size=batch_size,
-        )  # fmt: skip
-        made = remove_classes(
-            source.model, named(chosen(classes), source.class_names), source.train, class_names=source.class_names,
-            preprocessing=source.preprocessing, builder=source.builder, **how,
-        )  # fmt: skip
-    folder = save(made, out, overwrite=overwrite)
-    show_part(made, str(folder), data is not None, json=json)
+        source = open_source(part, data, opening, run.batch_size)
+        how |= {"preprocessing": source.preprocessing, "builder": source.builder}
+        names = source.class_names
+        made = remove_classes(source.model, named(chosen(classes), names), source.train, class_names=names, **how)
+    folder = save(made, out, overwrite=run.overwrite)
+    show_part(made, str(folder), data is not None, json=run.json)
 
 
 def _from_part(

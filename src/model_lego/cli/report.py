@@ -18,11 +18,15 @@ Page = Annotated[str, typer.Option("--html", help="the page to write, one .html 
 
 
 def report_command(
+    *,
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
-    html: Page, data: SomeData = None, source: SourceOpt = None, weights: o.Weights = None,
-    argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
-    size: o.Size = None, batch_size: o.BatchSize = 128, json: o.Json = False,
-) -> None:  # fmt: skip
+    html: Page,
+    data: SomeData = None,
+    source: SourceOpt = None,
+    opening: o.SourceOptions,
+    batch_size: o.BatchSize = 128,
+    json: o.Json = False,
+) -> None:
     """Write a page about a saved component or assembly: what it is, how good, its routes, its cost and origin."""
     from model_lego import evaluate
     from model_lego.errors import BadConfig
@@ -35,10 +39,7 @@ def report_command(
     part, manifest = open_part(folder), inspect(folder)
     given: dict[str, Any] = {}
     if data is not None:
-        test, names, contenders = images_of(
-            part, data, source, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-            size=size, batch_size=batch_size,
-        )  # fmt: skip
+        test, names, contenders = images_of(part, data, source, opening, batch_size)
         own = [name for name in part.classes if name != NONE_OF_THESE]
         train = data_for([part], data, own, batch_size, train=True)
         given["measured"] = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())

@@ -1,16 +1,18 @@
 """model-lego routes: through which channels a network decides, as a table, as pictures, and as a page to look into."""
 
 from collections.abc import Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated
 
 import typer
 from torch import Tensor
 
-from model_lego.attribution import Thresholds
+from model_lego.attribution import ContributionStats, Thresholds
 from model_lego.cli import options as o
 from model_lego.cli.images import as_taken, image_names, read_files
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import Source, chosen, named, open_source
+from model_lego.data.batching import prepared
 from model_lego.errors import BadConfig
 from model_lego.parts.class_names import split_list
 from model_lego.routes import ContributionMaps, DecisionRoutes
@@ -40,127 +42,178 @@ Layers = Annotated[
 ]
 
 
+@dataclass(frozen=True, slots=True)
+class RouteFiles:
+    """Files that routes are drawn and written into."""
+
+    draw: Draw = None
+    html: Html = None
+    overlap: Overlap = None
+    maps: Maps = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shown:
+    """Classes and images whose routes are found."""
+
+    classes: Sequence[str | int]
+    images: Tensor | None
+    image_names: Sequence[str]
+
+
 def routes_command(
-    model: o.Model, data: o.Data, classes: SomeClasses = None, image: Images = None, weights: o.Weights = None,
-    argument: o.Arguments = None, source_classes: o.SourceClasses = None, mean: o.Mean = None, std: o.Std = None,
-    size: o.Size = None, draw: Draw = None, html: Html = None, overlap: Overlap = None, maps: Maps = None,
-    samples: Samples = 4, layers: Layers = None, alpha: o.Alpha = 0.3, beta: o.Beta = 0.2,
-    linear_alpha: o.LinearAlpha = 0.4, linear_beta: o.LinearBeta = 0.3, sampling: o.SamplingOpt = "confident",
-    per_class: o.PerClass = None, stats: o.Stats = None, seed: o.Seed = 0, batch_size: o.BatchSize = 128,
+    *,
+    model: o.Model,
+    data: o.Data,
+    classes: SomeClasses = None,
+    image: Images = None,
+    opening: o.SourceOptions,
+    files: RouteFiles,
+    samples: Samples = 4,
+    layers: Layers = None,
+    thresholds: o.ThresholdOptions,
+    statistics: o.StatisticsOptions,
+    seed: o.Seed = 0,
+    batch_size: o.BatchSize = 128,
     json: o.Json = False,
-) -> None:  # fmt: skip
+) -> None:
     """Show through which channels a network decides for classes and images, and what they share."""
-    _check(draw, html, overlap, maps, samples)
-    thresholds = Thresholds(alpha, beta, linear_alpha, linear_beta)
+    _check(files, samples)
+    limits = thresholds.thresholds()
     pictures = read_files(image or [])
-    source = open_source(
-        model, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-        size=size, batch_size=batch_size,
-    )  # fmt: skip
+    source = open_source(model, data, opening, batch_size)
     names = source.class_names
     wanted = named(chosen(classes), names) if classes else ([] if image else list(names))
-    images = as_taken(source, image or [], pictures)
-    called = image_names(image or [])
-    _check_number(len(wanted) + len(image or []), draw, html, overlap)
-    found, mapped = _found(
-        source, wanted, (images, called), stats, samples if maps else None, thresholds=thresholds, seed=seed,
-        sampling=sampling, per_class=per_class,
-    )  # fmt: skip
-    chosen_layers = _layers(found, layers)
-    _write(found, mapped, draw, html, overlap, maps, chosen_layers)
+    shown = _Shown(wanted, as_taken(source, image or [], pictures), image_names(image or []))
+    _check_number(len(wanted) + len(image or []), files)
+    stats = _statistics(source, wanted, statistics, seed)
+    routes = _routes(source, shown, stats, limits)
+    mapped = _maps(source, wanted, stats, limits, samples, seed) if files.maps else None
+    _write(routes, mapped, files, _layers(routes, layers))
     if json:
-        show_json(found.to_dict() | ({"maps": mapped.to_dict()} if mapped else {}))
+        show_json(routes.to_dict() | ({"maps": mapped.to_dict()} if mapped else {}))
         return
-    show(str(found))
+    show(str(routes))
     if mapped:
         show(f"\n{mapped}")
 
 
-def _check(draw: str | None, html: str | None, overlap: str | None, maps: str | None, samples: int) -> None:
+def _check(files: RouteFiles, samples: int) -> None:
     """Refuse what cannot be written before any work is done."""
     from model_lego.drawing import check_picture
     from model_lego.report import check_page
 
-    for picture in (draw, overlap, maps):
+    for picture in (files.draw, files.overlap, files.maps):
         if picture is not None:
             check_picture(picture)
-    if html is not None:
-        check_page(html)
+    if files.html is not None:
+        check_page(files.html)
     if samples < 1:
         raise BadConfig(f"--samples {samples} gives no map; give at least 1")
 
 
-def _check_number(subjects: int, draw: str | None, html: str | None, overlap: str | None) -> None:
+def _check_number(subjects: int, files: RouteFiles) -> None:
     """Refuse more classes and images than can be shown, or fewer than can be compared."""
     from model_lego.drawing.canvas import MOST_STYLES
     from model_lego.report.routes import MOST_SUBJECTS
 
-    if overlap and subjects < 2:
+    if files.overlap and subjects < 2:
         raise BadConfig("--overlap compares classes or images; name two or more")
-    if (draw and subjects > MOST_STYLES) or (html and subjects > MOST_SUBJECTS):
+    if (files.draw and subjects > MOST_STYLES) or (files.html and subjects > MOST_SUBJECTS):
         raise BadConfig(
             f"{subjects} classes and images are too many for a picture ({MOST_STYLES}) or a page ({MOST_SUBJECTS}); "
             "name fewer with --classes"
         )
 
 
-def _layers(found: DecisionRoutes, layers: str | None) -> list[str]:
+def _layers(routes: DecisionRoutes, layers: str | None) -> list[str]:
     """The layers that are named, none if there are no names; raises BadConfig."""
     names = split_list(layers) if layers else []
-    known = [layer.name for layer in found.layers]
+    known = [layer.name for layer in routes.layers]
     if unknown := [name for name in names if name not in known]:
         raise BadConfig(f"--layers '{unknown[0]}' is no layer that has routes; there are {', '.join(known)}")
     return names
 
 
-def _found(
-    source: Source, wanted: Sequence[str | int], images: tuple[Tensor | None, Sequence[str]], folder: str | None,
-    samples: int | None, *, thresholds: Thresholds, seed: int, **sampled: Any,
-) -> tuple[DecisionRoutes, ContributionMaps | None]:  # fmt: skip
-    """The routes, and the maps if samples are wanted; both from the same statistics."""
-    from model_lego import attribute, contribution_maps, decision_routes, load_statistics
-    from model_lego.data.batching import prepared
+def _statistics(
+    source: Source, wanted: Sequence[str | int], options: o.StatisticsOptions, seed: int
+) -> ContributionStats | None:
+    """The statistics of the classes that are wanted, summed up or loaded; None for no class."""
+    from model_lego import attribute, load_statistics
     from model_lego.parts.class_names import label_numbers
 
-    common: dict[str, Any] = {"graph": source.graph, "class_names": source.class_names}
-    feed = prepared(source.train, source.preprocessing)
-    stats = None
-    if wanted:
-        labels = label_numbers(wanted, source.class_names)
-        stats = (
-            attribute(source.model, feed, classes=labels, seed=seed, progress=Bar(), **common, **sampled)
-            if folder is None
-            else load_statistics(folder)
-        )
-    found = decision_routes(
-        source.model, stats, wanted, images=images[0], image_names=images[1], thresholds=thresholds, **common
+    if not wanted:
+        return None
+    labels = label_numbers(wanted, source.class_names)
+    if options.stats is not None:
+        return load_statistics(options.stats)
+    return attribute(
+        source.model,
+        prepared(source.train, source.preprocessing),
+        graph=source.graph,
+        classes=labels,
+        progress=Bar(),
+        sampling=options.sampling,  # type: ignore[arg-type]
+        per_class=options.per_class,
+        seed=seed,
+        class_names=source.class_names,
     )
-    if samples is None:
-        return found, None
+
+
+def _routes(source: Source, shown: _Shown, stats: ContributionStats | None, thresholds: Thresholds) -> DecisionRoutes:
+    from model_lego import decision_routes
+
+    return decision_routes(
+        source.model,
+        stats,
+        shown.classes,
+        graph=source.graph,
+        images=shown.images,
+        image_names=shown.image_names,
+        class_names=source.class_names,
+        thresholds=thresholds,
+    )
+
+
+def _maps(
+    source: Source,
+    wanted: Sequence[str | int],
+    stats: ContributionStats | None,
+    thresholds: Thresholds,
+    samples: int,
+    seed: int,
+) -> ContributionMaps:
+    """The maps, from the same statistics as the routes."""
+    from model_lego import contribution_maps
+
     if stats is None:
         raise BadConfig("--maps compares classes; name them with --classes")
-    mapped = contribution_maps(
-        source.model, feed, wanted, stats=stats, samples=samples, thresholds=thresholds, seed=seed, progress=Bar(),
-        **common,
-    )  # fmt: skip
-    return found, mapped
+    return contribution_maps(
+        source.model,
+        prepared(source.train, source.preprocessing),
+        wanted,
+        graph=source.graph,
+        stats=stats,
+        class_names=source.class_names,
+        thresholds=thresholds,
+        progress=Bar(),
+        samples=samples,
+        seed=seed,
+    )
 
 
-def _write(
-    found: DecisionRoutes, mapped: ContributionMaps | None, draw: str | None, html: str | None, overlap: str | None,
-    maps: str | None, layers: Sequence[str],
-) -> None:  # fmt: skip
+def _write(routes: DecisionRoutes, mapped: ContributionMaps | None, files: RouteFiles, layers: Sequence[str]) -> None:
     from model_lego.drawing import draw_maps, draw_overlap, draw_routes
     from model_lego.report import write_routes
 
-    if draw is not None:
-        draw_routes(found, draw, layers=layers)
-    if overlap is not None:
-        draw_overlap(found, overlap)
-    if maps is not None and mapped is not None:
-        draw_maps(mapped, maps, layers=layers)
-    if html is not None:
-        write_routes(found, html)
-    for file in (draw, overlap, maps, html):
+    if files.draw is not None:
+        draw_routes(routes, files.draw, layers=layers)
+    if files.overlap is not None:
+        draw_overlap(routes, files.overlap)
+    if files.maps is not None and mapped is not None:
+        draw_maps(mapped, files.maps, layers=layers)
+    if files.html is not None:
+        write_routes(routes, files.html)
+    for file in (files.draw, files.overlap, files.maps, files.html):
         if file is not None:
             say(f"written to {file}")

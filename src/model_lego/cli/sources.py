@@ -9,6 +9,7 @@ from typing import Any
 
 from torch import nn
 
+from model_lego.cli.options import PreprocessingOptions, SourceOptions
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, ImageSet, batches, open_data
@@ -39,33 +40,22 @@ class Source:
     test: Batched
 
 
-def open_source(
-    model: str,
-    *,
-    data: str,
-    weights: str | None,
-    arguments: Sequence[str] | None,
-    source_classes: str | None,
-    mean: str | None,
-    std: str | None,
-    size: int | None,
-    batch_size: int,
-) -> Source:
+def open_source(model: str, data: str, options: SourceOptions, batch_size: int) -> Source:
     """Open a network and its data; raises LegoError."""
-    if weights is None:
+    if options.weights is None:
         raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
-    preprocessing = parse_preprocessing(mean, std, size)
+    preprocessing = parse_preprocessing(options)
     split = open_data(data, size=preprocessing.size)
-    names = of_data(source_classes, split.class_names)
-    given = parse_arguments(arguments)
-    given.setdefault("num_classes", infer_classes(weights) or len(names))
+    names = of_data(options.source_classes, split.class_names)
+    given = parse_arguments(options.argument)
+    given.setdefault("num_classes", infer_classes(options.weights) or len(names))
     if given["num_classes"] != len(names):
         raise UnknownClass(
             f"the network has {given['num_classes']} classes, but {len(names)} are named "
             f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
         )
     train = _of_classes(split.train, split, names, batch_size)
-    network, graph = _opened(load_weights(build(model, **given), weights).eval(), train, preprocessing)
+    network, graph = _opened(load_weights(build(model, **given), options.weights).eval(), train, preprocessing)
     return Source(
         model=network,
         graph=graph,
@@ -104,9 +94,15 @@ def open_component(folder: str) -> Component:
 
 
 def data_for(
-    parts: Sequence[Component | Assembly], data: str, names: Sequence[str], batch_size: int, *, train: bool,
-    per_class: int | None = None, seed: int = 0,
-) -> Batched:  # fmt: skip
+    parts: Sequence[Component | Assembly],
+    data: str,
+    names: Sequence[str],
+    batch_size: int,
+    *,
+    train: bool,
+    per_class: int | None = None,
+    seed: int = 0,
+) -> Batched:
     """Batches of the named classes for some parts, labels being positions of the names."""
     split = open_data(data, size=common_size(*parts))
     images = split.train if train else split.test
@@ -146,24 +142,27 @@ def named(items: Sequence[str | int], names: Sequence[str]) -> list[str | int]:
 
 def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
     """Builder arguments key=value; values are Python literals, else text."""
-    found: dict[str, Any] = {}
+    values: dict[str, Any] = {}
     for argument in arguments or ():
         key, equals, value = argument.partition("=")
         if not equals or not key.isidentifier():
             raise BadConfig(f"'{argument}' is no key=value")
         try:
-            found[key] = ast.literal_eval(value)
+            values[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
-            found[key] = value
-    return found
+            values[key] = value
+    return values
 
 
-def parse_preprocessing(mean: str | None, std: str | None, size: int | None) -> Preprocessing:
+def parse_preprocessing(options: PreprocessingOptions) -> Preprocessing:
     """Preprocessing of the options; images of the command line are always in 0..1."""
+    size = options.size
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")
     try:
-        numbers = [tuple(float(item) for item in text.split(",")) if text else () for text in (mean, std)]
+        numbers = [
+            tuple(float(item) for item in text.split(",")) if text else () for text in (options.mean, options.std)
+        ]
     except ValueError as error:
         raise BadConfig(f"--mean and --std take numbers separated by commas: {error}") from error
     return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size is not None else None)

@@ -11,37 +11,40 @@ from model_lego.errors import BadConfig
 
 
 def unite_command(
+    *,
     parts: Annotated[list[str], typer.Argument(help="folders of saved components of one source")],
     out: o.Out,
     source: Annotated[str | None, typer.Option(help="their uncut network: cut and repair anew")] = None,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")] = None,
-    weights: o.Weights = None, argument: o.Arguments = None, source_classes: o.SourceClasses = None,
-    repair: Annotated[str, typer.Option(help="ridge, mean, bn or none")] = "ridge",
-    mean: o.Mean = None, std: o.Std = None, size: o.Size = None, seed: o.Seed = 0, batch_size: o.BatchSize = 128,
-    overwrite: o.Overwrite = False, json: o.Json = False,
-) -> None:  # fmt: skip
+    data: o.CalibrationData = None,
+    network: o.NetworkOptions,
+    repair: o.Repair = "ridge",
+    taking: o.PreprocessingOptions,
+    run: o.RunOptions,
+) -> None:
     """Put components of one source together as one component, in which what they share is there once."""
     from model_lego import RepairSettings, save, unite
 
     if (source is None) != (data is None):
         raise BadConfig("--source and --data go together: the images serve the repair towards the source")
-    check_out(out, overwrite=overwrite)
+    check_out(out, overwrite=run.overwrite)
     components = [open_component(part) for part in parts]
     if source is None or data is None:
-        united = unite(components, seed=seed)
+        united = unite(components, seed=run.seed)
     else:
-        opened = open_source(
-            source, data=data, weights=weights, arguments=argument, source_classes=source_classes, mean=mean, std=std,
-            size=size, batch_size=batch_size,
-        )  # fmt: skip
+        opened = open_source(source, data, o.SourceOptions.of(network, taking), run.batch_size)
         united = unite(
-            components, opened.model, calibration=opened.train, graph=opened.graph, seed=seed, progress=Bar(),
-            repair=RepairSettings(method=repair, seed=seed),  # type: ignore[arg-type]
-        )  # fmt: skip
-    folder = save(united, out, overwrite=overwrite)
+            components,
+            opened.model,
+            calibration=opened.train,
+            graph=opened.graph,
+            seed=run.seed,
+            progress=Bar(),
+            repair=RepairSettings(method=repair, seed=run.seed),  # type: ignore[arg-type]
+        )
+    folder = save(united, out, overwrite=run.overwrite)
     before, after = united.origin.cost_before, united.origin.cost_after
     apart = sum(part.origin.cost_after.parameters for part in components)
-    if json:
+    if run.json:
         show_json({"folder": str(folder), "classes": united.classes, "parameters": after.parameters, "apart": apart})
         return
     show(str(united))
