@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 import model_lego as ml
-from benchmarks.accuracy.joining import PUBLISHED, WAYS, block
+from benchmarks.accuracy.joining import PUBLISHED, WAYS, View, block
 from benchmarks.accuracy.material import SEEDS, Material
 from benchmarks.trained import NAMES, NORMAL
 from model_lego.cutting.slicing import selection_of
@@ -59,12 +59,15 @@ def united(material: Material) -> list[list[ml.Component]]:
         [
             ml.unite(
                 [part for part in parts if part.classes[0] in source.names],
-                source.model, calibration=source.train, graph=source.graph, seed=seed,
+                source.model,
+                calibration=source.train,
+                graph=source.graph,
+                seed=seed,
             )
             for source in material.sources
         ]
         for seed in SEEDS
-    ]  # fmt: skip
+    ]
 
 
 def components(material: Material, seed: int, **options: Any) -> list[ml.Component]:
@@ -96,4 +99,4 @@ def _joined(
     material: Material, name: str, each: Sequence[Sequence[ml.Component]], *, bar: float | None = BAR, step: int = 1
 ) -> dict[str, Any]:
     bars = None if bar is None else {"auto": bar}
-    return block(material, name, each, ways=HEADS, bars=bars, separate=True, step=step)
+    return block(material, name, each, ways=HEADS, bars=bars, separate=True, view=View(step=step))

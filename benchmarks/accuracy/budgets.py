@@ -23,11 +23,18 @@ def budget(material: Material) -> dict[str, Any]:
     rights = [right(run(part, images), places) for part in parts]
     curves = [
         ml.curve(
-            source.model, source.train, classes=CLASSES, class_names=source.names, preprocessing=NORMAL,
-            graph=source.graph, stats=source.stats, sizes=SIZES, seed=seed,
+            source.model,
+            source.train,
+            classes=CLASSES,
+            class_names=source.names,
+            preprocessing=NORMAL,
+            graph=source.graph,
+            stats=source.stats,
+            sizes=SIZES,
+            seed=seed,
         )
         for seed in SEEDS
-    ]  # fmt: skip
+    ]
     restricted = figure("source, restricted to the three classes", [uncut])
     row = figure("component", rights, bar=restricted["mean"] - 1)
     return {

@@ -1,6 +1,7 @@
 """Every way to join parts, measured on the test images."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import torch
@@ -29,27 +30,36 @@ Known: TypeAlias = dict[tuple[str, ...], tuple[Tensor, Tensor]]
 _LAYERS: dict[tuple[str, ...], tuple[str, ...]] = {}
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What is measured on: of the test images of some classes, one of `step`."""
+
+    classes: Sequence[str] = NAMES
+    step: int = 1
+
+
+EVERYTHING = View()
+
+
 def block(
     material: Material,
     name: str,
     each: Sequence[Sequence[ml.Component]],
     *,
-    classes: Sequence[str] = NAMES,
+    view: View = EVERYTHING,
     ways: Sequence[str] = WAYS,
     bars: dict[str, float] | None = None,
     separate: bool = False,
     known: Known | None = None,
-    step: int = 1,
 ) -> dict[str, Any]:
     """Rows of all ways to join parts for some classes, of which there is one set a seed of the calibration sample.
 
-    `separate` adds how well each logit tells its class from the others. `known` is of the same images. Of the test
-    images, one of `step` is measured on.
+    `separate` adds how well each logit tells its class from the others. `known` is of the same view.
     """
-    images, places = (some[::step] for some in material.test_of(classes))
+    images, places = (some[:: view.step] for some in material.test_of(view.classes))
     memory: Known = {} if known is None else known
     found = [
-        answers(parts, ways, material.calibration(classes, seed=seed), images, seed=seed, known=memory)
+        answers(parts, ways, material.calibration(view.classes, seed=seed), images, seed=seed, known=memory)
         for seed, parts in zip(SEEDS, each, strict=False)
     ]
     rows = []
@@ -60,7 +70,7 @@ def block(
     table = {"name": name, "rows": rows, "calibration_a_class": A_CLASS, **cost(each[0])}
     if separate:
         areas = [separations(one["no calibration"][0], places) for one in found]
-        table["auroc"] = {name: [area[number] for area in areas] for number, name in enumerate(classes)}
+        table["auroc"] = {name: [area[number] for area in areas] for number, name in enumerate(view.classes)}
     return table
 
 

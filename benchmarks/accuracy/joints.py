@@ -5,7 +5,7 @@ from typing import Any
 
 import model_lego as ml
 from benchmarks.accuracy import bricks
-from benchmarks.accuracy.joining import Known, block
+from benchmarks.accuracy.joining import Known, View, block
 from benchmarks.accuracy.material import NOTHING, SEEDS, Material
 from benchmarks.trained import NAMES
 
@@ -63,7 +63,7 @@ def _pair(material: Material, classes: Sequence[Sequence[str]], parameters: int,
         "title": " + ".join("{" + ", ".join(names) + "}" for names in classes) + ", default thresholds",
         "size_bar": {"parameters": parameters},
         "blocks": [
-            block(material, "components", cut(material, classes), classes=joined, bars={"auto": bar}),
-            block(material, "uncut sources", uncut, classes=joined, ways=ways),
+            block(material, "components", cut(material, classes), view=View(joined), bars={"auto": bar}),
+            block(material, "uncut sources", uncut, view=View(joined), ways=ways),
         ],
     }

@@ -39,9 +39,16 @@ class Source:
     def component(self, classes: Sequence[str], *, seed: int, **options: Any) -> ml.Component:
         """The component for some classes, repaired with a sample of the training images that the seed draws."""
         return ml.disassemble(
-            self.model, self.train, classes=classes, class_names=self.names, graph=self.graph, stats=self.stats,
-            preprocessing=NORMAL, seed=seed, **options,
-        )  # fmt: skip
+            self.model,
+            self.train,
+            classes=classes,
+            class_names=self.names,
+            graph=self.graph,
+            stats=self.stats,
+            preprocessing=NORMAL,
+            seed=seed,
+            **options,
+        )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

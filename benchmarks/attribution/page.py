@@ -54,14 +54,18 @@ def _forward(found: dict[str, Any]) -> str:
 
 def _textbook(found: dict[str, Any]) -> str:
     row = found.get("textbook")
-    return "" if row is None else (
-        "## Beside the textbook form\n\n"
-        "Every hidden map is built (unfold, einsum to B x O x I x H x W, float32, the same threads): "
-        f"{row['seconds for an image']['textbook'] * 1000:.0f} ms for an image of {row['side']} x {row['side']} on {row['network']}, "
-        f"ours {row['seconds for an image']['ours'] * 1000:.1f} ms, both with the forward pass: {row['times faster']:.0f} times "
-        f"faster. The textbook form took {row['peak_mib of the textbook form']:.0f} MiB at batch "
-        f"{row['batch of the textbook form']}. Both give the same sums, to {row['largest relative difference']:.0e} of the largest.\n"
-    )  # fmt: skip
+    return (
+        ""
+        if row is None
+        else (
+            "## Beside the textbook form\n\n"
+            "Every hidden map is built (unfold, einsum to B x O x I x H x W, float32, the same threads): "
+            f"{row['seconds for an image']['textbook'] * 1000:.0f} ms for an image of {row['side']} x {row['side']} on {row['network']}, "
+            f"ours {row['seconds for an image']['ours'] * 1000:.1f} ms, both with the forward pass: {row['times faster']:.0f} times "
+            f"faster. The textbook form took {row['peak_mib of the textbook form']:.0f} MiB at batch "
+            f"{row['batch of the textbook form']}. Both give the same sums, to {row['largest relative difference']:.0e} of the largest.\n"
+        )
+    )
 
 
 def _compiled(found: dict[str, Any]) -> str:
@@ -90,12 +94,16 @@ def _compiled(found: dict[str, Any]) -> str:
 
 def _classes(found: dict[str, Any]) -> str:
     row = found.get("classes")
-    return "" if row is None else (
-        "## Classes that nobody asked for\n\n"
-        f"{row['network']}, {row['images']} images of ten classes, in parts of the time with a network of ten classes: "
-        f"{row['100']:.2f} where it has 100 classes, {row['1000']:.2f} where it has 1,000; twice the images take "
-        f"{row['10, twice the images']:.2f}.\n"
-    )  # fmt: skip
+    return (
+        ""
+        if row is None
+        else (
+            "## Classes that nobody asked for\n\n"
+            f"{row['network']}, {row['images']} images of ten classes, in parts of the time with a network of ten classes: "
+            f"{row['100']:.2f} where it has 100 classes, {row['1000']:.2f} where it has 1,000; twice the images take "
+            f"{row['10, twice the images']:.2f}.\n"
+        )
+    )
 
 
 def _scale(found: dict[str, Any]) -> str:
@@ -130,10 +138,14 @@ def _repair(found: dict[str, Any]) -> str:
 
 def _reading(found: dict[str, Any]) -> str:
     row = found.get("reading")
-    return "" if row is None else (
-        "## Reading ahead\n\n"
-        f"{row['images']} JPEG files of {row['side']} x {row['side']} through ResNet-18, batches of 16: reading "
-        f"{row['seconds']['reading']:.1f} s, the network {row['seconds']['network']:.1f} s, one after the other "
-        f"{row['seconds']['one after the other']:.1f} s, with {row['batches ahead']} batches read ahead "
-        f"{row['seconds']['ahead']:.1f} s.\n"
-    )  # fmt: skip
+    return (
+        ""
+        if row is None
+        else (
+            "## Reading ahead\n\n"
+            f"{row['images']} JPEG files of {row['side']} x {row['side']} through ResNet-18, batches of 16: reading "
+            f"{row['seconds']['reading']:.1f} s, the network {row['seconds']['network']:.1f} s, one after the other "
+            f"{row['seconds']['one after the other']:.1f} s, with {row['batches ahead']} batches read ahead "
+            f"{row['seconds']['ahead']:.1f} s.\n"
+        )
+    )

@@ -49,6 +49,8 @@ def reading_ahead() -> dict[str, Any]:
             }
         )
     return {
-        "images": IMAGES, "side": SIDE, "batches ahead": sets.AHEAD,
+        "images": IMAGES,
+        "side": SIDE,
+        "batches ahead": sets.AHEAD,
         "seconds": {name: median(times, name) for name in times},
-    }  # fmt: skip
+    }

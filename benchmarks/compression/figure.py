@@ -44,10 +44,17 @@ def _panel(axes: Any, result: Mapping[str, Any], measure: str) -> None:
         faint = who[1] == OURS and not ours
         points = _points(mine, measure)
         axes.plot(
-            [size for size, _ in points], [value for _, value in points], marker="o", markersize=5 if ours else 3,
-            color=COLOURS[who[0]], linestyle=STYLES[who[1]], linewidth=2.2 if ours else 1, alpha=0.35 if faint else 1,
-            zorder=3 if ours else 2, label=_label(who) if not faint else None,
-        )  # fmt: skip
+            [size for size, _ in points],
+            [value for _, value in points],
+            marker="o",
+            markersize=5 if ours else 3,
+            color=COLOURS[who[0]],
+            linestyle=STYLES[who[1]],
+            linewidth=2.2 if ours else 1,
+            alpha=0.35 if faint else 1,
+            zorder=3 if ours else 2,
+            label=_label(who) if not faint else None,
+        )
     axes.set_xlabel("multiply-adds, % of the source")
     axes.grid(visible=True, alpha=0.25)
 

@@ -90,11 +90,15 @@ def measured(
             assert (1 - ALIKE) * size <= cost.macs / whole.macs <= size, (rival.name, rival.widths, size, cost)
             cut, repaired = _made(bench, rival, selection, images, budget, seed)
             row = {
-                "criterion": rival.name, "widths": rival.widths, "size": size, "seed": seed,
+                "criterion": rival.name,
+                "widths": rival.widths,
+                "size": size,
+                "seed": seed,
                 "macs_percent": 100 * cost.macs / whole.macs,
                 "parameters_percent": 100 * cost.parameters / whole.parameters,
-                "cut": bench.accuracy(cut), "repaired": bench.accuracy(repaired),
-            }  # fmt: skip
+                "cut": bench.accuracy(cut),
+                "repaired": bench.accuracy(repaired),
+            }
             if size in tuned and rival.own:
                 row |= {"cut_tuned": bench.tuned(cut, seed), "repaired_tuned": bench.tuned(repaired, seed)}
             yield row

@@ -65,9 +65,11 @@ def page(result: Mapping[str, Any]) -> str:
     """Write the result as a page."""
     rows = result["rows"]
     head = HEAD.format(
-        network=result["network"], source=result["source"], test_images=result["test_images"],
+        network=result["network"],
+        source=result["source"],
+        test_images=result["test_images"],
         tuning=_tuning(result),
-    )  # fmt: skip
+    )
     sizes = sorted({row["size"] for row in rows}, reverse=True)
     parts = [head, "## What comes out\n", *_summary(result), "", WHY, PICTURE]
     for size in sizes:
@@ -84,9 +86,7 @@ def _tuning(result: Mapping[str, Any]) -> str:
     if not any("repaired_tuned" in row for row in result["rows"]):
         return ""
     settings = result["tuning"]
-    return TUNING.format(
-        epochs=settings["epochs"], images=result["train_images"], rate=settings["learning_rate"]
-    )  # fmt: skip
+    return TUNING.format(epochs=settings["epochs"], images=result["train_images"], rate=settings["learning_rate"])
 
 
 def everyone(rows: Iterable[Mapping[str, Any]]) -> dict[Who, list[Mapping[str, Any]]]:

@@ -49,7 +49,7 @@ def test_networks_that_are_the_same_run_once_and_others_again(monkeypatch):
     monkeypatch.setattr(joining, "run", lambda *given: ran.append(given) or run(*given))
     monkeypatch.setattr(joining, "cost", lambda parts: {})  # these parts do not know what their sources cost
     known = {}
-    ways = {"classes": "abcd", "known": known}
+    ways = {"view": joining.View("abcd"), "known": known}
     first = joining.block(TwoBatches(), "cut", [parts, parts], **ways)
     assert len(ran) == 1
     assert len(set(first["rows"][2]["seeds"])) == 2  # the heads are of the seed's own calibration images

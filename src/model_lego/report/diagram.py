@@ -65,9 +65,7 @@ def _link(
 def _overview(folded: Sequence[Step], used: Tensor, most: int) -> dict[str, Any]:
     columns = [_column("image", folded[0].reads, used, step=None)]
     columns += [_column(step.name, step.writes, used, step=at) for at, step in enumerate(folded)]
-    links = [
-        _link(at, at + 1, step.reads, step.writes, step.edges, used, most) for at, step in enumerate(folded)
-    ]  # fmt: skip
+    links = [_link(at, at + 1, step.reads, step.writes, step.edges, used, most) for at, step in enumerate(folded)]
     return {"columns": columns, "links": links}
 
 

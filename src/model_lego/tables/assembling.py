@@ -71,9 +71,10 @@ def measure(bench: Bench, row: Assembling, seed: int) -> dict[str, Any]:
         beside["tuned"] = _tuned(published, data, calibration, settings)
     uncut = ensemble([(source.model, part) for source, part in zip(sources, ours, strict=True)])
     report = evaluate(
-        calibrated, batches(data.test, batch_size=TESTED),
+        calibrated,
+        batches(data.test, batch_size=TESTED),
         baselines=(uncut, *(cuts.entrant(name, part) for name, part in beside.items())),
-    )  # fmt: skip
+    )
     heads = {"ours": calibrated.settings["head"], "uncut": beside["uncut, calibrated"].settings["head"]}
     return cuts.figures(report, uncut.cost) | {"base": _base(sources, ours, data), "heads": heads}
 

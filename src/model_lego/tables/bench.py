@@ -80,9 +80,11 @@ class Source:
     def common(self) -> dict[str, Any]:
         """What every disassembly of it is given."""
         return {
-            "class_names": self.names, "preprocessing": self.preprocessing, "graph": self.graph,
+            "class_names": self.names,
+            "preprocessing": self.preprocessing,
+            "graph": self.graph,
             "builder": self.builder,
-        }  # fmt: skip
+        }
 
 
 @dataclass(eq=False)
@@ -147,9 +149,12 @@ class Bench:
             model = load_weights(build_from(builder), file).eval()
             self._opened[key] = Source(
                 model=model.to(memory_format=torch.channels_last),  # which its parts inherit: pools run faster so
-                builder=builder, names=names, numbers=numbers,
-                split=of_classes(split, names), preprocessing=Preprocessing(recipe.mean, recipe.std),
-            )  # fmt: skip
+                builder=builder,
+                names=names,
+                numbers=numbers,
+                split=of_classes(split, names),
+                preprocessing=Preprocessing(recipe.mean, recipe.std),
+            )
         return self._opened[key]
 
     def joined(self, names: Sequence[str], classes: Sequence[str]) -> DataSplit:

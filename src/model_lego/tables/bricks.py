@@ -47,11 +47,13 @@ def _alone(source: Source, parts: list[Component], row: Bricks) -> dict[str, flo
     images = _tested(source, row)
     reports = [
         evaluate(
-            part, images, class_names=source.names,
+            part,
+            images,
+            class_names=source.names,
             baselines=baselines(part, source.model, kinds=("restricted",), graph=source.graph),
         )
         for part in parts
-    ]  # fmt: skip
+    ]
     told = [report.outsiders for report in reports if report.outsiders is not None]
     return {
         "auroc": 100 * fmean(report.rows[0].separation[0] for report in reports),
@@ -70,9 +72,10 @@ def _together(source: Source, parts: list[Component], row: Bricks, seed: int) ->
     plain = cuts.entrant("side by side", assemble(parts, head="concat"))
     whole = cuts.whole(source, tuple(numbers), seed)
     report = evaluate(
-        joined, batches(subset(source.split.test, numbers, per_class=row.test), batch_size=TESTED),
+        joined,
+        batches(subset(source.split.test, numbers, per_class=row.test), batch_size=TESTED),
         baselines=(plain, cuts.entrant("source", whole)),
-    )  # fmt: skip
+    )
     return {name: report.row(name).accuracy for name in ("side by side", "source")} | {"calibrated": report.accuracy}
 
 

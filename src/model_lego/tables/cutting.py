@@ -48,12 +48,14 @@ def measure(bench: Bench, row: Cutting, seed: int) -> dict[str, Any]:
     plain = cuts.published(source, labels, seed, **how)
     mended = cuts.published(source, labels, seed, repair="ridge", **how)
     report = evaluate(
-        plain, source.test(labels, others=0, seed=seed), class_names=source.names,
+        plain,
+        source.test(labels, others=0, seed=seed),
+        class_names=source.names,
         baselines=(
             *baselines(plain, source.model, kinds=("restricted",), graph=source.graph),
             cuts.entrant("repaired", mended),
         ),
-    )  # fmt: skip
+    )
     return cuts.figures(report, plain.origin.cost_before)
 
 

@@ -37,9 +37,11 @@ def measure(bench: Bench, row: Disassembling, seed: int) -> dict[str, Any]:
     }
     against = baselines(ours, source.model, calibration=source.train, graph=source.graph, seed=seed)
     report = evaluate(
-        ours, source.test(labels, others=row.others, seed=seed), class_names=source.names,
+        ours,
+        source.test(labels, others=row.others, seed=seed),
+        class_names=source.names,
         baselines=(*against, *(cuts.entrant(name, part) for name, part in beside.items())),
-    )  # fmt: skip
+    )
     return cuts.figures(report, ours.origin.cost_before)
 
 

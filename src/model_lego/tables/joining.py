@@ -38,9 +38,8 @@ def measure(bench: Bench, row: Joining, seed: int) -> dict[str, Any]:
     """Measure one row with one seed."""
     sources, tasks, data = opened(bench, row.parts, seed, test=row.test)
     parts = [
-        cuts.published(source, labels, seed, repair=row.repair)
-        for source, labels in zip(sources, tasks, strict=True)
-    ]  # fmt: skip
+        cuts.published(source, labels, seed, repair=row.repair) for source, labels in zip(sources, tasks, strict=True)
+    ]
     calibration = some(data, row.calibration, seed)
     made = {name: assemble(parts, calibration=calibration, seed=seed, **how) for name, how in WAYS.items()}
     first = next(iter(made.values()))

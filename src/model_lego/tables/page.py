@@ -105,7 +105,7 @@ def _networks(recipes: Recipes) -> str:
         "Some lie in `docs/results/sources`, in half precision. `model-lego bench tables` trains those that are not",
         "there and not in its folder of sources (unless `--no-train` is given). By hand:",
         "",
-    ]  # fmt: skip
+    ]
     for scale in SCALES:
         for name, source in recipes.materials[scale].sources.items():
             took = "" if source.minutes is None else f" ({_time(60 * source.minutes)} on two cores)"
@@ -142,6 +142,10 @@ def _words(entries: Mapping[int, Any]) -> str:
 
 
 def _time(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 120 else f"{seconds / 60:.0f} minutes" if seconds < 7200 else (
-        f"{seconds / 3600:.0f} hours"
-    )  # fmt: skip
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} minutes"
+        if seconds < 7200
+        else (f"{seconds / 3600:.0f} hours")
+    )
