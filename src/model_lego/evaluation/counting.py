@@ -133,8 +133,8 @@ class Member:
         logits, where = logits[mine], where[mine]
         answer = logits[:, : len(self.spots)].argmax(1)
         own = logits[:, self.columns].argmax(1) == self.spots[where]
-        found = (torch.ones_like(own), own, answer == where, self.spots[answer] == -1)
-        self.counts += torch.stack(found).sum(1)
+        hits = (torch.ones_like(own), own, answer == where, self.spots[answer] == -1)
+        self.counts += torch.stack(hits).sum(1)
 
     def row(self) -> PartRow:
         """The row of this part."""

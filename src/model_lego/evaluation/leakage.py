@@ -33,9 +33,9 @@ class Overlap:
 
     def gather(self, group: Group) -> None:
         """Add up what all processes found."""
-        found = in_all(lambda: (self.hits, self.images, self.total), group)
-        self.hits = {name: sum(hits.get(name, 0) for hits, _, _ in found) for name in self.seen}
-        self.images, self.total = (sum(one[place] for one in found) for place in (1, 2))  # type: ignore[misc]
+        everyones = in_all(lambda: (self.hits, self.images, self.total), group)
+        self.hits = {name: sum(hits.get(name, 0) for hits, _, _ in everyones) for name in self.seen}
+        self.images, self.total = (sum(one[place] for one in everyones) for place in (1, 2))  # type: ignore[misc]
 
     def notes(self) -> tuple[str, ...]:
         """What has to be said about it."""

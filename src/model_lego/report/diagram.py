@@ -93,7 +93,7 @@ def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, lis
         same = layer.reads[:, None] == channels[None, :]
         there = same.any(1)
         latest[there], places[there] = number, same.int().argmax(1)[there]
-    found = []
+    sources = []
     for number in latest.unique().tolist():
         if number >= 0:
             mine = [latest[edges.inputs] == number for edges in layer.edges]
@@ -101,5 +101,5 @@ def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, lis
                 Edges(places[edges.inputs[some]], edges.outputs[some], edges.strengths[some])
                 for edges, some in zip(layer.edges, mine, strict=True)
             ]
-            found.append((number, parts))
-    return found
+            sources.append((number, parts))
+    return sources

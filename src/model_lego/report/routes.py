@@ -68,7 +68,7 @@ def sections(shown: Sequence[Shown], *, about: str = "") -> tuple[list[Section],
 def _fitting(shown: Sequence[Shown]) -> tuple[list[Shown], list[dict[str, Any]]]:
     """The routes for which a page has room, those left out with a note in their place; and their diagrams."""
     many = sum(one.routes is not None for one in shown)
-    found: list[Shown] = []
+    fitting: list[Shown] = []
     diagrams: list[dict[str, Any]] = []
     size = 0
     for one in shown:
@@ -80,8 +80,8 @@ def _fitting(shown: Sequence[Shown]) -> tuple[list[Shown], list[dict[str, Any]]]
             else:
                 diagrams.append(made)
                 size += more
-        found.append(one)
-    return found, diagrams
+        fitting.append(one)
+    return fitting, diagrams
 
 
 def _blocks(drawn: Sequence[tuple[str, DecisionRoutes]], told: Callable[[DecisionRoutes], str]) -> Iterator[str]:

@@ -70,10 +70,10 @@ def part_routes(
     page shows. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
     """
     names = tuple(part.classes if class_names is None else class_names)
-    found = seats(part)
-    most = max(2, MOST_SUBJECTS // len(found))
+    places = seats(part)
+    most = max(2, MOST_SUBJECTS // len(places))
     graphs: dict[int, ChannelGraph] = {}
-    return tuple(_routes(seat, batches, names, most, graphs, progress) for seat in found)
+    return tuple(_routes(seat, batches, names, most, graphs, progress) for seat in places)
 
 
 def _routes(
@@ -102,15 +102,15 @@ def routes_shown(
     if routes is None:
         return [], ""
     given = [routes] if isinstance(routes, DecisionRoutes) else list(routes)
-    found = seats(part)
-    if len(given) != len(found):
-        raise BadConfig(f"there are routes of {len(given)} parts, but {len(found)} parts; give None for one without")
-    for seat, one in zip(found, given, strict=True):
+    places = seats(part)
+    if len(given) != len(places):
+        raise BadConfig(f"there are routes of {len(given)} parts, but {len(places)} parts; give None for one without")
+    for seat, one in zip(places, given, strict=True):
         if one is not None and one.source != digest_of(seat.network.module):
             raise BadConfig(
                 f"the routes of {seat.title or 'the component'} are of another network; find them in its own"
             )
-    rows = [Shown(seat.title, one, _note(seat, one)) for seat, one in zip(found, given, strict=True)]
+    rows = [Shown(seat.title, one, _note(seat, one)) for seat, one in zip(places, given, strict=True)]
     return rows, ABOUT[part.layout] if isinstance(part, Assembly) else ""
 
 

@@ -107,28 +107,28 @@ def _tuned(parts: list[Component], data: DataSplit, calibration: Batched, settin
 
 def _base(sources: list[Source], parts: list[Component], data: DataSplit) -> float:
     """The paper's base: each source's own accuracy over all its classes, mean over the classes of all parts."""
-    found: list[float] = []
+    accuracies: list[float] = []
     for source, part in zip(sources, parts, strict=True):
         images = batches(of_classes(data, part.classes).test, batch_size=TESTED)
         report = evaluate(part, images, baselines=baselines(part, source.model, kinds=("source",), graph=source.graph))
-        found += report.row("source").per_class
-    return fmean(found)
+        accuracies += report.row("source").per_class
+    return fmean(accuracies)
 
 
 KIND = Kind(
     row=Assembling,
     measure=measure,
     columns=(
-        Column("test images", lambda found: int(found["samples"]), digits=0),
-        Column("base, as the paper counts it", lambda found: float(found["base"])),
+        Column("test images", lambda figures: int(figures["samples"]), digits=0),
+        Column("base, as the paper counts it", lambda figures: float(figures["base"])),
         Column("uncut, side by side", of("sources", "by class")),
         Column("uncut, calibrated", of("uncut, calibrated", "by class")),
         Column("published", of("published", "by class")),
         Column("% of parameters", of("published", "parameters")),
-        Column("published, tuned", lambda found: found["tuned"]["by class"] if "tuned" in found else None),
+        Column("published, tuned", lambda figures: figures["tuned"]["by class"] if "tuned" in figures else None),
         Column("ours, side by side", of("ours", "by class")),
         Column("ours, calibrated", of("assembly", "by class")),
         Column("% of parameters", of("assembly", "parameters")),
-        Column("head", lambda found: str(found["heads"]["ours"])),
+        Column("head", lambda figures: str(figures["heads"]["ours"])),
     ),
 )

@@ -111,15 +111,15 @@ class Bench:
         """A data set, by the name that recipes use."""
         if name not in self._splits:
             recipe = self.materials.data[name]
-            found = open_data(self.where.get(name, recipe.where), download=self.download)
+            split = open_data(self.where.get(name, recipe.where), download=self.download)
             if recipe.per_class is not None:
-                every = range(len(found.class_names))
-                train = subset(found.train, every, per_class=recipe.per_class, class_names=found.class_names)
-                found = DataSplit(train, found.test, found.class_names)
+                every = range(len(split.class_names))
+                train = subset(split.train, every, per_class=recipe.per_class, class_names=split.class_names)
+                split = DataSplit(train, split.test, split.class_names)
             if recipe.size is not None:
-                parts = [resized(part, (recipe.size, recipe.size)) for part in (found.train, found.test)]
-                found = DataSplit(parts[0], parts[1], found.class_names)
-            self._splits[name] = found
+                parts = [resized(part, (recipe.size, recipe.size)) for part in (split.train, split.test)]
+                split = DataSplit(parts[0], parts[1], split.class_names)
+            self._splits[name] = split
         return self._splits[name]
 
     def weights(self, name: str, seed: int) -> Path:

@@ -9,17 +9,17 @@ Cell = Callable[[Figures], float]
 
 def right(name: str) -> Cell:
     """How often a network is right in %; for a single class the AUROC of its logit (times 100)."""
-    return lambda found: float(found[name]["auroc" if found["classes"] == 1 else "accuracy"])
+    return lambda figures: float(figures[name]["auroc" if figures["classes"] == 1 else "accuracy"])
 
 
 def of(name: str, what: str) -> Cell:
     """One figure of one network."""
-    return lambda found: float(found[name][what])
+    return lambda figures: float(figures[name][what])
 
 
 def less(one: Cell, other: Cell) -> Cell:
     """A difference."""
-    return lambda found: one(found) - other(found)
+    return lambda figures: one(figures) - other(figures)
 
 
 def sized(title: str, name: str) -> tuple[Column, Column]:

@@ -49,7 +49,7 @@ KIND = Kind(
     row=Disassembling,
     measure=measure,
     columns=(
-        Column("test images", lambda found: int(found["samples"]), digits=0),
+        Column("test images", lambda figures: int(figures["samples"]), digits=0),
         Column("source, all its classes", of("source", "accuracy")),
         Column("source, restricted", right("restricted")),
         *sized("published cut", "published"),

@@ -117,8 +117,8 @@ KIND = Kind(
     row=Graphs,
     measure=measure,
     columns=(
-        Column("test nodes", lambda found: int(found["samples"]), digits=0),
-        Column("source, all classes and nodes", lambda found: float(found["source over all"])),
+        Column("test nodes", lambda figures: int(figures["samples"]), digits=0),
+        Column("source, all classes and nodes", lambda figures: float(figures["source over all"])),
         Column("source, these nodes", of("source", "accuracy")),
         Column("source, restricted", right("restricted")),
         *sized("published cut", "cut"),

@@ -33,17 +33,17 @@ class Ledger:
         if not self.file.is_file():
             return {}
         try:
-            found: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))["rows"]
+            rows: dict[str, Any] = json.loads(self.file.read_text(encoding="utf-8"))["rows"]
         except (ValueError, KeyError, TypeError) as error:
             raise BadConfig(f"'{self.file}' is no result file of ours: {error}; remove it") from error
-        return found
+        return rows
 
     def seeds(self, row: Row) -> dict[int, dict[str, Any]]:
         """What is there of a row, by seed; results of an older recipe do not count."""
-        found = self.rows().get(row.id, {})
+        seeds = self.rows().get(row.id, {})
         return {
             int(seed): entry
-            for seed, entry in found.items()
+            for seed, entry in seeds.items()
             if entry.get("recipe") == self.mark(row) and int(seed) in row.seeds
         }
 
@@ -64,7 +64,7 @@ class Ledger:
     def write(self, row: Row, seed: int, entry: Mapping[str, Any]) -> None:
         """Put the result of a row with a seed into the file, whole or not at all."""
         rows = self.rows()
-        kept = {other: found for other, found in rows.get(row.id, {}).items() if found.get("recipe") == self.mark(row)}
+        kept = {other: entry for other, entry in rows.get(row.id, {}).items() if entry.get("recipe") == self.mark(row)}
         made = {"recipe": self.mark(row), "torch": torch.__version__, "python": platform.python_version()}
         rows[row.id] = kept | {str(seed): made | dict(entry)}
         self.folder.mkdir(parents=True, exist_ok=True)

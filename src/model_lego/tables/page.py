@@ -48,15 +48,15 @@ def _table(table: Table, results: Path, recipes: Recipes, shown: Mapping[str, st
 
 def _scale(ledger: Ledger, rows: Sequence[Row]) -> list[str]:
     table, scale = ledger.table, ledger.scale
-    found = {row.id: ledger.seeds(row) for row in rows}
-    measured = [row for row in rows if any("figures" in entry for entry in found[row.id].values())]
+    seeds = {row.id: ledger.seeds(row) for row in rows}
+    measured = [row for row in rows if any("figures" in entry for entry in seeds[row.id].values())]
     lines = [f"### {table.title}: {TITLES[scale]}", ""]
     if measured:
-        lines += [*_cells(table, measured, found), ""]
-        lines += [_command(ledger, measured, found), ""]
-    failed = {row.id: _words(found[row.id]) for row in rows if row not in measured and found[row.id]}
+        lines += [*_cells(table, measured, seeds), ""]
+        lines += [_command(ledger, measured, seeds), ""]
+    failed = {row.id: _words(seeds[row.id]) for row in rows if row not in measured and seeds[row.id]}
     lines += [f"`{name}` failed: {words}" for name, words in failed.items()] + [""] * bool(failed)
-    absent = [row.id for row in rows if not found[row.id]]
+    absent = [row.id for row in rows if not seeds[row.id]]
     if absent:
         names = ", ".join(f"`{name}`" for name in absent)
         words = "No row has been measured yet." if len(absent) == len(rows) else f"Not measured yet: {names}."
@@ -64,14 +64,14 @@ def _scale(ledger: Ledger, rows: Sequence[Row]) -> list[str]:
     return lines
 
 
-def _cells(table: Table, rows: Sequence[Row], found: Mapping[str, Mapping[int, Any]]) -> list[str]:
+def _cells(table: Table, rows: Sequence[Row], seeds: Mapping[str, Mapping[int, Any]]) -> list[str]:
     assert table.kind is not None
     columns = KINDS[table.kind].columns
     beside = list(dict.fromkeys(title for row in rows for title in row.published))
     titles = ["row", *(column.title for column in columns), *beside]
     lines = ["| " + " | ".join(titles) + " |", "|" + "---|" * len(titles)]
     for row in rows:
-        given = [entry["figures"] for _, entry in sorted(found[row.id].items()) if "figures" in entry]
+        given = [entry["figures"] for _, entry in sorted(seeds[row.id].items()) if "figures" in entry]
         cells = [_cell(column, given) for column in columns]
         others = [str(row.published.get(title, "")) for title in beside]
         lines.append("| " + " | ".join([row.id, *cells, *others]) + " |")
@@ -88,11 +88,11 @@ def _cell(column: Column, given: Sequence[Any]) -> str:
     return mean if len(numbers) < 2 or not column.digits else f"{mean} ± {stdev(numbers):.{column.digits}f}"
 
 
-def _command(ledger: Ledger, rows: Sequence[Row], found: Mapping[str, Mapping[int, Any]]) -> str:
+def _command(ledger: Ledger, rows: Sequence[Row], seeds: Mapping[str, Mapping[int, Any]]) -> str:
     """How to measure one row again: one that needs nothing but the package, where there is one."""
     sources = ledger.materials.sources
     row = min(rows, key=lambda row: any(not sources[name].seeded for name in row.needs))
-    seconds = fmean(entry["seconds"] for entry in found[row.id].values() if "figures" in entry)
+    seconds = fmean(entry["seconds"] for entry in seeds[row.id].values() if "figures" in entry)
     words = f"--scale {ledger.scale} --table {ledger.table.name} --row {row.id} --again"
     return f"One row again ({_time(seconds)} a seed): `model-lego bench tables {words}`"
 

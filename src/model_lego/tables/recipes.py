@@ -44,17 +44,17 @@ class Table(Strict):
 
     @model_validator(mode="before")
     @classmethod
-    def _rows_of_their_kind(cls, found: Any) -> Any:
-        if not isinstance(found, dict) or found.get("kind") is None:
-            return found
-        if found["kind"] not in KINDS:
-            raise ValueError(f"kind '{found['kind']}' is unknown; use one of {', '.join(KINDS)}")
-        row = KINDS[found["kind"]].row
+    def _rows_of_their_kind(cls, written: Any) -> Any:
+        if not isinstance(written, dict) or written.get("kind") is None:
+            return written
+        if written["kind"] not in KINDS:
+            raise ValueError(f"kind '{written['kind']}' is unknown; use one of {', '.join(KINDS)}")
+        row = KINDS[written["kind"]].row
         scales = {
             scale: [row(**given) for entry in rows or () for given in _varied(entry)]
-            for scale, rows in found.get("rows", {}).items()
+            for scale, rows in written.get("rows", {}).items()
         }
-        return found | {"rows": scales}
+        return written | {"rows": scales}
 
     @model_validator(mode="after")
     def _rows_differ(self) -> "Table":
@@ -88,10 +88,10 @@ def read_recipes(folder: Path = FOLDER) -> Recipes:
     sources.yaml does not have.
     """
     file = folder / "sources.yaml"
-    found = _yaml(file)
-    if not isinstance(found, dict) or set(found) - set(SCALES):
+    sources = _yaml(file)
+    if not isinstance(sources, dict) or set(sources) - set(SCALES):
         raise BadConfig(f"recipe '{file.name}' has to say what there is at scale {' and '.join(SCALES)}")
-    known = {scale: _checked(Materials, file, found.get(scale, {"data": {}, "sources": {}})) for scale in SCALES}
+    known = {scale: _checked(Materials, file, sources.get(scale, {"data": {}, "sources": {}})) for scale in SCALES}
     files = sorted(each for each in folder.glob("*.yaml") if each != file)
     tables = tuple(_checked(Table, each, _yaml(each)) for each in files)
     for table in tables:
@@ -111,8 +111,8 @@ def _yaml(file: Path) -> Any:
         raise BadConfig(f"recipe '{file}' cannot be read: {error}") from error
 
 
-def _checked(kind: type[S], file: Path, found: Any) -> S:
+def _checked(kind: type[S], file: Path, written: Any) -> S:
     try:
-        return kind.model_validate(found)
+        return kind.model_validate(written)
     except (ValidationError, TypeError) as error:
         raise BadConfig(f"recipe '{file.name}' is wrong: {error}") from error

@@ -37,7 +37,7 @@ class Sweep:
 
 def pictures(results: Path, recipes: Recipes) -> dict[Path, tuple[Sweep, ...]]:
     """The pictures that the result files give, by the file that each belongs into: one a network and task."""
-    found: dict[Path, tuple[Sweep, ...]] = {}
+    pictures: dict[Path, tuple[Sweep, ...]] = {}
     for table in recipes.tables:
         for scale in SCALES:
             rows = [row for row in table.rows.get(scale, ()) if isinstance(row, Cutting) and _plain(row)]
@@ -45,8 +45,8 @@ def pictures(results: Path, recipes: Recipes) -> dict[Path, tuple[Sweep, ...]]:
             for part in dict.fromkeys((row.source, row.classes) for row in rows):
                 mine = [row for row in rows if (row.source, row.classes) == part]
                 if drawn := tuple(sweep for name in USUAL if (sweep := _sweep(mine, ledger, name)) is not None):
-                    found[results / f"{table.name}-{scale}-{'-'.join(part)}.svg"] = drawn
-    return found
+                    pictures[results / f"{table.name}-{scale}-{'-'.join(part)}.svg"] = drawn
+    return pictures
 
 
 def draw(sweeps: Sequence[Sweep], file: Path) -> None:
