@@ -12,7 +12,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-import model_lego as ml
 from benchmarks.accuracy import page
 from benchmarks.accuracy.material import Material, is_here, opened
 from benchmarks.common import record
@@ -54,7 +53,7 @@ def pooled(material: Material, classes: Sequence[Sequence[str]]) -> Calibrated:
     parts = [material.source_of(names[0]).component(names, seed=0) for names in classes]
     joined = [name for names in classes for name in names]
     images, labels = zip(*material.calibration(joined, seed=77, per_class=POOL), strict=True)
-    return calibrated(ml.assemble(parts), torch.cat(images), torch.cat(labels), tuple(LEAST))
+    return calibrated(parts, torch.cat(images), torch.cat(labels), tuple(LEAST), classes=joined)
 
 
 def rows(pool: Calibrated, count: int) -> dict[str, dict[str, Any]]:

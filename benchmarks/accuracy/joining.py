@@ -90,7 +90,7 @@ def answers(
     assembly = ml.assemble(parts, seed=seed)
     seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
     reads = [_layers(part, seen) for part in assembly.networks()]
-    found = calibrated(assembly, seen, labels, ON_FEATURES, reads=reads)
+    found = calibrated(assembly.networks(), seen, labels, ON_FEATURES, classes=assembly.classes, reads=reads)
     key = tuple(digest_of(part) for part in parts)
     if key not in known:
         known[key] = run(lambda some: assembly.features(some, found.reads), images)

@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from benchmarks.coverage.memory import Memory
 from benchmarks.coverage.opinion import second_opinion
 from model_lego import assemble, attribute, canonize, load, save, trace
-from model_lego.assembly.assembling import Layout
 from model_lego.cutting.canonizing import computes_weights
 from model_lego.cutting.slicing import slice_model
 from model_lego.disassembly.disassembling import Plan, cut
@@ -24,6 +23,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import planned_cost
 from model_lego.models import build
 from model_lego.parts.component import Builder, Component
+from model_lego.parts.join_record import Layout
 from tests.support.oracles import masked_forward
 from tests.support.plans import half_plan, kept_inputs, lost, some_logits
 from tests.support.tiny_models import MIXERS, NORMS, randomize_batchnorm, strengthen

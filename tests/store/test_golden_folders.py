@@ -8,7 +8,16 @@ import torch
 from torch import nn
 
 import model_lego as ml
+from model_lego.digest import unpacked
 from model_lego.models import build, load_weights
+from model_lego.parts.join_record import (
+    Calibration,
+    CrossValidation,
+    FactorRange,
+    HeadState,
+    JoinCheck,
+    Outsiders,
+)
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMAS = sorted(GOLDEN.glob("schema-*"))
@@ -48,6 +57,49 @@ def test_a_part_of_an_earlier_version_can_be_saved_anew(folder, tmp_path):
     assert str(again) == str(part)
 
 
+#: What each assembly was when it was saved: the state of its head, and some fields of its record.
+RECORDS = {
+    "assembly-bare": (HeadState.SIDE_BY_SIDE, {"check": JoinCheck(2, 0.0, 2.2590794563293457), "outsiders": None}),
+    "assembly-calibrated": (
+        HeadState.FITTED,
+        {
+            "calibration": Calibration(250, "classes"),
+            "cross_validation": CrossValidation(
+                {"concat": 93.6, "affine": 95.2, "ridge": 95.2, "lda": 94.8, "blend": 95.6},
+                folds=5,
+                strength={"affine": 0.01, "ridge": 0.1, "factor": 8.0},
+            ),
+            "outsiders": Outsiders(0.05, 4.08344531383412),
+        },
+    ),
+    "assembly-carried": (
+        HeadState.CARRIED,
+        {"calibration": None, "outsiders": Outsiders(0.05, 4.08344531383412), "cross_validation": None},
+    ),
+    "assembly-clash": (HeadState.SIDE_BY_SIDE, {"on_clash": "average", "one_source": ((2, 3),)}),
+    "assembly-padded": (HeadState.SIDE_BY_SIDE, {"one_source": (), "scaling": None}),
+    "assembly-scaled": (
+        HeadState.FITTED,
+        {"scaling": "logit", "factors": FactorRange(0.09276160539176832, 0.17208354202557663, ())},
+    ),
+}
+
+
+@pytest.mark.parametrize("folder", [folder for folder in PARTS if folder.name != "component"], ids=named)
+def test_an_assembly_of_an_earlier_version_tells_how_it_was_put_together(folder):
+    record = ml.load(folder).record
+    state, told = RECORDS[folder.name]
+    assert (record.head_state, {name: getattr(record, name) for name in told}) == (state, told)
+    digests = unpacked(record.calibration_digests)
+    assert len(digests) == (0 if state == HeadState.SIDE_BY_SIDE else 250)
+
+
+@pytest.mark.parametrize("folder", sorted((GOLDEN / "schema-1").glob("assembly-*")), ids=named)
+def test_the_settings_of_an_earlier_version_are_told_as_they_were(folder):
+    saved = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["assembly"]["settings"]
+    assert ml.load(folder).settings == saved
+
+
 @pytest.mark.parametrize("schema", SCHEMAS, ids=named)
 def test_statistics_of_an_earlier_version_locate_the_channels_that_they_located(schema):
     weights = json.loads((schema / "statistics-network.json").read_text(encoding="utf-8"))
@@ -61,8 +113,8 @@ def test_statistics_of_an_earlier_version_locate_the_channels_that_they_located(
     assert selection.keep.int().tolist() == json.loads((schema / "statistics-kept.json").read_text(encoding="utf-8"))
 
 
-@pytest.mark.parametrize("schema", SCHEMAS, ids=named)
-def test_a_trained_network_of_an_earlier_version_opens(schema):
+@pytest.mark.parametrize("folder", sorted(GOLDEN.glob("schema-*/trained")), ids=named)
+def test_a_trained_network_of_an_earlier_version_opens(folder):
     network = build("zoo:lenet5", num_classes=10)
-    load_weights(network, schema / "trained" / "model.safetensors")
+    load_weights(network, folder / "model.safetensors")
     assert network(waves((1, 28, 28))).shape == (4, 10)

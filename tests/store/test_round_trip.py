@@ -1,4 +1,5 @@
 import hashlib
+from dataclasses import fields
 
 import pytest
 import torch
@@ -8,6 +9,15 @@ from torch import nn
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly, Head
 from model_lego.parts.component import Builder, Component
+from model_lego.parts.join_record import (
+    Calibration,
+    CrossValidation,
+    FactorRange,
+    HeadState,
+    JoinCheck,
+    JoinRecord,
+    Outsiders,
+)
 from model_lego.store import digest_of, inspect, load, save
 from model_lego.store.tensors import named_tensors
 from tests.support.handmade_parts import Tiny, images, origin, reading_assembly, tiny_assembly, tiny_component
@@ -128,7 +138,7 @@ def test_an_assembly_comes_back(tmp_path):
     save(whole, tmp_path / "all")
     back = load(tmp_path / "all", factory=Tiny)
     assert isinstance(back, Assembly)
-    assert (back.layout, back.classes, back.settings) == (whole.layout, whole.classes, whole.settings)
+    assert (back.layout, back.classes, back.record) == (whole.layout, whole.classes, whole.record)
     assert back.head.kind == "ridge"
     assert [part.origin for part in back.parts] == [part.origin for part in whole.parts]
     assert_same_tensors(whole, back)
@@ -143,16 +153,31 @@ def test_a_head_on_features_comes_back(tmp_path):
         assert (tmp_path / "all" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
     back = load(tmp_path / "all", factory=Tiny)
     assert (back.head.kind, back.head.reads, back.classes) == ("lda", (("head",), ("head",)), whole.classes)
-    assert back.settings == whole.settings
+    assert back.record == whole.record
     assert torch.equal(whole(images()), back(images()))
-    assert "It has nothing &lt;but> sleep." in (tmp_path / "all" / "README.md").read_text()
+    assert "It has a head that was fitted before its parts changed: " in (tmp_path / "all" / "README.md").read_text()
 
 
-def test_what_a_head_reads_is_saved_also_where_the_settings_do_not_say_it(tmp_path):
-    whole = reading_assembly()
-    del whole.settings["head_reads"]
-    save(whole, tmp_path / "all")
-    assert torch.equal(whole(images()), load(tmp_path / "all", factory=Tiny)(images()))
+def test_every_field_of_the_record_comes_back(tmp_path):
+    plain = tiny_assembly()
+    record = JoinRecord(
+        HeadState.FITTED,
+        scaling="logit",
+        on_clash="average",
+        seed=3,
+        one_source=((1, 2), (3, 5, 6)),
+        check=JoinCheck(32, 0.25, 7.5),
+        calibration=Calibration(250, "parts"),
+        calibration_digests="AAAAAAAAAAA=",
+        cross_validation=CrossValidation({"affine": 95.5}, 5, {"affine": 0.5, "factor": 8.0}, "it mixes images"),
+        factors=FactorRange(0.5, 2.0, (1, 3)),
+        outsiders=Outsiders(0.05, -1.5),
+        finetuned=({"epochs": 3, "crop": None},),
+        distilled=({"hard": 0.5, "names": ["a"]}, {"hard": 0.25}),
+    )
+    assert all(getattr(record, field.name) != field.default for field in fields(record))
+    save(plain.with_record(record), tmp_path / "all")
+    assert load(tmp_path / "all", factory=Tiny).record == record
 
 
 def test_a_padded_assembly_may_be_larger_than_its_source(tmp_path):

@@ -108,8 +108,10 @@ def test_no_folder_at_all(tmp_path):
         (b'{"schema": "1"}', "no schema number"),
         (b'{"schema": 0}', "never was one"),
         (b'{"schema": 1}', "Field required"),
-        (b'{"schema": 1, "format": "\\ud800"}', "manifest.json"),
-        (b'{"schema": 1, "format": 1e999}', "manifest.json"),
+        (b'{"schema": 1, "assembly": [7]}', "Field required"),
+        (b'{"schema": 2}', "Field required"),
+        (b'{"schema": 2, "format": "\\ud800"}', "manifest.json"),
+        (b'{"schema": 2, "format": 1e999}', "manifest.json"),
     ],
 )
 def test_manifests_that_are_none(saved, text, words):
@@ -124,8 +126,8 @@ def test_a_manifest_too_large_to_be_one(saved):
 
 
 def test_a_newer_schema_is_named(saved):
-    edit(saved, ("schema",), 2)
-    with pytest.raises(SchemaTooNew, match=r"schema 2, .* up to 1: install a newer"):
+    edit(saved, ("schema",), 3)
+    with pytest.raises(SchemaTooNew, match=r"schema 3, .* up to 2: install a newer"):
         load(saved, factory=Tiny)
 
 
@@ -134,7 +136,7 @@ def test_an_older_schema_is_migrated(saved, monkeypatch):
     raw["sort"] = raw.pop("kind")
     write_json(saved, raw)
     rename = {0: lambda old: {("kind" if key == "sort" else key): value for key, value in old.items()}}
-    monkeypatch.setattr(manifest, "MIGRATIONS", rename)
+    monkeypatch.setattr(manifest, "MIGRATIONS", {**manifest.MIGRATIONS, **rename})
     assert load(saved, factory=Tiny).classes == ("bee", "dog")
 
 
@@ -191,7 +193,7 @@ def test_an_edited_manifest(saved, path, value, words):
 
 
 def test_many_complaints_are_cut_short(saved):
-    write_json(saved, {"schema": 1, **{f"k{number}": 1 for number in range(50)}})
+    write_json(saved, {"schema": 2, **{f"k{number}": 1 for number in range(50)}})
     with pytest.raises(CorruptComponent, match=r"and \d+ more$") as caught:
         load(saved)
     assert len(str(caught.value)) < 600
@@ -275,8 +277,8 @@ def test_a_head_that_does_not_fit(assembled):
         ([["head"], []], "does not name layers with a weight"),
         ([["head"], ["nose"]], "does not name layers with a weight"),
         ([["head"], ["norm"]], "does not name layers with a weight"),
-        ([["head"], [7]], "does not name layers with a weight"),
-        ("head", "does not name layers with a weight"),
+        ([["head"], [7]], r"assembly\.head_reads\.1\.0: Input should be a valid string"),
+        ("head", r"assembly\.head_reads: Input should be a valid"),
         (
             [["head"], ["head", "mix"]],
             r"weight \(5, 10\) and shift \(5,\), which does not fit 15 features and 5 classes",
@@ -286,8 +288,37 @@ def test_a_head_that_does_not_fit(assembled):
 )
 def test_what_a_head_reads_has_to_be_there(tmp_path, reads, words):
     folder = save(reading_assembly(), tmp_path / "all")
-    edit(folder, ("assembly", "settings", "head_reads"), reads)
+    edit(folder, ("assembly", "head_reads"), reads)
     refused(folder, words)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        (
+            "head_state",
+            "no calibration images",
+            "joined.head_state: Input should be 'fitted', 'carried' or 'side by side'",
+        ),
+        ("on_clash", "guess", "joined.on_clash: Input should be 'error', 'prefer' or 'average'"),
+        ("seed", "7", "joined.seed: Input should be a valid integer"),
+        ("outsiders", {"share": 0.1}, "joined.outsiders.threshold: Field required"),
+        ("outsiders", {"share": 0.1, "threshold": 1, "sort": 2}, "joined.outsiders.sort: Unexpected"),
+        ("mood", 1, "joined.mood: Unexpected"),
+    ],
+)
+def test_how_an_assembly_was_put_together_is_told_exactly(tmp_path, name, value, words):
+    folder = save(reading_assembly(), tmp_path / "all")
+    edit(folder, ("assembly", "joined", name), value)
+    refused(folder, words)
+
+
+def test_what_the_head_was_made_for_has_to_be_told(tmp_path):
+    folder = save(reading_assembly(), tmp_path / "all")
+    raw = read_json(folder)
+    del raw["assembly"]["joined"]["head_state"]
+    write_json(folder, raw)
+    refused(folder, "joined.head_state: Field required")
 
 
 def test_a_manifest_is_one_json_object_with_sorted_keys(saved):

@@ -54,7 +54,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
     assert list(manifest) == sorted(
         ["format", "schema", "kind", "parts", "assembly", "tensors", "aliases", "weights", "versions"]
     )
-    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 1, "assembly")
+    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 2, "assembly")
     assert sorted(manifest["parts"][0]) == ["classes", "labels", "memory_format", "origin", "preprocessing"]
     assert sorted(manifest["parts"][0]["origin"]) == sorted(
         [
@@ -74,7 +74,22 @@ def test_golden_keys_of_the_manifest(tmp_path):
         "layout": "parallel",
         "classes": ["bee", "dog", "elk", "fox"],
         "head": "ridge",
-        "settings": {"scaling": "mean"},
+        "head_reads": [],
+        "joined": {
+            "head_state": "fitted",
+            "scaling": "layer",
+            "on_clash": "error",
+            "seed": 7,
+            "one_source": [],
+            "check": None,
+            "calibration": None,
+            "calibration_digests": "",
+            "cross_validation": None,
+            "factors": None,
+            "outsiders": None,
+            "finetuned": [],
+            "distilled": [],
+        },
     }
     assert manifest["tensors"]["parts.1.module.conv.weight"] == {"dtype": "float32", "shape": [5, 3, 3, 3]}
     assert manifest["tensors"]["head.shift"] == {"dtype": "float32", "shape": [4]}

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from model_lego.digest import digest_of_bytes
 from model_lego.parts.assembly import Assembly, Head
 from model_lego.parts.component import Builder, Component, Cost, Origin, Preprocessing
+from model_lego.parts.join_record import HeadState, JoinRecord, Outsiders
 
 KEPT = (0, 2, 5, 6, 7)
 
@@ -115,7 +116,8 @@ def tiny_assembly() -> Assembly:
     generator = torch.Generator().manual_seed(5)
     head = Head("ridge", torch.randn(4, 4, generator=generator), torch.randn(4, generator=generator))
     classes = ("bee", "dog", "elk", "fox")
-    return Assembly(parts, layout="parallel", classes=classes, head=head, settings={"scaling": "mean"}).eval()
+    record = JoinRecord(HeadState.FITTED, scaling="layer", seed=7)
+    return Assembly(parts, layout="parallel", classes=classes, head=head, record=record).eval()
 
 
 def reading_assembly() -> Assembly:
@@ -125,9 +127,9 @@ def reading_assembly() -> Assembly:
     head = Head(
         "lda", torch.randn(5, 10, generator=generator), torch.randn(5, generator=generator), reads=[["head"], ["head"]]
     )
-    settings = {"head_reads": [["head"], ["head"]], "lacks": "nothing <but> sleep"}
+    record = JoinRecord(HeadState.CARRIED, outsiders=Outsiders(0.1, 2.5))
     classes = (*whole.classes, "none of these")
-    return Assembly(list(whole.parts), layout="parallel", classes=classes, head=head, settings=settings).eval()
+    return Assembly(list(whole.parts), layout="parallel", classes=classes, head=head, record=record).eval()
 
 
 def images(*, dtype: torch.dtype = torch.float32) -> Tensor:

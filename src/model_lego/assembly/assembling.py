@@ -2,136 +2,143 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Any, Literal
+from dataclasses import replace
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
-from model_lego.assembly.calibration import noise, read_calibration
+from model_lego.assembly.calibration import Labelled, noise, read_calibration
 from model_lego.assembly.padding import place
 from model_lego.cutting.verification import TOLERANCE
 from model_lego.data.batching import Batches
-from model_lego.digest import SEEN
 from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents
 from model_lego.graph.cost import cost_of
-from model_lego.heads.choosing import Plain
-from model_lego.heads.fitting import Clash, HeadKind, check_needs, fit_head, kinds_of, settle
+from model_lego.heads.fitting import Settled, fit_head, settle
 from model_lego.heads.scaling import scale_layers
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.heads.settings import JoinOptions, JoinSettings
+from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Head, side_by_side
 from model_lego.parts.component import Component, Origin, total
 from model_lego.parts.image_shapes import taken_by
+from model_lego.parts.join_record import Calibration, HeadState, JoinCheck, JoinRecord, Layout
 from model_lego.progress import Progress, quiet
-
-Layout = Literal["parallel", "padded"]
-Scaling = Literal["logit", "layer"]
-Labels = Literal["classes", "parts"]
 
 #: Images that the check after an assembly runs on.
 CHECKED = 32
-#: What an assembly without calibration images says of itself.
-LACKS = (
-    "no calibration images: the parts' logits are not brought to a common level, "
-    "each part may be over-confident on the others' classes"
-)
 
 
 def assemble(
     parts: Sequence[Component],
     *,
     calibration: Batches | None = None,
-    layout: Layout = "parallel",
-    scaling: Scaling | None = None,
-    head: HeadKind = "auto",
-    on_clash: Clash = "error",
-    labels: Labels = "classes",
-    class_names: Sequence[str] | None = None,
-    outsiders: float | None = None,
-    seed: int = 0,
     progress: Progress = quiet,
+    **options: Unpack[JoinOptions],
 ) -> Assembly:
     """Build one classifier from components, without training; the components are left as they are.
 
     Args:
         parts: components, of any architectures for `parallel`.
         calibration: re-iterable of (images, labels) of all parts' classes, as the assembly takes them.
-        layout: "parallel" keeps the parts side by side; "padded" makes one dense network of their common class.
-        scaling: "logit" (as published: one factor a logit), "layer" (equation 9), or none.
-        head: "concat" puts the logits side by side; "affine" maps them by a convex fit; "ridge" and "lda" are fitted in
-            closed form on what the parts' last layers read; "blend" is the mean of "affine" and "ridge"; "auto" is the
-            blend ("affine" where there is none), unless cross-validation on the calibration images finds another kind
-            clearly better.
-        on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average"; heads on
-            features learn such a class as any other.
-        labels: "classes", or "parts": the calibration's labels are positions in `parts`, and each image has the class
-            that its part takes it for.
-        class_names: names of the calibration's label numbers; by default these are positions in `.classes`.
-        outsiders: share of the calibration images, between 0 and 1, that may be taken for outsiders; with it the last
-            class is "none of these", whose logit is a constant.
-        seed: for the folds of the cross-validation.
         progress: called with what is being done.
+        options: any of the following keyword arguments.
+
+            layout: "parallel" keeps the parts side by side; "padded" makes one dense network of their common class.
+            scaling: "logit" (as published: one factor a logit), "layer" (equation 9), or none.
+            head: "concat" puts the logits side by side; "affine" maps them by a convex fit; "ridge" and "lda" are
+                fitted in closed form on what the parts' last layers read; "blend" is the mean of "affine" and "ridge";
+                "auto" is the blend ("affine" where there is none), unless cross-validation on the calibration images
+                finds another kind clearly better.
+            on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average";
+                heads on features learn such a class as any other.
+            labels: "classes", or "parts": the calibration's labels are positions in `parts`, and each image has the
+                class that its part takes it for.
+            class_names: names of the calibration's label numbers; by default these are positions in `.classes`.
+            outsiders: share of the calibration images, between 0 and 1, that may be taken for outsiders; with it the
+                last class is "none of these", whose logit is a constant.
+            seed: for the folds of the cross-validation.
 
     Returns:
-        An Assembly. Its joined logits were checked to equal the parts' (scaled) logits side by side; the difference
-        that was found stands in `.settings["check"]`, the cross-validated accuracies of heads (in %) in
-        `.settings["head_scores"]`, and what an assembly without calibration images lacks in `.settings["lacks"]`.
+        An Assembly. Its joined logits were checked to equal the parts' (scaled) logits side by side. `.record` tells
+        how it was put together, and `.settings` the same as JSON values: the difference that the check found
+        ("check"), the cross-validated accuracies of heads in % ("head_scores"), and what an assembly without
+        calibration images lacks ("lacks").
 
     Raises:
         ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.
     """
+    refuse_unknown("assemble", options, JoinOptions)
+    return assembled(parts, calibration, value_of(JoinSettings, options), progress)
+
+
+def assembled(
+    parts: Sequence[Component], calibration: Batches | None, settings: JoinSettings, progress: Progress
+) -> Assembly:
+    """Build one classifier from components, as `assemble` does."""
     _check_parts(parts)
-    kinds = kinds_of(head, scaling)
-    _check_options(layout, scaling, on_clash, labels)
-    check_needs(calibration, scaling, head, outsiders)
-    classes, pick = settle([part.classes for part in parts], on_clash)
-    if outsiders is not None and NONE_OF_THESE in classes:
+    if calibration is None:
+        settings.refuse_unfitted()
+    settled = settle([part.classes for part in parts], settings.on_clash)
+    if settings.outsiders is not None and NONE_OF_THESE in settled.classes:
         raise ClassClash(f"a part has a class '{NONE_OF_THESE}' already; leave outsiders out, or that class")
-    settings: dict[str, Any] = shared_sources(parts)
-    settings |= {"layout": layout, "scaling": scaling, "on_clash": on_clash, "seed": seed}
-    parts = [copy.deepcopy(part).eval() for part in parts]
-    images, places, digests = None, None, ""
+    parts, labelled = [copy.deepcopy(part).eval() for part in parts], None
     if calibration is not None:
-        images, places, digests = read_calibration(
-            parts, calibration, classes=classes, labels=labels, class_names=class_names, progress=progress
+        labelled = read_calibration(
+            parts,
+            calibration,
+            classes=settled.classes,
+            labels=settings.labels,
+            class_names=settings.class_names,
+            progress=progress,
         )
-    example = images[:CHECKED] if images is not None else noise(parts)
-    if scaling == "layer":
-        parts = _layer_scaled(parts, example if images is None else images)
-    padded = _padded(parts, example) if layout == "padded" else None
-    assembly = Assembly(
-        parts,
-        layout=layout,
-        classes=classes,
-        head=Plain(pick).unscaled(sum(len(part.classes) for part in parts)),
-        padded=padded,
-        settings=settings,
-    ).eval()
-    assembly.settings["check"] = self_check(assembly, parts, example)
-    if images is not None and places is not None:
-        assembly.settings |= {"calibration_images": len(images), "calibration_labels": labels, SEEN: digests}
-        fit_head(assembly, images, places, pick=pick, kinds=kinds, scaling=scaling, outsiders=outsiders)
-    else:
-        assembly.settings["lacks"] = LACKS
-    return finished(assembly, example)
+    example = noise(parts) if labelled is None else labelled.images[:CHECKED]
+    if settings.scaling == "layer":
+        parts = _layer_scaled(parts, example if labelled is None else labelled.images)
+    networks = [_padded(parts, example)] if settings.layout == "padded" else parts
+    check = self_check(networks, parts, example)
+    if labelled is not None:
+        record = record_of(HeadState.FITTED, parts, settings, check)
+        return with_fitted_head(networks, settled, labelled, settings, record)
+    record = record_of(HeadState.SIDE_BY_SIDE, parts, settings, check)
+    return built(networks, settings.layout, settled.classes, settled.plain_head().to(example), record)
 
 
-def finished(assembly: Assembly, example: Tensor) -> Assembly:
-    """The assembly with what its head is in its settings, in the data type of an example."""
-    assembly.settings["head"] = assembly.head.kind
-    if assembly.head.reads:
-        assembly.settings["head_reads"] = [list(layers) for layers in assembly.head.reads]
-    assembly.head.to(example)
-    return assembly.eval()
+def record_of(
+    head_state: HeadState, parts: Sequence[Component], settings: JoinSettings, check: JoinCheck
+) -> JoinRecord:
+    """What is known of an assembly before it has a head, and what that is to be made for."""
+    return JoinRecord(
+        head_state,
+        scaling=settings.scaling,
+        on_clash=settings.on_clash,
+        seed=settings.seed,
+        one_source=of_one_source(parts),
+        check=check,
+    )
 
 
-def _check_options(layout: str, scaling: str | None, on_clash: str, labels: str) -> None:
-    for name, value, allowed in (
-        ("layout", layout, ("parallel", "padded")),
-        ("scaling", scaling, (None, "logit", "layer")),
-        ("on_clash", on_clash, ("error", "prefer", "average")),
-        ("labels", labels, ("classes", "parts")),
-    ):
-        if value not in allowed:
-            raise BadConfig(f"{name} '{value}' is unknown; use one of {', '.join(map(repr, allowed))}")
+def with_fitted_head(
+    networks: Sequence[Component], settled: Settled, labelled: Labelled, settings: JoinSettings, record: JoinRecord
+) -> Assembly:
+    """The assembly of these networks with a head that is fitted to calibration images."""
+    fitted = fit_head(networks, settled, labelled.images, labelled.labels, settings)
+    record = replace(
+        record,
+        calibration=Calibration(len(labelled.images), labelled.of),
+        calibration_digests=labelled.digests,
+        cross_validation=fitted.cross_validation,
+        factors=fitted.factors,
+        outsiders=fitted.outsiders,
+    )
+    return built(networks, settings.layout, fitted.classes, fitted.head.to(labelled.images), record)
+
+
+def built(
+    networks: Sequence[Component], layout: Layout, classes: Sequence[str], head: Head, record: JoinRecord
+) -> Assembly:
+    """The assembly of these networks, of the parts or of the one dense network."""
+    padded = networks[0] if layout == "padded" else None
+    return Assembly(networks, layout=layout, classes=classes, head=head, padded=padded, record=record).eval()
 
 
 def _check_parts(parts: Sequence[Component]) -> None:
@@ -158,16 +165,12 @@ def _check_parts(parts: Sequence[Component]) -> None:
         )
 
 
-def shared_sources(parts: Sequence[Component]) -> dict[str, Any]:
-    """What an assembly notes where parts are of one source: what they share is there once for each of them."""
-    numbers: dict[str, list[str]] = {}
+def of_one_source(parts: Sequence[Component]) -> tuple[tuple[int, ...], ...]:
+    """The numbers, from 1, of parts that come from one source: what they share is there once for each of them."""
+    numbers: dict[str, list[int]] = {}
     for number, part in enumerate(parts, 1):
-        numbers.setdefault(part.origin.source_digest, []).append(str(number))
-    several = [" and ".join(mine) for digest, mine in numbers.items() if digest and len(mine) > 1]
-    if not several:
-        return {}
-    advice = f"parts {'; parts '.join(several)} are of one source: `unite` puts them together, what they share once"
-    return {"advice": advice}
+        numbers.setdefault(part.origin.source_digest, []).append(number)
+    return tuple(tuple(mine) for digest, mine in numbers.items() if digest and len(mine) > 1)
 
 
 def _layer_scaled(parts: Sequence[Component], images: Tensor) -> list[Component]:
@@ -217,16 +220,16 @@ def _padded(parts: Sequence[Component], images: Tensor) -> Component:
     ).eval()
 
 
-def self_check(assembly: Assembly, parts: Sequence[Component], images: Tensor) -> dict[str, Any]:
-    """Run the assembly and its parts on the same images; raises CutMismatch where their logits differ."""
+def self_check(networks: Sequence[Component], parts: Sequence[Component], images: Tensor) -> JoinCheck:
+    """Run the networks of an assembly and its parts on the same images; raises CutMismatch where logits differ."""
     with torch.no_grad():
-        expected = torch.cat([part(images) for part in parts], 1)
-        found = assembly.joined(images)
+        expected = side_by_side(parts, images)
+        given = side_by_side(networks, images)
     largest = float(expected.abs().max())
-    difference = float((found - expected).abs().max())
+    difference = float((given - expected).abs().max())
     if not difference <= TOLERANCE.get(expected.dtype, 1e-3) * max(largest, 1e-6):
         raise CutMismatch(
             f"the assembly's logits differ from its parts' by {difference:.3g} (largest logit {largest:.3g}); "
             "use layout='parallel'"
         )
-    return {"images": len(images), "difference": difference, "largest_logit": largest}
+    return JoinCheck(len(images), difference, largest)

@@ -1,6 +1,7 @@
 """The calibration images of an assembly and the class of each; noise where there are none."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -10,10 +11,24 @@ from model_lego.digest import image_digests, packed
 from model_lego.errors import BadConfig, UnknownClass
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import noise_of, taken_by
+from model_lego.parts.join_record import Labels
 from model_lego.progress import Progress, tracked
 
 #: Images that run at once.
 CHUNK = 256
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labelled:
+    """All calibration images of an assembly's classes; `labels` are positions in these classes.
+
+    `of` says what the labels were when they were given, and `digests` are those of the images, packed.
+    """
+
+    images: Tensor
+    labels: Tensor
+    of: Labels
+    digests: str
 
 
 def read_calibration(
@@ -21,11 +36,11 @@ def read_calibration(
     calibration: Batches,
     *,
     classes: Sequence[str],
-    labels: str,
+    labels: Labels,
     class_names: Sequence[str] | None,
     progress: Progress,
-) -> tuple[Tensor, Tensor, str]:
-    """All calibration images of an assembly's classes, with their positions in `classes` and their digests, packed.
+) -> Labelled:
+    """Read all calibration images of an assembly's classes.
 
     With `labels` "parts" the batches' labels are numbers of parts, and the class is the one that the part takes the
     image for. Raises UnknownClass for a class that no image has, BadBatches, ShapeMismatch, BadConfig.
@@ -33,22 +48,22 @@ def read_calibration(
     if labels == "parts" and class_names is not None:
         raise BadConfig("with labels='parts' the labels are numbers of parts; leave class_names out")
     position = torch.arange(len(parts)) if labels == "parts" else _positions(classes, class_names)
-    images, found = [], []
+    images, positions = [], []
     reader = checked(calibration, shape=taken_by(*parts), labels=len(position))
     for some, numbers in tracked(reader, "reading calibration images", progress):
-        places = position[numbers]
-        images.append(some[places >= 0])
-        found.append(places[places >= 0])
+        mine = position[numbers]
+        images.append(some[mine >= 0])
+        positions.append(mine[mine >= 0])
     given = torch.cat(images)
     every = given.to(next(parts[0].parameters()))
-    places = torch.cat(found)
+    places = torch.cat(positions)
     if labels == "parts":
         places = _own_answers(parts, every, places, classes)
     absent = [name for number, name in enumerate(classes) if not bool((places == number).any())]
     if absent:
         taken = ", that is, none that its part takes for it" if labels == "parts" else ""
         raise UnknownClass(f"there is no calibration image of class '{absent[0]}'{taken}; give more images")
-    return every, places, packed(image_digests(given))
+    return Labelled(every, places, labels, packed(image_digests(given)))
 
 
 def noise(parts: Sequence[Component]) -> Tensor:

@@ -2,19 +2,30 @@
 
 import copy
 from collections.abc import Sequence
+from typing import Unpack
 
 from torch import nn
 
-from model_lego.assembly.assembling import assemble
-from model_lego.class_surgery.head_update import carried_over, head_inputs, is_fitted, share_of_outsiders
+from model_lego.assembly.assembling import assemble, assembled
+from model_lego.class_surgery.head_update import carried_over, head_inputs, settings_like, share_of_outsiders
 from model_lego.data.batching import Batches, first_images
 from model_lego.disassembly.disassembling import whole
 from model_lego.errors import BadConfig, IncompatibleComponents, UnknownClass
-from model_lego.heads.fitting import Clash, HeadKind
+from model_lego.heads.settings import HeadOptions
+from model_lego.options import refuse_unknown
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import label_numbers
 from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.join_record import Clash
 from model_lego.progress import Progress, quiet
+
+
+class AddOptions(HeadOptions, total=False):
+    """Keyword arguments of `add_classes`: those about the head, and of a whole network that is added to."""
+
+    network_classes: Sequence[str] | None  # names of its classes, in the order of its logits
+    preprocessing: Preprocessing | None
+    builder: Builder | None  # how to build it again
 
 
 def add_classes(
@@ -23,14 +34,10 @@ def add_classes(
     *,
     calibration: Batches | None = None,
     class_names: Sequence[str] | None = None,
-    network_classes: Sequence[str] | None = None,
-    head: HeadKind = "auto",
     on_clash: Clash | None = None,
     outsiders: float | None = None,
-    preprocessing: Preprocessing | None = None,
-    builder: Builder | None = None,
-    seed: int = 0,
     progress: Progress = quiet,
+    **options: Unpack[AddOptions],
 ) -> Assembly:
     """Join a component to what is there, without training; both are left as they are.
 
@@ -40,39 +47,54 @@ def add_classes(
         calibration: images of all classes, old and new; the head is then fitted again, as `assemble` does. Without, old
             classes are judged as they were and new ones by their own logits, which `.settings["lacks"]` says.
         class_names: names of the calibration's label numbers; by default these are positions in the result's classes.
-        network_classes: names of a network's classes, in the order of its logits.
-        head: the kind of head that is fitted, as for `assemble`.
         on_clash: for classes that are there already; by default as the assembly was made, else "error".
         outsiders: as for `assemble`; by default as the assembly was made.
-        preprocessing: of a network; a part has its own.
-        builder: of a network, how to build it again; a part has its own.
-        seed: for the folds of the cross-validation.
         progress: called with what is being done.
+        options: any of the following keyword arguments.
+
+            head: the kind of head that is fitted, as for `assemble`.
+            seed: for the folds of the cross-validation.
+            network_classes: names of a network's classes, in the order of its logits.
+            preprocessing: of a network; a part has its own.
+            builder: of a network, how to build it again; a part has its own.
 
     Raises:
         ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.
     """
+    refuse_unknown("add_classes", options, AddOptions)
     if not isinstance(component, Component):
         raise BadConfig(f"a component can be added, not a {type(component).__name__}; name the network first")
     if not isinstance(part, Component | Assembly):
-        if calibration is None:
-            raise BadConfig("a whole network is traced by an image; give calibration images, or a component of it")
-        example = first_images(calibration)
-        part = whole(part, example, classes=network_classes, preprocessing=preprocessing, builder=builder).eval()
-    elif preprocessing is not None or builder is not None or network_classes is not None:
+        part = _whole(part, calibration, options)
+    elif any(options.get(name) is not None for name in ("network_classes", "preprocessing", "builder")):
         raise BadConfig("components and assemblies have their own classes, preprocessing and builder; leave them out")
     old = part if isinstance(part, Assembly) else assemble([part])
-    share = share_of_outsiders(old) if outsiders is None else outsiders
-    on_clash = on_clash or old.settings["on_clash"]
-    if calibration is None and outsiders is None and is_fitted(old):
+    if calibration is None and outsiders is None and old.record.was_fitted:
         _refuse_features(old)
         networks = [*_networks(old), copy.deepcopy(component).eval()]
-        return carried_over(old, networks, [*head_inputs(old), None], on_clash=on_clash)
-    return assemble(
-        [*_networks(old), component], calibration=calibration, layout=old.layout,  # type: ignore[arg-type]
-        scaling=old.settings["scaling"], head=head, on_clash=on_clash, class_names=class_names, outsiders=share,
-        seed=seed, progress=progress,
-    )  # fmt: skip
+        return carried_over(old, networks, [*head_inputs(old), None], on_clash=on_clash or old.record.on_clash)
+    settings = settings_like(
+        old,
+        head=options.get("head", "auto"),
+        class_names=class_names,
+        outsiders=share_of_outsiders(old) if outsiders is None else outsiders,
+        seed=options.get("seed", 0),
+        on_clash=on_clash,
+    )
+    return assembled([*_networks(old), component], calibration, settings, progress)
+
+
+def _whole(model: nn.Module, calibration: Batches | None, options: AddOptions) -> Component:
+    """A network with all of its classes as a component."""
+    if calibration is None:
+        raise BadConfig("a whole network is traced by an image; give calibration images, or a component of it")
+    return whole(
+        model,
+        first_images(calibration),
+        classes=options.get("network_classes"),
+        preprocessing=options.get("preprocessing"),
+        builder=options.get("builder"),
+    ).eval()
 
 
 def replace_part(
@@ -82,18 +104,18 @@ def replace_part(
     *,
     calibration: Batches | None = None,
     class_names: Sequence[str] | None = None,
-    head: HeadKind = "auto",
     on_clash: Clash | None = None,
-    seed: int = 0,
     progress: Progress = quiet,
+    **options: Unpack[HeadOptions],
 ) -> Assembly:
     """Put another component in the place of a part of an assembly; both are left as they are.
 
-    `old` is the part's position in `assembly.parts`, or a class that only it has. `calibration` and the options are as
-    for `add_classes`: with images of all classes the head is fitted again; without, classes of the other parts are
-    judged as they were and those of the new part by its own logits. Raises UnknownClass, ClassClash, BadConfig,
-    IncompatibleComponents (a padded network has no parts any more), BadBatches, ShapeMismatch.
+    `old` is the part's position in `assembly.parts`, or a class that only it has. `calibration` and the options (`head`
+    and `seed`) are as for `add_classes`: with images of all classes the head is fitted again; without, classes of the
+    other parts are judged as they were and those of the new part by its own logits. Raises UnknownClass, ClassClash,
+    BadConfig, IncompatibleComponents (a padded network has no parts any more), BadBatches, ShapeMismatch.
     """
+    refuse_unknown("replace_part", options, HeadOptions)
     if not isinstance(new, Component):
         raise BadConfig(f"a component can take a part's place, not a {type(new).__name__}")
     if assembly.padded is not None:
@@ -103,15 +125,19 @@ def replace_part(
     place = _part_of(assembly, old)
     parts = _networks(assembly)
     parts[place] = copy.deepcopy(new).eval()
-    on_clash = on_clash or assembly.settings["on_clash"]
-    if calibration is None and is_fitted(assembly):
+    if calibration is None and assembly.record.was_fitted:
         _refuse_features(assembly)
         columns = [None if number == place else inputs for number, inputs in enumerate(head_inputs(assembly))]
-        return carried_over(assembly, parts, columns, on_clash=on_clash)
-    return assemble(
-        parts, calibration=calibration, scaling=assembly.settings["scaling"], head=head, on_clash=on_clash,
-        class_names=class_names, outsiders=share_of_outsiders(assembly), seed=seed, progress=progress,
-    )  # fmt: skip
+        return carried_over(assembly, parts, columns, on_clash=on_clash or assembly.record.on_clash)
+    settings = settings_like(
+        assembly,
+        head=options.get("head", "auto"),
+        class_names=class_names,
+        outsiders=share_of_outsiders(assembly),
+        seed=options.get("seed", 0),
+        on_clash=on_clash,
+    )
+    return assembled(parts, calibration, settings, progress)
 
 
 def _part_of(assembly: Assembly, old: int | str) -> int:

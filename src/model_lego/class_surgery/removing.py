@@ -3,30 +3,45 @@
 import copy
 from collections.abc import Sequence
 from itertools import chain
+from typing import TypedDict, Unpack
 
 from torch import nn
 
 from model_lego.attribution import Thresholds
 from model_lego.budgets.budget import Budget
+from model_lego.budgets.settings import CutSettings
 from model_lego.class_surgery.forgetting import forget as forget_concepts
 from model_lego.class_surgery.head_update import (
     carried_over,
     fitted_again,
     head_inputs,
     inputs_left,
+    settings_like,
     share_of_outsiders,
 )
-from model_lego.class_surgery.restricting import How, narrowed
+from model_lego.class_surgery.restricting import Restriction, narrowed
 from model_lego.data.batching import Batches, Relabelled
-from model_lego.disassembly.disassembling import disassemble
-from model_lego.disassembly.request import traced
+from model_lego.disassembly.disassembling import component_for
+from model_lego.disassembly.request import InputOptions, ask, traced
 from model_lego.errors import BadConfig, EmptySelection
-from model_lego.heads.fitting import HeadKind
+from model_lego.heads.settings import HeadKind
+from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.class_names import gone_places, label_numbers, source_names
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings
+
+
+class RemoveOptions(TypedDict, total=False):
+    """Keyword arguments of `remove_classes` about how a component or a network is cut, as for `disassemble`."""
+
+    thresholds: Thresholds | None
+    budget: Budget | None
+    per_class: int | None
+    repair: Method | RepairSettings
+    seed: int
+    forget: bool  # whether images of the classes that go serve to erase these from the logits
 
 
 def remove_classes(
@@ -35,16 +50,11 @@ def remove_classes(
     batches: Batches | None = None,
     *,
     class_names: Sequence[str] | None = None,
-    thresholds: Thresholds | None = None,
-    budget: Budget | None = None,
-    per_class: int | None = None,
-    repair: Method | RepairSettings = "ridge",
-    forget: bool = True,
     head: HeadKind = "auto",
     preprocessing: Preprocessing | None = None,
     builder: Builder | None = None,
-    seed: int = 0,
     progress: Progress = quiet,
+    **options: Unpack[RemoveOptions],
 ) -> Component | Assembly:
     """Take classes out; what is given is left as it is.
 
@@ -56,17 +66,19 @@ def remove_classes(
             reaches no other logit is cut, and a fitted head is restricted, which `.settings["lacks"]` says.
         class_names: names of the batches' label numbers; by default these are positions in `part.classes`. A network's
             classes are named by it.
-        thresholds: as for `disassemble`.
-        budget: as for `disassemble`.
-        per_class: as for `disassemble`.
-        repair: as for `disassemble`.
-        forget: whether images of the classes that go, where the batches have some, serve to erase them from the logits,
-            so that no linear probe on these tells them; see `.origin.settings["forgotten"]`.
         head: the kind of head of an assembly that is fitted again.
         preprocessing: of a network; a part has its own.
         builder: of a network, how to build it again; a part has its own.
-        seed: for the random choices.
         progress: called with what is being done.
+        options: any of the following keyword arguments.
+
+            thresholds: as for `disassemble`.
+            budget: as for `disassemble`.
+            per_class: as for `disassemble`.
+            repair: as for `disassemble`.
+            forget: whether images of the classes that go, where the batches have some, serve to erase them from the
+                logits, so that no linear probe on these tells them; see `.origin.settings["forgotten"]`.
+            seed: for the random choices.
 
     Returns:
         A Component; of an assembly an Assembly, without the parts that had no other class.
@@ -75,15 +87,26 @@ def remove_classes(
         UnknownClass, EmptySelection (no class would be left), BadConfig (a network without images), and what
         `disassemble` and `assemble` raise.
     """
-    how = How(thresholds, budget, per_class, repair, forget, seed, progress)
-    if not isinstance(part, Component | Assembly):
-        return _from_network(part, classes, batches, class_names, preprocessing, builder, how)
-    if preprocessing is not None or builder is not None:
-        raise BadConfig("components and assemblies have their own preprocessing and builder; leave them out")
-    if isinstance(part, Assembly):
-        return _from_assembly(part, classes, batches, class_names, head, how)
-    rest = _rest(classes, part.classes, "component")
-    return narrowed(part, rest, batches, class_names or part.classes, how)[0]
+    refuse_unknown("remove_classes", options, RemoveOptions)
+    how = Restriction(value_of(CutSettings, options), options.get("forget", True), progress)
+    if isinstance(part, Component | Assembly):
+        if preprocessing is not None or builder is not None:
+            raise BadConfig("components and assemblies have their own preprocessing and builder; leave them out")
+        if isinstance(part, Assembly):
+            return _from_assembly(part, classes, batches, class_names, head, how)
+        rest = _rest(classes, part.classes, "component")
+        return narrowed(part, rest, batches, class_names or part.classes, how)[0]
+    if batches is None:
+        raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
+    graph = traced(part, batches, preprocessing)
+    names = source_names(part, class_names, len(graph.head))
+    rest = _rest(classes, names, "network")
+    given: InputOptions = {"preprocessing": preprocessing, "graph": graph, "progress": progress}
+    made = component_for(ask(part, batches, rest, names, how.cutting, given), builder)
+    if how.forget:
+        feed = Relabelled(batches, gone_places(names, rest, names))
+        forget_concepts(made, feed, len(names) - len(rest), progress=progress)
+    return made
 
 
 def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> list[int]:
@@ -95,38 +118,13 @@ def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> lis
     return rest
 
 
-def _from_network(
-    model: nn.Module,
-    classes: Sequence[str | int],
-    batches: Batches | None,
-    class_names: Sequence[str] | None,
-    preprocessing: Preprocessing | None,
-    builder: Builder | None,
-    how: How,
-) -> Component:
-    if batches is None:
-        raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
-    graph = traced(model, batches, preprocessing)
-    names = source_names(model, class_names, len(graph.head))
-    rest = _rest(classes, names, "network")
-    made = disassemble(
-        model, batches, classes=rest, class_names=names, thresholds=how.thresholds,
-        budget=how.budget, per_class=how.per_class, repair=how.repair, seed=how.seed, preprocessing=preprocessing,
-        builder=builder, graph=graph, progress=how.progress,
-    )  # fmt: skip
-    if how.forget:
-        feed = Relabelled(batches, gone_places(names, rest, names))
-        forget_concepts(made, feed, len(names) - len(rest), progress=how.progress)
-    return made
-
-
 def _from_assembly(
     assembly: Assembly,
     classes: Sequence[str | int],
     batches: Batches | None,
     class_names: Sequence[str] | None,
     head: HeadKind,
-    how: How,
+    how: Restriction,
 ) -> Assembly:
     rest = _rest(classes, assembly.classes, "assembly")
     left = {assembly.classes[place] for place in rest}
@@ -147,10 +145,13 @@ def _from_assembly(
             columns.append(inputs_left(assembly, number, stay, inner))
     outsiders = NONE_OF_THESE in left
     if batches is None:
-        return carried_over(
-            assembly, networks, columns, on_clash=assembly.settings["on_clash"], outsiders=outsiders, reads=reads
-        )  # fmt: skip
-    return fitted_again(
-        assembly, networks, batches, class_names=known, head=head, seed=how.seed, progress=how.progress,
+        clash = assembly.record.on_clash
+        return carried_over(assembly, networks, columns, on_clash=clash, outsiders=outsiders, reads=reads)
+    settings = settings_like(
+        assembly,
+        head=head,
+        class_names=known,
         outsiders=share_of_outsiders(assembly) if outsiders else None,
-    )  # fmt: skip
+        seed=how.cutting.seed,
+    )
+    return fitted_again(networks, batches, settings, how.progress)

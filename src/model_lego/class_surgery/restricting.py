@@ -7,12 +7,12 @@ from typing import Any
 from torch import Tensor
 
 from model_lego.assembly.calibration import noise
-from model_lego.attribution import Thresholds
-from model_lego.budgets.budget import Budget
+from model_lego.budgets.settings import CutSettings
 from model_lego.class_surgery.forgetting import forget
 from model_lego.cutting.tracing import trace
 from model_lego.data.batching import Batches, Relabelled
-from model_lego.disassembly.disassembling import Plan, cut, disassemble
+from model_lego.disassembly.disassembling import Plan, component_for, cut
+from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import RefusedError
 from model_lego.graph import ChannelGraph, select
 from model_lego.graph.modules import first_parameter
@@ -20,24 +20,19 @@ from model_lego.graph.reachability import reaching
 from model_lego.parts.class_names import gone_places, label_places
 from model_lego.parts.component import Component, Origin
 from model_lego.progress import Progress, quiet
-from model_lego.repairing.layerwise import Method, RepairSettings
 
 
 @dataclass(frozen=True, slots=True)
-class How:
-    """How a component is cut and refitted where there are images; as for `disassemble`."""
+class Restriction:
+    """How a component loses classes where there are images: how it is cut and repaired, and whether it forgets them."""
 
-    thresholds: Thresholds | None = None
-    budget: Budget | None = None
-    per_class: int | None = None
-    repair: Method | RepairSettings = "ridge"
+    cutting: CutSettings
     forget: bool = True
-    seed: int = 0
     progress: Progress = quiet
 
 
 def narrowed(
-    part: Component, rest: Sequence[int], batches: Batches | None, class_names: Sequence[str], how: How
+    part: Component, rest: Sequence[int], batches: Batches | None, class_names: Sequence[str], how: Restriction
 ) -> tuple[Component, Origin]:
     """A component with some of its classes (positions), and its origin as if the component were its source.
 
@@ -51,11 +46,8 @@ def narrowed(
         made = _unwired(part, graph, rest, example)
     else:
         feed = Relabelled(batches, label_places(part.classes, rest, class_names))
-        made = disassemble(
-            part.module, feed, classes=rest, class_names=part.classes, thresholds=how.thresholds,
-            budget=how.budget, per_class=how.per_class, repair=how.repair, seed=how.seed,
-            preprocessing=part.preprocessing, graph=graph, progress=how.progress,
-        )  # fmt: skip
+        given: InputOptions = {"preprocessing": part.preprocessing, "graph": graph, "progress": how.progress}
+        made = component_for(ask(part.module, feed, rest, part.classes, how.cutting, given), None)
     small = Component(
         made.module,
         classes=made.classes,
@@ -104,9 +96,13 @@ def _from_the_source_on(part: Component, graph: ChannelGraph, inner: Origin) -> 
         outputs[layer.name] = tuple(sorted(was[place] for place in inner.kept_outputs[layer.name]))
         inputs[layer.name] = tuple(outer.kept_inputs[layer.name][place] for place in inner.kept_inputs[layer.name])
     return replace(
-        outer, attributes=attributes, settings=settings, kept_outputs=outputs, kept_inputs=inputs,
+        outer,
+        attributes=attributes,
+        settings=settings,
+        kept_outputs=outputs,
+        kept_inputs=inputs,
         cost_after=inner.cost_after,
-    )  # fmt: skip
+    )
 
 
 def _as_they_stand(kept: Sequence[int], head: Tensor, outputs: Tensor, labels: Sequence[int]) -> list[int]:

@@ -65,20 +65,17 @@ def assemble_command(
 
 def show_assembly(assembly: Assembly) -> None:
     """Print the assembly, what its check found, and how its head was chosen."""
-    settings = assembly.settings
-    check = settings["check"]
+    record = assembly.record
     show(str(assembly))
-    show(
-        f"checked on {check['images']} images: its joined logits are its parts' side by side "
-        f"(largest difference {check['difference']:.2g}, largest logit {check['largest_logit']:.3g})"
-    )
-    if "head_scores" in settings:
-        figures = ", ".join(f"{kind} {score:.1f} %" for kind, score in settings["head_scores"].items())
+    if record.check is not None:
         show(
-            f"cross-validated on {settings['calibration_images']} calibration images: {figures}; "
-            f"head {assembly.head.kind}"
+            f"checked on {record.check.images} images: its joined logits are its parts' side by side "
+            f"(largest difference {record.check.difference:.2g}, largest logit {record.check.largest_logit:.3g})"
         )
-    if "outsiders" in settings:
-        show(f"'{NONE_OF_THESE}' where no logit reaches {settings['outsiders']['threshold']:.3g}")
-    if "advice" in settings:
-        say(f"note: {settings['advice']}")
+    if record.cross_validation is not None and record.calibration is not None:
+        figures = ", ".join(f"{kind} {score:.1f} %" for kind, score in record.cross_validation.scores.items())
+        show(f"cross-validated on {record.calibration.images} calibration images: {figures}; head {assembly.head.kind}")
+    if record.outsiders is not None:
+        show(f"'{NONE_OF_THESE}' where no logit reaches {record.outsiders.threshold:.3g}")
+    if record.advice:
+        say(f"note: {record.advice}")

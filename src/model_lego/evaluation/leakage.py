@@ -70,4 +70,5 @@ def _settings(part: Component | Assembly) -> dict[str, object]:
         inner = listed if isinstance(listed, list) else [part.padded.origin.settings]
     else:
         inner = [network.origin.settings for network in part.networks()]
-    return {"the assembly": part.settings} | {f"part {number}": settings for number, settings in enumerate(inner, 1)}
+    joined = {"the assembly": {SEEN: part.record.calibration_digests}}
+    return joined | {f"part {number}": settings for number, settings in enumerate(inner, 1)}

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model_lego.errors import ClassClash
 from model_lego.parts.assembly import NONE_OF_THESE, Head
+from model_lego.parts.join_record import Clash
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -19,9 +20,15 @@ class Carried:
 
 
 def carry(
-    head: Head, classes: Sequence[str], parts: Sequence[Carried], *, on_clash: str, outsiders: bool = True
+    head: Head,
+    classes: Sequence[str],
+    parts: Sequence[Carried],
+    *,
+    on_clash: Clash,
+    outsiders: bool = True,
+    reads: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[str, ...], Head]:
-    """The classes of the coming assembly, and its head, which does not know yet what it reads.
+    """The classes of the coming assembly, and its head, which `reads` these layers of its parts.
 
     `classes` are those of the old head. A class that an old part keeps is judged by the old row, less the inputs that
     are gone; one of a new part by its own logit; `on_clash` says which counts where there are both. A constant logit
@@ -44,7 +51,7 @@ def carry(
     matrix = torch.stack(rows)
     if head.weight.dim() == 1 and torch.equal(matrix, torch.diag(matrix.diagonal())):
         matrix = matrix.diagonal().contiguous()  # still a factor a logit
-    return names + ends, Head(head.kind, matrix, torch.stack(shifts))
+    return names + ends, Head(head.kind, matrix, torch.stack(shifts), reads=reads)
 
 
 def _block(weight: Tensor, part: Carried) -> Tensor:
@@ -58,17 +65,17 @@ def _sources(
     name: str, classes: Sequence[str], parts: Sequence[Carried], old: Tensor, shift: Tensor
 ) -> list[tuple[Tensor, Tensor]]:
     """The rows (with their shifts) that speak for a class, in the order of the parts; the old row once."""
-    found, start, seen = [], 0, False
+    rows, start, old_row_given = [], 0, False
     for part in parts:
         width = len(part.classes) if part.columns is None else len(part.columns)
         if name in part.classes and part.columns is None:
             row = old.new_zeros(old.shape[1])
             row[start + part.classes.index(name)] = 1
-            found.append((row, shift.new_zeros(())))
-        elif name in part.classes and not seen:
-            found.append((old[classes.index(name)], shift[classes.index(name)]))
-            seen = True
+            rows.append((row, shift.new_zeros(())))
+        elif name in part.classes and not old_row_given:
+            rows.append((old[classes.index(name)], shift[classes.index(name)]))
+            old_row_given = True
         start += width
-    if not found:  # the constant logit, which no part owns
-        found.append((old[classes.index(name)], shift[classes.index(name)]))
-    return found
+    if not rows:  # the constant logit, which no part owns
+        rows.append((old[classes.index(name)], shift[classes.index(name)]))
+    return rows

@@ -1,6 +1,6 @@
 """The noun Assembly: components side by side or as one dense network, and the head behind them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import groupby
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_lego.parts.component import Component
+from model_lego.parts.join_record import HeadState, JoinRecord, Layout
 from model_lego.parts.layer_inputs import pooled, run_and_hear
 
 #: The class of an assembly for images that belong to none of its parts.
@@ -48,26 +49,42 @@ class Assembly(nn.Module):
     """A classifier built from components; called on images it gives logits in the order of `.classes`.
 
     `parallel` keeps the parts side by side, each with its own preprocessing; `padded` holds one dense network of the
-    parts' own class in `padded`, and `parts` is empty then.
+    parts' own class in `padded`, and `parts` is empty then. It is whole from the start and is not changed afterwards.
+    `record` tells how it was put together; without one the head counts as made for these parts.
     """
 
     def __init__(
         self,
         parts: Sequence[Component],
         *,
-        layout: str,
+        layout: Layout,
         classes: Sequence[str],
         head: Head,
         padded: Component | None = None,
-        settings: Mapping[str, Any] | None = None,
+        record: JoinRecord | None = None,
     ) -> None:
         super().__init__()
         self.parts = nn.ModuleList(parts if padded is None else [])
         self.padded = padded
-        self.layout = layout
+        self.layout: Layout = layout
         self.classes = tuple(classes)
         self.head = head
-        self.settings = dict(settings or {})
+        self.record = record or JoinRecord(HeadState.FITTED)
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The record as JSON values, for people and other programs; changing them changes nothing."""
+        reads = {"head_reads": [list(layers) for layers in self.head.reads]} if self.head.reads else {}
+        return {"layout": self.layout, "head": self.head.kind} | reads | self.record.settings()
+
+    def with_record(self, record: JoinRecord) -> "Assembly":
+        """The same networks and head under another record."""
+        parts = [] if self.padded is not None else self.networks()
+        made = Assembly(
+            parts, layout=self.layout, classes=self.classes, head=self.head, padded=self.padded, record=record
+        )
+        made.training = self.training
+        return made
 
     def forward(self, images: Tensor) -> Tensor:
         """Give logits, batch x len(classes)."""
@@ -86,13 +103,7 @@ class Assembly(nn.Module):
 
         `layers` are paths in each part's module (in `padded`'s for that layout), as in `.head.reads`.
         """
-        features, logits = [], []
-        for part, paths in zip(self.networks(), layers, strict=True):
-            given, heard = run_and_hear(part, [f"module.{path}" for path in paths], images)
-            logits.append(given)
-            for path, x in heard.items():
-                features.append(pooled(x, part.get_submodule(path)))
-        return torch.cat(features, 1), torch.cat(logits, 1)
+        return features_and_logits(self.networks(), images, layers)
 
     def networks(self) -> list[Component]:
         """The components that run: the parts, or the one dense network."""
@@ -100,17 +111,40 @@ class Assembly(nn.Module):
 
     def owned(self) -> list[tuple[str, ...]]:
         """Give the classes of each part; in a padded network these have the part's number in front."""
-        if self.padded is None:
-            return [part.classes for part in self.networks()]
-        pairs = [name.split(".", 1) for name in self.padded.classes]
-        return [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]
+        return owned_classes(self.networks(), self.layout)
 
     def joined(self, images: Tensor) -> Tensor:
         """Give the parts' own logits side by side, before the head."""
         if self.padded is not None:
             return self.padded(images)  # type: ignore[no-any-return]
-        return torch.cat([part(images) for part in self.parts], dim=1)
+        return side_by_side(self.networks(), images)
 
     def __str__(self) -> str:
-        lacks = f"; {self.settings['lacks']}" if "lacks" in self.settings else ""
+        lacks = f"; {self.record.lacks}" if self.record.lacks else ""
         return f"Assembly({self.layout}; {', '.join(self.classes)}; head {self.head.kind}{lacks})"
+
+
+def side_by_side(networks: Sequence[Component], images: Tensor) -> Tensor:
+    """Give the logits of each network, side by side."""
+    return torch.cat([network(images) for network in networks], dim=1)
+
+
+def features_and_logits(
+    networks: Sequence[Component], images: Tensor, layers: Sequence[Sequence[str]]
+) -> tuple[Tensor, Tensor]:
+    """Give what some layers of each network read, one vector an image, side by side; and the networks' logits."""
+    features, logits = [], []
+    for network, paths in zip(networks, layers, strict=True):
+        given, heard = run_and_hear(network, [f"module.{path}" for path in paths], images)
+        logits.append(given)
+        for path, x in heard.items():
+            features.append(pooled(x, network.get_submodule(path)))
+    return torch.cat(features, 1), torch.cat(logits, 1)
+
+
+def owned_classes(networks: Sequence[Component], layout: Layout) -> list[tuple[str, ...]]:
+    """Give the classes of each part of an assembly of these networks; "1.cat" in a padded one is part 1's "cat"."""
+    if layout == "parallel":
+        return [network.classes for network in networks]
+    pairs = [name.split(".", 1) for network in networks for name in network.classes]
+    return [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]

@@ -80,7 +80,7 @@ def _what(part: Component | Assembly) -> str:
     if isinstance(part, Assembly):
         rows += [("layout", part.layout), ("head", part.head.kind)]
         rows += [(f"part {number}", ", ".join(classes)) for number, classes in enumerate(part.owned(), 1)]
-        rows += [("lacks", str(part.settings["lacks"]))] if "lacks" in part.settings else []
+        rows += [("lacks", part.record.lacks)] if part.record.lacks else []
     return facts(rows)
 
 

@@ -33,16 +33,16 @@ def card(manifest: Manifest) -> str:
     lines = [_HEADER, f"# {manifest.kind.capitalize()}: {_text(', '.join(classes))}", ""]
     if manifest.assembly:
         lines += [f"Layout {_text(manifest.assembly.layout)}, head {_text(manifest.assembly.head)}.", ""]
-        if lacks := manifest.assembly.settings.get("lacks"):
-            lines += [f"It has {_text(str(lacks))}.", ""]
-        if advice := manifest.assembly.settings.get("advice"):
-            lines += [f"Note: {_text(str(advice))}.", ""]
+        if lacks := manifest.assembly.joined.lacks:
+            lines += [f"It has {_text(lacks)}.", ""]
+        if advice := manifest.assembly.joined.advice:
+            lines += [f"Note: {_text(advice)}.", ""]
     own = any(part.origin.builder is None for part in manifest.parts)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
     for number, part in enumerate(manifest.parts):
         lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
     if manifest.assembly:
-        lines += _settings("Settings of the assembly", manifest.assembly.settings)
+        lines += _settings("Settings of the assembly", manifest.assembly.joined.settings())
     lines += ["## File", "", f"`{manifest.weights.file}`: {manifest.weights.bytes:,} bytes, sha256 "]
     lines[-1] += f"`{manifest.weights.sha256}`. Written with "
     lines[-1] += ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items())) + "."

@@ -5,28 +5,20 @@ Nothing in a manifest names code to import: a builder is one of the allow-listed
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import torch
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    FiniteFloat,
-    JsonValue,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_validator, model_validator
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
+from model_lego.parts.join_record import JoinRecord
+from model_lego.store.exact import Count, Record, Size
+from model_lego.store.migrations import MIGRATIONS
 
-SCHEMA = 1
-
-#: From a schema number to the function that turns such a manifest into one of the next number.
-MIGRATIONS: Mapping[int, Callable[[dict[str, Any]], dict[str, Any]]] = MappingProxyType({})
+#: The schema that is written.
+SCHEMA = 2
 
 _LINE = 110
 _SHOWN = 3
@@ -48,16 +40,6 @@ _FETCHING = frozenset(
         "weights_backbone",
     }
 )
-
-Count = Annotated[int, Field(ge=0, lt=2**63)]
-Size = Annotated[int, Field(gt=0, lt=2**31)]
-
-
-class Record(BaseModel):
-    """Base of all records: exact types, no unknown keys, no change."""
-
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
-
 
 R = TypeVar("R", bound=Record)
 
@@ -124,12 +106,13 @@ class PartRecord(Record):
 
 
 class AssemblyRecord(Record):
-    """What an assembly adds to its parts."""
+    """What an assembly adds to its parts; its head `reads` layers of each, or the logits where it names none."""
 
     layout: Literal["parallel", "padded"]
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
     head: str
-    settings: dict[str, JsonValue]
+    head_reads: tuple[tuple[str, ...], ...]
+    joined: JoinRecord
 
 
 class TensorRecord(Record):
@@ -163,7 +146,7 @@ class Manifest(Record):
     """Everything about a saved component or assembly but its tensors."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[1], Field(alias="schema")]
+    schema_number: Annotated[Literal[2], Field(alias="schema")]
     kind: Literal["component", "assembly"]
     parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
     assembly: AssemblyRecord | None

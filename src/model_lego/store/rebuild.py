@@ -1,6 +1,6 @@
 """Build a saved network again: the uncut one, less what was dropped, with the saved attributes and tensors."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -24,8 +24,6 @@ Factory = Callable[[], nn.Module]
 DROPPED = "dropped_modules"
 #: The key that tells which layers compute no weight any more, and how to build them.
 PLAIN = "plain_layers"
-#: The key of an assembly's settings that names the layers whose inputs its head reads, part by part.
-READS = "head_reads"
 
 
 def rebuild(
@@ -157,33 +155,31 @@ def _in_the_form_of(current: object, value: int, where: str) -> object:
 def _assembly(folder: Path, manifest: Manifest, parts: list[Component]) -> Assembly:
     record = manifest.assembly
     assert record is not None
-    reads = _reads(folder, record.settings.get(READS, []), parts)
-    padded = parts[0] if record.layout == "padded" else None
+    _refuse_reads(folder, record.head_reads, parts)
     return Assembly(
         parts,
         layout=record.layout,
         classes=record.classes,
-        head=Head(record.head, torch.empty(0), torch.empty(0), reads=reads),
-        padded=padded,
-        settings=record.settings,
+        head=Head(record.head, torch.empty(0), torch.empty(0), reads=record.head_reads),
+        padded=parts[0] if record.layout == "padded" else None,
+        record=record.joined,
     )
 
 
-def _reads(folder: Path, given: object, parts: list[Component]) -> list[list[str]]:
-    """The layers that a head reads: for each part some that have a weight, or none at all."""
-    if given == []:
-        return []
-    fits = isinstance(given, list) and len(given) == len(parts) and all(isinstance(one, list) and one for one in given)
-    pairs = zip(given, parts, strict=True) if isinstance(given, list) and fits else ()
-    reads = [[path for path in paths if _has_weight(part.module, path)] for paths, part in pairs]
-    if not fits or reads != given:
-        raise CorruptComponent(f"{folder}: {READS} does not name layers with a weight for each of {len(parts)} parts")
-    return reads
+def _refuse_reads(folder: Path, reads: Sequence[Sequence[str]], parts: Sequence[Component]) -> None:
+    """Refuse a head that reads other than, of each part, some layers that have a weight, or none at all."""
+    if not reads:
+        return
+    each = zip(parts, reads, strict=False)
+    fits = all(paths and all(_has_weight(part.module, path) for path in paths) for part, paths in each)
+    if len(reads) != len(parts) or not fits:
+        raise CorruptComponent(
+            f"{folder}: head_reads does not name layers with a weight for each of {len(parts)} parts"
+        )
 
 
-def _has_weight(module: nn.Module, path: object) -> bool:
-    layers = dict(module.named_modules(remove_duplicate=False))
-    layer = layers.get(path) if isinstance(path, str) else None
+def _has_weight(module: nn.Module, path: str) -> bool:
+    layer = dict(module.named_modules(remove_duplicate=False)).get(path)
     weight = None if layer is None else find_tensor(layer, "weight")
     return weight is not None and weight.dim() >= 2
 

@@ -113,7 +113,8 @@ def _assembly(part: Assembly) -> dict[str, Any]:
         "layout": part.layout,
         "classes": part.classes,
         "head": part.head.kind,
-        "settings": _plain(part.settings | ({"head_reads": part.head.reads} if part.head.reads else {})),
+        "head_reads": part.head.reads,
+        "joined": _plain(asdict(part.record)),
     }
 
 

@@ -12,6 +12,7 @@ from torch import Tensor
 from model_lego.attribution import ContributionStats
 from model_lego.attribution.statistics import LayerStats
 from model_lego.errors import CorruptComponent
+from model_lego.store.exact import Count, Record, Size
 from model_lego.store.files import (
     MANIFEST,
     map_weights,
@@ -21,7 +22,7 @@ from model_lego.store.files import (
     replacing,
     stream_weights,
 )
-from model_lego.store.manifest import SCHEMA, Count, Record, Size, WeightsRecord, parse_manifest, to_json, validated
+from model_lego.store.manifest import SCHEMA, WeightsRecord, parse_manifest, to_json, validated
 from model_lego.store.records import versions
 
 FILE = "statistics.safetensors"
@@ -42,7 +43,7 @@ class StatisticsManifest(Record):
     """Everything about saved statistics but their sums."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[1], Field(alias="schema")]
+    schema_number: Annotated[Literal[2], Field(alias="schema")]
     kind: Literal["statistics"]
     source: str
     classes: Annotated[tuple[Count, ...], Field(min_length=1)]

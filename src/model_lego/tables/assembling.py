@@ -75,7 +75,7 @@ def measure(bench: Bench, row: Assembling, seed: int) -> dict[str, Any]:
         batches(data.test, batch_size=TESTED),
         baselines=(uncut, *(cuts.entrant(name, part) for name, part in beside.items())),
     )
-    heads = {"ours": calibrated.settings["head"], "uncut": beside["uncut, calibrated"].settings["head"]}
+    heads = {"ours": calibrated.head.kind, "uncut": beside["uncut, calibrated"].head.kind}
     return cuts.figures(report, uncut.cost) | {"base": _base(sources, ours, data), "heads": heads}
 
 

@@ -132,7 +132,7 @@ def distill(
         )
     if isinstance(pupil, Component | Assembly):
         record = record_of(settings, len(images), images.digest) | asdict(lesson)
-        noted(pupil, "distilled", record | {"teacher_digest": identity["teacher"]})
+        return noted(pupil, "distilled", record | {"teacher_digest": identity["teacher"]})
     return pupil
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -64,8 +64,7 @@ def finetune(
             what="fine-tuning",
             progress=progress,
         )
-    noted(tuned, "finetuned", record_of(settings, len(images), images.digest))
-    return tuned
+    return noted(tuned, "finetuned", record_of(settings, len(images), images.digest))
 
 
 def twin(part: Part) -> Part:
@@ -103,10 +102,11 @@ def record_of(settings: TrainingSettings, images: int, digest: str) -> dict[str,
     return asdict(settings) | {"images": images, "images_digest": digest, "torch": torch.__version__}
 
 
-def noted(part: Component | Assembly, key: str, record: Mapping[str, Any]) -> None:
-    """Note a training in a part, behind those before it."""
-    if isinstance(part, Assembly):
-        part.settings[key] = [*part.settings.get(key, []), dict(record)]
+def noted(part: Part, key: Literal["finetuned", "distilled"], record: Mapping[str, Any]) -> Part:
+    """The part with a training noted, behind those before it, in its own record and in those of its components."""
     for each in [part] if isinstance(part, Component) else part.networks():
         before = each.origin.settings
         each.origin = replace(each.origin, settings={**before, key: [*before.get(key, []), dict(record)]})
+    if isinstance(part, Assembly):
+        return part.with_record(part.record.with_training(key, record))  # type: ignore[return-value]
+    return part

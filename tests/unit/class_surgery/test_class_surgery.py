@@ -6,10 +6,10 @@ import pytest
 import torch
 
 import model_lego as ml
-from model_lego.assembly.assembling import LACKS, assemble
-from model_lego.class_surgery.head_update import CARRIED
+from model_lego.assembly.assembling import assemble
 from model_lego.errors import BadConfig, ClassClash, EmptySelection, IncompatibleComponents, UnknownClass
 from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.parts.join_record import HeadState
 from tests.support.components import batch, pixel_part, random_batch, tiny_part
 from tests.support.plans import traced
 from tests.support.tiny_models import build, inputs
@@ -50,7 +50,7 @@ def test_the_head_loses_the_rows_and_columns_of_what_is_gone():
     keep = [0, 2, 3]
     expected = images.flatten(1)[:, keep] @ joint.head.weight[keep][:, keep].T + joint.head.shift[keep]
     assert torch.allclose(small(images), expected, rtol=1e-12)
-    assert small.settings["lacks"] == CARRIED
+    assert small.record.head_state == HeadState.CARRIED
     assert joint.classes == ("a", "b", "c", "d")
 
 
@@ -66,7 +66,7 @@ def test_logits_side_by_side_stay_side_by_side():
     small = ml.remove_classes(assemble(pair()), ["a"])
     images = random_batch(5, seed=1)[0]
     assert torch.equal(small(images), images.flatten(1)[:, 1:])
-    assert small.settings["lacks"] == LACKS
+    assert small.record.head_state == HeadState.SIDE_BY_SIDE
     assert small.head.weight.dim() == 1
 
 
@@ -78,7 +78,7 @@ def test_with_images_the_head_is_the_one_of_the_assembly_of_what_is_left():
     assert torch.allclose(small.head.weight, anew.head.weight, rtol=1e-9)
     assert torch.allclose(small.head.shift, anew.head.shift, atol=1e-12)
     assert small.settings["calibration_images"] == 30
-    assert "lacks" not in small.settings
+    assert small.record.head_state == HeadState.FITTED
 
 
 @pytest.mark.parametrize("kind", ["ridge", "lda", "blend"])
@@ -100,7 +100,7 @@ def test_none_of_these_stays_unless_it_is_what_goes(outsiders):
     joint, images = fitted(pair(), outsiders=0.25), random_batch(9, seed=1)[0]
     small = ml.remove_classes(joint, ["a"] if outsiders else [NONE_OF_THESE])
     assert (small.classes[-1] == NONE_OF_THESE) == outsiders
-    assert ("outsiders" in small.settings) == outsiders
+    assert (small.record.outsiders is not None) == outsiders
     last = small(images)[:, -1]
     assert torch.allclose(last, joint(images)[:, -1 if outsiders else -2], rtol=1e-10)
     again = ml.remove_classes(joint, ["a"] if outsiders else [NONE_OF_THESE], [random_batch(40, seed=3)])
@@ -148,7 +148,7 @@ def test_a_fitted_head_goes_on_for_the_old_classes_and_new_ones_have_their_own_l
     more = ml.add_classes(joint, pair()[1])
     assert more.classes == ("a", "b", "c", "d")
     assert torch.allclose(more(images), torch.cat([joint(images), images.flatten(1)[:, 2:]], 1), rtol=1e-12)
-    assert more.settings["lacks"] == CARRIED
+    assert more.record.head_state == HeadState.CARRIED
 
 
 def test_with_images_it_is_the_assembly_of_all_parts():
@@ -207,7 +207,7 @@ def test_the_new_part_stands_in_the_old_ones_place():
         assert other.classes == ("x", "y", "c", "d")
         rest = images.flatten(1)[:, 2:] @ joint.head.weight[2:, 2:].T + joint.head.shift[2:]
         assert torch.allclose(other(images), torch.cat([images.flatten(1)[:, [3, 2]], rest], 1), rtol=1e-12)
-        assert other.settings["lacks"] == CARRIED
+        assert other.record.head_state == HeadState.CARRIED
     assert [part.classes for part in joint.parts] == [("a", "b"), ("c", "d")]
 
 
@@ -222,7 +222,7 @@ def test_with_images_the_head_is_fitted_to_the_new_parts():
 
 def test_an_assembly_that_was_never_fitted_is_put_together_anew():
     other = ml.replace_part(assemble(pair()), "a", pixel_part("x", 3))
-    assert other.settings["lacks"] == LACKS
+    assert other.record.head_state == HeadState.SIDE_BY_SIDE
     assert other.classes == ("x", "c", "d")
 
 

@@ -1,0 +1,78 @@
+"""How components are joined: one frozen value inside, keyword arguments for callers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, TypedDict
+
+from model_lego.errors import BadConfig
+from model_lego.heads.choosing import LEAST, ON_FEATURES
+from model_lego.parts.join_record import Clash, Labels, Layout, Scaling
+
+HeadKind = Literal["auto", "concat", "affine", "ridge", "lda", "blend"]
+
+
+class HeadOptions(TypedDict, total=False):
+    """Keyword arguments of every verb that fits a head."""
+
+    head: HeadKind  # "auto" by default
+    seed: int  # for the folds of the cross-validation
+
+
+class JoinOptions(HeadOptions, total=False):
+    """Keyword arguments of `assemble`; `JoinSettings` holds them."""
+
+    layout: Layout  # "parallel" (by default) or "padded"
+    scaling: Scaling | None  # "logit", "layer" or none
+    on_clash: Clash  # "error" (by default), "prefer" or "average"
+    labels: Labels  # of the calibration: "classes" (by default) or "parts"
+    class_names: Sequence[str] | None  # names of the calibration's label numbers
+    outsiders: float | None  # share of the calibration images that may be taken for outsiders
+
+
+@dataclass(frozen=True, slots=True)
+class JoinSettings:
+    """Everything that decides how components are joined, as `JoinOptions` names it.
+
+    Raises BadConfig for values that are unknown or do not go together, and for a share of outsiders that is none.
+    """
+
+    layout: Layout = "parallel"
+    scaling: Scaling | None = None
+    head: HeadKind = "auto"
+    on_clash: Clash = "error"
+    labels: Labels = "classes"
+    class_names: Sequence[str] | None = None
+    outsiders: float | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, value, allowed in (
+            ("head", self.head, ("auto", *LEAST)),
+            ("layout", self.layout, ("parallel", "padded")),
+            ("scaling", self.scaling, (None, "logit", "layer")),
+            ("on_clash", self.on_clash, ("error", "prefer", "average")),
+            ("labels", self.labels, ("classes", "parts")),
+        ):
+            if value not in allowed:
+                raise BadConfig(f"{name} '{value}' is unknown; use one of {', '.join(map(repr, allowed))}")
+        if not self.kinds:
+            raise BadConfig(
+                f"scaling 'logit' scales logits, and head '{self.head}' reads features; leave one of them out"
+            )
+        if self.outsiders is not None and not 0 < self.outsiders < 1:
+            raise BadConfig(f"outsiders is a share of the calibration images between 0 and 1, but is {self.outsiders}")
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of head in question; factors of the logits are of no use to those that read features."""
+        asked = tuple(LEAST) if self.head == "auto" else (self.head,)
+        return tuple(kind for kind in asked if self.scaling != "logit" or kind not in ON_FEATURES)
+
+    def refuse_unfitted(self) -> None:
+        """Refuse what cannot be had without calibration images; raises BadConfig."""
+        if self.scaling is not None or self.head not in ("auto", "concat"):
+            raise BadConfig(
+                f"scaling '{self.scaling}' and head '{self.head}' need calibration images; give calibration="
+            )
+        if self.outsiders is not None:
+            raise BadConfig("the threshold of outsiders needs calibration images; give calibration=")

@@ -1,0 +1,60 @@
+"""Manifests of older schemas, lifted one schema at a time; what does not fit is left for the check that follows."""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+Json = dict[str, Any]
+
+#: Schema 1 told the state of a head by these sentences; where there was none, the head was fitted.
+_HEAD_STATES = {
+    "no calibration images: the parts' logits are not brought to a common level, each part may be over-confident on "
+    "the others' classes": "side by side",
+    "a head that was fitted before its parts changed: classes that stayed are judged as they were, new ones by their "
+    "own logits; calibration images of all classes would fit it again": "carried",
+}
+#: What schema 1 had in one mapping and schema 2 has apart: new place -> new name -> old name.
+_TOGETHER = {
+    "calibration": {"images": "calibration_images", "labels": "calibration_labels"},
+    "cross_validation": {
+        "scores": "head_scores",
+        "folds": "head_folds",
+        "strength": "head_strength",
+        "no_features": "no_features",
+    },
+}
+
+
+def typed_assembly(manifest: Json) -> Json:
+    """Schema 1 to 2: the free settings of an assembly become the fields of its record."""
+    old = manifest.get("assembly")
+    if not isinstance(old, dict) or not isinstance(old.get("settings"), dict):
+        return manifest
+    settings = dict(old["settings"])
+    joined = {
+        "head_state": _head_state(settings.pop("lacks", None)),
+        "one_source": _one_source(settings.pop("advice", "")),
+    }
+    for name, members in _TOGETHER.items():
+        present = {new: settings.pop(before) for new, before in members.items() if before in settings}
+        joined |= {name: present} if present else {}
+    reads = settings.pop("head_reads", [])
+    for said_elsewhere in ("layout", "head"):
+        settings.pop(said_elsewhere, None)
+    others = {name: value for name, value in old.items() if name != "settings"}
+    return manifest | {"assembly": others | {"head_reads": reads, "joined": joined | settings}}
+
+
+def _head_state(lacks: object) -> object:
+    return "fitted" if lacks is None else _HEAD_STATES.get(str(lacks), lacks)
+
+
+def _one_source(advice: object) -> list[list[int]]:
+    """The parts that are named by "parts 1 and 2; parts 3 and 4 are of one source"."""
+    groups = re.findall(r"parts (\d+(?: and \d+)*)", str(advice))
+    return [[int(number) for number in re.findall(r"\d+", group)] for group in groups]
+
+
+#: From a schema number to the function that turns such a manifest into one of the next number.
+MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType({1: typed_assembly})
