@@ -2,10 +2,12 @@
 #   PYTHON            interpreter to build the environment with, 3.11 or newer
 #   MODEL_LEGO_VENVS  folder of environments, to share them between checkouts (default: .venv)
 #   WORKERS           test processes
+#   PYTHONS           interpreters of `make test-pythons`
 #   ARGS              more arguments for pytest, the demo or the benchmarks
 
 EXTRAS := dev demo draw graphs timm
 WORKERS ?= 2
+PYTHONS ?= python3.11 python3.13
 ARGS ?=
 
 usable = $(1) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
@@ -16,9 +18,10 @@ endif
 
 venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
+pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test bench bench-attribution accuracy tables coverage clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,7 +41,22 @@ check: venv ## lint, format, types, layers
 	$(in_venv)/lint-imports
 
 test: check ## check, then every test and every example of the documentation
-	OMP_NUM_THREADS=1 $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(pytest)
+
+test-processors: venv ## the tests as on other processors: three sets of instructions, each with one and two threads
+	@failed=; for capability in default avx2 own; do for threads in 1 2; do \
+		echo "$$capability instructions, threads: $$threads"; \
+		if [ $$capability = own ]; then unset ATEN_CPU_CAPABILITY; else export ATEN_CPU_CAPABILITY=$$capability; fi; \
+		OMP_NUM_THREADS=$$threads $(pytest) || failed="$$failed $$capability/$$threads"; \
+	done; done; [ -z "$$failed" ] || { echo "failed (instructions/threads):$$failed"; exit 1; }
+
+test-pythons: ## the tests on each of PYTHONS
+	@failed=; for python in $(PYTHONS); do \
+		echo "$$python"; $(MAKE) --no-print-directory test PYTHON=$$python || failed="$$failed $$python"; \
+	done; [ -z "$$failed" ] || { echo "failed:$$failed"; exit 1; }
+
+wheel: venv ## build sdist and wheel into dist, and try the wheel in a fresh environment
+	@$(in_venv)/python tools/wheel.py
 
 bench: venv ## measure the tables of the documentation
 	@$(in_venv)/python -m benchmarks.run $(ARGS)

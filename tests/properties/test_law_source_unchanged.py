@@ -261,3 +261,5 @@ def test_a_component_without_its_auxiliary_head_can_be_trained():
     model = build("auxiliary", dtype=torch.float32)
     component = disassembling.disassemble(model, batches("auxiliary"), classes=[1, 2], sampling="all", repair="none")
     component.train()(batches("auxiliary")[0][0]).sum().backward()
+    taught = {name for name, parameter in component.named_parameters() if parameter.grad is not None}
+    assert taught == {name for name, _ in component.named_parameters()}

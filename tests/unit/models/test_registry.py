@@ -80,8 +80,8 @@ def test_arguments_that_would_fetch_something(argument):
 
 
 def test_nothing_is_fetched(monkeypatch):
-    def refuse(*_, **__):
-        raise AssertionError("the network was used")
-
-    monkeypatch.setattr(socket, "socket", refuse)
-    build("torchvision:squeezenet1_1", num_classes=2, weights=None)
+    opened = []
+    monkeypatch.setattr(socket, "socket", lambda *given, **options: opened.append(given))
+    model = build("torchvision:squeezenet1_1", num_classes=2, weights=None)
+    assert model.classifier[1].out_channels == 2
+    assert opened == []
