@@ -2,30 +2,35 @@
 
 import json
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
 from model_lego.errors import BadConfig
 from model_lego.version import __version__
+
+#: The templates in `assets/`; what is put into them is escaped, unless it is Markup: what other templates gave.
+_TEMPLATES = Environment(
+    loader=PackageLoader("model_lego.report", "assets"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A part of a page: its heading, the anchor it is reached by, and what it says, as HTML."""
+    """A part of a page: its heading, the anchor it is reached by, and what it says."""
 
     title: str
     anchor: str
-    body: str
-
-
-def asset(name: str) -> str:
-    """The text of one of the files in `assets/`."""
-    return files("model_lego.report").joinpath("assets", name).read_text(encoding="utf-8")
+    body: Markup
 
 
 def check_page(file: str | Path) -> None:
@@ -46,23 +51,33 @@ def page(
     scripts: Sequence[str] = (),
 ) -> str:
     """Put a page together. `title` and `lead` are plain text; `styles` and `scripts` name assets."""
-    links = "".join(f'<a href="#{section.anchor}">{escape(section.title)}</a>' for section in sections)
-    bodies = "\n".join(
-        f'<section id="{section.anchor}">\n<h2>{escape(section.title)}</h2>\n{section.body}\n</section>'
-        for section in sections
+    # "<" inside a script could end it, whatever a class is called
+    plain = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    return _TEMPLATES.get_template("page.html").render(
+        title=title,
+        lead=lead,
+        sections=sections,
+        data=Markup(plain),
+        styles=[asset(name) for name in ("page.css", *styles)],
+        scripts=[asset(name) for name in scripts],
+        version=__version__,
     )
-    given = {
-        "title": escape(title),
-        "lead": escape(lead),
-        "style": "\n".join(asset(name) for name in ("page.css", *styles)),
-        "contents": links if len(sections) > 1 else "",
-        "sections": bodies,
-        "version": escape(__version__),
-        # "<" inside a script could end it, whatever a class is called
-        "data": json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c"),
-        "script": "\n".join(asset(name) for name in scripts),
-    }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: given[found[1]], asset("page.html"))
+
+
+def block(name: str, *given: Any) -> Markup:
+    """What a macro of `blocks.html` makes of what it is given."""
+    made: Markup = getattr(_TEMPLATES.get_template("blocks.html").module, name)(*given)
+    return made
+
+
+def asset(name: str) -> Markup:
+    """One of the files in `assets/` that is a part of a page as it is, and no template."""
+    return Markup(files("model_lego.report").joinpath("assets", name).read_text(encoding="utf-8"))
+
+
+def joined(blocks: Iterable[Markup]) -> Markup:
+    """Blocks one after the other."""
+    return Markup("").join(blocks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,45 +91,44 @@ class Share:
 Cell = str | float | Share
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> str:
+@dataclass(frozen=True, slots=True)
+class _Cell:
+    """A cell as it is shown: its text, whether that stands to the left, how it is shaded."""
+
+    text: str
+    left: bool = False
+    share: float | None = None
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
     """A table; columns of words and the first one are to the left, numbers to the right, nan is a dash."""
     lines = [list(row) for row in rows]
     words = [bool(lines) and all(isinstance(row[at], str) for row in lines) for at in range(len(header))]
-    head = "".join(
-        f'<th scope="col"{_side(left)}>{escape(cell)}</th>' for cell, left in zip(header, words, strict=True)
-    )
-    body = "".join(
-        f"<tr>{''.join(_cell(cell, left) for cell, left in zip(row, words, strict=True))}</tr>" for row in lines
-    )
-    return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    cells = [[_shown(cell, left) for cell, left in zip(row, words, strict=True)] for row in lines]
+    return block("table", list(zip(header, words, strict=True)), cells)
 
 
-def _side(left: bool) -> str:
-    return ' class="words"' if left else ""
-
-
-def _cell(cell: Cell, left: bool) -> str:
+def _shown(cell: Cell, left: bool) -> _Cell:
     if isinstance(cell, str):
-        return f"<td{_side(left)}>{escape(cell)}</td>"
+        return _Cell(cell, left)
     value = cell.share if isinstance(cell, Share) else cell
     if math.isnan(value):
-        return "<td>–</td>"
+        return _Cell("–")
     if isinstance(cell, Share):
-        text = f"{100 * value:.1f} %" if cell.text is None else escape(cell.text)
-        return f'<td class="shade" style="--share:{value:.3f}">{text}</td>'
-    return f"<td>{cell:,}</td>" if isinstance(cell, int) else f"<td>{cell:g}</td>"
+        return _Cell(f"{100 * value:.1f} %" if cell.text is None else cell.text, share=value)
+    return _Cell(f"{cell:,}" if isinstance(cell, int) else f"{cell:g}")
 
 
-def facts(rows: Iterable[tuple[str, str]]) -> str:
+def facts(rows: Iterable[tuple[str, str]]) -> Markup:
     """Names and what they stand for."""
-    return f"<dl>{''.join(f'<dt>{escape(name)}</dt><dd>{escape(value)}</dd>' for name, value in rows)}</dl>"
+    return block("facts", list(rows))
 
 
-def folded(summary: str, text: str) -> str:
+def folded(summary: str, text: str) -> Markup:
     """Long text behind a line that opens it."""
-    return f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>"
+    return block("folded", summary, text)
 
 
-def hint(text: str) -> str:
+def hint(text: str) -> Markup:
     """A remark in small letters."""
-    return f'<p class="hint">{escape(text)}</p>'
+    return block("hint", text)

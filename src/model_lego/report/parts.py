@@ -6,12 +6,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from markupsafe import Markup
 from torch import Tensor
 
 from model_lego.evaluation.results import Report, Row
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
-from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, hint, page, table
+from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, hint, joined, page, table
 from model_lego.report.routes import SCRIPTS, STYLES
 from model_lego.report.routes import sections as route_sections
 from model_lego.report.seats import routes_shown
@@ -75,7 +76,7 @@ def _members(part: Component | Assembly) -> list[tuple[str, Component]]:
     return [(f"part {number}", one) for number, one in enumerate(part.networks(), 1)]
 
 
-def _what(part: Component | Assembly) -> str:
+def _what(part: Component | Assembly) -> Markup:
     rows = [("kind", type(part).__name__.lower()), ("classes", ", ".join(part.classes))]
     if isinstance(part, Assembly):
         rows += [("layout", part.layout), ("head", part.head.kind)]
@@ -84,7 +85,7 @@ def _what(part: Component | Assembly) -> str:
     return facts(rows)
 
 
-def _accuracy(measured: Report) -> str:
+def _accuracy(measured: Report) -> Markup:
     scored = any(row.separation for row in measured.rows)
     header = ["", "accuracy, %", "95 % interval", "agreement, %", "calibration error", *(["AUROC"] if scored else [])]
     header += ["parameters", "multiply-adds", "bytes"]
@@ -104,12 +105,12 @@ def _accuracy(measured: Report) -> str:
     )
     notes = [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
     others = f" and {measured.others} of other classes" if measured.others else ""
-    return "".join(
+    return joined(
         [
             hint(f"{sum(measured.counts)} images{others}; baselines stand below, where they were measured."),
             contenders,
             *map(hint, notes),
-            parts if measured.parts else "",
+            *([parts] if measured.parts else []),
             table(columns, classes),
         ]
     )
@@ -124,7 +125,7 @@ def _contender(row: Row, scored: bool) -> list[Cell]:
     return [row.name, *numbers, *area, row.parameters, row.macs, row.bytes]
 
 
-def _confusion(classes: Sequence[str], confused: Tensor) -> str:
+def _confusion(classes: Sequence[str], confused: Tensor) -> Markup:
     rows: list[list[Cell]] = []
     for name, counts in zip([*classes, "other classes"], confused.tolist(), strict=True):
         whole = sum(counts)
@@ -134,7 +135,7 @@ def _confusion(classes: Sequence[str], confused: Tensor) -> str:
     return table(["images of", *classes], rows) + words
 
 
-def _cost(part: Component | Assembly) -> str:
+def _cost(part: Component | Assembly) -> Markup:
     rows: list[list[Cell]] = []
     for name, one in _members(part):
         before, after = one.origin.cost_before, one.origin.cost_after
@@ -145,7 +146,7 @@ def _cost(part: Component | Assembly) -> str:
     return table(["", "now", "source", "share"], rows)
 
 
-def _channels(part: Component | Assembly) -> str:
+def _channels(part: Component | Assembly) -> Markup:
     rows: list[list[Cell]] = []
     for name, one in _members(part):
         place = {path: number for number, (path, _) in enumerate(one.module.named_modules())}
@@ -170,7 +171,7 @@ def _numbers(kept: Iterable[int], most: int = 16) -> str:
     return ", ".join(told) + (f", … {len(ranges) - most} more ranges" if len(ranges) > most else "")
 
 
-def _origin(part: Component | Assembly, provenance: Mapping[str, str]) -> str:
+def _origin(part: Component | Assembly, provenance: Mapping[str, str]) -> Markup:
     blocks = [facts(provenance.items())]
     for name, one in _members(part):
         origin = one.origin
@@ -184,7 +185,7 @@ def _origin(part: Component | Assembly, provenance: Mapping[str, str]) -> str:
         blocks += [facts(rows), folded("settings of the cut", _pretty(origin.settings))]
     if isinstance(part, Assembly):
         blocks.append(folded("settings of the assembly", _pretty(part.settings)))
-    return "".join(blocks)
+    return joined(blocks)
 
 
 def _pretty(settings: Mapping[str, Any]) -> str:

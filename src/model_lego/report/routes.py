@@ -3,15 +3,15 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from html import escape
 from pathlib import Path
 from typing import Any
 
 import torch
+from markupsafe import Markup
 
 from model_lego.errors import BadConfig
 from model_lego.report.diagram import MOST_EDGES, diagram
-from model_lego.report.page import Cell, Section, Share, asset, check_page, hint, page, table
+from model_lego.report.page import Cell, Section, Share, asset, block, check_page, hint, joined, page, table
 from model_lego.routes.nouns import DecisionRoutes
 
 #: Classes and images that a page shows at the most, so that it stays small.
@@ -57,11 +57,11 @@ def sections(shown: Sequence[Shown], *, about: str = "") -> tuple[list[Section],
     notes = [": ".join(filter(None, (one.title, one.note))) for one in shown if one.note]
     body = [hint(about)] * bool(about) + [asset("routes.html")] * bool(drawn)
     body += [hint(f"{note[:1].upper()}{note[1:]}.") for note in notes]
-    made = [Section("Routes", "routes", "".join(body))]
+    made = [Section("Routes", "routes", joined(body))]
     if any(len(routes.names) > 1 for _, routes in drawn):
-        made.append(Section("Which are alike", "alike", "".join(_blocks(drawn, _alike))))
+        made.append(Section("Which are alike", "alike", joined(_blocks(drawn, _alike))))
     if drawn:
-        made.append(Section("Layer by layer", "layers", "".join(_blocks(drawn, _layers))))
+        made.append(Section("Layer by layer", "layers", joined(_blocks(drawn, _layers))))
     return made, diagrams
 
 
@@ -84,11 +84,10 @@ def _fitting(shown: Sequence[Shown]) -> tuple[list[Shown], list[dict[str, Any]]]
     return fitting, diagrams
 
 
-def _blocks(drawn: Sequence[tuple[str, DecisionRoutes]], told: Callable[[DecisionRoutes], str]) -> Iterator[str]:
+def _blocks(drawn: Sequence[tuple[str, DecisionRoutes]], told: Callable[[DecisionRoutes], Markup]) -> Iterator[Markup]:
     """What is told of each network, with whose it is; the script shows the one that is chosen."""
     for number, (title, routes) in enumerate(drawn):
-        heading = f"<h3>{escape(title)}</h3>" if title else ""
-        yield f'<div data-part="{number}">{heading}{told(routes)}</div>'
+        yield block("of_network", number, title, told(routes))
 
 
 def _lead(routes: DecisionRoutes) -> str:
@@ -100,7 +99,7 @@ def _lead(routes: DecisionRoutes) -> str:
     )
 
 
-def _alike(routes: DecisionRoutes) -> str:
+def _alike(routes: DecisionRoutes) -> Markup:
     if len(routes.names) < 2:
         return hint("One class is compared with nothing.")
     overlap = routes.overlap().tolist()
@@ -112,10 +111,10 @@ def _alike(routes: DecisionRoutes) -> str:
         "Overlap is the Jaccard index of the relevant channels that can be cut, averaged over the layers; "
         "the tree joins those first that are most alike."
     )
-    return f'<div class="beside">{matrix}{_tree(routes)}</div>{hint(words)}'
+    return block("beside", matrix, _tree(routes)) + hint(words)
 
 
-def _tree(routes: DecisionRoutes) -> str:
+def _tree(routes: DecisionRoutes) -> Markup:
     """The dendrogram as SVG: right the subjects, left what they have in common."""
     from scipy.cluster.hierarchy import dendrogram
 
@@ -125,16 +124,13 @@ def _tree(routes: DecisionRoutes) -> str:
     for along, down in zip(plan["dcoord"], plan["icoord"], strict=True):  # scipy puts the leaves at 5, 15, 25 …
         corners = [(wide * (1 - at) + 4, row * (place / 10 + 0.3)) for at, place in zip(along, down, strict=True)]
         paths.append("M" + " L".join(f"{x:.1f},{y:.1f}" for x, y in corners))
-    drawn = "".join(f'<path d="{path}"/>' for path in paths)
-    names = "".join(
-        f'<text x="{wide + 10}" y="{row * (place + 0.8) + 4:.1f}">{escape(routes.names[leaf])}</text>'
-        for place, leaf in enumerate(plan["leaves"])
-    )
-    size = f'width="{wide + 160}" height="{row * (len(routes.names) + 1)}"'
-    return f'<svg class="tree" {size} role="img" aria-label="hierarchy of the classes by overlap">{drawn}{names}</svg>'
+    names = [
+        (wide + 10, f"{row * (place + 0.8) + 4:.1f}", routes.names[leaf]) for place, leaf in enumerate(plan["leaves"])
+    ]
+    return block("tree", wide + 160, row * (len(routes.names) + 1), paths, names)
 
 
-def _layers(routes: DecisionRoutes) -> str:
+def _layers(routes: DecisionRoutes) -> Markup:
     several = len(routes.names) > 1
     pairs = ~torch.eye(len(routes.names), dtype=torch.bool)
     rows = []
@@ -145,4 +141,4 @@ def _layers(routes: DecisionRoutes) -> str:
     header = ["layer", "channels", *routes.names, *(["shared", "overlap"] if several else []), "unused"]
     whom = "used by none of these" if several else "not used"
     text = f"{100 * routes.unused:.1f} % of the channels that can be cut are {whom}."
-    return f"<p>{escape(text)}</p>" + table(header, rows)
+    return block("sentence", text) + table(header, rows)

@@ -14,7 +14,7 @@ import torch
 from model_lego.errors import BadConfig
 from model_lego.report import write_routes
 from model_lego.report.diagram import diagram
-from model_lego.report.page import Share, asset, page, table
+from model_lego.report.page import Section, Share, asset, hint, page, table
 from model_lego.routes.folding import steps
 from tests.support.routed import NAMES, planted_routes
 
@@ -99,6 +99,14 @@ def test_tables_escape_words_and_shade_shares():
     assert "<td>–</td>" in made
     assert "<td>12,345</td>" in made
     assert '<td class="shade" style="--share:0.000">&lt;</td>' in made
+
+
+def test_text_that_no_template_made_is_escaped_wherever_it_stands():
+    text = page("t", "l", [Section("A & B", "a", "<script>alert(1)</script>"), Section("C", "c", hint("<i>"))])
+    assert text.count("<script") == 2
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in text
+    assert '<p class="hint">&lt;i&gt;</p>' in text
+    assert '<a href="#a">A &amp; B</a>' in text
 
 
 def test_a_value_is_never_taken_for_a_place_to_fill_in():
