@@ -5,7 +5,7 @@
 #   PYTHONS           interpreters of `make test-pythons`
 #   ARGS              more arguments for pytest, the demo or the benchmarks
 
-EXTRAS := dev demo draw graphs timm
+EXTRAS := dev demo docs draw graphs timm
 WORKERS ?= 2
 PYTHONS ?= python3.11 python3.13
 ARGS ?=
