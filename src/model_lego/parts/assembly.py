@@ -83,7 +83,7 @@ class Assembly(nn.Module):
         made = Assembly(
             parts, layout=self.layout, classes=self.classes, head=self.head, padded=self.padded, record=record
         )
-        made.training = self.training
+        made.training, made.parts.training = self.training, self.parts.training
         return made
 
     def forward(self, images: Tensor) -> Tensor:
