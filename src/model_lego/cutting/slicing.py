@@ -48,16 +48,13 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
 
 def sliced(tensor: Tensor, axes: Mapping[int, Axis], selection: ChannelSelection, rank: Tensor) -> Tensor:
     """Copy the selected channels along each axis of a tensor, in its own memory format."""
-    channels_last = tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(
-        memory_format=torch.channels_last
-    )  # fmt: skip
+    laid_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
+    memory_format = torch.channels_last if laid_last and not tensor.is_contiguous() else torch.contiguous_format
     whole = tensor
     for dim in sorted(axes, reverse=True):  # a grouped input axis needs all output channels in place
         tensor = _slice_axis(tensor, dim, axes[dim], selection, rank)
-    memory_format = torch.channels_last if channels_last else torch.contiguous_format
-    return (
-        tensor.clone(memory_format=memory_format) if tensor is whole else tensor.contiguous(memory_format=memory_format)
-    )
+    laid_out = tensor.clone if tensor is whole else tensor.contiguous
+    return laid_out(memory_format=memory_format)
 
 
 def kept_positions(channels: Tensor, selection: ChannelSelection, rank: Tensor | None = None) -> Tensor:

@@ -34,9 +34,8 @@ def ours(source: Source, labels: tuple[int, ...], seed: int, budget: Budget) -> 
 def whole(source: Source, labels: tuple[int, ...], seed: int) -> Component:
     """Only the head is cut."""
     common = {key: value for key, value in source.common.items() if key != "builder"}
-    planned = plan(
-        source.model, source.train, classes=labels, seed=seed, stats=source.stats(labels, seed), **common
-    )  # fmt: skip
+    stats = source.stats(labels, seed)
+    planned = plan(source.model, source.train, classes=labels, seed=seed, stats=stats, **common)
     every = select(source.graph, torch.ones(source.graph.width, dtype=torch.bool), logits=labels)
     return cut(source.model, replace(planned, selection=every), preprocessing=source.preprocessing)
 
