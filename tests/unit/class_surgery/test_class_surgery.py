@@ -149,6 +149,7 @@ def test_a_fitted_head_goes_on_for_the_old_classes_and_new_ones_have_their_own_l
     assert more.classes == ("a", "b", "c", "d")
     assert torch.allclose(more(images), torch.cat([joint(images), images.flatten(1)[:, 2:]], 1), rtol=1e-12)
     assert more.record.head_state == HeadState.CARRIED
+    assert ml.add_classes(more, pixel_part("x", 0)).record.head_state == HeadState.CARRIED
 
 
 def test_with_images_it_is_the_assembly_of_all_parts():
