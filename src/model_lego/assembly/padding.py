@@ -14,7 +14,7 @@ from torch import Tensor, fx, nn
 
 from model_lego.cutting.siblings import program_like, read_graphs
 from model_lego.errors import IncompatibleComponents, LegoError
-from model_lego.graph import ChannelGraph
+from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph import labels as lab
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.program import Program, export_program
@@ -34,13 +34,13 @@ class Placed:
     attributes: Mapping[str, Mapping[str, int]]
 
 
-def place(modules: Sequence[nn.Module], example: Tensor) -> Placed:
+def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> Placed:
     """Put networks of one class into one, zeros where they would read each other.
 
     Its logits are theirs side by side. Raises IncompatibleComponents with the reason where that cannot be exact.
     """
     modules = with_equal_biases(modules)
-    graphs = read_graphs(modules, [example] * len(modules))
+    graphs = read_graphs(modules, [example] * len(modules), rules=rules)
     _same_operators(modules, graphs)
     _same_groups(graphs)
     joint = hookless_copy(modules[0])
@@ -48,7 +48,7 @@ def place(modules: Sequence[nn.Module], example: Tensor) -> Placed:
     try:
         program = _joint_program(joint, graphs, example)
         placer = _Placer(graphs)
-        carry_labels(program, graphs[0].rules, placer)
+        carry_labels(program, rules, placer)
     except IncompatibleComponents:
         raise
     except LegoError as error:
@@ -119,7 +119,13 @@ def _same_groups(graphs: Sequence[ChannelGraph]) -> None:
         )
     for together in zip(*[graph.layers for graph in graphs], strict=True):
         widths = {(len(layer.inputs) // layer.groups, len(layer.outputs) // layer.groups) for layer in together}
-        if together[0].groups > 1 and len(widths) > 1:
+        grouped = [layer.groups > 1 for layer in together]
+        if any(grouped) and not all(grouped):
+            raise IncompatibleComponents(
+                f"layer '{together[0].name}' has groups in some parts and a single one left in others; "
+                "use layout='parallel'"
+            )
+        if any(grouped) and len(widths) > 1:
             raise IncompatibleComponents(
                 f"the groups of layer '{together[0].name}' have different widths in the parts: {sorted(widths)}; "
                 "use layout='parallel'"
@@ -169,7 +175,8 @@ def _joint_program(joint: nn.Module, graphs: Sequence[ChannelGraph], example: Te
     rules, targets = graphs[0].rules, {node.name: node.target for node in graphs[0].program.nodes}
     groups = {}
     for divided in zip(*[graph.divided for graph in graphs], strict=True):
-        groups[divided[0].node] = (divided[0].place, sum(each.groups for each in divided))
+        if divided[0].place is not None:
+            groups[divided[0].node] = (divided[0].place, sum(each.groups for each in divided))
     for layers in zip(*[graph.layers for graph in graphs], strict=True):
         place = rules[targets[layers[0].node]].groups_at
         if place is not None and layers[0].groups > 1:
@@ -258,7 +265,7 @@ class _Placer:
             raise IncompatibleComponents(f"layer '{call.where}' {reason}: parts would mix; use layout='parallel'")
 
     def balance(self, blocks: Tensor, call: Call) -> None:
-        grouped = "conv" in str(call.node.target)
+        grouped = call.rule is not None and call.rule.route is Route.MIXES
         if grouped and bool((blocks != blocks[:, :1]).any()):
             raise IncompatibleComponents(
                 f"the groups of layer '{call.where}' have different widths in the parts; use layout='parallel'"
@@ -285,7 +292,7 @@ class _Placer:
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         raise IncompatibleComponents(f"layer '{call.where}': {reason}; use layout='parallel'")
 
-    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor) -> None:
         return
 
     def ran(self, call: Call, rule: OpRule) -> None:

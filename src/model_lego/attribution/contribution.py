@@ -84,10 +84,7 @@ def _whole(matrix: Tensor) -> bool:
 
 def weight_by_input(weight: Tensor, window: Window) -> Tensor:
     """Weights as in_channels x taps x out_channels/groups, whatever the operator's own layout."""
-    if window.transposed:  # in_channels x out_channels/groups x kernel
-        return weight.flatten(2).transpose(1, 2)
-    blocks = weight.reshape(window.groups, weight.shape[0] // window.groups, weight.shape[1], -1)
-    return blocks.permute(0, 2, 3, 1).flatten(0, 1)
+    return window.by_output(weight).permute(0, 2, 3, 1).flatten(0, 1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -124,7 +121,7 @@ class LinearForm:
 def form_of(weight: Tensor, window: Window, spatial: tuple[int, ...]) -> TapForm | LinearForm:
     """Choose the cheapest exact form for a layer that reads maps of size `spatial`."""
     by_input = weight_by_input(weight, window)
-    if not window.kernel:
+    if window.linear:
         return LinearForm(by_input)
     matrices = tap_matrices(window, spatial)
     counts = joined(matrices)

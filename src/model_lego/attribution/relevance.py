@@ -102,7 +102,7 @@ def walk(
     hard[graph.head[label]] = True
     for layer in reversed(graph.layers):
         if layer.name in stats.layers:
-            yield from _visits(stats, layer, label, hard, *thresholds.of(layer.op))
+            yield from _visits(stats, layer, label, hard, *thresholds.of(layer))
 
 
 def _visits(

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from model_lego.errors import BadConfig
+from model_lego.graph import Layer
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,6 @@ class Thresholds:
             if not 0.0 <= value <= 1.0:
                 raise BadConfig(f"threshold {name} is {value}; it has to lie between 0 and 1")
 
-    def of(self, op: str) -> tuple[float, float]:
-        """Alpha and beta for a layer, by its operator."""
-        return (self.linear_alpha, self.linear_beta) if "linear" in op else (self.conv_alpha, self.conv_beta)
+    def of(self, layer: Layer) -> tuple[float, float]:
+        """Alpha and beta for a layer: linear ones have their own."""
+        return (self.linear_alpha, self.linear_beta) if layer.window.linear else (self.conv_alpha, self.conv_beta)

@@ -45,8 +45,8 @@ class Criterion:
 def _count(context: Context) -> Tensor:
     """The soft relevance of equation (7), the largest over readers and classes."""
     assert context.stats is not None
-    found = relevance(context.graph, context.stats, classes=context.classes, thresholds=context.thresholds)
-    return found.soft.amax(0)
+    given = relevance(context.graph, context.stats, classes=context.classes, thresholds=context.thresholds)
+    return given.soft.amax(0)
 
 
 def _contribution(context: Context) -> Tensor:
@@ -70,16 +70,16 @@ def _contribution(context: Context) -> Tensor:
 def _energy(context: Context) -> Tensor:
     """Contributions times the mean squares of the channel's values, summed over its readers."""
     energy = torch.zeros(context.graph.width, dtype=torch.float64)
-    for found in context.senses.values():
-        energy.index_add_(0, found.channels, found.energy)
+    for sense in context.senses.values():
+        energy.index_add_(0, sense.channels, sense.energy)
     return _contribution(context) * energy
 
 
 def _taylor(context: Context) -> Tensor:
     """Squared change of the logits, to first order, where a channel is zero; summed over its readers."""
     scores = torch.zeros(context.graph.width, dtype=torch.float64)
-    for found in context.senses.values():
-        scores.index_add_(0, found.channels, found.change)
+    for sense in context.senses.values():
+        scores.index_add_(0, sense.channels, sense.change)
     return scores
 
 
@@ -114,8 +114,7 @@ def _filters(model: nn.Module, graph: ChannelGraph) -> Iterator[tuple[Layer, Ten
     """Layers with their filters, outputs x weights in float64; a module that is called twice counts once."""
     for layer in {layer.weight: layer for layer in graph.layers}.values():
         weight = graph.program.tensor(model, layer.weight).detach().double().cpu()
-        rows = weight.transpose(0, 1) if "transpose" in layer.op and layer.groups == 1 else weight
-        yield layer, rows.flatten(1)
+        yield layer, layer.window.by_output(weight).flatten(0, 1).flatten(1)
 
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(

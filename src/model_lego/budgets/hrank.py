@@ -70,9 +70,8 @@ class _Listener(Runner):
         value = super().run_node(n)
         if n.name in self.ears:
             for layer in self.ears[n.name]:
-                dim = 1 if "conv" in layer.op else value.dim() - 1
-                found = map_ranks(value.transpose(1, dim)).sum(0).double().cpu()
-                self.total.index_add_(0, layer.outputs, found)
+                maps = value.transpose(1, layer.window.channel_dim)
+                self.total.index_add_(0, layer.outputs, map_ranks(maps).sum(0).double().cpu())
         return value
 
 
@@ -83,5 +82,5 @@ def map_ranks(maps: Tensor) -> Tensor:
     maps = maps.flatten(3)
     if 1 in maps.shape[2:]:
         return (maps != 0).flatten(2).any(2).long()
-    found: Tensor = torch.linalg.matrix_rank(maps.to(torch.promote_types(maps.dtype, torch.float32)))
-    return found
+    each: Tensor = torch.linalg.matrix_rank(maps.to(torch.promote_types(maps.dtype, torch.float32)))
+    return each

@@ -62,7 +62,7 @@ class PriceList:
                 left[dim] = kept(axis.channels) / axis.groups
             _charge(prices, held, left)
         for layer, macs in self.layers:
-            if layer.groups > 1 and layer.groups == len(layer.inputs):
+            if layer.depthwise:
                 _add(prices[1], layer.outputs, macs / len(layer.outputs))
                 continue
             pair = macs / (len(layer.inputs) * len(layer.outputs))

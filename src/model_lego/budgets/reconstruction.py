@@ -29,18 +29,18 @@ def reconstruction(model: nn.Module, graph: ChannelGraph, senses: Mapping[str, S
     """
     scores = torch.zeros(graph.width, dtype=torch.float64)
     for layer in graph.layers:
-        if layer.groups > 1 and layer.groups == len(layer.inputs):
+        if layer.depthwise:
             continue
-        weight = by_output(graph.program.tensor(model, layer.weight).detach().double().cpu(), layer)
-        found = senses[layer.name]
-        worth = found.sensitivity.reshape(layer.groups, -1)
+        weight = layer.window.by_output(graph.program.tensor(model, layer.weight).detach().double().cpu())
+        sense = senses[layer.name]
+        worth = sense.sensitivity.reshape(layer.groups, -1)
         order, _ = by_channel(layer.inputs)
-        for group, places in enumerate(_groups(layer, found.channels)):
+        for group, places in enumerate(_groups(layer, sense.channels)):
             gains = gains_of(
-                found.covariance[places][:, places],
+                sense.covariance[places][:, places],
                 _square(weight[group] if layer.groups > 1 else weight[0][:, order], worth[group], len(places)),
             )
-            scores.index_add_(0, found.channels[places], gains)
+            scores.index_add_(0, sense.channels[places], gains)
     return scores
 
 
@@ -68,13 +68,6 @@ def gains_of(covariance: Tensor, square: Tensor) -> Tensor:
         product -= product[:, places] @ solved
         left -= rows.T @ solved
     return gains
-
-
-def by_output(weight: Tensor, layer: Layer) -> Tensor:
-    """The weight of a layer as groups x outputs/groups x inputs/groups x taps."""
-    if "transpose" in layer.op:  # in_channels x out_channels x taps; grouped ones are kept whole
-        weight = weight.transpose(0, 1)
-    return weight.reshape(layer.groups, weight.shape[0] // layer.groups, weight.shape[1], -1)
 
 
 def _groups(layer: Layer, channels: Tensor) -> list[Tensor]:

@@ -57,7 +57,7 @@ def sense(
         _back(model, graph, some, list(classes), signs.double() @ basis, sums)
         done += len(some)
         progress("sensing", done, len(images))
-    return {found.layer.name: found.sense(len(images)) for found in sums.values()}
+    return {each.layer.name: each.sense(len(images)) for each in sums.values()}
 
 
 def _back(
@@ -107,7 +107,7 @@ class _Sums:
 
     def __init__(self, layer: Layer, node: fx.Node, graph: ChannelGraph) -> None:
         self.layer = layer
-        self.conv, self.by_batch = "conv" in layer.op, node.meta["by_batch"]
+        self.channel_dim, self.by_batch = layer.window.channel_dim, node.meta["by_batch"]
         self.order, self.channels = by_channel(layer.inputs)
         count = len(self.channels)
         self.rows = 0
@@ -122,8 +122,7 @@ class _Sums:
         self.total += rows.sum(0).double().cpu()
         self.squares += (rows.T @ rows).double().cpu()
         if to_y is not None:
-            dim = 1 if self.conv else to_y.dim() - 1
-            self.slopes += to_y.square().transpose(0, dim).flatten(1).sum(1).double().cpu()
+            self.slopes += to_y.square().transpose(0, self.channel_dim).flatten(1).sum(1).double().cpu()
         if to_x is not None and (len(x) % images == 0 or not self.by_batch):
             parts = images if self.by_batch else len(x)  # what runs over a whole graph belongs to no single sample
             each = self._rows(x * to_x).reshape(parts, -1, len(self.channels)).sum(1)
@@ -131,7 +130,7 @@ class _Sums:
 
     def _rows(self, x: Tensor) -> Tensor:
         """Positions x channels; a channel that stands at several places of the axis gives a row for each of them."""
-        rows = (x.movedim(1, -1) if self.conv else x).reshape(-1, len(self.layer.inputs))
+        rows = x.movedim(self.channel_dim, -1).reshape(-1, len(self.layer.inputs))
         return (
             rows[:, self.order.to(rows.device)].reshape(len(rows), len(self.channels), -1).transpose(1, 2).flatten(0, 1)
         )

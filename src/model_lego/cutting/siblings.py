@@ -6,9 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_lego.graph import ChannelGraph, read_graph
+from model_lego.graph import RULES, ChannelGraph, read_graph
 from model_lego.graph.modules import plain_run, tied_names
 from model_lego.graph.program import Program, export_program
+from model_lego.graph.rule import OpRule
 
 #: Settings of these types are compared by their values, what else there is by identity.
 PLAIN = (int, float, complex, str, bytes, set, frozenset, torch.dtype, torch.device)
@@ -16,20 +17,25 @@ PLAIN = (int, float, complex, str, bytes, set, frozenset, torch.dtype, torch.dev
 Known = tuple[nn.Module, ChannelGraph]
 
 
-def read_graphs(modules: Sequence[nn.Module], examples: Sequence[Tensor]) -> list[ChannelGraph]:
+def read_graphs(
+    modules: Sequence[nn.Module], examples: Sequence[Tensor], *, rules: Mapping[object, OpRule] = RULES
+) -> list[ChannelGraph]:
     """The channel graph of each network, a single logit allowed; siblings of the first are not exported."""
-    first = read_like(modules[0], examples[0], None)
+    first = read_like(modules[0], examples[0], None, rules=rules)
     known = (modules[0], first)
-    return [first, *(read_like(*each, known) for each in zip(modules[1:], examples[1:], strict=True))]
+    others = zip(modules[1:], examples[1:], strict=True)
+    return [first, *(read_like(module, example, known, rules=rules) for module, example in others)]
 
 
-def read_like(module: nn.Module, example: Tensor, known: Known | None) -> ChannelGraph:
+def read_like(
+    module: nn.Module, example: Tensor, known: Known | None, *, rules: Mapping[object, OpRule] = RULES
+) -> ChannelGraph:
     """The channel graph of a network, a single logit allowed; a sibling's operators are taken over from its graph."""
     program = None
     if known is not None and is_sibling(module, *known):
         groups = _groups(known[1], module)
         program = None if groups is None else program_like(known[1], module, example, groups)
-    return read_graph(module, example, program=program, lone=True)
+    return read_graph(module, example, rules=rules, program=program, lone=True)
 
 
 @torch.no_grad()
@@ -90,6 +96,8 @@ def _groups(graph: ChannelGraph, module: nn.Module) -> dict[str, tuple[int, int]
     """The numbers of groups that a sibling has where they follow a cut; None where no attribute holds one."""
     numbers = {}
     for each in graph.divided:
+        if each.place is None:  # the weight alone says how many
+            continue
         number = getattr(module.get_submodule(each.owner), each.attribute, None) if each.attribute else None
         if type(number) is not int:
             return None

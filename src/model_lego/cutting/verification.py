@@ -36,7 +36,7 @@ def masked_run(model: nn.Module, graph: ChannelGraph, selection: ChannelSelectio
         x = args[0]
         kept = selection.keep[layer.inputs].to(x.device)
         shape = [1] * x.dim()
-        shape[-1 if "linear" in layer.op else 1] = len(kept)
+        shape[layer.window.channel_dim] = len(kept)
         return (x * kept.reshape(shape).to(x.dtype), *args[1:])
 
     logits = graph.program.run(model, images, mask)
@@ -53,7 +53,7 @@ def check_cut(
     """
     images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
     program, logits = _program_of(module, graph, selection, images)
-    if not _renormalises(graph.program):
+    if not _normalises(graph):
         _compare(logits, masked_run(source, graph, selection, images))
     return Cut(module, program, source, graph, selection)
 
@@ -104,6 +104,7 @@ def _narrowed(
     groups = {
         each.node: (each.place, each.groups * selection.kept(each.channels) // len(each.channels))
         for each in graph.divided
+        if each.place is not None
     }
     try:
         program, expected = graph.program.narrowed(cut, images, groups)
@@ -118,9 +119,10 @@ def _operators(program: Program) -> list[str]:
     return [str(node.target) for node in program.nodes if node.op == "call_function"]
 
 
-def _renormalises(program: Program) -> bool:
+def _normalises(graph: ChannelGraph) -> bool:
     """Whether the network ends in a softmax: over fewer classes it gives other numbers, rightly."""
-    return "softmax" in str(program.output.target)
+    rule = graph.rules.get(graph.program.output.target)
+    return rule is not None and rule.normalises
 
 
 def _compare(logits: Tensor, expected: Tensor) -> None:
@@ -207,8 +209,8 @@ class _Checker:
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         return self._born(count, call.where)
 
-    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
-        if len(outputs) != call.out[-1 if not call.node.target.__name__.startswith("conv") else 1]:  # type: ignore[union-attr]
+    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor) -> None:
+        if len(outputs) != call.out[call.window.channel_dim]:
             raise CutMismatch(f"layer '{call.where}' gives {call.out} where {len(outputs)} channels were planned")
 
     def ran(self, call: Call, rule: OpRule) -> None:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph.program import Program
-from model_lego.graph.rule import Holds, OpRule
+from model_lego.graph.rule import Holds, OpRule, Window
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -33,12 +33,22 @@ class Layer:
 
     name: str  # path of the module that owns the weight; "#2" and so on for its further calls
     node: str  # name of the node in the exported graph
-    op: str  # name of the row in the rule table
+    op: str  # what the operator is called, for people to read
     weight: str
     bias: str | None
     inputs: Tensor  # channel of each input position
     outputs: Tensor  # channel of each output position
-    groups: int = 1
+    window: Window  # what it reads where, and how its weight lies
+
+    @property
+    def groups(self) -> int:
+        """Into how many groups its channels fall, each of which reads its own inputs only."""
+        return self.window.groups
+
+    @property
+    def depthwise(self) -> bool:
+        """Whether each group reads one channel, which stays what it is."""
+        return 1 < self.groups == len(self.inputs)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -83,11 +93,12 @@ class Suspect:
 class Divided:
     """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole.
 
-    `place` is that of the number among the operator's arguments; `attribute` (of module `owner`) holds it, if any does.
+    `place` is that of the number among the operator's arguments, None where it takes it from the shapes; `attribute`
+    (of module `owner`) holds it, if any does.
     """
 
     node: str
-    place: int
+    place: int | None
     channels: Tensor
     groups: int
     owner: str = ""

@@ -9,7 +9,7 @@ from model_lego.graph import labels as lab
 from model_lego.graph.channels import Axis, Balance, Divided, Follow, Freeze, Layer, Suspect
 from model_lego.graph.program import Program
 from model_lego.graph.propagation import source_line
-from model_lego.graph.rule import Call, OpRule
+from model_lego.graph.rule import WEIGHT_AT, Call, OpRule
 
 IMAGES = "images"
 
@@ -104,7 +104,7 @@ class Builder:
 
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:
         """Note that a call's number of groups follows the cut."""
-        self.divided.append(Divided(call.node.name, -1, channels, groups))
+        self.divided.append(Divided(call.node.name, None, channels, groups))
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         """Give new channels, which are kept whole."""
@@ -115,9 +115,9 @@ class Builder:
         self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
         return points
 
-    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+    def mixes(self, call: Call, inputs: Tensor, outputs: Tensor) -> None:
         """Note a channel-mixing layer; a module that is called again gets a number behind its name."""
-        weight = call.parameter(1)
+        weight = call.parameter(WEIGHT_AT)
         assert weight is not None  # rows report computed weights as frozen instead
         weight = self._canonical(weight)
         name = weight.rpartition(".")[0] or weight
@@ -128,10 +128,10 @@ class Builder:
                 node=call.node.name,
                 op=str(call.node.target),
                 weight=weight,
-                bias=call.parameter(2),
+                bias=call.bias,
                 inputs=inputs,
                 outputs=outputs,
-                groups=groups,
+                window=call.window,
             )
         )
 

@@ -10,7 +10,7 @@ from model_lego.graph.coupling import unused_modules
 from model_lego.graph.op_table import RULES
 from model_lego.graph.program import Program
 from model_lego.graph.propagation import concrete, concrete_number
-from model_lego.graph.rule import OpRule
+from model_lego.graph.rule import WEIGHT_AT, OpRule
 from model_lego.graph.selection import ChannelSelection
 from model_lego.parts.component import Cost
 
@@ -67,7 +67,7 @@ def _pairs(layer: Layer | None, selection: ChannelSelection) -> tuple[int, int]:
     if layer is None:
         return 1, 1
     kept, whole = selection.kept(layer.outputs), len(layer.outputs)
-    if layer.groups > 1 and layer.groups == len(layer.inputs):  # as many groups as channels, before and after
+    if layer.depthwise:  # as many groups as channels, before and after
         return kept, whole
     return kept * selection.kept(layer.inputs), whole * len(layer.inputs)
 
@@ -87,9 +87,10 @@ def _macs(node: fx.Node, rule: OpRule, batch: int) -> int:
     values = [arg.meta["val"] if isinstance(arg, fx.Node) else arg for arg in node.args]
     shapes = [concrete(value.shape) if isinstance(value, Tensor) else None for value in values]
     assert rule.window is not None  # a mixing operator has one
-    assert shapes[0] is not None
-    assert shapes[1] is not None
+    read, weight = shapes[0], shapes[WEIGHT_AT]
+    assert read is not None
+    assert weight is not None
     window = rule.window([concrete_number(value) for value in values], shapes)
-    places = shapes[0] if window.transposed else concrete(node.meta["val"].shape)
+    places = read if window.transposed else concrete(node.meta["val"].shape)
     images = batch if node.meta["by_batch"] else 1  # what runs over a whole graph costs that for one node, too
-    return prod(places) * prod(shapes[1][1:]) // images  # weight.shape[1:]: channels on the other side, and taps
+    return prod(places) * prod(weight[1:]) // images  # weight[1:]: channels on the other side, and taps

@@ -1,5 +1,6 @@
 """Carry labels through every operator of a program; what the rows report goes to a tracker."""
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -62,7 +63,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
     value = node.meta.get("val")
     if isinstance(value, torch.SymInt | int | torch.SymBool | torch.SymFloat | bool | float):
         return None
-    if node.target.__name__ == "getitem":  # type: ignore[union-attr]
+    if node.target is operator.getitem:
         container, place = node.args
         return state.values[container][place]  # type: ignore[index]
     rule = state.rules.get(node.target)
@@ -81,6 +82,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
         shapes=tuple(_shape(arg) for arg in node.args),
         out_shapes=tuple(concrete(item.shape) for item in values if isinstance(item, Tensor)),
         tracker=state.source,
+        rule=rule,
         is_output=is_output,
     )
     if node in state.weights_only:
@@ -175,7 +177,7 @@ def _writes(node: fx.Node) -> bool:
 
 
 def _is_view(node: fx.Node) -> bool:
-    if node.target.__name__ == "getitem":  # type: ignore[union-attr]
+    if node.target is operator.getitem:
         return True
     schema = getattr(node.target, "_schema", None)
     aliases = [argument.alias_info for argument in schema.arguments[:1]] if schema is not None else []

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from model_lego.graph.channels import ChannelGraph, Layer
+from model_lego.graph.channels import ChannelGraph
+from model_lego.graph.rule import Window
 
 
 @torch.no_grad()
@@ -14,20 +15,19 @@ def reaching(model: nn.Module, graph: ChannelGraph, logits: Sequence[int]) -> Te
 
     Frozen channels stay, so what they are made of counts as well.
     """
-    found = graph.frozen.clone()
-    found[graph.head[list(logits)]] = True
-    weights = [(layer, _wires(layer, graph.program.tensor(model, layer.weight))) for layer in graph.layers]
+    reached = graph.frozen.clone()
+    reached[graph.head[list(logits)]] = True
+    wires = [_wires(graph.program.tensor(model, layer.weight), layer.window) for layer in graph.layers]
     count = -1
-    while count != int(found.sum()):  # one walk is enough, unless a channel is read before it is written
-        count = int(found.sum())
-        for layer, wires in reversed(weights):
+    while count != int(reached.sum()):  # one walk is enough, unless a channel is read before it is written
+        count = int(reached.sum())
+        for layer, wired in zip(reversed(graph.layers), reversed(wires), strict=True):
             inputs, outputs = layer.inputs.chunk(layer.groups), layer.outputs.chunk(layer.groups)
-            for ins, outs, wired in zip(inputs, outputs, wires, strict=True):
-                found[ins[wired[found[outs]].any(0)]] = True
-    return found
+            for ins, outs, reads in zip(inputs, outputs, wired, strict=True):
+                reached[ins[reads[reached[outs]].any(0)]] = True
+    return reached
 
 
-def _wires(layer: Layer, weight: Tensor) -> list[Tensor]:
-    """For each group of a layer: which of its inputs each of its outputs reads, outputs x inputs."""
-    blocks = [(block != 0).flatten(2).any(2) if block.dim() > 2 else block != 0 for block in weight.chunk(layer.groups)]
-    return [(block.T if "transpose" in layer.op else block).cpu() for block in blocks]
+def _wires(weight: Tensor, window: Window) -> Tensor:
+    """Which of its inputs each output of a layer reads, groups x outputs/groups x inputs/groups."""
+    return (window.by_output(weight) != 0).any(-1).cpu()

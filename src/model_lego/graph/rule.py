@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import torch
 from torch import SymInt, Tensor, fx
 
+from model_lego.errors import BadConfig
 from model_lego.graph import labels as lab
 
 
@@ -24,7 +25,11 @@ class Route(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Geometry of a channel-mixing operator; a linear layer has no spatial dimensions."""
+    """What a channel-mixing operator reads where; a linear layer has no spatial dimensions.
+
+    The operator gives the weighted sums themselves, y = W x + b. Its input comes first, then its weight: outputs x
+    inputs/groups x taps, or inputs x outputs/groups x taps where it is `transposed`.
+    """
 
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
@@ -33,6 +38,32 @@ class Window:
     groups: int = 1
     transposed: bool = False
     output_padding: tuple[int, ...] = ()
+
+    @property
+    def linear(self) -> bool:
+        """Whether it reads vectors, along the last dimension, and not maps of pixels."""
+        return not self.kernel
+
+    @property
+    def channel_dim(self) -> int:
+        """The dimension of what is read and of what is given along which the channels lie."""
+        return -1 if self.linear else 1
+
+    @property
+    def input_axis(self) -> int:
+        """The dimension of the weight that stands for inputs."""
+        return 0 if self.transposed else 1
+
+    @property
+    def output_axis(self) -> int:
+        """The dimension of the weight that stands for outputs."""
+        return 1 - self.input_axis
+
+    def by_output(self, weight: Tensor) -> Tensor:
+        """A weight of this layout as groups x outputs/groups x inputs/groups x taps."""
+        rows, columns = weight.shape[:2]
+        blocks = weight.reshape(self.groups, rows // self.groups, columns, -1)
+        return blocks.transpose(1, 2) if self.transposed else blocks
 
 
 #: What an attribute of a module counts: a layer's input channels, its output channels, or groups of channels.
@@ -69,7 +100,7 @@ class Tracker(Protocol):
     def fresh(self, count: int, reason: str, call: "Call") -> Tensor:
         """Give new channels that cannot be cut."""
 
-    def mixes(self, call: "Call", inputs: Tensor, outputs: Tensor, *, groups: int = 1) -> None:
+    def mixes(self, call: "Call", inputs: Tensor, outputs: Tensor) -> None:
         """Record a channel-mixing layer."""
 
 
@@ -84,6 +115,7 @@ class Call:
     shapes: tuple[Any, ...]  # shape of each tensor argument, None for others
     out_shapes: tuple[tuple[int, ...], ...]
     tracker: Tracker
+    rule: "OpRule | None"
     is_output: bool = False
 
     def arg(self, position: int, name: str, default: Any = None) -> Any:
@@ -113,12 +145,27 @@ class Call:
         node = self.node.args[position]
         return node.meta.get("tensor_name") if isinstance(node, fx.Node) else None
 
+    @property
+    def window(self) -> Window:
+        """What a mixing operator reads where, as its row says."""
+        assert self.rule is not None  # the row of a mixing operator asks
+        assert self.rule.window is not None  # and has one
+        return self.rule.window(self.args, self.shapes)
+
+    @property
+    def bias(self) -> str | None:
+        """Name of the bias of a mixing operator; None where it is computed or absent."""
+        assert self.rule is not None  # as above
+        return self.parameter(BIAS_AT) if BIAS_AT in self.rule.weights else None
+
     def written(self, position: int) -> tuple[bool, ...]:
         """Which numbers of a size argument are written into the graph, rather than taken from the batch size or -1."""
         sizes = self.node.args[position]
         return tuple(isinstance(size, int) and size != -1 for size in sizes)  # type: ignore[union-attr]
 
 
+#: Where mixing operators have their weight, and their bias if the `weights` of the row name one.
+WEIGHT_AT, BIAS_AT = 1, 2
 #: Says how labels run through a call: gives the labels of its result, or a tuple for operators with several results.
 Carry = Callable[[Call], Tensor | tuple[Tensor, ...]]
 
@@ -129,7 +176,8 @@ class OpRule:
 
     `window` reads the geometry of a mixing operator off its arguments and their shapes; `weights` are the positions of
     tensors that the row binds to channels by name; `follows` are the attributes of the module that owns them which
-    count channels or groups; `groups_at` is the position of an argument that holds a number of groups.
+    count channels or groups; `groups_at` is the position of an argument that holds a number of groups. `normalises`:
+    over fewer channels it gives other numbers, as a softmax does.
     """
 
     name: str
@@ -139,7 +187,12 @@ class OpRule:
     weights: tuple[int, ...] = ()
     follows: Mapping[str, Holds] = field(default_factory=dict)
     groups_at: int | None = None
+    normalises: bool = False
     reason: str = ""
+
+    def __post_init__(self) -> None:
+        if self.route is Route.MIXES and self.window is None:
+            raise BadConfig(f"the row of '{self.name}' mixes channels, but has no window, which says what it reads")
 
 
 def freeze_all(call: Call, reason: str) -> None:

@@ -1,6 +1,6 @@
 """Which layers make a network's logits: what these read are the features that a head can be fitted on."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -8,35 +8,40 @@ from torch import Tensor, fx, nn
 
 from model_lego.cutting.siblings import Known, read_like
 from model_lego.errors import IncompatibleComponents, LegoError
-from model_lego.graph import ChannelGraph, Layer
+from model_lego.graph import RULES, ChannelGraph, Layer
+from model_lego.graph.rule import OpRule, Window
 from model_lego.parts.component import Component
 from model_lego.parts.layer_inputs import run_and_hear
 
 
-def logit_layers(module: nn.Module, images: Tensor) -> tuple[str, ...]:
+def logit_layers(module: nn.Module, images: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> tuple[str, ...]:
     """Paths of the layers whose outputs are the logits of a network; several where their outputs are added up.
 
     `images` are as the network itself takes them. Raises IncompatibleComponents where the logits are not made by
     layers that read one vector of features an image (a map is averaged over its pixels in front of a 1x1 convolution).
     """
-    return _makers(module, _graph(module, images[:2]), images[:2])
+    return _makers(module, _graph(module, images[:2], rules), images[:2])
 
 
-def parts_layers(parts: Sequence[Component], images: Tensor) -> tuple[tuple[str, ...], ...]:
+def parts_layers(
+    parts: Sequence[Component], images: Tensor, *, rules: Mapping[object, OpRule] = RULES
+) -> tuple[tuple[str, ...], ...]:
     """The same of the networks of components, part by part; `images` are as the components take them."""
     known: Known | None = None
-    found = []
+    layers = []
     for part in parts:
         seen = images[:2] if part.preprocessing is None else part.preprocessing(images[:2])
-        graph = _graph(part.module, seen, known)
+        graph = _graph(part.module, seen, rules, known)
         known = known or (part.module, graph)
-        found.append(_makers(part.module, graph, seen))
-    return tuple(found)
+        layers.append(_makers(part.module, graph, seen))
+    return tuple(layers)
 
 
-def _graph(module: nn.Module, images: Tensor, known: Known | None = None) -> ChannelGraph:
+def _graph(
+    module: nn.Module, images: Tensor, rules: Mapping[object, OpRule], known: Known | None = None
+) -> ChannelGraph:
     try:
-        return read_like(module, images, known)
+        return read_like(module, images, known, rules=rules)
     except LegoError as error:
         raise IncompatibleComponents(
             f"{type(module).__name__}: the layers that make its logits cannot be found ({error}); {_ADVICE}"
@@ -50,8 +55,8 @@ def _makers(module: nn.Module, graph: ChannelGraph, images: Tensor) -> tuple[str
     nodes = {node.name: node for node in graph.program.nodes}
     for layer in last:
         calls = [other for other in graph.layers if other.weight == layer.weight]
-        once = len(calls) == 1 and layer.groups == 1 and "transpose" not in layer.op
-        if not once or not _sees_whole(nodes[layer.node]):
+        once = len(calls) == 1 and layer.groups == 1 and not layer.window.transposed
+        if not once or not _sees_whole(nodes[layer.node], layer.window):
             raise IncompatibleComponents(
                 f"layer '{layer.name}' of {type(module).__name__} makes logits, but does not read one vector of "
                 f"features; {_ADVICE}"
@@ -71,7 +76,8 @@ def logit_map(parts: Sequence[Component], reads: Sequence[Sequence[str]]) -> tup
         weights.append(torch.cat([layer.weight.detach().double().cpu().flatten(1) for layer in layers], 1))
         shift = weights[-1].new_zeros(len(weights[-1]))
         for layer in layers:
-            shift = shift if layer.bias is None else shift + layer.bias.detach().double().cpu()
+            bias = getattr(layer, "bias", None)  # a layer of one's own may know of none
+            shift = shift if bias is None else shift + bias.detach().double().cpu()
         shifts.append(shift)
     return torch.block_diag(*weights), torch.cat(shifts)
 
@@ -79,12 +85,11 @@ def logit_map(parts: Sequence[Component], reads: Sequence[Sequence[str]]) -> tup
 _ADVICE = "use head='affine', which needs logits alone"
 
 
-def _sees_whole(node: fx.Node) -> bool:
+def _sees_whole(node: fx.Node, window: Window) -> bool:
     """Whether a layer reads pixels one by one, or all of an image at once; of images, not of all nodes of a graph."""
     if not node.meta["by_batch"]:
         return False
-    weight, out = node.args[1].meta["val"].shape, node.meta["val"].shape  # type: ignore[union-attr]
-    return all(size == 1 for size in weight[2:]) or all(size == 1 for size in out[2:])
+    return all(size == 1 for size in window.kernel) or all(size == 1 for size in node.meta["val"].shape[2:])
 
 
 @torch.no_grad()

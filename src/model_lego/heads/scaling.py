@@ -9,8 +9,9 @@ from torch import Tensor, fx, nn
 
 from model_lego.cutting.siblings import read_graphs
 from model_lego.errors import IncompatibleComponents
-from model_lego.graph import ChannelGraph
+from model_lego.graph import RULES, ChannelGraph, Layer
 from model_lego.graph.modules import hookless_copy
+from model_lego.graph.rule import OpRule
 
 aten = torch.ops.aten
 
@@ -53,7 +54,9 @@ def logit_factors(logits: Tensor, labels: Tensor, owners: Tensor, parts: Sequenc
     return ScaleFactors(factors, tuple(guarded))
 
 
-def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list[nn.Module]:
+def scale_layers(
+    modules: Sequence[nn.Module], images: Sequence[Tensor], *, rules: Mapping[object, OpRule] = RULES
+) -> list[nn.Module]:
     """Equation (9): C[j] <- (ebar / e[j]) C[j] in every layer but the last, on copies of networks of one architecture.
 
     e[j] is the sum over pixels of the map that filter j gives (behind its BatchNorm and its ReLU), averaged over the
@@ -61,7 +64,7 @@ def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list
     e[j] <= 0 keeps its scale, factors stay within 1/10 to 10, and all writers of one stream get one factor. Raises
     IncompatibleComponents for parts of several architectures.
     """
-    graphs = read_graphs(modules, images)
+    graphs = read_graphs(modules, images, rules=rules)
     operators = {
         tuple(str(node.target) for node in graph.program.nodes if node.op != "placeholder") for graph in graphs
     }
@@ -75,19 +78,19 @@ def scale_layers(modules: Sequence[nn.Module], images: Sequence[Tensor]) -> list
 
 def _levels(module: nn.Module, graph: ChannelGraph, images: Tensor) -> Tensor:
     """E of each channel: the mean over its writers and the images of the sum over pixels; NaN where nothing writes."""
-    writers = _writers(graph)
+    writers = {node.name: layer for layer, node in _maps(graph)}
     total = torch.zeros(graph.width, dtype=torch.float64)
     count = torch.zeros(graph.width, dtype=torch.float64)
 
     def listen(node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
         for argument in node.all_input_nodes:
-            channels = writers.pop(argument.name, None)
-            if channels is not None:
-                value = _found(argument, node.args, args)
-                if isinstance(value, Tensor):
-                    sums = value.double().cpu().flatten(2).sum(2).mean(0) if value.dim() > 2 else value.double().mean(0)
-                    total.index_add_(0, channels, sums)
-                    count.index_add_(0, channels, torch.ones(len(channels), dtype=torch.float64))
+            layer = writers.pop(argument.name, None)
+            value = None if layer is None else _given(argument, node.args, args)
+            if layer is not None and isinstance(value, Tensor):
+                maps = value.transpose(1, layer.window.channel_dim).double()
+                sums = maps.cpu().flatten(2).sum(2).mean(0) if maps.dim() > 2 else maps.mean(0)
+                total.index_add_(0, layer.outputs, sums)
+                count.index_add_(0, layer.outputs, torch.ones(len(layer.outputs), dtype=torch.float64))
         return args
 
     with torch.no_grad():
@@ -95,25 +98,25 @@ def _levels(module: nn.Module, graph: ChannelGraph, images: Tensor) -> Tensor:
     return total / count
 
 
-def _found(wanted: fx.Node, nodes: Any, values: Any) -> Any:
+def _given(wanted: fx.Node, nodes: Any, values: Any) -> Any:
     """The value of one node among the arguments of an operator, which may be lists."""
     if nodes is wanted:
         return values
     if isinstance(nodes, list | tuple):
-        inside = (_found(wanted, node, value) for node, value in zip(nodes, values, strict=True))
+        inside = (_given(wanted, node, value) for node, value in zip(nodes, values, strict=True))
         return next((value for value in inside if value is not None), None)
     return None
 
 
-def _writers(graph: ChannelGraph) -> dict[str, Tensor]:
-    """The node whose value is the map of a layer as others read it: behind its BatchNorm and its ReLU."""
+def _maps(graph: ChannelGraph) -> list[tuple[Layer, fx.Node]]:
+    """The layers that are scaled, and where their map is as others read it: behind BatchNorm and ReLU."""
     nodes = {node.name: node for node in graph.program.nodes}
-    found = {}
-    for layer in graph.layers:
-        depthwise = layer.groups > 1 and layer.groups == len(layer.inputs)
-        if not depthwise and not bool(graph.is_head[layer.outputs].any()):
-            found[_activated(_map_node(nodes[layer.node])).name] = layer.outputs
-    return found
+    return [(layer, _activated(_map_node(nodes[layer.node]))) for layer in _scaled_layers(graph)]
+
+
+def _scaled_layers(graph: ChannelGraph) -> list[Layer]:
+    """All layers but those that make logits, and those whose channels have their scale from elsewhere."""
+    return [layer for layer in graph.layers if not layer.depthwise and not bool(graph.is_head[layer.outputs].any())]
 
 
 def _map_node(node: fx.Node) -> fx.Node:
@@ -141,10 +144,8 @@ def _scaled(module: nn.Module, graph: ChannelGraph, levels: Tensor, means: Seque
         factor[group.channels] = torch.where(level > 0, wanted, torch.ones_like(wanted))
     nodes = {node.name: node for node in graph.program.nodes}
     done: set[str] = set()
-    for layer in graph.layers:
-        if bool(graph.is_head[layer.outputs].any()) or (layer.groups > 1 and layer.groups == len(layer.inputs)):
-            continue
-        for name, dim in _scalable(nodes[layer.node], layer.weight, layer.bias, graph):
+    for layer in _scaled_layers(graph):
+        for name, dim in _scalable(nodes[layer.node], layer, graph):
             if name not in done:
                 done.add(name)
                 tensor = graph.program.tensor(twin, name)
@@ -154,7 +155,7 @@ def _scaled(module: nn.Module, graph: ChannelGraph, levels: Tensor, means: Seque
     return twin
 
 
-def _scalable(node: fx.Node, weight: str, bias: str | None, graph: ChannelGraph) -> list[tuple[str, int]]:
+def _scalable(node: fx.Node, layer: Layer, graph: ChannelGraph) -> list[tuple[str, int]]:
     """The tensors whose scale is the scale of a layer's map, with their output dimension."""
     following = _map_node(node)
     if following is not node:
@@ -163,8 +164,8 @@ def _scalable(node: fx.Node, weight: str, bias: str | None, graph: ChannelGraph)
         if len(affine) == 2:
             return affine
         return []  # a BatchNorm without weight and bias takes every scale out again
-    dim = 1 if "transpose" in str(node.target) else 0
-    return [(weight, dim)] + ([(bias, 0)] if bias is not None else [])
+    weight = (layer.weight, layer.window.output_axis)
+    return [weight] if layer.bias is None else [weight, (layer.bias, 0)]
 
 
 def described(factors: Tensor) -> Mapping[str, float]:

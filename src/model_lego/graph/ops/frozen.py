@@ -1,7 +1,5 @@
 """Operators that read across channels: the channels around them are kept whole, and the reason is said."""
 
-from collections.abc import Callable
-
 from torch import Tensor
 
 from model_lego.graph import labels as lab
@@ -44,27 +42,23 @@ def _frozen(names: list[str], reason: str) -> dict[object, OpRule]:
     return rows(names, OpRule("", Route.FREEZES, whole(reason), reason=reason))
 
 
-def _rows() -> dict[object, OpRule]:
-    carry: Callable[[Call], Tensor] = softmax
-    return {
-        **rows(
-            ["softmax.int", "log_softmax.int", "_softmax", "_log_softmax"],
-            OpRule("", Route.FREEZES, carry, reason="reads across channels; passed through as the last operator"),
-        ),
-        **_frozen(["bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"], PRODUCT),
-        **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
-        **_frozen(
-            ["cumsum", "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src",
-             "grid_sampler_2d", "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot"],
-            COMPUTED_POSITIONS,
-        ),
-        **rows(
-            ["zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "arange.start",
-             "arange.start_step", "empty.memory_format", "linspace", "scalar_tensor", "new_zeros", "new_ones",
-             "new_full", "rand", "bernoulli", "meshgrid.indexing", "new_empty", "eye", "eye.m"],
-            OpRule("", Route.MOVES, made),
-        ),
-    }  # fmt: skip
+_SOFTMAX = ["softmax.int", "log_softmax.int", "_softmax", "_log_softmax"]
+_PRODUCTS = ["bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"]
+_BY_POSITION = [
+    "cumsum", "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src", "grid_sampler_2d",
+    "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot",
+]  # fmt: skip
+_MADE = [
+    "zeros", "ones", "full", "zeros_like", "ones_like", "full_like", "arange", "arange.start", "arange.start_step",
+    "empty.memory_format", "linspace", "scalar_tensor", "new_zeros", "new_ones", "new_full", "rand", "bernoulli",
+    "meshgrid.indexing", "new_empty", "eye", "eye.m",
+]  # fmt: skip
+_LAST = "reads across channels; passed through as the last operator"
 
-
-ROWS: dict[object, OpRule] = _rows()
+ROWS: dict[object, OpRule] = {
+    **rows(_SOFTMAX, OpRule("", Route.FREEZES, softmax, normalises=True, reason=_LAST)),
+    **_frozen(_PRODUCTS, PRODUCT),
+    **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
+    **_frozen(_BY_POSITION, COMPUTED_POSITIONS),
+    **rows(_MADE, OpRule("", Route.MOVES, made)),
+}

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, Carry, Holds, OpRule, Route, Window, as_tuple, solid
+from model_lego.graph.rule import BIAS_AT, WEIGHT_AT, Call, Holds, OpRule, Route, Window, as_tuple, solid
 
 #: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
 COMPUTED = "its weight is computed in the forward pass"
@@ -30,64 +30,46 @@ LINEAR: dict[str, Holds] = {
 }
 
 
-def convolution(dims: int) -> Callable[[Call], Tensor]:
-    """Labels through a convolution with `dims` spatial dimensions."""
-
-    def carry(call: Call) -> Tensor:
-        groups = _window(call.args, call.shapes, dims).groups
-        return _mix(call, in_dim=1, weight_out=0, weight_in=1, groups=groups)
-
-    return carry
-
-
-def transposed(dims: int) -> Callable[[Call], Tensor]:
-    """Labels through a transposed convolution: the weight is in_channels x out_channels/groups x kernel."""
-
-    def carry(call: Call) -> Tensor:
-        groups = _transposed_window(call.args, call.shapes, dims).groups
-        return _mix(call, in_dim=1, weight_out=1, weight_in=0, groups=groups)
-
-    return carry
-
-
-def linear(call: Call) -> Tensor:
-    """Labels through a linear layer, which reads the last dimension."""
-    return _mix(call, in_dim=len(call.shape()) - 1, weight_out=0, weight_in=1, groups=1)
-
-
-def _mix(call: Call, *, in_dim: int, weight_out: int, weight_in: int, groups: int) -> Tensor:
-    dims, out_size = len(call.out), call.out[in_dim]
-    inputs = solid(call, call.args[0], call.shape(), in_dim)
-    weight, bias = call.parameter(1), call.parameter(2)
+def mixed(call: Call) -> Tensor:
+    """Labels through any operator that sums over channels with a weight; its window says where these lie."""
+    window = call.window
+    dim = window.channel_dim % len(call.shape())
+    out_size, groups = call.out[dim], window.groups
+    inputs = solid(call, call.args[0], call.shape(), dim)
+    weight, bias = call.parameter(WEIGHT_AT), call.bias
     if inputs is None:
-        return _along_channels(call, in_dim)
+        return _along_channels(call, dim)
     if weight is None:
-        return _whole(call, in_dim, COMPUTED)
-    if call.arg(2, "bias") is not None and bias is None:
-        return _whole(call, in_dim, "its bias is computed in the forward pass")
-    depthwise = groups > 1 and groups == call.shape()[in_dim]
-    if groups > 1 and weight_out == 1 and not (depthwise and out_size == groups):
-        return _whole(call, in_dim, "a grouped transposed convolution")
+        return _whole(call, dim, COMPUTED)
+    if bias is None and _has_bias(call):
+        return _whole(call, dim, "its bias is computed in the forward pass")
+    depthwise = groups > 1 and groups == call.shape()[dim]
+    if groups > 1 and window.transposed and not (depthwise and out_size == groups):
+        return _whole(call, dim, "a grouped transposed convolution")
     if depthwise:
         outputs = inputs.repeat_interleave(out_size // groups)  # a channel stays what it is
         call.tracker.bind(weight, 0, outputs, call)
         call.tracker.divides(call, inputs, groups)
     else:
-        outputs = _born(call, weight, inputs, out_size, weight_out=weight_out, weight_in=weight_in, groups=groups)
+        outputs = _born(call, weight, inputs, out_size, window)
     if bias is not None:
         call.tracker.bind(bias, 0, outputs, call)
-    call.tracker.mixes(call, inputs, outputs, groups=groups)
-    return lab.along(outputs, dims, in_dim)
+    call.tracker.mixes(call, inputs, outputs)
+    return lab.along(outputs, len(call.out), dim)
 
 
-def _born(
-    call: Call, weight: str, inputs: Tensor, out_size: int, *, weight_out: int, weight_in: int, groups: int
-) -> Tensor:
+def _has_bias(call: Call) -> bool:
+    assert call.rule is not None  # this is its own
+    return BIAS_AT in call.rule.weights and call.arg(BIAS_AT, "bias") is not None
+
+
+def _born(call: Call, weight: str, inputs: Tensor, out_size: int, window: Window) -> Tensor:
     """New channels, made of the inputs of their group; every group has to keep as many."""
+    groups = window.groups
     if groups > 1:
         call.tracker.balance(inputs.reshape(groups, -1), call)
-    call.tracker.bind(weight, weight_in, inputs, call, groups=groups)
-    outputs = call.tracker.born(weight, weight_out, out_size, call)
+    call.tracker.bind(weight, window.input_axis, inputs, call, groups=groups)
+    outputs = call.tracker.born(weight, window.output_axis, out_size, call)
     if groups > 1:
         call.tracker.balance(outputs.reshape(groups, -1), call)
     return outputs
@@ -156,37 +138,27 @@ def _linear_window(args: Sequence[Any], shapes: Sequence[Any]) -> Window:
     return Window()
 
 
-def _row(
-    dims: int, carry: Callable[[int], Carry], window: Callable[[Sequence[Any], Sequence[Any], int], Window]
-) -> OpRule:
+def _row(dims: int, window: Callable[[Sequence[Any], Sequence[Any], int], Window]) -> OpRule:
     """The row of a convolution, transposed or not, over some dimensions."""
     return OpRule(
         "",
         Route.MIXES,
-        carry(dims),
+        mixed,
         window=lambda args, shapes: window(args, shapes, dims),
-        weights=(1, 2),
+        weights=(WEIGHT_AT, BIAS_AT),
         follows=CONVOLUTION,
         groups_at=6,
     )
 
 
+LINEAR_ROW = OpRule("", Route.MIXES, mixed, window=_linear_window, weights=(WEIGHT_AT, BIAS_AT), follows=LINEAR)
+
 ROWS: dict[object, OpRule] = {
-    **rows(["conv1d", "conv1d.padding"], _row(1, convolution, _window)),
-    **rows(["conv2d", "conv2d.padding"], _row(2, convolution, _window)),
-    **rows(["conv3d", "conv3d.padding"], _row(3, convolution, _window)),
-    **rows(["conv_transpose1d"], _row(1, transposed, _transposed_window)),
-    **rows(["conv_transpose2d.input"], _row(2, transposed, _transposed_window)),
-    **rows(["conv_transpose3d.input"], _row(3, transposed, _transposed_window)),
-    **rows(
-        ["linear"],
-        OpRule(
-            "",
-            Route.MIXES,
-            linear,
-            window=_linear_window,
-            weights=(1, 2),
-            follows=LINEAR,
-        ),
-    ),
+    **rows(["conv1d", "conv1d.padding"], _row(1, _window)),
+    **rows(["conv2d", "conv2d.padding"], _row(2, _window)),
+    **rows(["conv3d", "conv3d.padding"], _row(3, _window)),
+    **rows(["conv_transpose1d"], _row(1, _transposed_window)),
+    **rows(["conv_transpose2d.input"], _row(2, _transposed_window)),
+    **rows(["conv_transpose3d.input"], _row(3, _transposed_window)),
+    **rows(["linear"], LINEAR_ROW),
 }

@@ -185,9 +185,8 @@ def slice_(call: Call) -> Tensor:
         call.tracker.suspect(labels, call)
     else:
         call.tracker.freeze(labels, "is sliced at channel numbers written into the forward", call)
-    return lab.compress(labels.narrow(dim, start, min(size - start, taken * step)).index_select(
-        dim, torch.arange(0, min(size - start, taken * step), step)
-    ))  # fmt: skip
+    positions = torch.arange(start, min(size, start + taken * step), step)
+    return lab.compress(labels.index_select(dim, positions))
 
 
 def select(call: Call) -> Tensor:
@@ -227,19 +226,30 @@ def whole_moves(call: Call) -> Tensor:
     return result
 
 
-def shuffle(call: Call) -> Tensor:
-    """channel_shuffle and pixel_(un)shuffle: the labels are shuffled along, blocks must keep equal numbers."""
-    labels: Tensor = call.args[0]
-    channels = lab.vector(labels, call.shape(), 1)
+def channel_shuffle(call: Call) -> Tensor:
+    """The labels are shuffled along; blocks must keep equal numbers."""
+    return _shuffled(call, lambda channels: _same_columns(call, channels.reshape(call.args[1], -1)))
+
+
+def pixel_unshuffle(call: Call) -> Tensor:
+    """Each channel becomes a block of channels."""
+    return _shuffled(call, lambda channels: None)
+
+
+def pixel_shuffle(call: Call) -> Tensor:
+    """Blocks of channels become pixels, so that they are kept whole."""
+    freeze, reason = call.tracker.freeze, "pixel_shuffle makes pixels of channels"
+    return _shuffled(call, lambda channels: freeze(call.args[0], reason, call))
+
+
+def _shuffled(call: Call, report: Callable[[Tensor], None]) -> Tensor:
+    """The labels of a shuffle, which reports what it does with the channels, one at each position of their axis."""
+    channels = lab.vector(call.args[0], call.shape(), 1)
     if channels is None:
-        call.tracker.freeze(labels, "is shuffled over two axes of channels", call)
+        call.tracker.freeze(call.args[0], "is shuffled over two axes of channels", call)
         return lab.neutral(len(call.out))
     result = moved(call, call.node.target, *call.args[1:])  # type: ignore[arg-type]
-    rows = call.args[1] if "channel" in str(call.node.target) else None
-    if rows is not None:
-        _same_columns(call, channels.reshape(rows, -1))
-    elif "unshuffle" not in str(call.node.target):
-        call.tracker.freeze(labels, "pixel_shuffle makes pixels of channels", call)
+    report(channels)
     return result
 
 
@@ -254,8 +264,9 @@ def _unflatten(call: Call) -> Tensor:
 
 
 ROWS: dict[object, OpRule] = {
-    **rows(["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes"],
-           OpRule("", Route.MOVES, dims_only)),
+    **rows(
+        ["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes"], OpRule("", Route.MOVES, dims_only)
+    ),
     **rows(["squeeze", "squeeze.dim", "squeeze.dims"], OpRule("", Route.MOVES, squeeze)),
     **rows(["view", "reshape", "_unsafe_view"], OpRule("", Route.MOVES, reshape)),
     **rows(["flatten.using_ints"], OpRule("", Route.MOVES, flatten)),
@@ -270,5 +281,7 @@ ROWS: dict[object, OpRule] = {
     **rows(["select.int"], OpRule("", Route.MOVES, select)),
     **rows(["pad", "constant_pad_nd"], OpRule("", Route.MOVES, pad)),
     **rows(["flip", "roll", "repeat", "tile", "repeat_interleave.self_int"], OpRule("", Route.MOVES, whole_moves)),
-    **rows(["channel_shuffle", "pixel_shuffle", "pixel_unshuffle"], OpRule("", Route.MOVES, shuffle)),
-}  # fmt: skip
+    **rows(["channel_shuffle"], OpRule("", Route.MOVES, channel_shuffle)),
+    **rows(["pixel_unshuffle"], OpRule("", Route.MOVES, pixel_unshuffle)),
+    **rows(["pixel_shuffle"], OpRule("", Route.MOVES, pixel_shuffle)),
+}

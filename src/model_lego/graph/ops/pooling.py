@@ -1,6 +1,7 @@
 """Operators that reduce or resize space: pools, interpolation, means over pixels."""
 
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -35,9 +36,17 @@ def with_indices(dims: int) -> Callable[[Call], tuple[Tensor, ...]]:
 
 def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
     """Mean, sum, max … over dimensions; over channels it freezes them."""
+    return _reduced(call, call.arg(1, "dim"))
+
+
+def norm(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """A norm over dimensions, which stand behind its order."""
+    return _reduced(call, call.arg(2, "dim"))
+
+
+def _reduced(call: Call, given: Any) -> Tensor | tuple[Tensor, ...]:
     labels: Tensor = call.args[0]
     size = len(call.shape())
-    given = call.arg(2 if "norm" in str(call.node.target) else 1, "dim")
     dims = range(size) if given is None or given == [] else [given] if isinstance(given, int) else given
     over = {dim % size for dim in dims}
     along = over & set(lab.carried(labels))
@@ -53,21 +62,24 @@ def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
 
 _REDUCING = [
     "mean.dim", "sum.dim_IntList", "amax", "amin", "max.dim", "min.dim", "var.correction", "std.correction", "mean",
-    "sum", "linalg_vector_norm", "norm.ScalarOpt_dim", "logsumexp", "prod.dim_int", "var.dim", "var_mean.correction",
-    "std.dim",
+    "sum", "logsumexp", "prod.dim_int", "var.dim", "var_mean.correction", "std.dim",
 ]  # fmt: skip
 
+_POOLING_1D = ["avg_pool1d", "max_pool1d", "adaptive_avg_pool1d", "upsample_linear1d.vec", "upsample_nearest1d.vec"]
+_POOLING_2D = [
+    "avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d.vec", "upsample_bilinear2d.vec",
+    "upsample_bicubic2d.vec", "_upsample_bilinear2d_aa.vec", "reflection_pad2d", "replication_pad2d",
+    "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d",
+]  # fmt: skip
+_POOLING_3D = ["avg_pool3d", "max_pool3d", "adaptive_avg_pool3d", "upsample_trilinear3d.vec"]
+
 ROWS: dict[object, OpRule] = {
-    **rows(["avg_pool1d", "max_pool1d", "adaptive_avg_pool1d", "upsample_linear1d.vec", "upsample_nearest1d.vec"],
-           OpRule("", Route.KEEPS, spatial(1))),
-    **rows(["avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d.vec", "upsample_bilinear2d.vec",
-            "upsample_bicubic2d.vec", "_upsample_bilinear2d_aa.vec", "reflection_pad2d", "replication_pad2d",
-            "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d"],
-           OpRule("", Route.KEEPS, spatial(2))),
-    **rows(["avg_pool3d", "max_pool3d", "adaptive_avg_pool3d", "upsample_trilinear3d.vec"],
-           OpRule("", Route.KEEPS, spatial(3))),
+    **rows(_POOLING_1D, OpRule("", Route.KEEPS, spatial(1))),
+    **rows(_POOLING_2D, OpRule("", Route.KEEPS, spatial(2))),
+    **rows(_POOLING_3D, OpRule("", Route.KEEPS, spatial(3))),
     **rows(["adaptive_max_pool1d", "max_pool1d_with_indices"], OpRule("", Route.KEEPS, with_indices(1))),
     **rows(["adaptive_max_pool2d", "max_pool2d_with_indices"], OpRule("", Route.KEEPS, with_indices(2))),
     **rows(["adaptive_max_pool3d", "max_pool3d_with_indices"], OpRule("", Route.KEEPS, with_indices(3))),
     **rows(_REDUCING, OpRule("", Route.KEEPS, reduce)),
-}  # fmt: skip
+    **rows(["linalg_vector_norm", "norm.ScalarOpt_dim"], OpRule("", Route.KEEPS, norm)),
+}
