@@ -115,6 +115,22 @@ def test_every_pair_is_the_convolution_of_that_pair(case):
     torch.testing.assert_close(by_output(s, g), expected, rtol=1e-10, atol=1e-10)
 
 
+@pytest.mark.parametrize("innermost", [False, True], ids=["contiguous", "channels-last"])
+@pytest.mark.parametrize("stride", [(1, 1), (2, 1), (1, 2)], ids=str)
+@pytest.mark.parametrize("kernel", [(1, 1), (1, 2), (1, 7), (7, 1), (2, 1), (3, 3), (1, 14)], ids=str)
+@pytest.mark.parametrize("side", [(16, 16), (17, 17), (14, 19), (19, 14)], ids=str)
+def test_every_pair_on_both_sides_of_the_size_from_which_each_dimension_is_summed_by_itself(
+    side, kernel, stride, innermost
+):
+    """Maps of 256 to 289 pixels around FEW_PIXELS, kernels of one row or column among them, in both memory formats."""
+    x, padding = randn(3, 2, 4, *side), tuple(size // 2 for size in kernel)
+    weight = randn(4, 6, 2, *kernel)
+    laid_out = x.contiguous(memory_format=torch.channels_last) if innermost else x
+    s = contributions(laid_out, weight, window(aten.conv2d.default, x, weight, stride, padding, (1, 1), 2))
+    expected = contributions_conv(x, weight, stride=stride, padding=padding, groups=2)
+    torch.testing.assert_close(by_output(s, 2), expected, rtol=1e-10, atol=1e-10)
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")
 @fast
 @given(geometries(), st.sampled_from(["same", "valid"]))

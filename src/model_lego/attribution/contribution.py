@@ -68,7 +68,7 @@ def _innermost_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
     """The same where the channels lie innermost."""
     batch, channels = x.shape[:2]
     x = x.permute(0, 2, 3, 1)
-    if _whole(matrices[0]):
+    if len(matrices) == 1 and _whole(matrices[0]):
         return x.flatten(1, 2).sum(1)[:, :, None]
     rows = batch
     for matrix in matrices:
