@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model_lego.digest import image_digests
 from model_lego.errors import BadBatches
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.component import Preprocessing, scaled
 from model_lego.parts.image_shapes import Shape, check_shape
 from model_lego.progress import Progress, quiet, tracked
 
@@ -28,7 +28,7 @@ def checked(
 
     `shape` is what an image has to have (channels x height x width, None for any), `labels` the number of classes; of
     a share (first, step) only every step-th batch is looked at. Raises BadBatches (one-shot, empty, NaN, labels out of
-    range), ShapeMismatch.
+    range), ShapeMismatch. Pixels of 0..255 (uint8) come scaled to 0..1.
     """
     refuse_one_shot(batches)
     number = -1
@@ -54,6 +54,8 @@ def refuse_one_shot(batches: Batches) -> None:
 def _checked_pair(
     number: int, images: Tensor, labels: Tensor, shape: Shape | None, count: int | None
 ) -> tuple[Tensor, Tensor]:
+    if images.dtype == torch.uint8:
+        images = scaled(images)
     if not images.is_floating_point():
         raise BadBatches(f"images of batch {number} are {images.dtype}; give floats, scaled as the network wants them")
     if shape is not None:
@@ -175,9 +177,17 @@ class Relabelled:
 
 
 def prepared(batches: Batches, preprocessing: Preprocessing | None) -> Batches:
-    """Batches as the network takes them; refuses one-shot generators."""
+    """Batches as the network takes them; refuses one-shot generators, and pixels of 0..255 for a bare network."""
     refuse_one_shot(batches)
-    return batches if preprocessing is None else Mapped(batches, preprocessing)
+    if preprocessing is not None:
+        return Mapped(batches, preprocessing)
+    first = next(iter(batches), ())
+    if first and isinstance(first[0], Tensor) and first[0].dtype == torch.uint8:
+        raise BadBatches(
+            "the images are uint8, and how the network wants them scaled is not said; give floats as it takes them, or "
+            "a preprocessing"
+        )
+    return batches
 
 
 def first_images(batches: Batches) -> Tensor:

@@ -156,8 +156,10 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     """Turn a network into a Program; the model is left as it is.
 
     `example` is one image or a batch (B x C x H x W). Raises TraceFailed where torch.export cannot follow the network,
-    ShapeMismatch where the example does not fit it.
+    ShapeMismatch where the example does not fit it, RefusedError for a network that has no values.
     """
+    if absent := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
+        raise RefusedError(f"'{absent[0]}' is on the meta device, where tensors have no values; load the weights first")
     twin = hookless_copy(model, share=model.parameters()).train(training)  # export runs it on tensors without numbers
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
     if any(p.is_floating_point() and p.dtype != images.dtype for p in twin.parameters()):

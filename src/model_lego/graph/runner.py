@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from model_lego.graph.channels_last import InnermostRunner, innermost, pays
-from model_lego.graph.modules import device_of
+from model_lego.graph.modules import first_parameter
 from model_lego.graph.program import Intercept, Program, Runner
 from model_lego.parts.logits import main_logits
 
@@ -26,13 +26,13 @@ class Running:
 
     program: Program
     values: tuple[Tensor | None, ...]  # of the placeholders, None for the images
-    device: torch.device
+    like: Tensor  # of the network's data type, on its device
     at_once: int | None
     channels_last: bool
 
     def portions(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Split a batch into the images that run at once, on the network's device."""
-        images = images.to(self.device)
+        """Split a batch into the images that run at once, on the network's device and in its data type."""
+        images = images.to(self.like)
         if self.at_once is None or not len(images):
             return (images,)
         size = math.ceil(len(images) / math.ceil(len(images) / self.at_once))
@@ -48,13 +48,13 @@ class Running:
 
 def running(program: Program, model: nn.Module) -> Running:
     """Make a network ready to run with the tensors that it has now."""
-    device = device_of(model)
-    on_cpu, channels_last = device.type == "cpu", pays(program, model)
+    like = first_parameter(model)
+    on_cpu, channels_last = like.device.type == "cpu", pays(program, model)
     values: list[Tensor | None] = []
     for node in program.module.graph.find_nodes(op="placeholder"):
         tensor = None if node.name == program.image else program.tensor(model, program.tensors[node.name]).detach()
         values.append(innermost(tensor) if tensor is not None and channels_last else tensor)
-    return Running(program, tuple(values), device, _at_once(program) if on_cpu else None, channels_last)
+    return Running(program, tuple(values), like, _at_once(program) if on_cpu else None, channels_last)
 
 
 def _at_once(program: Program) -> int:

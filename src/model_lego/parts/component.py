@@ -4,33 +4,53 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from model_lego.digest import digest_of
-from model_lego.errors import BadConfig, ShapeMismatch
+from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts.logits import main_logits
+
+#: No mean or standard deviation of images in 0..1 is larger.
+LARGEST = 2.0
+#: Floats beyond this are no images in 0..1, not even normalised ones.
+BEYOND = 10.0
 
 
 @dataclass(frozen=True, slots=True)
 class Preprocessing:
-    """What a network expects of an image scaled to 0..1: its size in pixels and its normalisation."""
+    """What a network expects of an image scaled to 0..1: its size in pixels and its normalisation.
+
+    `mean` and `std` are numbers, one a channel or one for all (also as a list, an array or a tensor), `size` is height
+    and width, or one side of a square. Raises BadConfig.
+    """
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "mean", _numbers("mean", self.mean))
+        object.__setattr__(self, "std", _numbers("std", self.std))
+        object.__setattr__(self, "size", _sides(self.size))
         if len(self.mean) != len(self.std):
             raise BadConfig(f"preprocessing has {len(self.mean)} means but {len(self.std)} standard deviations")
         if any(value <= 0 for value in self.std):
             raise BadConfig(f"preprocessing has a standard deviation that is not positive: {self.std}")
+        if large := [value for value in (*self.mean, *self.std) if abs(value) > LARGEST]:
+            raise BadConfig(
+                f"preprocessing normalises images scaled to 0..1, but has {large[0]:g}, which is meant for pixels of "
+                "0..255: divide means and standard deviations by 255"
+            )
 
     def __call__(self, images: Tensor) -> Tensor:
         """Resize (bilinear, antialiased) and normalise images, batch x channels x height x width.
 
-        Raises ShapeMismatch for another number of channels than there are means; one mean serves them all.
+        Pixels of 0..255 (uint8) are scaled to 0..1 first. Raises ShapeMismatch for another number of channels than
+        there are means, one mean serves them all; BadBatches for other integers, and for floats far beyond 0..1.
         """
+        images = scaled(images)
         if len(self.mean) > 1 and images.shape[1] != len(self.mean):
             raise ShapeMismatch(
                 f"images have shape {tuple(images.shape[1:])}, but the preprocessing has {len(self.mean)} means; "
@@ -43,6 +63,44 @@ class Preprocessing:
             std = images.new_tensor(self.std)[:, None, None]
             images = (images - mean) / std
         return images
+
+
+def scaled(images: Tensor) -> Tensor:
+    """Images in 0..1: uint8 is divided by 255, floats stay. Raises BadBatches for what is neither.
+
+    While a network is exported, compiled or traced there are no values to look at.
+    """
+    if images.dtype == torch.uint8:
+        return images / 255
+    if not images.is_floating_point():
+        raise BadBatches(f"images are {images.dtype}; give uint8 in 0..255, or floats scaled to 0..1")
+    unknown = torch.jit.is_tracing() or torch.compiler.is_compiling() or images.is_meta
+    if not unknown and images.numel() and float(images.detach().abs().amax()) > BEYOND:
+        raise BadBatches(
+            f"images have values from {float(images.min()):g} to {float(images.max()):g}, where floats scaled to 0..1 "
+            "are normalised: divide them by 255, or give uint8"
+        )
+    return images
+
+
+def _numbers(what: str, given: Any) -> tuple[float, ...]:
+    """A number, or a row of them in whatever holds numbers, as floats."""
+    values = given.tolist() if hasattr(given, "tolist") else given
+    try:
+        return tuple(float(value) for value in (values if isinstance(values, Iterable) else [values]))
+    except (TypeError, ValueError) as error:
+        raise BadConfig(f"preprocessing takes numbers as {what}, one a channel, not {given!r}") from error
+
+
+def _sides(given: Any) -> tuple[int, int] | None:
+    """Height and width, from these two or from the side of a square."""
+    if given is None:
+        return None
+    values = given.tolist() if hasattr(given, "tolist") else given
+    sides = tuple(values) if isinstance(values, Iterable) else (values, values)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise BadConfig(f"preprocessing takes height and width in pixels as size, or one side, not {given!r}")
+    return sides
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,9 +172,12 @@ class Component(nn.Module):
         self.preprocessing = preprocessing
 
     def forward(self, images: Tensor) -> Tensor:
-        """Give logits, batch x len(classes)."""
+        """Give logits, batch x len(classes); floats of another precision are taken in that of the network."""
         if self.preprocessing is not None:
             images = self.preprocessing(images)
+        weight = next((tensor for tensor in self.module.parameters() if tensor.is_floating_point()), images)
+        if images.is_floating_point() and images.dtype != weight.dtype:
+            images = images.to(weight.dtype)
         return main_logits(self.module(images))
 
     def __str__(self) -> str:
