@@ -21,7 +21,7 @@ in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -57,6 +57,9 @@ test-pythons: ## the tests on each of PYTHONS
 
 wheel: venv ## build sdist and wheel into dist, and try the wheel in a fresh environment
 	@$(in_venv)/python tools/wheel.py
+
+docs: venv ## build a site that can be searched, of the documentation and all docstrings: build/site/README.html
+	@$(in_venv)/python tools/build_site.py
 
 bench: venv ## measure the tables of the documentation
 	@$(in_venv)/python -m benchmarks.run $(ARGS)

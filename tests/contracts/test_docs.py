@@ -55,9 +55,38 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / "src/model_lego" / path).exists(), path
 
 
+def linked_from(page):
+    """The pages that a page links to."""
+    targets = re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", CODE.sub("", SHOWN[page]))
+    return {(page.parent / target).resolve() for target in targets if "://" not in target}
+
+
 def test_every_page_of_the_documentation_is_reached_from_the_readme():
-    text = SHOWN[ROOT / "README.md"]
-    assert [page for page in PAGES if names(page).startswith("docs/") and f"({names(page)})" not in text] == []
+    from_readme = linked_from(ROOT / "README.md")
+    decisions = (
+        linked_from(ROOT / "docs/decisions/index.md") if ROOT / "docs/decisions/index.md" in from_readme else set()
+    )
+    assert [
+        names(page) for page in PAGES if names(page).startswith("docs/") and page not in from_readme | decisions
+    ] == []
+
+
+def test_the_architecture_is_short_and_starts_with_where_to_go():
+    text = SHOWN[ROOT / "docs/architecture.md"]
+    assert len(text.splitlines()) <= 300
+    assert re.search(r"^## (.+)$", text, re.MULTILINE).group(1) == "To change X, go to Y"
+
+
+def test_every_folder_of_the_package_is_somewhere_to_go():
+    table = SHOWN[ROOT / "docs/architecture.md"].partition("\n## To change X, go to Y\n")[2].partition("\n## ")[0]
+    assert [folder for folder in FOLDERS if folder != "__pycache__" and f"`{folder}/" not in table] == []
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if page.parent.name == "decisions"], ids=names)
+def test_a_decision_is_one_short_page_that_says_why(page):
+    headings = re.findall(r"^## (.+)$", SHOWN[page], re.MULTILINE)
+    assert page.name == "index.md" or {"Context", "Decision", "Why"} <= set(headings)
+    assert page.name == "index.md" or len(SHOWN[page].splitlines()) <= 45
 
 
 def test_every_law_has_its_line_in_the_architecture():

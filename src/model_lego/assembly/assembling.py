@@ -41,22 +41,23 @@ def assemble(
         parts: components, of any architectures for `parallel`.
         calibration: re-iterable of (images, labels) of all parts' classes, as the assembly takes them.
         progress: called with what is being done.
-        options: any of the following keyword arguments.
+        options: the keyword arguments below.
 
-            layout: "parallel" keeps the parts side by side; "padded" makes one dense network of their common class.
-            scaling: "logit" (as published: one factor a logit), "layer" (equation 9), or none.
-            head: "concat" puts the logits side by side; "affine" maps them by a convex fit; "ridge" and "lda" are
-                fitted in closed form on what the parts' last layers read; "blend" is the mean of "affine" and "ridge";
-                "auto" is the blend ("affine" where there is none), unless cross-validation on the calibration images
-                finds another kind clearly better.
-            on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average";
-                heads on features learn such a class as any other.
-            labels: "classes", or "parts": the calibration's labels are positions in `parts`, and each image has the
-                class that its part takes it for.
-            class_names: names of the calibration's label numbers; by default these are positions in `.classes`.
-            outsiders: share of the calibration images, between 0 and 1, that may be taken for outsiders; with it the
-                last class is "none of these", whose logit is a constant.
-            seed: for the folds of the cross-validation.
+    Keyword Args:
+        layout: "parallel" keeps the parts side by side; "padded" makes one dense network of their common class.
+        scaling: "logit" (as published: one factor a logit), "layer" (equation 9), or none.
+        head: "concat" puts the logits side by side; "affine" maps them by a convex fit; "ridge" and "lda" are
+            fitted in closed form on what the parts' last layers read; "blend" is the mean of "affine" and "ridge";
+            "auto" is the blend ("affine" where there is none), unless cross-validation on the calibration images
+            finds another kind clearly better.
+        on_clash: for a class that several parts have: "error", "prefer" (the first part's logit) or "average";
+            heads on features learn such a class as any other.
+        labels: "classes", or "parts": the calibration's labels are positions in `parts`, and each image has the
+            class that its part takes it for.
+        class_names: names of the calibration's label numbers; by default these are positions in `.classes`.
+        outsiders: share of the calibration images, between 0 and 1, that may be taken for outsiders; with it the
+            last class is "none of these", whose logit is a constant.
+        seed: for the folds of the cross-validation.
 
     Returns:
         An Assembly. Its joined logits were checked to equal the parts' (scaled) logits side by side. `.record` tells

@@ -50,13 +50,14 @@ def add_classes(
         on_clash: for classes that are there already; by default as the assembly was made, else "error".
         outsiders: as for `assemble`; by default as the assembly was made.
         progress: called with what is being done.
-        options: any of the following keyword arguments.
+        options: the keyword arguments below.
 
-            head: the kind of head that is fitted, as for `assemble`.
-            seed: for the folds of the cross-validation.
-            network_classes: names of a network's classes, in the order of its logits.
-            preprocessing: of a network; a part has its own.
-            builder: of a network, how to build it again; a part has its own.
+    Keyword Args:
+        head: the kind of head that is fitted, as for `assemble`.
+        seed: for the folds of the cross-validation.
+        network_classes: names of a network's classes, in the order of its logits.
+        preprocessing: of a network; a part has its own.
+        builder: of a network, how to build it again; a part has its own.
 
     Raises:
         ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.

@@ -70,15 +70,16 @@ def remove_classes(
         preprocessing: of a network; a part has its own.
         builder: of a network, how to build it again; a part has its own.
         progress: called with what is being done.
-        options: any of the following keyword arguments.
+        options: the keyword arguments below.
 
-            thresholds: as for `disassemble`.
-            budget: as for `disassemble`.
-            per_class: as for `disassemble`.
-            repair: as for `disassemble`.
-            forget: whether images of the classes that go, where the batches have some, serve to erase them from the
-                logits, so that no linear probe on these tells them; see `.origin.settings["forgotten"]`.
-            seed: for the random choices.
+    Keyword Args:
+        thresholds: as for `disassemble`.
+        budget: as for `disassemble`.
+        per_class: as for `disassemble`.
+        repair: as for `disassemble`.
+        forget: whether images of the classes that go, where the batches have some, serve to erase them from the
+            logits, so that no linear probe on these tells them; see `.origin.settings["forgotten"]`.
+        seed: for the random choices.
 
     Returns:
         A Component; of an assembly an Assembly, without the parts that had no other class.

@@ -34,18 +34,19 @@ def compress(
         budget: limits of size and of lost accuracy.
         class_names: names of the classes, in the order of the logits.
         builder: how to build the uncut network again, for the saved file.
-        options: any of the following keyword arguments.
+        options: the keyword arguments below.
 
-            calibration: images for the repair; by default up to 1,000 seeded ones from `batches`.
-            criterion: by which channels are chosen, see `disassemble`.
-            multiple: round kept widths up to a multiple of this.
-            repair: "ridge", "mean", "bn", "none", or full settings.
-            seed: for the random choices.
-            preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
-            graph: a channel graph of this network, where it is at hand.
-            stats: statistics of this network, for the criteria that need them.
-            progress: called with what is being done.
-            group: of torch.distributed; its processes, all of which make this call, share the work.
+    Keyword Args:
+        calibration: images for the repair; by default up to 1,000 seeded ones from `batches`.
+        criterion: by which channels are chosen, see `disassemble`.
+        multiple: round kept widths up to a multiple of this.
+        repair: "ridge", "mean", "bn", "none", or full settings.
+        seed: for the random choices.
+        preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
+        graph: a channel graph of this network, where it is at hand.
+        stats: statistics of this network, for the criteria that need them.
+        progress: called with what is being done.
+        group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
         A smaller network of the same class, for the same classes.

@@ -170,23 +170,24 @@ def disassemble(
         classes: names (with `class_names`) or label numbers, in the order in which the component shall give them.
         class_names: names of all classes of the source.
         builder: how to build the uncut network again, for the saved file.
-        options: any of the following keyword arguments.
+        options: the keyword arguments below.
 
-            calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
-            thresholds: alpha and beta of equations (5) and (8).
-            budget: limits of size and of lost accuracy, which take the place of the thresholds.
-            criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
-                "contribution", "energy", "taylor", "magnitude", "fpgm", "hrank" or "random".
-            sampling: "confident", "random" or "all": what the statistics are taken from.
-            per_class: samples a class; 1 % and at least 50 by default.
-            multiple: round kept widths up to a multiple of this.
-            repair: "ridge", "mean", "bn", "none", or full settings.
-            seed: for the random choices.
-            preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
-            graph: a channel graph of this network, where it is at hand.
-            stats: statistics of this network, where they are at hand.
-            progress: called with what is being done.
-            group: of torch.distributed; its processes, all of which make this call, share the work.
+    Keyword Args:
+        calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
+        thresholds: alpha and beta of equations (5) and (8).
+        budget: limits of size and of lost accuracy, which take the place of the thresholds.
+        criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
+            "contribution", "energy", "taylor", "magnitude", "fpgm", "hrank" or "random".
+        sampling: "confident", "random" or "all": what the statistics are taken from.
+        per_class: samples a class; 1 % and at least 50 by default.
+        multiple: round kept widths up to a multiple of this.
+        repair: "ridge", "mean", "bn", "none", or full settings.
+        seed: for the random choices.
+        preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
+        graph: a channel graph of this network, where it is at hand.
+        stats: statistics of this network, where they are at hand.
+        progress: called with what is being done.
+        group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
         A smaller network of the same class with its label map.

@@ -6,7 +6,7 @@ from types import MappingProxyType
 from model_lego.graph.ops import elementwise, frozen, gathering, mixing, movement, norms, pooling
 from model_lego.graph.rule import OpRule
 
-#: ATen overload -> its row. Extend by value: `trace(model, example, rules={**RULES, my_operator: my_row})`.
+#: ATen overload -> its row. Extend it by value, as in `trace(model, example, rules={**RULES, my_operator: my_row})`.
 RULES: Mapping[object, OpRule] = MappingProxyType(
     {
         **elementwise.ROWS,

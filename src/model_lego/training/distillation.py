@@ -46,8 +46,8 @@ class LessonOptions(TypedDict, total=False):
 class Lesson:
     """What a student's loss is made of; raises BadConfig.
 
-    (1 - hard) T^2 KL(teacher / T, student / T) + hard cross-entropy(labels) + features |map(student's) - teacher's|^2 /
-    |teacher's|^2, the last one over what the layers read that make the logits (Hinton et al., 2015; Romero et al.,
+    `(1 - hard) T^2 KL(teacher / T, student / T) + hard cross-entropy(labels) + features |map(student's) - teacher's|^2
+    / |teacher's|^2`, the last one over what the layers read that make the logits (Hinton et al., 2015; Romero et al.,
     2015).
     """
 

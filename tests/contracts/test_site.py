@@ -1,0 +1,59 @@
+"""The site that `make docs` builds: every page is there, docstrings too, and a link that leads nowhere is an error."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("sphinx")
+ROOT = Path(__file__).parents[2]
+PARTS = ["docs", "src", "tools", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"]
+
+
+def built(checkout):
+    environment = {**os.environ, "PYTHONPATH": str(checkout / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, checkout / "tools/build_site.py"]
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.fixture
+def checkout(tmp_path):
+    """A copy of what the site is made of."""
+    for name in PARTS:
+        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
+        copy(ROOT / name, tmp_path / name)
+    return tmp_path
+
+
+def test_the_site_has_every_page_and_every_public_name(checkout):
+    done = built(checkout)
+    assert done.returncode == 0, done.stderr
+    site = checkout / "build/site"
+    pages = [path.relative_to(ROOT).with_suffix(".html") for path in (ROOT / "docs").rglob("*.md")]
+    assert [str(page) for page in pages if not (site / page).is_file()] == []
+    assert 'id="model_lego.cutting.tracing.trace"' in (site / "package/cutting.html").read_text(encoding="utf-8")
+    assert "activation" in (site / "searchindex.js").read_text(encoding="utf-8")
+
+
+def test_links_that_lead_nowhere_fail(checkout):
+    shutil.rmtree(checkout / "src/model_lego")  # the docstrings take most of the time
+    (checkout / "src/model_lego").mkdir()
+    with (checkout / "docs/architecture.md").open("a", encoding="utf-8") as page:
+        page.write("\n[nowhere](nowhere.md), [no heading](reference.md#no-such-heading)\n")
+    done = built(checkout)
+    assert done.returncode != 0
+    assert "'nowhere.md'" in done.stderr
+    assert "'no-such-heading'" in done.stderr
+
+
+def test_a_docstring_that_cannot_be_read_fails(checkout):
+    package = checkout / "src/model_lego"
+    shutil.rmtree(package)
+    package.mkdir()
+    (package / "__init__.py").write_text('"""Links to `nothing`, and to :py:func:`nothing`, and to nothing_."""\n')
+    done = built(checkout)
+    assert done.returncode != 0
+    assert 'Unknown target name: "nothing"' in done.stderr
