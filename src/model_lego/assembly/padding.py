@@ -44,7 +44,7 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
     _same_operators(modules, graphs)
     _same_groups(graphs)
     joint = hookless_copy(modules[0])
-    attributes = _widen(joint, modules, graphs)
+    attributes = _widen(joint, graphs)
     try:
         program = _joint_program(joint, graphs, example)
         placer = _Placer(graphs)
@@ -140,7 +140,7 @@ def _plain_tensors(graph: ChannelGraph) -> list[str]:
     return [name for name in names if name not in graph.axes]
 
 
-def _widen(joint: nn.Module, modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]) -> dict[str, dict[str, int]]:
+def _widen(joint: nn.Module, graphs: Sequence[ChannelGraph]) -> dict[str, dict[str, int]]:
     """Give every tensor and attribute of the joint network its joint size; tensors are zero."""
     for name, axes in graphs[0].axes.items():
         tensor = find_tensor(joint, name)

@@ -51,7 +51,7 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
     twin = hookless_copy(model)
     for path, node in computed.items():
         old = twin.get_submodule(path)
-        layer = _layer(node, values[node.name], rules[node.target])
+        layer = _layer(values[node.name], rules[node.target])
         layer.train(old.training)
         parent, _, name = path.rpartition(".")
         setattr(twin.get_submodule(parent), name, layer)
@@ -84,7 +84,7 @@ def _uses(node: fx.Node, constant: set[fx.Node], rules: Mapping[object, OpRule])
     return mixes and isinstance(node.args[1], fx.Node) and node.args[1].op != "placeholder" and node.args[1] in constant
 
 
-def _layer(node: fx.Node, args: tuple[Any, ...], rule: OpRule) -> nn.Module:
+def _layer(args: tuple[Any, ...], rule: OpRule) -> nn.Module:
     """An ordinary layer with the weight and bias that a node was called with."""
     weight, bias = args[1], args[2] if len(args) > 2 else None
     assert rule.window is not None  # mixing operators have one

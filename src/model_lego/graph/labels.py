@@ -59,16 +59,9 @@ def components(size: int, left: Tensor, right: Tensor) -> Tensor:
 
     Numbers follow the order of the smallest point of each component.
     """
-    lowest = torch.arange(size)
-    while True:
-        both = torch.minimum(lowest[left], lowest[right])
-        new = lowest.clone()
-        new.scatter_reduce_(0, left, both, "amin")
-        new.scatter_reduce_(0, right, both, "amin")
-        new.scatter_reduce_(0, lowest, new.clone(), "amin")  # a component's representative follows its members
-        new = new[new]
-        if torch.equal(new, lowest):
-            break
-        lowest = new
-    numbers: Tensor = torch.unique(lowest, return_inverse=True)[1]
-    return numbers
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    edges = coo_array((torch.ones(len(left), dtype=torch.float64).numpy(), (left.numpy(), right.numpy())), (size, size))
+    numbers = connected_components(edges, directed=False)[1]  # points are visited in their order
+    return torch.from_numpy(numbers).to(torch.int64)

@@ -74,7 +74,8 @@ def scaled(images: Tensor) -> Tensor:
         return images / 255
     if not images.is_floating_point():
         raise BadBatches(f"images are {images.dtype}; give uint8 in 0..255, or floats scaled to 0..1")
-    unknown = torch.jit.is_tracing() or torch.compiler.is_compiling() or images.is_meta
+    traced = torch._C._get_tracing_state() is not None
+    unknown = traced or torch.compiler.is_compiling() or images.is_meta
     if not unknown and images.numel() and float(images.detach().abs().amax()) > BEYOND:
         raise BadBatches(
             f"images have values from {float(images.min()):g} to {float(images.max()):g}, where floats scaled to 0..1 "

@@ -100,7 +100,7 @@ def of_images(
     network = running(graph.program, model)
     for name, image in zip(called, images.split(1), strict=True):
         with torch.no_grad():
-            label = int(network.run(image.to(network.device))[0].argmax())
+            label = int(network.run(image.to(network.like))[0].argmax())
         stats = of_one(model, graph, image, label)
         yield Subject(f"image {name} ({names[label]})", label, stats)
 

@@ -99,7 +99,7 @@ def cat(call: Call) -> Tensor:
                 call.tracker.freeze(every, "is concatenated along two axes of channels", call)
             return lab.neutral(len(call.out))
         vectors.append(_filled(call, channels))
-    if dim != 0 and not others and _spatial(operands, dim):
+    if dim != 0 and not others and _spatial(operands):
         along: Tensor = operands[0][0]
         return along
     return lab.along(torch.cat(vectors), len(call.out), dim)
@@ -111,8 +111,8 @@ def _tie(call: Call, left: Tensor, right: Tensor) -> None:
     call.tracker.couple(wide, broad, call)
 
 
-def _spatial(operands: list[tuple[Tensor, tuple[int, ...]]], dim: int) -> bool:
-    """Whether nothing along `dim` carries a channel in any operand."""
+def _spatial(operands: list[tuple[Tensor, tuple[int, ...]]]) -> bool:
+    """Whether no operand carries a channel anywhere."""
     return all(bool((labels == lab.NONE).all()) for labels, _ in operands)
 
 
