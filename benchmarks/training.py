@@ -1,4 +1,4 @@
-"""`train` beside a plain loop on a CPU: images a second, with and without channels innermost and bfloat16.
+"""`train` beside a plain loop on a CPU: images a second, with and without channels-last and bfloat16.
 
 Random images and weights. The ways take turns, and the median over the rounds of the ratio to the plain loop of the
 same round counts: times of a busy machine vary. The plain loop is what one writes by hand: a TensorDataset, a

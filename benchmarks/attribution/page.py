@@ -35,7 +35,7 @@ def _forward(found: dict[str, Any]) -> str:
         "## Attribution beside a plain forward",
         "",
         'Ten classes in shuffled order, every image used (`sampling="all"`), tracing excluded. On a CPU attribution runs a',
-        "batch in portions that stay in cache, with channels innermost, which a plain forward could do as well: the second",
+        "batch in portions that stay in cache, channels-last, which a plain forward could do as well: the second",
         "ratio is against that. Peak memory is the network's weights and what each took beyond them, without the images.",
         "",
         "| network | images | at once | attribute / forward | bar | attribute / forward run alike | peak MiB, forward | attribute |",

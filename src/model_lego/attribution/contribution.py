@@ -65,7 +65,7 @@ def tap_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
 
 
 def _innermost_sums(x: Tensor, matrices: tuple[Tensor, ...]) -> Tensor:
-    """The same where the channels lie innermost."""
+    """The same for a channels-last tensor."""
     batch, channels = x.shape[:2]
     x = x.permute(0, 2, 3, 1)
     if len(matrices) == 1 and _whole(matrices[0]):

@@ -1,4 +1,4 @@
-"""Channels innermost: the layout in memory with which the convolutions and pools of a CPU are fastest."""
+"""Channels-last: the layout in memory with which the convolutions and pools of a CPU are fastest."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -10,12 +10,12 @@ from model_lego.graph.program import Program, Runner
 
 aten = torch.ops.aten
 
-#: Views of a tensor whose channels lie innermost have to be copies.
+#: Views of a channels-last tensor have to be copies.
 COPIES: Mapping[Any, Callable[..., Any]] = {aten.view.default: aten.reshape.default}
 
 
 class InnermostRunner(Runner):
-    """Runs the graph on tensors whose channels may lie innermost."""
+    """Runs the graph on tensors that may be channels-last."""
 
     def call_function(self, target: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Run an operator."""
@@ -30,5 +30,5 @@ def pays(program: Program, model: nn.Module) -> bool:
 
 
 def innermost(tensor: Tensor) -> Tensor:
-    """A tensor with its channels innermost, if it has four dimensions."""
+    """A tensor as channels-last, if it has four dimensions."""
     return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor

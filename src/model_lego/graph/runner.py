@@ -20,7 +20,7 @@ CACHED_BYTES = 4 << 20
 class Running:
     """A network made ready: its tensors found, and how many images run at once (None: all).
 
-    On a CPU, convolutions and pools in float32 are fastest with channels innermost, and a batch in portions whose
+    On a CPU, convolutions and pools in float32 are fastest channels-last, and a batch in portions whose
     activations stay in the cache.
     """
 

@@ -28,7 +28,7 @@ def input_rows(x: Tensor, window: Window, places: Tensor) -> Tensor:
 
 
 def _chosen(values: Tensor, places: Tensor, dims: int) -> Tensor:
-    """The values at these places of the first so many dimensions, counted through; channels lie innermost."""
+    """The values at these places of the first so many dimensions, counted through; channels come last."""
     return values[torch.unravel_index(places, values.shape[:dims])]
 
 
