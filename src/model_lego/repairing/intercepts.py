@@ -12,7 +12,7 @@ from torch import Tensor, fx, nn
 from model_lego.graph import Layer
 from model_lego.graph.node_rows import carried_by
 from model_lego.graph.program import Program
-from model_lego.graph.rule import OpRule
+from model_lego.graph.rule import BIAS_AT, OpRule
 
 aten = torch.ops.aten
 
@@ -39,8 +39,9 @@ def give_biases(
 ) -> tuple[str, ...]:
     """Give a zero bias to layers that have neither one nor a BatchNorm directly behind them; tells their paths.
 
-    Layers whose weight is used twice, weights that are not a module's with an empty place for a bias, and layers whose
-    outputs are summed along edges, which would sum a bias as well, stay as they are.
+    Layers whose operator takes no bias, transposed ones (they are not refitted), those whose weight is used twice or is
+    not a module's with an empty place for a bias, and those whose outputs are summed along edges, which would sum a
+    bias as well, stay as they are.
     """
     nodes = {node.name: node for node in program.nodes if node.op == "call_function"}
     weights = [layer.weight for layer in layers]
@@ -49,8 +50,10 @@ def give_biases(
         path, _, attribute = layer.weight.rpartition(".")
         shared = weights.count(layer.weight) > 1 or len(program.aliases.get(layer.weight, (layer.weight,))) > 1
         node = nodes[layer.node]
+        takes_one = BIAS_AT in rules[node.target].weights and not layer.window.transposed
         homeless = layer.bias is None and _mean_behind(node) is None and carried_by(program, rules, node).end is node
-        if homeless and not shared and attribute == "weight" and has_empty_bias(model.get_submodule(path)):
+        wanted = takes_one and homeless and not shared
+        if wanted and attribute == "weight" and has_empty_bias(model.get_submodule(path)):
             give_bias(model.get_submodule(path))
             paths.append(path)
     return tuple(paths)
