@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.attribution.reading import ALONE, Reading
-from model_lego.data.batching import Batches, checked, only
+from model_lego.data.batching import Batches, checked, only, prepared
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
@@ -128,6 +128,7 @@ def choose(
     that many. Samples are ordered by (confidence, position), so that the choice is reproducible. Raises EmptySelection
     for a class without samples, BadBatches, ProcessFailed.
     """
+    prepared(batches, None)  # refuses what a network by itself cannot take
     if samples.sampling == "all":
         return None
     rank, count = place_in(reading.group)

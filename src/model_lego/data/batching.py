@@ -181,8 +181,9 @@ def prepared(batches: Batches, preprocessing: Preprocessing | None) -> Batches:
     refuse_one_shot(batches)
     if preprocessing is not None:
         return Mapped(batches, preprocessing)
-    first = next(iter(batches), ())
-    if first and isinstance(first[0], Tensor) and first[0].dtype == torch.uint8:
+    first = next(iter(batches), None)
+    images = first[0] if isinstance(first, tuple | list) and len(first) else None  # what else is wrong is said later
+    if isinstance(images, Tensor) and images.dtype == torch.uint8:
         raise BadBatches(
             "the images are uint8, and how the network wants them scaled is not said; give floats as it takes them, or "
             "a preprocessing"

@@ -307,7 +307,8 @@ def nan_in(place: int) -> list[tuple[Tensor, Tensor]]:
         (lambda: [(batches()[0][0], torch.full((10,), -1))], "label -1 of batch 0"),
         (lambda: [(batches()[0][0], torch.zeros(10))], "give one int64 an image"),
         (lambda: [(batches()[0][0], torch.zeros(9, dtype=torch.int64))], "for 10 images"),
-        (lambda: [(batches()[0][0].to(torch.uint8), batches()[0][1])], "give floats"),
+        (lambda: [(batches()[0][0].to(torch.uint8), batches()[0][1])], "the images are uint8"),
+        (lambda: [(batches()[0][0].to(torch.int64), batches()[0][1])], "give floats"),
         (lambda: [batches()[0][0]], "not a pair"),
     ],
 )
