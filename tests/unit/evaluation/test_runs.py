@@ -77,9 +77,9 @@ def test_networks_run_in_eval_mode_and_keep_theirs():
 def test_how_samples_are_batched_does_not_matter():
     images, labels = batch(JOINED, WHOSE)
     joint, singles = assembly("parallel", Head.identity(4)), list(zip(images.split(1), labels.split(1), strict=True))
-    assert evaluate(joint, singles) == evaluate(joint, [(images, labels)])
+    assert repr(evaluate(joint, singles)) == repr(evaluate(joint, [(images, labels)]))  # NaN equals nothing
     part, singles = animals(), list(zip(BATCH[0].split(1), BATCH[1].split(1), strict=True))
-    assert evaluate(part, singles) == evaluate(part, [BATCH])
+    assert repr(evaluate(part, singles)) == repr(evaluate(part, [BATCH]))
 
 
 def test_refusals():
