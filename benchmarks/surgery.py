@@ -21,8 +21,8 @@ from benchmarks.trained import ABSENT, BATCH, FIRST, HALVES, LAST, NORMAL, WITHO
 from benchmarks.zoo_vgg import SEED
 from model_lego.data import batches
 from model_lego.data.sets import Batched
-from model_lego.evaluation.metrics import area
 from model_lego.parts.layer_inputs import run_and_hear
+from model_lego.verdicts.metrics import area
 
 NAMES = HALVES[0]
 #: The class that a network of the zoo was never shown.

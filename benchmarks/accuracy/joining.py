@@ -13,11 +13,11 @@ from benchmarks.accuracy.material import A_CLASS, SEEDS, Material
 from benchmarks.trained import NAMES
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
-from model_lego.evaluation.metrics import area
 from model_lego.heads.choosing import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
 from model_lego.heads.cross_validation import preferred
 from model_lego.heads.features import parts_layers
 from model_lego.parts.assembly import Head
+from model_lego.verdicts.metrics import area
 
 PUBLISHED = "logit scaling, as published"
 #: As they are, the published scaling of logits, each head, and what is chosen.

@@ -1,13 +1,14 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 import safetensors.torch
 import torch
 from torch import nn
 
-from model_lego.errors import CorruptComponent, SchemaTooNew
+from model_lego.errors import BadConfig, CorruptComponent, SchemaTooNew
 from model_lego.parts.component import Builder, Component
 from model_lego.store import inspect, load, manifest, save
 from tests.support.handmade_parts import (
@@ -126,8 +127,8 @@ def test_a_manifest_too_large_to_be_one(saved):
 
 
 def test_a_newer_schema_is_named(saved):
-    edit(saved, ("schema",), 3)
-    with pytest.raises(SchemaTooNew, match=r"schema 3, .* up to 2: install a newer"):
+    edit(saved, ("schema",), 4)
+    with pytest.raises(SchemaTooNew, match=r"schema 4, .* up to 3: install a newer"):
         load(saved, factory=Tiny)
 
 
@@ -242,7 +243,13 @@ def test_arguments_that_the_builder_refuses(tmp_path, registry):
         labels=[0],
         origin=origin(builder=Builder("torchvision:resnet18", {"no_such_argument": 1})),
     )
+    with pytest.raises(BadConfig, match=r"built again by its builder: .*resnet18 .*no_such_argument"):
+        save(part, tmp_path / "part")
+    assert not (tmp_path / "part").exists()
+    part.origin = replace(part.origin, builder=None)
     save(part, tmp_path / "part")
+    builder = {"name": "torchvision:resnet18", "arguments": {"no_such_argument": 1}}
+    edit(tmp_path / "part", (*ORIGIN, "builder"), builder)
     refused(tmp_path / "part", "torchvision:resnet18 cannot be built with .*no_such_argument", factory=None)
     edit(tmp_path / "part", (*ORIGIN, "builder", "name"), "torchvision:no_such_network")
     refused(tmp_path / "part", "cannot be built", factory=None)

@@ -9,6 +9,9 @@ from torch import nn
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.parts.component import Builder, Component
 from model_lego.store import files, load, save, saving
+from model_lego.store.card import card
+from model_lego.store.records import manifest_of
+from model_lego.store.tensors import named_tensors, split_aliases
 from tests.support.handmade_parts import Tiny, origin, read_json, tiny_assembly, tiny_component
 
 
@@ -52,10 +55,10 @@ def test_golden_keys_of_the_manifest(tmp_path):
     save(tiny_assembly(), tmp_path / "all")
     manifest = read_json(tmp_path / "all")
     assert list(manifest) == sorted(
-        ["format", "schema", "kind", "parts", "assembly", "tensors", "aliases", "weights", "versions"]
+        ["format", "schema", "kind", "parts", "assembly", "tensors", "aliases", "weights", "versions", "probe"]
     )
-    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 2, "assembly")
-    assert sorted(manifest["parts"][0]) == ["classes", "labels", "memory_format", "origin", "preprocessing"]
+    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 3, "assembly")
+    assert sorted(manifest["parts"][0]) == ["classes", "labels", "memory_format", "origin", "preprocessing", "verdict"]
     assert sorted(manifest["parts"][0]["origin"]) == sorted(
         [
             "builder",
@@ -89,6 +92,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
             "outsiders": None,
             "finetuned": [],
             "distilled": [],
+            "verdict": None,
         },
     }
     assert manifest["tensors"]["parts.1.module.conv.weight"] == {"dtype": "float32", "shape": [5, 3, 3, 3]}
@@ -96,16 +100,16 @@ def test_golden_keys_of_the_manifest(tmp_path):
     assert sorted(manifest["versions"]) == ["model-lego", "safetensors", "torch", "torchvision"]
 
 
-def test_the_card_tells_what_is_in_the_folder(tmp_path):
+def test_the_card_tells_what_is_in_the_folder():
     part = linear({"alpha": 0.25}, builder=Builder("zoo:lenet"))
     part.classes = ("a|b\n# <i>c</i> `d`",)
-    save(part, tmp_path / "part")
-    card = (tmp_path / "part" / "README.md").read_text()
-    assert "| a&#124;b # &lt;i>c&lt;/i> 'd' | 0 |" in card
-    assert "| parameters | 500 | 200 |" in card
-    assert '"alpha": 0.25' in card
-    assert "`zoo:lenet`" in card
-    assert read_json(tmp_path / "part")["weights"]["sha256"] in card
+    manifest = manifest_of(part, *split_aliases(named_tensors(part)), b"some weights of 100 bytes" * 4)
+    text = card(manifest)
+    assert "| a&#124;b # &lt;i>c&lt;/i> 'd' | 0 |" in text
+    assert "| parameters | 500 | 200 |" in text
+    assert '"alpha": 0.25' in text
+    assert "`zoo:lenet`" in text
+    assert manifest.weights.sha256 in text
 
 
 def test_an_existing_folder_is_left_alone(tmp_path):

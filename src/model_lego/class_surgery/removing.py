@@ -19,9 +19,10 @@ from model_lego.class_surgery.head_update import (
     settings_like,
     share_of_outsiders,
 )
-from model_lego.class_surgery.restricting import Restriction, narrowed
+from model_lego.class_surgery.restricting import Restriction, narrowed, verdict_after
 from model_lego.data.batching import Batches, Relabelled
-from model_lego.disassembly.disassembling import component_for
+from model_lego.disassembly.disassembling import made_for
+from model_lego.disassembly.judging import SOURCE
 from model_lego.disassembly.request import InputOptions, ask, traced
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
@@ -82,7 +83,8 @@ def remove_classes(
         seed: for the random choices.
 
     Returns:
-        A Component; of an assembly an Assembly, without the parts that had no other class.
+        A Component; of an assembly an Assembly, without the parts that had no other class. Where there are images, its
+        `verdict` compares it with what it was, over the classes that stay.
 
     Raises:
         UnknownClass, EmptySelection (no class would be left), BadConfig (a network without images), and what
@@ -103,11 +105,12 @@ def remove_classes(
     names = source_names(part, class_names, len(graph.head))
     rest = _rest(classes, names, "network")
     given: InputOptions = {"preprocessing": preprocessing, "graph": graph, "progress": progress}
-    made = component_for(ask(part, batches, rest, names, how.cutting, given), builder)
+    request = ask(part, batches, rest, names, how.cutting, given)
+    made = made_for(request, builder)
     if how.forget:
         feed = Relabelled(batches, gone_places(names, rest, names))
-        forget_concepts(made, feed, len(names) - len(rest), progress=progress)
-    return made
+        forget_concepts(made.component, feed, len(names) - len(rest), progress=progress)
+    return made.component.with_verdict(verdict_after(request, made, made.component, SOURCE))
 
 
 def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> list[int]:

@@ -11,15 +11,20 @@ from model_lego.budgets.settings import CutSettings
 from model_lego.class_surgery.forgetting import forget
 from model_lego.cutting.tracing import trace
 from model_lego.data.batching import Batches, Relabelled
-from model_lego.disassembly.disassembling import Plan, component_for, cut
-from model_lego.disassembly.request import InputOptions, ask
+from model_lego.disassembly.disassembling import Made, Plan, cut, made_for
+from model_lego.disassembly.judging import verdict_on
+from model_lego.disassembly.request import InputOptions, Request, ask
 from model_lego.errors import RefusedError
 from model_lego.graph import ChannelGraph, select
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.reachability import reaching
 from model_lego.parts.class_names import gone_places, label_places
 from model_lego.parts.component import Component, Origin
+from model_lego.parts.verdict import Verdict
 from model_lego.progress import Progress, quiet
+from model_lego.verdicts.judging import warn_of
+
+BEFORE = "what it was before, over the same classes,"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +48,30 @@ def narrowed(
     example = example if part.preprocessing is None else part.preprocessing(example)
     graph = trace(part.module, example)
     if batches is None:
-        made = _unwired(part, graph, rest, example)
-    else:
-        feed = Relabelled(batches, label_places(part.classes, rest, class_names))
-        given: InputOptions = {"preprocessing": part.preprocessing, "graph": graph, "progress": how.progress}
-        made = component_for(ask(part.module, feed, rest, part.classes, how.cutting, given), None)
+        cut_out = _unwired(part, graph, rest, example)
+        return _as_part(part, graph, rest, cut_out), cut_out.origin
+    feed = Relabelled(batches, label_places(part.classes, rest, class_names))
+    given: InputOptions = {"preprocessing": part.preprocessing, "graph": graph, "progress": how.progress}
+    request = ask(part.module, feed, rest, part.classes, how.cutting, given)
+    made = made_for(request, None)
+    small = _as_part(part, graph, rest, made.component)
+    if how.forget:
+        gone = Relabelled(batches, gone_places(part.classes, rest, class_names))
+        forget(small, gone, len(part.classes) - len(rest), progress=how.progress)
+    verdict = verdict_after(request, made, small, BEFORE)
+    return small.with_verdict(verdict), made.component.origin
+
+
+def verdict_after(request: Request, made: Made, small: Component, reference: str) -> Verdict | None:
+    """Judge a component that was cut and may have forgotten classes then, which is warned of."""
+    twin_of = None if "forgotten" in small.origin.settings else made.unrepaired
+    verdict = verdict_on(request, small.module, made.images, twin_of, reference=reference)
+    warn_of(verdict, stacklevel=4)
+    return verdict
+
+
+def _as_part(part: Component, graph: ChannelGraph, rest: Sequence[int], made: Component) -> Component:
+    """What was cut from a component, as cut from the component's source."""
     small = Component(
         made.module,
         classes=made.classes,
@@ -55,12 +79,9 @@ def narrowed(
         origin=_from_the_source_on(part, graph, made.origin),
         preprocessing=part.preprocessing,
     )
-    if batches is not None and how.forget:
-        gone = Relabelled(batches, gone_places(part.classes, rest, class_names))
-        forget(small, gone, len(part.classes) - len(rest), progress=how.progress)
     for ours, theirs in zip(small.modules(), part.modules(), strict=True):
         ours.training = theirs.training
-    return small, made.origin
+    return small
 
 
 def _unwired(part: Component, graph: ChannelGraph, rest: Sequence[int], example: Tensor) -> Component:

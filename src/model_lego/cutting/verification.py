@@ -16,9 +16,7 @@ from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels, concrete
 from model_lego.graph.rule import Call, OpRule
 from model_lego.graph.selection import ChannelSelection
-
-#: Largest difference to the masked source, in parts of the largest logit, by data type.
-TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+from model_lego.parts.answers import difference
 
 
 @torch.no_grad()
@@ -126,15 +124,9 @@ def _normalises(graph: ChannelGraph) -> bool:
 
 
 def _compare(logits: Tensor, expected: Tensor) -> None:
-    if logits.shape != expected.shape:
-        raise CutMismatch(f"the cut network gives {tuple(logits.shape)} where {tuple(expected.shape)} was planned")
-    largest = float(expected.abs().max())
-    difference = float((logits - expected).abs().max())
-    allowed = TOLERANCE.get(expected.dtype, 1e-3) * max(largest, 1e-6)
-    if not difference <= allowed:
+    if apart := difference(expected, logits):
         raise CutMismatch(
-            f"the cut network's logits differ from the masked source's by {difference:.3g} "
-            f"(largest logit {largest:.3g}); its forward depends on channel numbers"
+            f"the cut network gives, beside its masked source, {apart}; its forward depends on channel numbers"
         )
 
 

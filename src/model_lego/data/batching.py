@@ -91,6 +91,10 @@ class Drawn:
     labels: Tensor
     digests: tuple[bytes, ...]
 
+    def at(self, places: Sequence[int]) -> "Drawn":
+        """Some of them, by their places."""
+        return Drawn(self.images[list(places)], self.labels[list(places)], tuple(self.digests[at] for at in places))
+
 
 def shuffled(batches: Batches, seed: int) -> Batches:
     """The same images in another order, where the batches can: those that have a method `shuffled(seed)`."""

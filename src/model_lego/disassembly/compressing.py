@@ -49,7 +49,7 @@ def compress(
         group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
-        A smaller network of the same class, for the same classes.
+        A smaller network of the same class, for the same classes, with its `verdict`, as of `disassemble`.
 
     Raises:
         LegoError: one of its children, BadConfig where the budget cannot be met; see `disassemble`.

@@ -16,6 +16,7 @@ from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
+from model_lego.disassembly.judging import Images, images_for, needs_twin, verdict_on
 from model_lego.disassembly.request import PlanOptions, Request, ask
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
@@ -23,7 +24,8 @@ from model_lego.graph.modules import first_parameter
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import source_names
 from model_lego.parts.component import Builder, Component, Origin, Preprocessing
-from model_lego.repairing.refitting import CALIBRATION, calibration_images, refitted
+from model_lego.repairing.refitting import refitted
+from model_lego.verdicts.judging import warn_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,7 +192,8 @@ def disassemble(
         group: of torch.distributed; its processes, all of which make this call, share the work.
 
     Returns:
-        A smaller network of the same class with its label map.
+        A smaller network of the same class with its label map. Its `verdict` compares it with the source restricted to
+        its classes, on images that the repair did not see; what is doubtful in it is warned of (`FarBehind`).
 
     Raises:
         LegoError: one of its children, see `plan`, `cut` and `repair`.
@@ -200,19 +203,30 @@ def disassemble(
 
 
 def component_for(request: Request, builder: Builder | None) -> Component:
+    """Locate, cut and repair what a request is for, and judge it beside its source."""
+    made = made_for(request, builder)
+    verdict = verdict_on(request, made.component.module, made.images, made.unrepaired)
+    warn_of(verdict)
+    return made.component.with_verdict(verdict)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Made:
+    """A component before it is judged, its images, and, where they are few, the cut as it was before its repair."""
+
+    component: Component
+    images: Images
+    unrepaired: Cut | None
+
+
+def made_for(request: Request, builder: Builder | None) -> Made:
     """Locate, cut and repair what a request is for."""
     component, made = _cut(request.model, planned_for(request), request.preprocessing, builder)
-    repairing = request.settings.repairing
-    if repairing.method == "none":
-        return component
-    sample = calibration_images(
-        request.batches if request.calibration is None else request.calibration,
-        component,
-        limit=CALIBRATION if request.calibration is None else None,
-        seed=request.settings.seed,
-        progress=request.progress,
-    )
-    return refitted(component, made, sample, repairing, progress=request.progress, group=request.group)
+    settings, images, unrepaired = request.settings.repairing, images_for(request, component), None
+    if settings.method != "none":
+        unrepaired = made.copy() if needs_twin(images) else None
+        component = refitted(component, made, images.fit, settings, progress=request.progress, group=request.group)
+    return Made(component, images, unrepaired)
 
 
 def whole(

@@ -9,7 +9,9 @@ from torch import Tensor
 
 from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
-from model_lego.evaluation.metrics import (
+from model_lego.evaluation.results import PartRow, Row
+from model_lego.processes import Group, in_all
+from model_lego.verdicts.metrics import (
     Outsiders,
     calibration_error,
     difference_interval,
@@ -17,8 +19,6 @@ from model_lego.evaluation.metrics import (
     outsiders,
     separation,
 )
-from model_lego.evaluation.results import PartRow, Row
-from model_lego.processes import Group, in_all
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,6 @@
 """Measuring components and assemblies beside their baselines: evaluate."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +13,7 @@ from model_lego.evaluation.costs import part_cost
 from model_lego.evaluation.counting import Member, Tally
 from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
+from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.class_names import places_of
 from model_lego.parts.component import Component
@@ -55,7 +55,7 @@ def evaluate(
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
 
     def count() -> None:
-        with eval_mode([contender.model for contender in contenders]):
+        with evaluating(*(contender.model for contender in contenders)):
             reader = checked(batches, shape=subject.shape, labels=len(places), share=place_in(group))
             for images, labels in tracked(reader, "evaluating", progress):
                 where = places[labels]
@@ -92,19 +92,6 @@ def evaluate(
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
     )
-
-
-@contextmanager
-def eval_mode(models: Sequence[nn.Module]) -> Iterator[None]:
-    """Put networks in eval mode for a while; each of their modules gets its own mode back."""
-    modes = [(module, module.training) for model in models for module in model.modules()]
-    try:
-        for model in models:
-            model.eval()
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model_lego.evaluation.metrics import Outsiders
 from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.verdicts.metrics import Outsiders
 
 #: Characters in a line, and rows of a table of classes, that a printed report takes at most.
 WIDTH = 80

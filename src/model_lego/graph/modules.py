@@ -22,18 +22,40 @@ def hookless_copy(model: nn.Module, *, share: Iterable[Tensor] = ()) -> nn.Modul
                     f"layer '{path}' has old-style {type(hook).__name__}, whose weight is made by a hook; "
                     "call torch.nn.utils.remove_weight_norm / remove_spectral_norm first"
                 )
+    twin = copied(model, share=share)
+    for module in twin.modules():
+        remove_hooks(module)
+    return twin
+
+
+def copied(model: nn.Module, *, share: Iterable[Tensor] = ()) -> nn.Module:
+    """Deep-copy a network, hooks included, all of it but the tensors to `share`; raises RefusedError.
+
+    Tensors that a forward left behind as attributes are copied without their way back.
+    """
+    known = {id(tensor): tensor for tensor in share}
+    for module in model.modules():
+        left = [value for value in vars(module).values() if isinstance(value, Tensor) and not value.is_leaf]
+        known |= {id(tensor): tensor.detach().clone() for tensor in left}
     try:
-        twin = copy.deepcopy(model, {id(tensor): tensor for tensor in share})
+        return copy.deepcopy(model, known)
     except Exception as error:
         raise RefusedError(f"{type(model).__name__} cannot be deep-copied: {first_line(error)}") from error
-    for module in twin.modules():
-        for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
-            hooks.clear()
-        module._backward_pre_hooks.clear()
-        module._forward_hooks_with_kwargs.clear()
-        module._forward_pre_hooks_with_kwargs.clear()
-        module._forward_hooks_always_called.clear()
-    return twin
+
+
+def hooks_of(module: nn.Module) -> list[Any]:
+    """The hooks of a module that run in its forward."""
+    return [*module._forward_pre_hooks.values(), *module._forward_hooks.values()]
+
+
+def remove_hooks(module: nn.Module) -> None:
+    """Take all hooks off a module."""
+    for hooks in (module._forward_hooks, module._forward_pre_hooks, module._backward_hooks):
+        hooks.clear()
+    module._backward_pre_hooks.clear()
+    module._forward_hooks_with_kwargs.clear()
+    module._forward_pre_hooks_with_kwargs.clear()
+    module._forward_hooks_always_called.clear()
 
 
 @torch.no_grad()

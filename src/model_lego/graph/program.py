@@ -13,6 +13,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
+from model_lego.graph.hooks import refuse_deciding_hooks
 from model_lego.graph.modules import device_of, find_tensor, first_line, hookless_copy, tied_names
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
@@ -162,6 +163,8 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
         raise RefusedError(f"'{absent[0]}' is on the meta device, where tensors have no values; load the weights first")
     twin = hookless_copy(model, share=model.parameters()).train(training)  # export runs it on tensors without numbers
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
+    if not training:
+        refuse_deciding_hooks(model, images)
     if any(p.is_floating_point() and p.dtype != images.dtype for p in twin.parameters()):
         _try(model, images, training)  # export does not look at data types
     return _exported(model, twin, images)

@@ -35,13 +35,24 @@ class Settled:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FittedHead:
-    """A head that was fitted to calibration images, the classes that it tells apart, and how it came about."""
+    """A head that was fitted to calibration images, the classes that it tells apart, and how it came about.
+
+    `scores` are those of the images, images x classes, by heads of its kind that have not seen them (`held_out`), and
+    `joined` the parts' own logits side by side.
+    """
 
     head: Head
     classes: tuple[str, ...]
     cross_validation: CrossValidation | None
     factors: FactorRange | None
     outsiders: Outsiders | None
+    scores: Tensor
+    joined: Tensor
+
+    @property
+    def held_out(self) -> bool:
+        """Whether there were images enough for scores by heads that have not seen them."""
+        return self.cross_validation is not None
 
 
 def settle(owned: Sequence[tuple[str, ...]], on_clash: Clash) -> Settled:
@@ -75,14 +86,15 @@ def fit_head(
     seen = calibrated(networks, images, labels, asked.kinds, classes=settled.classes)
     plain = Plain(settled.pick, _logit_factors(settled) if asked.scaling == "logit" else None)
     chosen = choose_head(seen, plain, asked.kinds, seed=asked.seed)
-    head, classes, factors, outsiders = chosen.head, settled.classes, None, None
+    head, classes, factors, outsiders, scores = chosen.head, settled.classes, None, None, chosen.scores
     if plain.factors is not None:
         scaled = plain.factors(seen.joined, labels)
         factors = FactorRange(**described(scaled.factors), guarded=scaled.guarded)
     if asked.outsiders is not None:
         outsiders = Outsiders(asked.outsiders, threshold_of(chosen.scores, asked.outsiders))
         head, classes = with_outsiders(head, outsiders.threshold), (*classes, NONE_OF_THESE)
-    return FittedHead(head, classes, chosen.tried, factors, outsiders)
+        scores = torch.cat([scores, scores.new_full((len(scores), 1), outsiders.threshold)], 1)
+    return FittedHead(head, classes, chosen.tried, factors, outsiders, scores, seen.joined)
 
 
 def _logit_factors(settled: Settled) -> Factors:

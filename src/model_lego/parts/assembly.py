@@ -1,6 +1,7 @@
 """The noun Assembly: components side by side or as one dense network, and the head behind them."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import groupby
 from typing import Any
 
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 from model_lego.parts.component import Component
 from model_lego.parts.join_record import HeadState, JoinRecord, Layout
 from model_lego.parts.layer_inputs import pooled, run_and_hear
+from model_lego.parts.verdict import Verdict
 
 #: The class of an assembly for images that belong to none of its parts.
 NONE_OF_THESE = "none of these"
@@ -77,6 +79,15 @@ class Assembly(nn.Module):
         reads = {"head_reads": [list(layers) for layers in self.head.reads]} if self.head.reads else {}
         return {"layout": self.layout, "head": self.head.kind} | reads | self.record.settings()
 
+    @property
+    def verdict(self) -> Verdict | None:
+        """How it does beside its parts, where that was measured."""
+        return self.record.verdict
+
+    def with_verdict(self, verdict: Verdict | None) -> "Assembly":
+        """The same networks and head under another verdict."""
+        return self.with_record(replace(self.record, verdict=verdict))
+
     def with_record(self, record: JoinRecord) -> "Assembly":
         """The same networks and head under another record."""
         parts = [] if self.padded is not None else self.networks()
@@ -121,7 +132,8 @@ class Assembly(nn.Module):
 
     def __str__(self) -> str:
         lacks = f"; {self.record.lacks}" if self.record.lacks else ""
-        return f"Assembly({self.layout}; {', '.join(self.classes)}; head {self.head.kind}{lacks})"
+        judged = "" if self.verdict is None else f"; {self.verdict}"
+        return f"Assembly({self.layout}; {', '.join(self.classes)}; head {self.head.kind}{lacks}{judged})"
 
 
 def side_by_side(networks: Sequence[Component], images: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from model_lego.digest import digest_of
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts.logits import main_logits
+from model_lego.parts.verdict import Verdict
 
 #: No mean or standard deviation of images in 0..1 is larger.
 LARGEST = 2.0
@@ -153,7 +154,7 @@ class Component(nn.Module):
     """A smaller network for some classes of its source; called on images it gives logits in the order of `.classes`.
 
     `module` is an ordinary module of the source's own class. With a `preprocessing`, images are taken scaled to 0..1;
-    without, as the source took them.
+    without, as the source took them. `verdict` says how it does beside what it was made of, where that was measured.
     """
 
     def __init__(
@@ -164,6 +165,7 @@ class Component(nn.Module):
         labels: Sequence[int],
         origin: Origin,
         preprocessing: Preprocessing | None = None,
+        verdict: Verdict | None = None,
     ) -> None:
         super().__init__()
         self.module = module
@@ -171,6 +173,7 @@ class Component(nn.Module):
         self.labels = tuple(labels)
         self.origin = origin
         self.preprocessing = preprocessing
+        self.verdict = verdict
 
     def forward(self, images: Tensor) -> Tensor:
         """Give logits, batch x len(classes); floats of another precision are taken in that of the network."""
@@ -183,10 +186,24 @@ class Component(nn.Module):
 
     def __str__(self) -> str:
         before, after = self.origin.cost_before, self.origin.cost_after
+        judged = "" if self.verdict is None else f"; {self.verdict}"
         return (
             f"Component({', '.join(self.classes)}; {after.parameters:,} of {before.parameters:,} parameters, "
-            f"{after.macs:,} of {before.macs:,} multiply-adds)"
+            f"{after.macs:,} of {before.macs:,} multiply-adds{judged})"
         )
+
+    def with_verdict(self, verdict: Verdict | None) -> "Component":
+        """The same component, module included, under another verdict."""
+        made = Component(
+            self.module,
+            classes=self.classes,
+            labels=self.labels,
+            origin=self.origin,
+            preprocessing=self.preprocessing,
+            verdict=verdict,
+        )
+        made.training = self.training
+        return made
 
 
 def check_source(source: nn.Module, component: Component) -> None:

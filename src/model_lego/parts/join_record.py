@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from model_lego.digest import SEEN
+from model_lego.parts.verdict import Verdict
 
 Layout = Literal["parallel", "padded"]
 Scaling = Literal["logit", "layer"]
@@ -94,6 +95,7 @@ class JoinRecord:
     outsiders: Outsiders | None = None
     finetuned: tuple[Mapping[str, Any], ...] = ()
     distilled: tuple[Mapping[str, Any], ...] = ()
+    verdict: Verdict | None = None  # beside the parts, or beside what it was before it was trained
 
     @property
     def was_fitted(self) -> bool:

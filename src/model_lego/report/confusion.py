@@ -7,8 +7,8 @@ from torch import Tensor
 
 from model_lego.data.batching import Batches, checked
 from model_lego.errors import UnknownClass
-from model_lego.evaluation.evaluating import eval_mode
 from model_lego.graph.modules import device_of
+from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
@@ -35,7 +35,7 @@ def confusion(
     places = torch.tensor([part.classes.index(name) if name in part.classes else count for name in names])
     counts = torch.zeros(count + 1, count, dtype=torch.int64)
     device = device_of(part)
-    with eval_mode([part]):
+    with evaluating(part):
         reader = checked(batches, shape=taken_by(part), labels=len(names))
         for images, labels in tracked(reader, "counting answers", progress):
             if not len(labels):

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from model_lego.errors import CorruptComponent
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.files import MANIFEST, read_manifest, read_verified, read_weights
 from model_lego.store.manifest import Manifest, parse_manifest
+from model_lego.store.probe import other_answer
 from model_lego.store.rebuild import Factory, rebuild
 
 
@@ -19,6 +21,8 @@ def load(folder: str | Path, *, factory: Factory | Mapping[str, Factory] | None 
             builder. For an assembly a mapping gives each part its own: by "0", "1" and so on, or "padded"; a part
             that is not named is built by its builder.
 
+    The loaded part has to answer a seeded image as the saved one did, which tells its network from any other.
+
     Raises:
         CorruptComponent: the folder is damaged, was tampered with, or the factory builds another network.
         SchemaTooNew: a newer version of this library saved it.
@@ -27,7 +31,13 @@ def load(folder: str | Path, *, factory: Factory | Mapping[str, Factory] | None 
     folder = Path(folder)
     manifest = inspect(folder)
     tensors = read_weights(folder, manifest.weights, manifest.tensors)
-    return rebuild(folder, manifest, tensors, factory)
+    part = rebuild(folder, manifest, tensors, factory)
+    if apart := other_answer(part, manifest.probe):
+        raise CorruptComponent(
+            f"{folder}: the network that was built is not the one that was saved: {apart}; a factory has to build the "
+            "same uncut network, and a builder the same as the one whose component this is"
+        )
+    return part
 
 
 def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:

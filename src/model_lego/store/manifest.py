@@ -14,11 +14,13 @@ from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_valid
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
 from model_lego.parts.join_record import JoinRecord
+from model_lego.parts.verdict import Verdict
 from model_lego.store.exact import Count, Record, Size
 from model_lego.store.migrations import MIGRATIONS
+from model_lego.store.probe import ProbeRecord
 
 #: The schema that is written.
-SCHEMA = 2
+SCHEMA = 3
 
 _LINE = 110
 _SHOWN = 3
@@ -97,6 +99,7 @@ class PartRecord(Record):
     preprocessing: PreprocessingRecord | None
     memory_format: Literal["contiguous", "channels_last"]
     origin: OriginRecord
+    verdict: Verdict | None
 
     @model_validator(mode="after")
     def _one_label_a_class(self) -> "PartRecord":
@@ -146,7 +149,7 @@ class Manifest(Record):
     """Everything about a saved component or assembly but its tensors."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[2], Field(alias="schema")]
+    schema_number: Annotated[Literal[3], Field(alias="schema")]
     kind: Literal["component", "assembly"]
     parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
     assembly: AssemblyRecord | None
@@ -154,6 +157,7 @@ class Manifest(Record):
     aliases: dict[str, str]
     weights: WeightsRecord
     versions: dict[str, str]
+    probe: ProbeRecord | None
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> "Manifest":

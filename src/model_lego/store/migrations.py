@@ -56,5 +56,16 @@ def _one_source(advice: object) -> list[list[int]]:
     return [[int(number) for number in re.findall(r"\d+", group)] for group in groups]
 
 
+def judged_and_probed(manifest: Json) -> Json:
+    """Schema 2 to 3: parts have a verdict and a saved part a probe, which older ones do not."""
+    parts = manifest.get("parts")
+    if not isinstance(parts, list):  # statistics have neither
+        return manifest
+    return manifest | {
+        "probe": None,
+        "parts": [part | {"verdict": None} if isinstance(part, dict) else part for part in parts],
+    }
+
+
 #: From a schema number to the function that turns such a manifest into one of the next number.
-MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType({1: typed_assembly})
+MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType({1: typed_assembly, 2: judged_and_probed})

@@ -12,6 +12,7 @@ from model_lego.digest import digest_of_bytes
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Cost, Origin, Preprocessing
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
+from model_lego.store.probe import probe_of
 from model_lego.store.tensors import dtype_name, is_channels_last
 from model_lego.version import __version__
 
@@ -25,7 +26,7 @@ def manifest_of(
         ValueError: something in it cannot be written, such as a setting that is not a JSON value.
     """
     whole = isinstance(part, Assembly)
-    parts = parts_of(part)
+    parts, probe = parts_of(part), probe_of(part)
     raw = {
         "format": "model-lego",
         "schema": SCHEMA,
@@ -36,6 +37,7 @@ def manifest_of(
         "aliases": dict(aliases),
         "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": digest_of_bytes(weights)},
         "versions": versions(parts),
+        "probe": probe and probe.model_dump(),
     }
     return validated(raw, Manifest)
 
@@ -58,6 +60,7 @@ def component_from(record: PartRecord, module: nn.Module) -> Component:
         labels=record.labels,
         origin=_origin_from(record.origin),
         preprocessing=Preprocessing(mean=saved.mean, std=saved.std, size=saved.size) if saved else None,
+        verdict=record.verdict,
     )
 
 
@@ -88,6 +91,7 @@ def _part(component: Component) -> dict[str, Any]:
         "preprocessing": asdict(component.preprocessing) if component.preprocessing else None,
         "memory_format": "channels_last" if is_channels_last(component.module) else "contiguous",
         "origin": _origin(component.origin),
+        "verdict": component.verdict and asdict(component.verdict),
     }
 
 

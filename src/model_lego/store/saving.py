@@ -1,15 +1,22 @@
 """Save a component or assembly as a folder of weights, manifest and card."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from model_lego.errors import BadConfig
+from torch import Tensor
+
+from model_lego.errors import BadConfig, LegoError
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import card
 from model_lego.store.files import CARD, MANIFEST, WEIGHTS, replacing, write_weights
-from model_lego.store.manifest import to_json
+from model_lego.store.manifest import Manifest, to_json
+from model_lego.store.probe import first_difference, other_answer
+from model_lego.store.rebuild import rebuild
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
+
+_INSTEAD = "leave the builder out and give load a factory that builds the network as it was"
 
 
 def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = False) -> Path:
@@ -22,7 +29,8 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
 
     Raises:
         OutputExists: the folder is there and `overwrite` is not set, or it holds something else than a saved part.
-        BadConfig: something in the part cannot be written, such as a setting that is not a JSON value.
+        BadConfig: something in the part cannot be written, such as a setting that is not a JSON value, or its builder
+            makes another network than the one that it was cut from.
     """
     if not isinstance(part, Component | Assembly):
         raise BadConfig(f"a Component or an Assembly can be saved, not a {type(part).__name__}: disassemble it first")
@@ -34,6 +42,21 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
             manifest = manifest_of(part, tensors, aliases, weights)
         except ValueError as error:
             raise BadConfig(f"the {type(part).__name__.lower()} cannot be saved: {error}") from None
+        _prove(part, manifest, tensors)
         (fresh / MANIFEST).write_text(to_json(manifest), encoding="utf-8", newline="\n")
         (fresh / CARD).write_text(card(manifest), encoding="utf-8", newline="\n")
     return folder
+
+
+def _prove(part: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
+    """Build the part again as `load` will, where its builders are known; raises BadConfig where that is another one."""
+    if any(record.origin.builder is None for record in manifest.parts):
+        return
+    own = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
+    try:
+        again = rebuild(Path("the part"), manifest, own, None)
+    except LegoError as error:
+        raise BadConfig(f"the part cannot be built again by its builder: {error}; {_INSTEAD}") from error
+    if apart := other_answer(again, manifest.probe):
+        where = first_difference(part, again)
+        raise BadConfig(f"the builder makes another network, {where or 'with another forward'}: {apart}; {_INSTEAD}")

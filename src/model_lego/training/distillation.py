@@ -27,11 +27,14 @@ from model_lego.progress import Progress, quiet
 from model_lego.training import Goal, TrainingSettings, fit
 from model_lego.training.examples import streamed
 from model_lego.training.finetuning import noted, record_of, trainable_head
+from model_lego.training.judging import judged
 
 Student = TypeVar("Student", bound=nn.Module)
 
 #: How a student is trained by default: from the start, in mixed precision on a GPU.
 FROM_THE_START = TrainingSettings(learning_rate=0.05, clip=1.0, crop=0, flip=False, amp="auto")
+
+TEACHER = "its teacher over the same classes"
 
 
 class LessonOptions(TypedDict, total=False):
@@ -102,7 +105,8 @@ def distill(
             away, to what the teacher's reads.
 
     Returns:
-        The trained student; of a component or an assembly `settings["distilled"]` tells of it, as after `finetune`.
+        The trained student; of a component or an assembly `settings["distilled"]` tells of it, as after `finetune`, and
+        its `verdict` compares it with the teacher on images that it was trained on, where they have labels.
 
     Raises:
         BadBatches, BadConfig, EmptySelection, ShapeMismatch, TrainingFailed, UnknownClass.
@@ -132,8 +136,20 @@ def distill(
         )
     if isinstance(pupil, Component | Assembly):
         record = record_of(settings, len(images), images.digest) | asdict(lesson)
-        return noted(pupil, "distilled", record | {"teacher_digest": identity["teacher"]})
+        done = noted(pupil, "distilled", record | {"teacher_digest": identity["teacher"]})
+        return judged(done, _restricted(model, roles), TEACHER, batches, places, roles.shape)
     return pupil
+
+
+def _restricted(teacher: nn.Module, roles: "Roles") -> Callable[[Tensor], Tensor]:
+    """What the teacher answers for the student's classes alone."""
+
+    def answer(images: Tensor) -> Tensor:
+        seen = images.to(first_parameter(teacher))
+        logits = main_logits(teacher(seen if roles.teacher is None else roles.teacher(seen)))
+        return logits if roles.columns is None else logits[:, list(roles.columns)]
+
+    return answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet
 from model_lego.training import Goal, TrainingSettings, fit
 from model_lego.training.examples import streamed
+from model_lego.training.judging import judged
 
 Part = TypeVar("Part", bound=Component | Assembly)
 
@@ -45,7 +46,8 @@ def finetune(
     parts, which are zero at first, and a head that is a matrix; factors of logits stay. Parameters that take no
     gradients stay as they are. With a `checkpoint` file the same call after a kill ends in the same part, on the CPU
     bit for bit. What was done is noted in `.origin.settings["finetuned"]` (of all parts) and `.settings["finetuned"]`
-    (of an assembly). Raises BadBatches, BadConfig, EmptySelection, ShapeMismatch, TrainingFailed, UnknownClass.
+    (of an assembly). Its `verdict` compares it with what it was, on images that it was trained on. Raises BadBatches,
+    BadConfig, EmptySelection, ShapeMismatch, TrainingFailed, UnknownClass.
     """
     settings = settings or GENTLE
     tuned = twin(part)
@@ -64,7 +66,8 @@ def finetune(
             what="fine-tuning",
             progress=progress,
         )
-    return noted(tuned, "finetuned", record_of(settings, len(images), images.digest))
+    done = noted(tuned, "finetuned", record_of(settings, len(images), images.digest))
+    return judged(done, twin(part), "what it was before", batches, places, taken_by(part))
 
 
 def twin(part: Part) -> Part:

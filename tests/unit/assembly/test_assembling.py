@@ -30,7 +30,7 @@ def test_a_wrong_dense_network_is_noticed(monkeypatch):
     parts = [tiny_part("plain_nobn", seed=seed, names=names, share=0.6) for seed, names in ((1, "ab"), (2, "cd"))]
     assert assemble(parts, layout="padded").settings["check"]["difference"] < 1e-12
     monkeypatch.setattr(assembling, "place", wrong)
-    with pytest.raises(CutMismatch, match=r"differ from its parts' by .*; use layout='parallel'"):
+    with pytest.raises(CutMismatch, match=r"beside its parts, logits that differ by .*; use layout='parallel'"):
         assemble(parts, layout="padded")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_lego.evaluation.metrics import area, calibration_error, difference_interval, interval, outsiders
+from model_lego.verdicts.metrics import area, calibration_error, difference_interval, interval, outsiders
 
 GENERATOR = torch.Generator().manual_seed(0)
 

@@ -1,0 +1,138 @@
+"""The images of a component: those that it is repaired with, and those by which it is judged beside its source."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.cutting.cut import Cut
+from model_lego.data.batching import Drawn, drawn
+from model_lego.disassembly.request import Request
+from model_lego.graph.modules import first_parameter
+from model_lego.parts.component import Component
+from model_lego.parts.image_shapes import taken
+from model_lego.parts.logits import main_logits
+from model_lego.parts.verdict import Verdict
+from model_lego.repairing.refitting import CALIBRATION, calibration_images, repair_cut
+from model_lego.verdicts.judging import JUDGED, Basis, judge
+
+SOURCE = "its source over the same classes"
+#: Fewer held-out images than this tell too little: then a twin that is repaired with four fifths of the others is
+#: judged on the last fifth.
+ENOUGH = 100
+FOLDS = 5
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Images:
+    """Images of the classes of a component, as the network takes them: for its repair, and others."""
+
+    fit: Drawn
+    held: Drawn
+
+
+def images_for(request: Request, component: Component) -> Images:
+    """Draw them: for the repair what was given for it, else the first of a seeded draw, of which the rest is held out.
+
+    Raises EmptySelection where there is nothing to repair with, BadBatches, ShapeMismatch.
+    """
+    if not _repairs(request):
+        held = _some(request, request.labels, JUDGED)
+        return Images(held.at([]), held)
+    drawn_from_batches = request.calibration is None
+    fit = calibration_images(
+        request.batches if request.calibration is None else request.calibration,
+        component,
+        limit=CALIBRATION + JUDGED if drawn_from_batches else None,
+        seed=request.settings.seed,
+        progress=request.progress,
+    )
+    if drawn_from_batches:
+        places = range(len(fit.labels))
+        return Images(fit.at(places[:CALIBRATION]), fit.at(places[CALIBRATION:]))
+    return Images(fit, _unseen(_some(request, request.labels, JUDGED), fit))
+
+
+def verdict_on(
+    request: Request, module: nn.Module, images: Images, unrepaired: Cut | None, *, reference: str = SOURCE
+) -> Verdict | None:
+    """Judge a component's module beside its source on images that its repair did not see.
+
+    Where too few were held out, a twin of the cut as it was before the repair is judged; without such a cut the module
+    is judged on all images.
+    """
+    held, held_out = images.held, True
+    if _repairs(request) and len(held.labels) < ENOUGH:
+        if unrepaired is None:
+            held, held_out = _joined(images.fit, held), False
+        else:
+            module, held = _twin(request, unrepaired, images.fit)
+    if len(request.labels) == 1:
+        others = [label for label in range(len(request.names)) if label not in request.labels]
+        held = _joined(held, _some(request, others, JUDGED))
+    fewest = min(int((images.fit.labels == label).sum()) for label in request.labels)
+    columns = list(request.labels)
+    return judge(
+        lambda some: main_logits(module(some)),
+        lambda some: request.graph.program.run(request.model, some)[:, columns],
+        held.images.to(first_parameter(request.model)),
+        _places(held.labels, request.labels),
+        Basis("cut", reference, held_out, fewest if _repairs(request) else None),
+    )
+
+
+def _repairs(request: Request) -> bool:
+    return request.settings.repairing.method != "none"
+
+
+def needs_twin(images: Images) -> bool:
+    """Whether so few images were held out from a repair that the cut has to be kept as it was before it."""
+    return len(images.held.labels) < ENOUGH
+
+
+def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[nn.Module, Drawn]:
+    """The cut repaired with four fifths of the images, at most as many as by default, and the last fifth."""
+    generator = torch.Generator().manual_seed(request.settings.seed)
+    order = torch.randperm(len(fit.labels), generator=generator).tolist()
+    held, rest = order[: max(1, min(JUDGED, len(order) // FOLDS))], order[len(order) // FOLDS :][:CALIBRATION]
+    made, _ = repair_cut(
+        unrepaired,
+        fit.at(rest).images,
+        request.settings.repairing,
+        progress=request.progress,
+        group=request.group,
+    )
+    return made.module, fit.at(held)
+
+
+def _some(request: Request, labels: Sequence[int], limit: int) -> Drawn:
+    """A seeded sample of images of some labels, as the network takes them; empty where there are none."""
+    return drawn(
+        request.batches,
+        labels,
+        shape=taken(request.graph.program.image_shape, request.preprocessing),
+        labels=len(request.names),
+        limit=limit,
+        prepare=request.preprocessing,
+        seed=request.settings.seed,
+        progress=request.progress,
+    )
+
+
+def _unseen(images: Drawn, seen: Drawn) -> Drawn:
+    known = set(seen.digests)
+    return images.at([place for place, digest in enumerate(images.digests) if digest not in known])
+
+
+def _joined(one: Drawn, other: Drawn) -> Drawn:
+    if not len(one.labels) or not len(other.labels):
+        return one
+    images, labels = torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels])
+    return Drawn(images, labels, one.digests + other.digests)
+
+
+def _places(labels: Tensor, wanted: Sequence[int]) -> Tensor:
+    """Position of each label among the wanted ones, -1 for others."""
+    alike = labels[:, None] == torch.tensor(list(wanted))
+    return torch.where(alike.any(1), alike.int().argmax(1), -1)

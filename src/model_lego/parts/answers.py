@@ -1,0 +1,83 @@
+"""What a network is: what it answers to a seeded example decides.
+
+A copy without hooks, a network taken out of a wrapper, what a builder makes, a network with its computed weights made
+plain, a part that was loaded, an exported program: each stands for a network, so each has to give what that gives.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from model_lego.parts.logits import main_logits
+
+#: Largest difference of two answers that are the same, in parts of the largest logit, by data type.
+TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+#: Operators that a network needs or not as its tensors happen to lie in memory.
+_LAYING_OUT = frozenset({"aten::clone", "aten::_to_copy", "aten::_reshape_copy", "aten::copy_", "aten::detach"})
+
+
+@torch.no_grad()
+def answer_of(network: nn.Module, images: Tensor) -> Tensor:
+    """The logits of a network for images in eval mode, hooks included; each of its modules gets its mode back."""
+    with evaluating(network):
+        return main_logits(network(images.clone()))
+
+
+@contextmanager
+def evaluating(*networks: nn.Module) -> Iterator[None]:
+    """Put networks in eval mode for a while; each of their modules gets its own mode back."""
+    modes = [(module, module.training) for network in networks for module in network.modules()]
+    try:
+        for network in networks:
+            network.eval()
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
+
+
+def difference(expected: Tensor, found: Tensor, *, tolerance: float | None = None) -> str:
+    """How two answers differ, in words; empty where they are the same, as far as their data type goes."""
+    if found.shape != expected.shape:
+        return f"logits of shape {tuple(found.shape)} instead of {tuple(expected.shape)}"
+    largest = float(expected.abs().max())
+    apart = float((found.to(expected) - expected).abs().max())
+    allowed = TOLERANCE.get(expected.dtype, 1e-3) if tolerance is None else tolerance
+    if apart <= allowed * max(largest, 1e-6):
+        return ""
+    return f"logits that differ by {apart:.3g}, where the largest is {largest:.3g}"
+
+
+def operators_of(network: nn.Module, images: Tensor) -> str:
+    """A digest (sha256, hex) of the operators that a network runs on images, with their numbers, not their tensors.
+
+    It is the same for the same network in the same version of torch; how tensors lie in memory does not count.
+    """
+    heard = _Listener()
+    with heard:
+        answer_of(network, images)
+    return heard.digest.hexdigest()
+
+
+class _Listener(TorchDispatchMode):
+    """Notes each operator that does more than to lay out a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.digest = hashlib.sha256()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if not func.is_view and func._schema.name not in _LAYING_OUT:
+            numbers = [[*map(_number, one)] if isinstance(one, list | tuple) else _number(one) for one in args]
+            self.digest.update(f"{func} {numbers}\n".encode())
+        return func(*args, **(kwargs or {}))
+
+
+def _number(value: Any) -> str:
+    """A number or a word as text, a tensor by its shape."""
+    return str(tuple(value.shape)) if isinstance(value, Tensor) else str(value)

@@ -1,0 +1,115 @@
+"""The noun Verdict: how a part does beside what it was made of, and what is doubtful about that."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+#: Points that may be lost before a part is called far behind.
+FAR = 2.0
+#: Images a class below which a fit is called one to too few.
+FEW = 20
+#: Share of the way from guessing to never failing below which it is asked whether a network knows its classes at all.
+DOUBTFUL = 0.6
+
+Making = Literal["cut", "joined", "trained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something doubtful about a part, and what to try: in Python, and as an option of the command line."""
+
+    what: str
+    python: str
+    command: str
+
+
+#: What to try where a part is far behind, by how it was made.
+_KEEP_MORE: Mapping[Making, tuple[str, str]] = MappingProxyType(
+    {
+        "cut": ("budget=Budget(accuracy_drop=1), which keeps as much as one point takes", "--budget drop=1"),
+        "joined": (
+            "more calibration images, of each class as many, or parts that keep more",
+            "--calibration-per-class 250, or parts that were cut with --budget drop=1",
+        ),
+        "trained": ("a smaller learning rate, or more epochs", "a smaller --learning-rate, or more --epochs"),
+    }
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A part beside its reference (its uncut source over the same classes, its parts, what it was), on the same images.
+
+    `own` and `theirs` are accuracies in %, of a part with a single class the areas under the ROC curve of its logit in
+    %; `lost` is their difference in points with its 95 % interval. `held_out`: nothing was fitted to these images.
+    `fitted` is the fewest images of a class that something was fitted to, None where nothing was.
+    """
+
+    making: Making
+    reference: str
+    classes: int
+    own: float
+    theirs: float
+    interval: tuple[float, float]  # of the points lost
+    images: int
+    held_out: bool
+    fitted: int | None = None
+
+    @property
+    def lost(self) -> float:
+        """Points that the part is behind its reference; negative where it is ahead."""
+        return self.theirs - self.own
+
+    @property
+    def measure(self) -> str:
+        """What `own` and `theirs` are."""
+        return "accuracy" if self.classes > 1 else "AUROC"
+
+    @property
+    def concerns(self) -> tuple[Concern, ...]:
+        """What is doubtful, with what to try; empty for a good part."""
+        return tuple(self._concerns())
+
+    def _concerns(self) -> Iterator[Concern]:
+        if self.lost > FAR:
+            yield Concern(f"it is {self.lost:.1f} points behind {self.reference}", *_KEEP_MORE[self.making])
+        if self.fitted is not None and self.fitted < FEW:
+            yield Concern(
+                f"it was fitted to {self.fitted} images of a class, where {FEW} are few",
+                f"at least {FEW} images of each class",
+                f"a --data with at least {FEW} training images of each class",
+            )
+        if self.making == "cut" and self._knowledge < DOUBTFUL:
+            yield Concern(
+                f"{self.reference} itself has {self.theirs:.1f} %, as if these were not its images, classes or weights",
+                "class_names in the order of the logits, the preprocessing and the weights of this network",
+                "--mean and --std, --source-classes in the order of the logits, --weights; then model-lego doctor",
+            )
+
+    @property
+    def _knowledge(self) -> float:
+        """How far the reference is from guessing (0) on the way to never failing (1)."""
+        guessing = 100 / self.classes if self.classes > 1 else 50.0
+        return (self.theirs - guessing) / (100 - guessing)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything as JSON values, with what follows from the figures."""
+        return asdict(self) | {
+            "interval": list(self.interval),
+            "lost": self.lost,
+            "measure": self.measure,
+            "concerns": [asdict(concern) for concern in self.concerns],
+        }
+
+    def __str__(self) -> str:
+        low, high = self.interval
+        seen = "held-out images" if self.held_out else "images that it was fitted to"
+        return (
+            f"{self.measure} {self.own:.1f} %, {self.reference} {self.theirs:.1f} %: {self.lost:.1f} points lost "
+            f"(95 %: {low:.1f} to {high:.1f}), on {self.images} {seen}"
+        )
+
+
+class FarBehind(UserWarning):
+    """A result that is doubtful, see `Verdict.concerns`."""

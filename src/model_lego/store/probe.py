@@ -1,0 +1,88 @@
+"""The probe of a saved part: what it answers to a seeded image, by which it is known again.
+
+A builder or a factory makes the uncut network again, but a manifest holds only its name, its tensors and their widths:
+another stride, activation or temperature would not show. So the answer is saved, `save` proves that the builder gives
+it, and `load` proves it again.
+"""
+
+import platform
+from typing import Annotated
+
+import torch
+from pydantic import Field, FiniteFloat
+from torch import Tensor, nn
+
+from model_lego.graph.modules import device_of, first_parameter
+from model_lego.parts.answers import TOLERANCE, answer_of, difference, operators_of
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component
+from model_lego.parts.image_shapes import noise_of, taken_by
+from model_lego.store.exact import Record
+
+#: Significant digits of a logit, and the difference (in parts of the largest) that says that it is another network.
+DIGITS = 5
+ALIKE = 1e-3
+
+
+class ProbeRecord(Record):
+    """The logits of a part for a seeded image, and a digest of its operators in one version of torch on one machine."""
+
+    logits: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+    operators: str
+    ran_on: str  # torch's version and the kind of processor: only there are operators compared
+
+
+def probe_of(part: Component | Assembly) -> ProbeRecord | None:
+    """Ask a part; None where it gives no finite answer to a random image."""
+    image = _image(part)
+    try:
+        logits = answer_of(part, image)[0].double().cpu()
+    except (RuntimeError, ValueError, IndexError):  # graphs as images: random ones need not be any
+        return None
+    if not bool(torch.isfinite(logits).all()):
+        return None
+    rounded = tuple(float(f"{value:.{DIGITS}g}") for value in logits.tolist())
+    return ProbeRecord(logits=rounded, operators=operators_of(part, image), ran_on=_here(part))
+
+
+def other_answer(part: Component | Assembly, probe: ProbeRecord | None) -> str:
+    """How a part answers otherwise than its probe, in words; empty where it does not, or there is no probe."""
+    if probe is None:
+        return ""
+    image = _image(part)
+    logits = answer_of(part, image)[0]
+    tolerance = max(ALIKE, TOLERANCE.get(logits.dtype, ALIKE))
+    expected = torch.tensor(probe.logits, dtype=torch.float64)
+    if apart := difference(expected, logits.double().cpu(), tolerance=tolerance):
+        return f"it gives {apart}"
+    if probe.ran_on == _here(part) and operators_of(part, image) != probe.operators:
+        return "it gives these logits by other operators, which on other images may give others"
+    return ""
+
+
+def first_difference(one: nn.Module, other: nn.Module) -> str:
+    """The first module that is another one in `other`, in words; empty where all say the same of themselves."""
+    theirs = dict(other.named_modules())
+    for path, module in one.named_modules():
+        found = theirs.get(path)
+        if found is None:
+            return f"layer '{path}' is missing"
+        if _said(module) != _said(found):
+            return f"layer '{path}' is {_said(found)} instead of {_said(module)}"
+    return ""
+
+
+def _said(module: nn.Module) -> str:
+    """What a module says of itself alone."""
+    return f"{type(module).__name__}({module.extra_repr()})"
+
+
+def _image(part: Component | Assembly) -> Tensor:
+    """A seeded image as a part takes it, always the same."""
+    network = part if isinstance(part, Component) else part.networks()[0]
+    shape = tuple(side or own for side, own in zip(taken_by(part), network.origin.input_shape, strict=True))
+    return noise_of(shape)[:1].to(first_parameter(part))
+
+
+def _here(part: nn.Module) -> str:
+    return f"torch {torch.__version__}, {platform.machine()}, {device_of(part).type}"
