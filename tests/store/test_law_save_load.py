@@ -9,9 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.assembly.assembling import assemble
-from model_lego.cutting.slicing import Absent
 from model_lego.disassembly.disassembling import disassemble
 from model_lego.errors import BadConfig
+from model_lego.graph.spare import Absent
 from model_lego.models import build_from
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Preprocessing

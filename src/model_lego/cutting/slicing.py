@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Follow
-from model_lego.graph.coupling import unused_modules
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.selection import ChannelSelection
+from model_lego.graph.spare import put_absent
 from model_lego.parts.component import Component
 
 
@@ -18,12 +18,14 @@ from model_lego.parts.component import Component
 class Slice:
     """A cut network and what was changed besides tensor values.
 
-    `attributes`: module path -> attribute -> new value; `dropped`: modules that no operator reads in eval mode.
+    `attributes`: module path -> attribute -> new value; `dropped`: modules that eval mode does without; `left`: tensors
+    that it does not read either, in modules that it needs, which stay as they were.
     """
 
     module: nn.Module
     attributes: Mapping[str, Mapping[str, int]]
     dropped: tuple[str, ...]
+    left: tuple[str, ...]
 
 
 def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Slice:
@@ -37,7 +39,10 @@ def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelecti
     attributes: dict[str, dict[str, int]] = {}
     for follow in graph.follows:
         _follow(twin, follow, selection, attributes)
-    return Slice(twin, attributes, _drop_unused(twin, graph))
+    for path in graph.spare:  # uncut they would not fit the rest in training
+        put_absent(twin, path)
+    gone = tuple(f"{path}." for path in graph.spare)
+    return Slice(twin, attributes, graph.spare, tuple(name for name in graph.unused if not name.startswith(gone)))
 
 
 def _tensor(model: nn.Module, name: str) -> Tensor:
@@ -122,25 +127,6 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
         return
     if new != old:
         changed.setdefault(follow.owner, {})[follow.attribute] = new
-
-
-def _drop_unused(twin: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
-    """Take out the largest modules none of whose tensors is read: uncut they would not fit the rest in training.
-
-    A forward that asks for such a module in training (an auxiliary head) gets one that gives nothing.
-    """
-    dropped = unused_modules(twin, graph)
-    for path in dropped:
-        parent, _, attribute = path.rpartition(".")
-        setattr(twin.get_submodule(parent), attribute, Absent())
-    return dropped
-
-
-class Absent(nn.Module):
-    """Stands where an auxiliary head was: takes anything, gives None."""
-
-    def forward(self, *_: Any) -> None:
-        """Give nothing."""
 
 
 def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:

@@ -11,7 +11,6 @@ from model_lego.cutting.canonizing import computes_weights, plain_layers
 from model_lego.cutting.tracing import trace
 from model_lego.graph import RULES, ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of, planned_cost
-from model_lego.graph.coupling import unused_modules
 from model_lego.graph.rule import OpRule
 from model_lego.parts.component import Cost
 
@@ -35,7 +34,7 @@ class Diagnosis:
 
     `whole` is what it costs; `half` with half of the channels of every group that can be cut; `least` with one of them.
     `reasons` are the operators and lines that hold channels, with the layers where they stand; `dropped` the modules
-    that a component does not get, as no operator reads them in eval mode.
+    that a component does not get, as eval mode does without them.
     """
 
     network: str
@@ -115,7 +114,7 @@ def diagnose(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
             if bool(graph.frozen[group.channels].any())
         ),
         reasons={reason: tuple(places) for reason, places in reasons.items()},
-        dropped=unused_modules(model, graph),
+        dropped=graph.spare,
         computed=computes_weights(graph),
         plain=tuple(plain_layers(model)),
     )

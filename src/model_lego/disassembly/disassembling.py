@@ -134,6 +134,8 @@ def _cut(
         settings["plain_layers"] = plain
     if sliced.dropped:
         settings["dropped_modules"] = list(sliced.dropped)
+    if sliced.left:
+        settings["left_uncut"] = list(sliced.left)
     if graph.freezes:
         settings["kept_whole"] = [f"{freeze.reason} (layer '{freeze.where}')" for freeze in graph.freezes]
     origin = Origin(

@@ -140,6 +140,7 @@ class ChannelGraph:
     head: Tensor  # channel of each logit
     births: Mapping[tuple[int, int], Tensor]  # channels made by node (position, count), for the check after a cut
     unused: tuple[str, ...]  # tensors that no operator reads in eval mode
+    spare: tuple[str, ...] = ()  # the largest modules that eval mode does without: auxiliary heads
     notes: tuple[str, ...] = ()
 
     @cached_property

@@ -6,7 +6,6 @@ from math import prod
 from torch import Tensor, fx, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Layer
-from model_lego.graph.coupling import unused_modules
 from model_lego.graph.op_table import RULES
 from model_lego.graph.program import Program
 from model_lego.graph.propagation import concrete, concrete_number
@@ -50,7 +49,7 @@ def planned_cost(model: nn.Module, graph: ChannelGraph, selection: ChannelSelect
 
 def counted_tensors(model: nn.Module, graph: ChannelGraph) -> list[tuple[str, Tensor]]:
     """Parameters and buffers that are still there after a cut, by name."""
-    gone = tuple(f"{path}." for path in unused_modules(model, graph))
+    gone = tuple(f"{path}." for path in graph.spare)
     tensors = (*model.named_parameters(), *model.named_buffers())
     return [(name, tensor) for name, tensor in tensors if not name.startswith(gone)]
 

@@ -15,6 +15,7 @@ from model_lego.graph.op_table import RULES
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels, concrete
 from model_lego.graph.rule import OpRule
+from model_lego.graph.spare import spare_modules
 
 WRITTEN_IN = "the forward has the number of channels written into it"
 INSEPARABLE = "lies in blocks that must stay equal, which no part of it can leave"
@@ -42,7 +43,9 @@ def read_graph(
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
     builder = Builder(program)
     values = carry_labels(program, rules, builder)
-    return _finish(builder, rules, values.get(program.output), model, whole, lone)
+    graph = _finish(builder, rules, values.get(program.output), model, whole, lone)
+    images = example[:1].repeat(2, *[1] * (example.dim() - 1))
+    return replace(graph, spare=spare_modules(model, graph.unused, images))
 
 
 def _finish(
@@ -230,15 +233,3 @@ def _unused(program: Program, model: nn.Module) -> tuple[str, ...]:
         for name in program.aliases[program.tensors[node.name]]
     }
     return tuple(name for name, _ in model.named_parameters() if name not in used)
-
-
-def unused_modules(model: nn.Module, graph: ChannelGraph) -> tuple[str, ...]:
-    """Paths of the largest modules none of whose tensors the eval-mode graph reads; a cut drops them."""
-    unused = set(graph.unused)
-    found: list[str] = []
-    for path, module in model.named_modules():
-        names = [f"{path}.{name}" for name, _ in module.named_parameters()]
-        inside = any(path.startswith(f"{other}.") for other in found)
-        if path and names and not inside and unused.issuperset(names):
-            found.append(path)
-    return tuple(found)

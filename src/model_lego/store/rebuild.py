@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.cutting.canonizing import PlainLayer
-from model_lego.cutting.slicing import Absent
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.graph.modules import find_tensor
+from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head
 from model_lego.parts.component import Builder, Component
 from model_lego.store.files import refuse_differences

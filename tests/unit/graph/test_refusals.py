@@ -259,6 +259,7 @@ def test_what_stands_behind_the_logits_and_keeps_them_apart_is_no_obstacle(funct
 def test_an_auxiliary_head_is_dropped_and_that_is_said():
     model, graph = traced("auxiliary")
     assert graph.unused == ("auxiliary.linear.weight", "auxiliary.linear.bias")
+    assert graph.spare == ("auxiliary",)
     made = slice_model(model, graph, half_plan(graph, seed=0, logits=[1, 0]))
     assert made.dropped == ("auxiliary",)
     component = disassembling.disassemble(model, batches(), classes=[0, 3], sampling="all", repair="none")
