@@ -14,6 +14,7 @@ from torch.utils._pytree import tree_leaves, tree_map_only
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 from model_lego.graph.hooks import refuse_deciding_hooks
+from model_lego.graph.inlining import inlined
 from model_lego.graph.modules import device_of, find_tensor, first_line, hookless_copy, tied_names
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
@@ -216,20 +217,21 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
             tensors[spec.arg.name] = str(spec.target)
         else:
             raise TraceFailed(f"the network takes an input of kind {spec.kind.name} ('{spec.target}')")
-    (final,) = exported.graph.find_nodes(op="output")
+    module = inlined(exported.graph_module, images.dtype)
+    (final,) = module.graph.find_nodes(op="output")
     mutations = len(exported.graph_signature.buffers_to_mutate)
     outputs = tuple(node for node in final.args[0][mutations:] if isinstance(node, fx.Node))
-    batch = exported.graph_module.graph.find_nodes(op="placeholder")
+    batch = module.graph.find_nodes(op="placeholder")
     shape = next(node.meta["val"].shape for node in batch if node.name == image)
     if not isinstance(shape[0], torch.SymInt) or shape[0].node.expr.is_number:
         raise TraceFailed(
             f"{type(twin).__name__} has the batch size written into its forward; "
             "take it from x.size(0), or use flatten(1), so that any batch size runs"
         )
-    mark_batch(exported.graph_module, shape[0])
+    mark_batch(module, shape[0])
     names = tied_names(twin)
     program = Program(
-        module=exported.graph_module,
+        module=module,
         tensors=tensors,
         aliases={name: names.get(name, (name,)) for name in tensors.values()},
         constants={name: value for name, value in exported.constants.items() if isinstance(value, Tensor)},

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 
 from model_lego.errors import RefusedError, UnsupportedOpError
 from model_lego.graph import labels as lab
+from model_lego.graph.places import module_path
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
@@ -182,19 +183,6 @@ def _is_view(node: fx.Node) -> bool:
     schema = getattr(node.target, "_schema", None)
     aliases = [argument.alias_info for argument in schema.arguments[:1]] if schema is not None else []
     return bool(aliases) and aliases[0] is not None and not aliases[0].is_write
-
-
-def module_path(node: fx.Node) -> str:
-    """Path of the innermost module whose forward makes a call; "" for the network itself."""
-    stack = list((node.meta.get("nn_module_stack") or {}).values())
-    return str(stack[-1][0]) if stack else ""
-
-
-def source_line(node: fx.Node) -> str:
-    """File and line of the user's code that makes a call, to tell one place in the code from another."""
-    lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
-    places = [line for line in lines if line.startswith("File ")]
-    return places[-1] if places else node.name
 
 
 def concrete(shape: Any) -> tuple[int, ...]:
