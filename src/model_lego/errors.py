@@ -15,8 +15,9 @@ class UnsupportedOpError(LegoError, TypeError):
     def __init__(self, op: str, where: str) -> None:
         self.op = op
         self.where = where
+        place = f"layer '{where}'" if where else "the forward of the network"
         super().__init__(
-            f"operator {op} in layer '{where}' is not in the table of operator rules; "
+            f"operator {op} in {place} is not in the table of operator rules; "
             "add a row for it (docs/how-to/add-an-operator.md) or replace the layer"
         )
 

@@ -13,8 +13,8 @@ from torch import Tensor, fx, nn
 
 from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph.modules import hookless_copy
+from model_lego.graph.nodes import module_path
 from model_lego.graph.ops.mixing import COMPUTED
-from model_lego.graph.places import module_path
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import concrete, weights_only
 from model_lego.graph.rule import OpRule, Route

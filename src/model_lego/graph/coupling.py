@@ -14,6 +14,7 @@ from model_lego.graph.collector import IMAGES, Builder
 from model_lego.graph.op_table import RULES
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels, concrete
+from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
 from model_lego.graph.spare import spare_modules
 
@@ -41,6 +42,7 @@ def read_graph(
         program = export_program(model, example)
     if len(program.outputs) != 1 or not isinstance(program.output.meta["val"], Tensor):
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
+    refuse_random(program)
     builder = Builder(program)
     values = carry_labels(program, rules, builder)
     graph = _finish(builder, rules, values.get(program.output), model, whole, lone)

@@ -11,7 +11,7 @@ from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
 
 from model_lego.errors import RefusedError
-from model_lego.graph.places import module_path
+from model_lego.graph.nodes import place_of
 
 #: Operators that run a graph once, as it is, under a mode: the place of that graph among their arguments.
 WRAPPERS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
@@ -56,8 +56,8 @@ def _take_in(
     name = str(node.target)
     if name not in WRAPPERS:
         raise RefusedError(
-            f"{_layer(node)} runs a graph of its own within {name}, which decides by values what is run, or how often; "
-            "write it as operators on tensors, as torch.where does"
+            f"{place_of(node)} runs a graph of its own within {name}, which decides by values what is run, or how "
+            "often; write it as operators on tensors, as torch.where does"
         )
     place = WRAPPERS[name]
     inner = module.get_submodule(str(node.args[place].target))  # type: ignore[union-attr]
@@ -75,12 +75,7 @@ def _refuse_other_precision(inner: fx.GraphModule, lower: Any, dtype: torch.dtyp
         found = {leaf.dtype for leaf in tree_leaves(node.meta.get("val")) if isinstance(leaf, Tensor)}
         if node.op == "call_function" and any(one.is_floating_point and one != dtype for one in found):
             raise RefusedError(
-                f"{_layer(node)} runs under torch.autocast ({lower}) inside the forward, in another precision than its "
-                f"images have ({dtype}); take autocast out of the forward and put it around the calls (prepared by "
+                f"{place_of(node)} runs under torch.autocast ({lower}) inside the forward, in another precision than "
+                f"its images have ({dtype}); take autocast out of the forward and put it around the calls (prepared by "
                 "accelerate: take accelerator.unwrap_model(model, keep_fp32_wrapper=False))"
             )
-
-
-def _layer(node: fx.Node) -> str:
-    path = module_path(node)
-    return f"layer '{path}'" if path else "the forward of the network"

@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from model_lego.errors import RefusedError, UnsupportedOpError
 from model_lego.graph import labels as lab
-from model_lego.graph.places import module_path
+from model_lego.graph.nodes import module_path, writes
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
@@ -138,7 +138,7 @@ def weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.Nod
             from_tensors.add(node)
     found: set[fx.Node] = set()
     for node in reversed(program.nodes):
-        read = node.users or _writes(node)  # a write into a part of such a value has no users
+        read = node.users or writes(node)  # a write into a part of such a value has no users
         if node in from_tensors and read and all(_as_weight(user, node, rules, found) for user in node.users):
             found.add(node)
     return found
@@ -157,7 +157,7 @@ def _refuse_hidden_writes(state: _State, node: fx.Node, where: str) -> None:
 
     It does no harm where neither carries channels: a mask that the forward makes of numbers.
     """
-    if not _writes(node) or node.users or node in state.weights_only:
+    if not writes(node) or node.users or node in state.weights_only:
         return
     first = node.args[0]
     if isinstance(first, fx.Node) and first.op == "call_function" and _is_view(first):
@@ -169,12 +169,6 @@ def _refuse_hidden_writes(state: _State, node: fx.Node, where: str) -> None:
             f"layer '{where}' writes into a part of a value ({node.target._schema.name}); "  # type: ignore[union-attr]
             "the graph does not show where that goes: build the value with torch.cat or torch.where"
         )
-
-
-def _writes(node: fx.Node) -> bool:
-    """Whether an operator changes a value in place."""
-    schema = getattr(node.target, "_schema", None)
-    return schema is not None and bool(schema.is_mutable)
 
 
 def _is_view(node: fx.Node) -> bool:

@@ -74,6 +74,7 @@ _KEEPING = [
     "alpha_dropout", "clone", "contiguous", "alias", "detach", "detach_", "lift_fresh_copy", "neg", "abs", "sqrt",
     "rsqrt", "exp", "log", "square", "reciprocal", "clamp", "clamp_", "clamp_min", "threshold", "_to_copy", "erf",
     "softsign", "hardshrink", "softshrink", "sign", "floor", "round", "logit", "log1p", "expm1", "sin", "cos",
+    "rrelu", "rrelu_",
 ]  # fmt: skip
 _KEEPING_OVERLOADS = [
     "pow.Tensor_Scalar", "add.Scalar", "sub.Scalar", "mul.Scalar", "div.Scalar", "rsub.Scalar", "to.dtype", "to.device",

@@ -1,4 +1,4 @@
-"""Where in a network, and in the user's code, an exported operator comes from."""
+"""What is asked of an exported operator: where in the network and in the user's code it stands, whether it writes."""
 
 from torch import fx
 
@@ -9,8 +9,20 @@ def module_path(node: fx.Node) -> str:
     return str(stack[-1][0]) if stack else ""
 
 
+def place_of(node: fx.Node) -> str:
+    """Where a call is made, for people to read."""
+    path = module_path(node)
+    return f"layer '{path}'" if path else "the forward of the network"
+
+
 def source_line(node: fx.Node) -> str:
     """File and line of the user's code that makes a call, to tell one place in the code from another."""
     lines = [line.strip() for line in (node.meta.get("stack_trace") or "").splitlines()]
     places = [line for line in lines if line.startswith("File ")]
     return places[-1] if places else node.name
+
+
+def writes(node: fx.Node) -> bool:
+    """Whether an operator changes a value in place."""
+    schema = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.is_mutable)
