@@ -2,18 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
 from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
+from model_lego.graph.head import head_channels
 from model_lego.graph.op_table import RULES
 from model_lego.graph.program import Program, export_program
-from model_lego.graph.propagation import carry_labels, concrete
+from model_lego.graph.propagation import carry_labels
+from model_lego.graph.quantisation import refuse_quantised
 from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
 from model_lego.graph.spare import spare_modules
@@ -43,9 +46,10 @@ def read_graph(
     if len(program.outputs) != 1 or not isinstance(program.output.meta["val"], Tensor):
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
     refuse_random(program)
+    refuse_quantised(program.nodes)
     builder = Builder(program)
     values = carry_labels(program, rules, builder)
-    graph = _finish(builder, rules, values.get(program.output), model, whole, lone)
+    graph = _finish(builder, rules, values, model, whole, lone)
     images = example[:1].repeat(2, *[1] * (example.dim() - 1))
     return replace(graph, spare=spare_modules(model, graph.unused, images))
 
@@ -53,7 +57,7 @@ def read_graph(
 def _finish(
     builder: Builder,
     rules: Mapping[object, OpRule],
-    logits: Tensor | None,
+    values: Mapping[fx.Node, Any],
     model: nn.Module,
     whole: frozenset[str],
     lone: bool,
@@ -97,7 +101,7 @@ def _finish(
             *_row_counts(builder, channel, model),
         ),
         divided=tuple(replace(each, channels=channel[each.channels]) for each in builder.divided),
-        head=_head(builder.program, logits, channel, is_frozen, lone),
+        head=head_channels(builder.program, values, channel, frozen, lone),
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),
     )
@@ -198,32 +202,6 @@ def _groups(
         for group, found in names.items()
         if found[0] != IMAGES
     )
-
-
-def _head(program: Program, logits: Tensor | None, channel: Tensor, frozen: Tensor, lone: bool) -> Tensor:
-    """The channel of each logit; raises RefusedError where the output is not one row of logits an image."""
-    shape = concrete(program.output.meta["val"].shape)
-    if len(shape) != 2:
-        raise RefusedError(
-            f"the network gives a value of shape {('batch', *shape[1:])}; it has to give batch x classes logits"
-        )
-    if shape[1] == 1 and not lone:
-        raise RefusedError(
-            "the network has a single output (a sigmoid head); give it one logit a class, "
-            "for two classes for instance cat([-x, x], dim=1) in a layer of its own"
-        )
-    channels = lab.vector(logits, shape, 1) if logits is not None else None
-    if channels is None or bool((channels == lab.NONE).any()):
-        raise RefusedError("the logits come out of an operator that mixes classes; take them before it")
-    head = channel[channels]
-    if len(head.unique()) < len(head):
-        raise RefusedError("two logits are tied to the same channel: classes cannot be told apart")
-    if bool(frozen[head].any()):
-        raise RefusedError(
-            "the logits cannot be cut to the chosen classes: an operator reads across them; "
-            "remove what stands behind the last linear layer"
-        )
-    return head
 
 
 def _unused(program: Program, model: nn.Module) -> tuple[str, ...]:

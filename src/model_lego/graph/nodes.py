@@ -2,11 +2,27 @@
 
 from torch import fx
 
+from model_lego.graph.ops.gathering import GIVEN
+
 
 def module_path(node: fx.Node) -> str:
     """Path of the innermost module whose forward makes a call; "" for the network itself."""
     stack = list((node.meta.get("nn_module_stack") or {}).values())
     return str(stack[-1][0]) if stack else ""
+
+
+def from_tensors(graph: fx.Graph, image: str) -> set[fx.Node]:
+    """The values that are made of a network's own tensors alone, and not of what it is given."""
+    found: set[fx.Node] = set()
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            made = node.name != image
+        else:
+            inputs = node.all_input_nodes
+            made = node.op == "call_function" and node.target is not GIVEN and bool(inputs) and found.issuperset(inputs)
+        if made:
+            found.add(node)
+    return found
 
 
 def place_of(node: fx.Node) -> str:

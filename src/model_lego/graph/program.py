@@ -16,6 +16,8 @@ from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 from model_lego.graph.hooks import refuse_deciding_hooks
 from model_lego.graph.inlining import inlined
 from model_lego.graph.modules import device_of, find_tensor, first_line, hookless_copy, tied_names
+from model_lego.graph.products import with_linear_layers
+from model_lego.graph.quantisation import refuse_whole_numbers
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
@@ -160,7 +162,8 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     `example` is one image or a batch (B x C x H x W). Raises TraceFailed where torch.export cannot follow the network,
     ShapeMismatch where the example does not fit it, RefusedError for a network that has no values.
     """
-    if absent := [name for name, tensor in model.state_dict().items() if tensor.is_meta]:
+    refuse_whole_numbers(model)
+    if absent := [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]:
         raise RefusedError(f"'{absent[0]}' is on the meta device, where tensors have no values; load the weights first")
     twin = hookless_copy(model, share=model.parameters()).train(training)  # export runs it on tensors without numbers
     images = example.detach()[:1].repeat(2, *[1] * (example.dim() - 1))
@@ -217,7 +220,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
             tensors[spec.arg.name] = str(spec.target)
         else:
             raise TraceFailed(f"the network takes an input of kind {spec.kind.name} ('{spec.target}')")
-    module = inlined(exported.graph_module, images.dtype)
+    module = with_linear_layers(inlined(exported.graph_module, images.dtype), image)
     (final,) = module.graph.find_nodes(op="output")
     mutations = len(exported.graph_signature.buffers_to_mutate)
     outputs = tuple(node for node in final.args[0][mutations:] if isinstance(node, fx.Node))

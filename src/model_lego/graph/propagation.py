@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from model_lego.errors import RefusedError, UnsupportedOpError
 from model_lego.graph import labels as lab
-from model_lego.graph.nodes import module_path, writes
+from model_lego.graph.nodes import from_tensors, module_path, writes
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
@@ -70,7 +70,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
     rule = state.rules.get(node.target)
     where = module_path(node)
     _refuse_hidden_writes(state, node, where)
-    if rule is None and value is None and node.target.__name__.startswith(("_assert", "sym_")):  # type: ignore[union-attr]
+    if rule is None and _asserts(node):
         return None
     bound = rule.weights if rule is not None else ()
     args = tuple(_labels(state, arg, weight=place in bound) for place, arg in enumerate(node.args))
@@ -130,18 +130,19 @@ def _shape(arg: Any) -> Any:
 
 def weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.Node]:
     """Values made of tensors alone that end in weights of mixing operators: computed weights and what leads there."""
-    from_tensors: set[fx.Node] = set()
-    for node in program.nodes:
-        if (node.op == "placeholder" and node.name != program.image) or (
-            node.op == "call_function" and node.all_input_nodes and set(node.all_input_nodes) <= from_tensors
-        ):
-            from_tensors.add(node)
+    constant = from_tensors(program.module.graph, program.image)
     found: set[fx.Node] = set()
     for node in reversed(program.nodes):
-        read = node.users or writes(node)  # a write into a part of such a value has no users
-        if node in from_tensors and read and all(_as_weight(user, node, rules, found) for user in node.users):
+        users = [user for user in node.users if not _asserts(user)]
+        read = users or writes(node)  # a write into a part of such a value has no users
+        if node in constant and read and all(_as_weight(user, node, rules, found) for user in users):
             found.add(node)
     return found
+
+
+def _asserts(node: fx.Node) -> bool:
+    """Whether an operator gives nothing and only looks at what it takes."""
+    return node.meta.get("val") is None and str(node.target).removeprefix("aten.").startswith(("_assert", "sym_"))
 
 
 def _as_weight(user: fx.Node, node: fx.Node, rules: Mapping[object, OpRule], found: set[fx.Node]) -> bool:

@@ -24,6 +24,10 @@ def _(x: Tensor, features: bool) -> Tensor:
     return torch.empty_like(x)
 
 
+#: The operator in the exported graph.
+GIVEN = torch.ops.model_lego.given.default
+
+
 def taken(call: Call) -> Tensor:
     """given: new channels, which cannot be cut, for features; none for edges."""
     if not call.args[1]:
@@ -86,7 +90,7 @@ _SUMS = ["scatter_add", "scatter_add_", "index_add", "index_add_"]
 _EXTREMES = ["scatter_reduce.two", "scatter_reduce_.two", "index_reduce", "index_reduce_"]
 
 ROWS: dict[object, OpRule] = {
-    torch.ops.model_lego.given.default: OpRule("given", Route.MOVES, taken, weights=(0,)),
+    GIVEN: OpRule("given", Route.MOVES, taken, weights=(0,)),
     **rows(["index_select"], OpRule("", Route.SPREADS, selected, reason=COMPUTED_POSITIONS)),
     **rows(["index.Tensor"], OpRule("", Route.SPREADS, indexed, reason=COMPUTED_POSITIONS)),
     **rows(_SUMS, OpRule("", Route.SPREADS, summed, reason=COMPUTED_POSITIONS)),

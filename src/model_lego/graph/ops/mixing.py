@@ -1,13 +1,15 @@
 """Operators in which every output channel is a weighted sum over input channels: convolutions and linear layers."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import BIAS_AT, WEIGHT_AT, Call, Holds, OpRule, Route, Window, as_tuple, solid
+from model_lego.graph.rule import BIAS_AT, WEIGHT_AT, Call, Holds, OpRule, Route, Window, as_tuple, freeze_all, solid
 
 #: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
 COMPUTED = "its weight is computed in the forward pass"
@@ -28,6 +30,12 @@ LINEAR: dict[str, Holds] = {
     "in_channels": "inputs",
     "out_channels": "outputs",
 }
+
+LIBRARY = torch.library.Library("model_lego", "FRAGMENT")
+LIBRARY.define("times(Tensor x, Tensor weight, Tensor? bias=None) -> Tensor")
+LIBRARY.impl("times", lambda x, w, b=None: x @ w if b is None else x @ w + b, "CompositeImplicitAutograd")
+#: A linear layer whose weight has its inputs along the first axis: x @ weight + bias.
+times = torch.ops.model_lego.times.default
 
 
 def mixed(call: Call) -> Tensor:
@@ -84,8 +92,8 @@ def _along_channels(call: Call, in_dim: int) -> Tensor:
 
 
 def _whole(call: Call, dim: int, reason: str) -> Tensor:
-    """Keep all channels around a layer that cannot be cut."""
-    call.tracker.freeze(call.args[0], reason, call)
+    """Keep all channels around a layer that cannot be cut, those of a weight that depends on the images as well."""
+    freeze_all(call, reason)
     if call.by_batch(dim):  # one convolution for the images of a batch side by side (CondConv)
         return lab.neutral(len(call.out))
     return lab.along(call.tracker.fresh(call.out[dim], reason, call), len(call.out), dim)
@@ -151,6 +159,10 @@ def _row(dims: int, window: Callable[[Sequence[Any], Sequence[Any], int], Window
     )
 
 
+def _times_window(args: Sequence[Any], shapes: Sequence[Any]) -> Window:
+    return Window(transposed=True)
+
+
 LINEAR_ROW = OpRule("", Route.MIXES, mixed, window=_linear_window, weights=(WEIGHT_AT, BIAS_AT), follows=LINEAR)
 
 ROWS: dict[object, OpRule] = {
@@ -161,4 +173,5 @@ ROWS: dict[object, OpRule] = {
     **rows(["conv_transpose2d.input"], _row(2, _transposed_window)),
     **rows(["conv_transpose3d.input"], _row(3, _transposed_window)),
     **rows(["linear"], LINEAR_ROW),
+    times: replace(LINEAR_ROW, name="times", window=_times_window),
 }

@@ -265,7 +265,8 @@ def _unflatten(call: Call) -> Tensor:
 
 ROWS: dict[object, OpRule] = {
     **rows(
-        ["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes"], OpRule("", Route.MOVES, dims_only)
+        ["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes", "numpy_T", "mT"],
+        OpRule("", Route.MOVES, dims_only),
     ),
     **rows(["squeeze", "squeeze.dim", "squeeze.dims"], OpRule("", Route.MOVES, squeeze)),
     **rows(["view", "reshape", "_unsafe_view"], OpRule("", Route.MOVES, reshape)),
