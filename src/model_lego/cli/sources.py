@@ -165,7 +165,10 @@ def parse_preprocessing(options: PreprocessingOptions) -> Preprocessing:
         ]
     except ValueError as error:
         raise BadConfig(f"--mean and --std take numbers separated by commas: {error}") from error
-    return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size is not None else None)
+    try:
+        return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size is not None else None)
+    except BadConfig as error:
+        raise BadConfig(f"--mean {options.mean or 'unset'} with --std {options.std or 'unset'}: {error}") from error
 
 
 def _of_classes(images: ImageSet, split: DataSplit, names: Sequence[str], batch_size: int) -> Batched:

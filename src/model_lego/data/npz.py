@@ -43,19 +43,29 @@ def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
         raise BadBatches(
             f"labels y_{part} of '{path}' are out of range: {y.min()} to {y.max()}, but there are {classes} class names"
         )
-    if np.issubdtype(x.dtype, np.floating):
-        if not np.isfinite(x).all():
-            raise BadBatches(f"x_{part} of '{path}' contains NaN or infinite values")
-        if x.size and not (x.min() >= 0 and x.max() <= 1):
-            raise BadBatches(
-                f"x_{part} of '{path}' has floats from {x.min():g} to {x.max():g}; they have to be in 0..1"
-            )
+    _check_values(path, part, x)
+    if x.dtype != np.uint8:
         x = x.astype(np.float32)
-    elif x.dtype != np.uint8:
-        raise BadBatches(f"x_{part} of '{path}' is {x.dtype}; images have to be uint8 or float in 0..1")
     pixels = torch.from_numpy(np.ascontiguousarray(x))
     pixels = pixels[:, None] if pixels.dim() == 3 else pixels.permute(0, 3, 1, 2)
     return in_memory(pixels, torch.from_numpy(y.astype(np.int64)))
+
+
+def _check_values(path: Path, part: str, x: Any) -> None:
+    """Refuse what is neither uint8 in 0..255 nor floats in 0..1, by its type or because the values do not look it."""
+    floats = np.issubdtype(x.dtype, np.floating)
+    if floats and not np.isfinite(x).all():
+        raise BadBatches(f"x_{part} of '{path}' contains NaN or infinite values")
+    if not x.size:
+        return
+    low, high = x.min(), x.max()
+    found = f"x_{part} of '{path}' is {x.dtype} from {low:g} to {high:g}"
+    if not floats and x.dtype != np.uint8:
+        raise BadBatches(f"{found}; images have to be uint8 in 0..255, or float in 0..1")
+    if floats and not (low >= 0 and high <= 1):
+        raise BadBatches(f"{found}; floats have to be in 0..1: divide those in 0..255 by 255")
+    if 0 < high <= (1 / 255 if floats else 1):
+        raise BadBatches(f"{found}, where 0 to {'1' if floats else '255'} is meant: all of it would be black")
 
 
 def _check_shape(path: Path, part: str, x: Any, labels: int) -> None:

@@ -14,8 +14,14 @@ from model_lego.errors import BadBatches, ShapeMismatch
 if TYPE_CHECKING:
     from PIL import Image
 
-#: Modes of Pillow that are grey: of 1 or 8 bits, and of 16, which its convert() would clip.
-FLAT, DEEP = frozenset({"1", "L"}), frozenset({"I;16", "I;16B", "I;16L", "I"})
+#: Modes of Pillow that are grey: of 1 or 8 bits, and of 16 or more, which its convert() would clip.
+FLAT, DEEP = frozenset({"1", "L"}), frozenset({"I;16", "I;16B", "I;16L", "I", "F"})
+#: What white may be in grey pictures of 32 bits, floats and integers, of which the file does not say it.
+WHITES = {"F": (1, 255), "I": (255, 65535)}
+#: A picture whose largest value is beyond a white, but not so many times, may have either.
+UNCLEAR = 10
+#: TIFF's tag of the form of the samples, and what it says of signed integers, which Pillow reads as unsigned bytes.
+SAMPLES, SIGNED = 339, 2
 #: What red, green and blue count in a grey, as in ITU-R BT.601.
 LUMA = (0.299, 0.587, 0.114)
 #: EXIF's tag of the orientation, how Pillow calls the way back from each but the upright 1, and those with other sides.
@@ -35,15 +41,40 @@ SIDEWAYS = (5, 6, 7, 8)
 def read_picture(path: str | Path) -> Tensor:
     """One image file as float channels x height x width in 0..1: grey stays one channel, all else becomes RGB.
 
-    A photo comes upright: its EXIF says how the camera was held. Raises BadBatches for a file that cannot be read, or
-    that is no image.
+    A photo comes upright: its EXIF says how the camera was held. Raises BadBatches for a file that cannot be read, that
+    is no image, or of whose values white is not known.
     """
     with _opened(path) as opened:
-        deep = opened.mode in DEEP
-        picture = opened if deep else opened.convert("L" if opened.mode in FLAT else "RGB")
+        mode, of_16_bits = opened.mode, (opened.format, opened.mode) == ("PPM", "I")
+        signed = mode in FLAT and SIGNED in _samples(opened)
+        picture = opened if mode in DEEP else opened.convert("L" if mode in FLAT else "RGB")
         pixels = torch.from_numpy(np.array(_upright(picture, _orientation(opened))).astype(np.float32))
-        pixels = pixels / (65535 if deep else 255)
+    if signed:
+        raise BadBatches(f"image '{path}' has signed bytes as values; save it with values of 0 to 255")
+    if mode in WHITES and not of_16_bits:
+        pixels = pixels / _white(path, pixels, WHITES[mode])
+    else:
+        pixels = pixels / (65535 if mode in DEEP else 255)
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)
+
+
+def _samples(picture: "Image.Image") -> tuple[int, ...]:
+    """What a TIFF says of the form of its samples, nothing for other pictures."""
+    return tuple(getattr(picture, "tag_v2", {}).get(SAMPLES, ()))
+
+
+def _white(path: str | Path, values: Tensor, whites: tuple[int, int]) -> int:
+    """What counts as white, by the range of the values; raises BadBatches where that does not tell."""
+    low, high = float(values.min()), float(values.max())
+    smaller, larger = whites
+    if low >= 0 and high <= smaller:
+        return smaller
+    if low >= 0 and UNCLEAR * smaller < high <= larger:
+        return larger
+    raise BadBatches(
+        f"image '{path}' has values from {low:.10g} to {high:.10g}, of which white is not known; save it with values "
+        f"of 0 to {smaller}, or of 0 to {larger} that go beyond {UNCLEAR * smaller}"
+    )
 
 
 def form_of(path: str | Path) -> tuple[bool, tuple[int, int]]:

@@ -92,6 +92,12 @@ def test_a_missing_array_is_named(tmp_path, missing):
         ({"y_test": np.array([0.0, 1.0, 2.0])}, BadBatches, "y_test .* is float64; labels have to be integers"),
         ({"x_test": np.full((3, 4, 5), np.nan)}, BadBatches, "x_test .* NaN or infinite"),
         ({"x_test": np.full((3, 4, 5), np.inf, dtype=np.float16)}, BadBatches, "x_test .* NaN or infinite"),
+        ({"x_test": np.full((3, 4, 5), 255.0)}, BadBatches, "x_test .* from 255 to 255; .* divide those in 0..255"),
+        ({"x_test": np.array([[[-1.0, 1.0]]] * 3)}, BadBatches, "x_test .* is float64 from -1 to 1; floats have to"),
+        ({"x_test": pixels(3, 4, 5).view(np.int8)}, BadBatches, r"x_test .* is int8 from -\d+ to \d+; .* uint8 in"),
+        ({"x_test": pixels(3, 4, 5) > 9}, BadBatches, "x_test .* is bool from 0 to 1; images have to be"),
+        ({"x_train": pixels(6, 4, 5) // 128}, BadBatches, "x_train .* is uint8 from 0 to 1, where 0 to 255 is meant"),
+        ({"x_train": pixels(6, 4, 5) / 255**2}, BadBatches, "x_train .* is float64 from .*, where 0 to 1 is meant"),
         ({"class_names": np.array([None, "a", "b"], dtype=object)}, BadConfig, "without pickles"),
     ],
 )
