@@ -1,6 +1,7 @@
 """Input that is rarer than that of test_bad_input: image folders, files with odd contents, numbers at their ends."""
 
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import safetensors.torch
 import torch
 from PIL import Image
 
-from tests.support.squares import CLASSES, NETWORK, arrays, pictures, refused, run, trained, write_npz
+from tests.support.squares import CLASSES, NETWORK, arrays, pictures, refused, run, said, trained, write_npz
 
 ALL = arrays()
 
@@ -31,12 +32,36 @@ def test_an_image_folder_is_worth_the_same_as_the_npz_file(world, folder):
     assert from_folder.json == from_file.json
 
 
-def test_a_picture_that_is_none_is_named(world, folder):
-    path = folder / "train" / "bee" / "001.png"
-    assert path.is_file()
-    path.write_bytes(b"rubbish")
-    words = refused(run("plan", *world.source(data=folder), "--classes", "ant"))
-    assert f"{path}'cannotberead" in words.replace(" ", "")
+def plans_alike(world, folder, other):
+    """Whether the plans from two folders are the same, and what was said of the first."""
+    plans = [run("plan", *world.source(data=data), "--classes", "ant,bee", "--json") for data in (folder, other)]
+    assert (plans[0].code, plans[0].json, plans[1].err) == (0, plans[1].json, "")
+    return said(plans[0].err)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("train/bee/999.png", "unreadable 1: train/bee/999.png (it holds no picture)"),
+        ("train/.ipynb_checkpoints/001.png", "hidden 1: train/.ipynb_checkpoints"),
+        ("train/ant/old/001.png", "sub-folders 1: train/ant/old"),
+        ("test/dog/about.txt", "another suffix 1: test/dog/about.txt"),
+    ],
+)
+def test_what_is_left_out_of_an_image_folder_is_said_in_one_line(world, folder, tmp_path, name, line):
+    shutil.copytree(folder, tmp_path / "tidy")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"rubbish")
+    assert plans_alike(world, folder, tmp_path / "tidy") == f"note: left out of '{folder}': {line}"
+
+
+def test_folders_that_are_numbers_come_by_number_and_that_is_said(world, folder):
+    for part in ("train", "test"):
+        for name, number in zip(CLASSES, ("1", "2", "10", "11"), strict=True):
+            (folder / part / name).rename(folder / part / number)
+    ran = run("plan", *world.source(data=folder), "--classes", "1,10", "--json")
+    assert "are numbers and come by number (1, 2, 10, 11), not by name (1, 10, 11, 2)" in said(ran.err)
+    assert ran.json["layers"] == run("plan", *world.source(), "--classes", "ant,cat", "--json").json["layers"]
 
 
 def test_a_class_that_only_the_test_images_have(world, folder):

@@ -1,18 +1,17 @@
 """Image folders: root/train/CLASS/*.png and root/test (or val)/CLASS/*.png; Tiny-ImageNet and ImageNet as published."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
+from model_lego.data.class_folders import Pictures, beside_classes, class_names, notes_on, pictures_of
 from model_lego.data.pictures import form_of, in_colours, read_picture
 from model_lego.data.sets import DataSplit, ImageSet, resized
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.parts.component import Preprocessing
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".ppm", ".pgm", ".tif", ".tiff"})
 
 #: Side to which the shorter side of an ImageNet picture is brought, and that of the square cut out of its middle.
 SHORTER, SQUARE = 256, 224
@@ -32,23 +31,26 @@ def open_folder(root: Path, *, size: tuple[int, int] | None = None) -> DataSplit
         return _tiny_imagenet(root)
     if (root / "ILSVRC").is_dir():
         return _imagenet(root)
-    train = root / "train"
-    test = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if not train.is_dir() or test is None:
+    held = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
+    if not (root / "train").is_dir() or held is None:
         raise BadConfig(f"'{root}' has no folders train/CLASS and test/CLASS (or val/CLASS)")
-    names = _folders(train)
-    if (train / names[0] / "images").is_dir():  # the folders of Tiny-ImageNet without its list
+    names = _folders(root / "train")
+    if (root / "train" / names[0] / "images").is_dir():  # the folders of Tiny-ImageNet without its list
         raise BadConfig(f"'{root}' looks like Tiny-ImageNet, but has no wnids.txt")
-    return DataSplit(_part(train, names, size), _part(test, names, size), names)
+    train, test = _part(root / "train", names), _part(held, names)
+    notes = notes_on(root, names, [*train.left_out, *test.left_out])
+    return DataSplit(_alike(train.by_class, size), _alike(test.by_class, size), names, notes)
 
 
 def _tiny_imagenet(root: Path) -> DataSplit:
     """train/CLASS/images/*.JPEG; val/images/*.JPEG with val/val_annotations.txt; the test images have no labels."""
     names = tuple(sorted(_lines(root / "wnids.txt")))
-    notes = [line.split("\t") for line in _lines(root / "val" / "val_annotations.txt")]
-    paths = {name: _images(root / "train" / name / "images") for name in names}
-    held = _by_class(names, [(root / "val" / "images" / note[0], note[1]) for note in notes])
-    return DataSplit(_set(paths, _coloured), _set(held, _coloured), names)
+    rows = [line.split("\t") for line in _lines(root / "val" / "val_annotations.txt")]
+    train = _published({name: root / "train" / name / "images" for name in names})
+    held = _by_class(names, [(root / "val" / "images" / row[0], row[1]) for row in rows])
+    return DataSplit(
+        _set(train.by_class, _coloured), _set(held, _coloured), names, notes_on(root, names, train.left_out)
+    )
 
 
 def _imagenet(root: Path) -> DataSplit:
@@ -57,20 +59,26 @@ def _imagenet(root: Path) -> DataSplit:
     names = _folders(data / "train")
     rows = [line.split(",") for line in _lines(root / "LOC_val_solution.csv")[1:]]
     held = _by_class(names, [(data / "val" / f"{row[0]}.JPEG", row[1].split()[0]) for row in rows])
-    return DataSplit(
-        _set({name: _images(data / "train" / name) for name in names}, _square), _set(held, _square), names
-    )
+    train = _published({name: data / "train" / name for name in names})
+    return DataSplit(_set(train.by_class, _square), _set(held, _square), names, notes_on(root, names, train.left_out))
+
+
+def _published(folders: Mapping[str, Path]) -> Pictures:
+    """The pictures of classes as published, whole and too many to look at each."""
+    return pictures_of(folders, wrong=lambda _: None)
 
 
 def _lines(file: Path) -> list[str]:
+    if not file.is_file():
+        raise BadConfig(f"'{file}', which says the classes of the images, cannot be read: there is no such file")
     try:
         return [line.strip() for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
-    except OSError as error:
+    except (OSError, UnicodeDecodeError) as error:
         raise BadConfig(f"'{file}', which says the classes of the images, cannot be read: {error}") from error
 
 
 def _folders(folder: Path) -> tuple[str, ...]:
-    names = tuple(sorted(path.name for path in folder.iterdir() if path.is_dir())) if folder.is_dir() else ()
+    names = class_names(folder) if folder.is_dir() else ()
     if not names:
         raise EmptySelection(f"'{folder}' has no class folders")
     return names
@@ -86,11 +94,17 @@ def _by_class(names: tuple[str, ...], found: list[tuple[Path, str]]) -> dict[str
     return held
 
 
-def _part(folder: Path, names: tuple[str, ...], size: tuple[int, int] | None) -> ImageSet:
-    strange = sorted(path.name for path in folder.iterdir() if path.is_dir() and path.name not in names)
+def _part(folder: Path, names: tuple[str, ...]) -> Pictures:
+    """The pictures of the training part or of another, which may have no further classes."""
+    strange = [name for name in class_names(folder) if name not in names]
     if strange:
         raise BadConfig(f"'{folder}' has class '{strange[0]}', which the training part does not have")
-    found = {name: _images(folder / name) for name in names}
+    found = pictures_of({name: folder / name for name in names})
+    return Pictures(found.by_class, [*found.left_out, *beside_classes(folder)])
+
+
+def _alike(found: Mapping[str, Sequence[Path]], size: tuple[int, int] | None) -> ImageSet:
+    """Pictures, brought to a size and to colours where they are not of one form."""
     forms = set() if size is None else _forms(chain.from_iterable(found.values()))
     if size is None or len(forms) == 1:  # as they were given, so that a part knows its calibration images again
         return _set(found, read_picture)
@@ -107,14 +121,7 @@ def _forms(paths: Iterable[Path]) -> set[tuple[bool, tuple[int, int]]]:
     return forms
 
 
-def _images(folder: Path) -> list[Path]:
-    found = sorted(p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES) if folder.is_dir() else []
-    if not found:
-        raise EmptySelection(f"class folder '{folder}' holds no image")
-    return found
-
-
-def _set(found: dict[str, list[Path]], read: Callable[[Path], Tensor]) -> ImageSet:
+def _set(found: Mapping[str, Sequence[Path]], read: Callable[[Path], Tensor]) -> ImageSet:
     """Images of each class in turn; they are read when they are asked for."""
     paths = [path for some in found.values() for path in some]
     labels = [label for label, some in enumerate(found.values()) for _ in some]

@@ -1,5 +1,6 @@
 """Pictures: one image file, read as it is, and brought to the colours that a network takes."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,16 @@ TURNS = {
     8: "ROTATE_90",
 }
 SIDEWAYS = (5, 6, 7, 8)
+#: What Pillow calls photos of one picture and of several, and what they end in.
+JPEG, END_OF_JPEG = ("JPEG", "MPO"), b"\xff\xd9"
+
+
+class Unreadable(BadBatches):
+    """A file that holds no picture, a damaged one, or one that is too large; `reason` says which."""
+
+    def __init__(self, path: str | Path, reason: str, advice: str = "give a whole PNG or JPEG file") -> None:
+        self.reason = reason
+        super().__init__(f"image '{path}' cannot be read: {reason}; {advice}")
 
 
 def read_picture(path: str | Path) -> Tensor:
@@ -77,6 +88,36 @@ def _white(path: str | Path, values: Tensor, whites: tuple[int, int]) -> int:
     )
 
 
+def flaw(path: str | Path) -> str | None:
+    """Why a picture cannot be read, None where it can.
+
+    A picture is decoded where it does not end as it should, or its format does not tell. Raises BadBatches for one
+    that can be read, but of whose values white is not known.
+    """
+    if _ends_well(path):
+        return None
+    try:
+        read_picture(path)
+    except Unreadable as error:
+        return error.reason
+    return None
+
+
+def _ends_well(path: str | Path) -> bool:
+    """Whether a PNG has the checksums that it names, or a JPEG its end: much sooner found than by decoding."""
+    try:
+        with _opened(path) as picture:
+            picture.verify()  # looks at a PNG as a whole, and at no other format
+            written_as = picture.format
+    except Unreadable:
+        return False
+    if written_as not in JPEG:
+        return written_as == "PNG"
+    with Path(path).open("rb") as file:
+        file.seek(-len(END_OF_JPEG), os.SEEK_END)
+        return file.read() == END_OF_JPEG
+
+
 def form_of(path: str | Path) -> tuple[bool, tuple[int, int]]:
     """Whether a picture is coloured, and its width and height as it is read, by its header. Raises BadBatches."""
     with _opened(path) as picture:
@@ -101,16 +142,26 @@ def _upright(picture: "Image.Image", orientation: int) -> "Image.Image":
 
 @contextmanager
 def _opened(path: str | Path) -> "Iterator[Image.Image]":
-    """A picture, of which the header is read; raises BadBatches, also for what is read of it later."""
+    """A picture, of which the header is read; raises Unreadable, also for what is read of it later."""
     from PIL import Image, UnidentifiedImageError
 
+    if Path(path).exists() and not Path(path).is_file():  # to open a pipe would wait for ever
+        raise Unreadable(path, "it is no regular file")
+    most = Image.MAX_IMAGE_PIXELS  # beyond which Pillow warns, and beyond twice as many fails
+    too_large = Unreadable(path, f"it has more than {most or 0:,} pixels", "make it smaller")
     try:
         with Image.open(path) as picture:
+            if most and picture.width * picture.height > most:
+                raise too_large
             yield picture
+    except Unreadable:
+        raise
     except UnidentifiedImageError as error:
-        raise BadBatches(f"image '{path}' cannot be read: it holds no picture; give a PNG or JPEG file") from error
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # of damaged files, all of them
-        raise BadBatches(f"image '{path}' cannot be read: {error}") from error
+        raise Unreadable(path, "it holds no picture") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise too_large from error
+    except (OSError, SyntaxError, ValueError) as error:  # of damaged files, all of them
+        raise Unreadable(path, str(error)) from error
 
 
 def in_colours(picture: Tensor, channels: int) -> Tensor:

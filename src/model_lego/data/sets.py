@@ -27,11 +27,12 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSplit:
-    """Training and test images of the same classes."""
+    """Training and test images of the same classes; `notes` say what one has to know, such as what was left out."""
 
     train: ImageSet
     test: ImageSet
     class_names: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
 
 #: Batches that are read ahead, each by a thread of its own, while the network runs on an earlier one.

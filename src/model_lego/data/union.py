@@ -24,7 +24,8 @@ def joined(splits: Sequence[DataSplit], *, same: bool = False) -> DataSplit:
         raise ClassClash(f"several data sets have a class '{twice}'; take same=True where it is one and the same class")
     maps = [torch.tensor([classes.index(name) for name in split.class_names]) for split in splits]
     train = _joined([split.train for split in splits], maps)
-    return DataSplit(train, _joined([split.test for split in splits], maps), classes)
+    notes = tuple(note for split in splits for note in split.notes)
+    return DataSplit(train, _joined([split.test for split in splits], maps), classes, notes)
 
 
 def of_classes(split: DataSplit, classes: Sequence[str]) -> DataSplit:
@@ -34,7 +35,7 @@ def of_classes(split: DataSplit, classes: Sequence[str]) -> DataSplit:
         raise EmptySelection(f"there is no image of class '{absent[0]}' in the data")
     numbers = [split.class_names.index(name) for name in classes]
     train, test = (subset(part, numbers, class_names=split.class_names) for part in (split.train, split.test))
-    return DataSplit(train, test, tuple(classes))
+    return DataSplit(train, test, tuple(classes), split.notes)
 
 
 def _joined(parts: Sequence[ImageSet], maps: Sequence[Tensor]) -> ImageSet:

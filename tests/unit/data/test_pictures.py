@@ -1,5 +1,7 @@
 """Single image files: what is read of them, in how many colours, and which are refused."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -68,3 +70,35 @@ def test_what_is_no_picture_or_a_damaged_one_is_refused(tmp_path, content, words
     damaged_png(file) if content is None else file.write_bytes(content)
     with pytest.raises(BadBatches, match=rf"one\.png' cannot be read: .*{words}"):
         read_picture(file)
+
+
+@pytest.mark.parametrize("read", [read_picture, form_of])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, read):
+    make(tmp_path / "one.png")
+    with pytest.raises(BadBatches, match=r"one\.png' cannot be read: it is no regular file"):
+        read(tmp_path / "one.png")
+
+
+@pytest.mark.parametrize("read", [read_picture, form_of])
+@pytest.mark.parametrize("size", [(101, 1), (11, 10), (40, 40)])
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+def test_a_picture_of_too_many_pixels_is_refused_before_it_is_decoded(tmp_path, monkeypatch, read, size):
+    Image.new("L", size).save(tmp_path / "one.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadBatches, match=r"one\.png' cannot be read: it has more than 100 pixels; make it smaller"):
+        read(tmp_path / "one.png")
+
+
+def test_the_warning_of_too_many_pixels_is_the_same_refusal_where_warnings_are_errors(tmp_path, monkeypatch):
+    Image.new("L", (11, 10)).save(tmp_path / "one.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadBatches, match="more than 100 pixels"):
+        read_picture(tmp_path / "one.png")
+
+
+@pytest.mark.parametrize("most", [100, None])
+def test_as_many_pixels_as_pillow_is_told_to_read_are_read(tmp_path, monkeypatch, most):
+    Image.new("L", (10, 10) if most else (20, 20)).save(tmp_path / "one.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
+    assert read_picture(tmp_path / "one.png").numel() == (most or 400)

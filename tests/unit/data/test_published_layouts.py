@@ -1,6 +1,7 @@
 """Data sets in the layouts in which they are published, written small: nothing is downloaded."""
 
 import hashlib
+import os
 import pickle
 from pathlib import Path
 
@@ -142,13 +143,26 @@ def test_tiny_imagenet(tiny):
     assert near(found, [20, 10, 30])
 
 
+def test_what_is_left_out_of_tiny_imagenet_is_said(tiny):
+    (tiny / "train" / "n01" / "images" / "notes.txt").write_text("n01")
+    with pytest.warns(UserWarning, match=r"left out of '.*': another suffix 1: train/n01/images/notes\.txt$"):
+        assert len(open_data(tiny).train) == 4
+
+
 def test_tiny_imagenet_in_which_something_is_wrong(tiny):
     (tiny / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn07\t0\t0\t9\t9\n")
     with pytest.raises(BadConfig, match=r"'val_0\.JPEG' is of class 'n07', which the training part does not have"):
         open_data(tiny)
+    (tiny / "val" / "val_annotations.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(BadConfig, match=r"val_annotations\.txt', which says the classes.* be read: 'utf-8' codec"):
+        open_data(tiny)
     (tiny / "val" / "val_annotations.txt").unlink()
     with pytest.raises(BadConfig, match=r"val_annotations\.txt', which says the classes"):
         open_data(tiny)
+    os.mkfifo(tiny / "val" / "val_annotations.txt")
+    with pytest.raises(BadConfig, match=r"val_annotations\.txt', which says the classes"):
+        open_data(tiny)
+    (tiny / "val" / "val_annotations.txt").unlink()
     (tiny / "wnids.txt").unlink()
     with pytest.raises(BadConfig, match=r"looks like Tiny-ImageNet, but has no wnids\.txt"):
         open_data(tiny)
