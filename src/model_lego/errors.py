@@ -83,4 +83,4 @@ class BadConfig(LegoError, ValueError):
 
 
 class BadWeights(LegoError, ValueError):
-    """A weights file is not a plain state dict, or does not fit the network."""
+    """A weights file holds no state dict, or none that fits the network."""

@@ -123,7 +123,7 @@ def test_a_checkpoint_that_holds_a_state_dict_is_one(world, tmp_path):
     [
         ([1, 2], "holds a list, not a state dict"),
         ({"weight": 3}, "not a state dict"),
-        ({"weight": torch.tensor(1)}, "does not fit LeNet5: it misses"),
+        ({"weight": torch.tensor(1)}, "does not fit LeNet5: none of its names is the network's"),
     ],
     ids=["list", "numbers", "scalar"],
 )
@@ -134,7 +134,9 @@ def test_weights_files_without_the_weights(world, tmp_path, content, words):
 
 def test_weights_without_a_tensor(world, tmp_path):
     safetensors.torch.save_file({}, tmp_path / "none.safetensors")
-    assert "it misses" in refused(run("plan", *world.source(tmp_path / "none.safetensors"), "--classes", "ant"))
+    assert "holds a dict, not a state dict of tensors" in refused(
+        run("plan", *world.source(tmp_path / "none.safetensors"), "--classes", "ant")
+    )
 
 
 @pytest.mark.parametrize(

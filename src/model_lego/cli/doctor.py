@@ -1,7 +1,7 @@
 """model-lego doctor: can a network be taken apart, and how far?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import typer
@@ -20,12 +20,18 @@ Everything = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, tim
 
 
 def doctor_command(
-    model: Everything, weights: o.Weights = None, argument: o.Arguments = None, size: Side = None, json: o.Json = False
+    model: Everything,
+    weights: o.Weights = None,
+    weights_key: o.WeightsKey = None,
+    argument: o.Arguments = None,
+    size: Side = None,
+    json: o.Json = False,
 ) -> None:
     """Say whether a network can be taken apart, what is kept whole and why, and how much can be cut."""
     from model_lego import canonize, diagnose
 
-    network, shape = _network(model, weights, argument)
+    o.check_weights(weights, weights_key)
+    network, shape = _network(model, parse_arguments(argument), weights, weights_key)
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")
     shape = shape if size is None else (shape[0], size, size)
@@ -40,15 +46,16 @@ def doctor_command(
     show(str(diagnosis))
 
 
-def _network(model: str, weights: str | None, argument: list[str] | None) -> tuple[nn.Module, tuple[int, ...]]:
+def _network(
+    model: str, given: dict[str, Any], weights: str | None, key: str | None
+) -> tuple[nn.Module, tuple[int, ...]]:
     """A network, trained or not, and the shape of its images."""
     if ":" not in model and Path(model).is_dir():
         component = open_component(model)
         return component.module, component.origin.input_shape
-    given = parse_arguments(argument)
-    classes = infer_classes(weights) if weights is not None else None
+    classes = infer_classes(weights, key=key) if weights is not None else None
     if classes is not None:
         given.setdefault("num_classes", classes)
     builder = Builder(model, given)
     network = build(model, **given)
-    return (network if weights is None else load_weights(network, weights)), image_shape(builder, network)
+    return (network if weights is None else load_weights(network, weights, key=key)), image_shape(builder, network)

@@ -17,7 +17,10 @@ def _seed(value: int) -> int:
 
 
 Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME")]
-Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or a plain state dict")]
+Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or what torch.save wrote")]
+WeightsKey = Annotated[
+    str | None, typer.Option("--weights-key", help="where in the file they are, such as ema, where several fit")
+]
 Arguments = Annotated[
     list[str] | None, typer.Option("--argument", "-a", help="builder argument as key=value, for instance width=0.5")
 ]
@@ -94,8 +97,18 @@ class NetworkOptions:
     """Which weights a network has, how it is built, and what its classes are."""
 
     weights: Weights = None
+    weights_key: WeightsKey = None
     argument: Arguments = None
     source_classes: SourceClasses = None
+
+    def __post_init__(self) -> None:
+        check_weights(self.weights, self.weights_key)
+
+
+def check_weights(weights: str | None, key: str | None) -> None:
+    """Refuse a place in a file that is not given; raises BadConfig."""
+    if key is not None and weights is None:
+        raise BadConfig(f"--weights-key {key} is a place in a weights file; give that by --weights")
 
 
 @dataclass(frozen=True)

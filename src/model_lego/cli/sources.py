@@ -48,14 +48,15 @@ def open_source(model: str, data: str, options: SourceOptions, batch_size: int) 
     split = open_data(data, size=preprocessing.size)
     names = of_data(options.source_classes, split.class_names)
     given = parse_arguments(options.argument)
-    given.setdefault("num_classes", infer_classes(options.weights) or len(names))
+    given.setdefault("num_classes", infer_classes(options.weights, key=options.weights_key) or len(names))
     if given["num_classes"] != len(names):
         raise UnknownClass(
             f"the network has {given['num_classes']} classes, but {len(names)} are named "
             f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
         )
     train = _of_classes(split.train, split, names, batch_size)
-    network, graph = _opened(load_weights(build(model, **given), options.weights).eval(), train, preprocessing)
+    trained = load_weights(build(model, **given), options.weights, key=options.weights_key)
+    network, graph = _opened(trained.eval(), train, preprocessing)
     return Source(
         model=network,
         graph=graph,

@@ -23,6 +23,7 @@ def train_command(
     data: o.Data,
     out: o.Out,
     weights: o.Weights = None,
+    weights_key: o.WeightsKey = None,
     argument: o.Arguments = None,
     classes: Annotated[str | None, typer.Option("--classes", "-c", help="classes to learn, all by default")] = None,
     per_class: Annotated[int | None, typer.Option("--per-class", help="training images a class, else all")] = None,
@@ -32,12 +33,15 @@ def train_command(
     run: o.RunOptions,
 ) -> None:
     """Train a classifier; the weights are then taken apart with `disassemble`."""
+    o.check_weights(weights, weights_key)
     settings = training.settings(run)
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
     preprocessing = parse_preprocessing(taking)
     split = open_data(data, download=download, size=preprocessing.size)
     names = list(of_data(classes, split.class_names))
-    task = TrainingTask(model, names, settings, parse_arguments(argument), preprocessing, per_class, weights)
+    task = TrainingTask(
+        model, names, settings, parse_arguments(argument), preprocessing, per_class, weights, weights_key
+    )
     record = train_into(folder, split, task, Bar())
     if run.json:
         show_json({"folder": str(folder), **record})

@@ -1,81 +1,58 @@
-"""Read trained weights: safetensors, or a state dict through torch's weights-only loader. No pickle is executed."""
+"""Load trained weights into a network, from a file as people have them, or read the number of classes off them."""
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from model_lego.errors import BadWeights
+from model_lego.models.fitting import COUNTERS, USUAL, Fit, StateDict, fits, state_dicts
+from model_lego.models.misfits import misfit, some, unreadable
+from model_lego.models.weights_file import held
 
 #: What networks call the module of their last layer.
 HEADS = frozenset({"classifier", "fc", "head", "linear", "last_linear"})
 
 
-def read_weights(path: str | Path) -> dict[str, Tensor]:
-    """Read a state dict; raises BadWeights for anything else, FileNotFoundError."""
-    path = Path(path)
-    held = _held(path)
-    for key in ("state_dict", "model_state_dict", "model"):
-        if isinstance(held, Mapping) and isinstance(held.get(key), Mapping):
-            held = held[key]
-    if not isinstance(held, Mapping) or not all(isinstance(value, Tensor) for value in held.values()):
-        raise BadWeights(f"'{path}' holds a {type(held).__name__}, not a state dict of tensors")
-    prefix = "module."
-    if held and all(name.startswith(prefix) for name in held):
-        return {name.removeprefix(prefix): tensor for name, tensor in held.items()}
-    return dict(held)
+def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) -> nn.Module:
+    """Load weights into a network, converted to its data type; all or nothing.
 
-
-def _held(path: Path) -> Any:
-    """What a weights file holds."""
-    if not path.is_file():
-        raise BadWeights(f"weights file '{path}' does not exist")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except SafetensorError as error:
-        raise BadWeights(f"'{path}' is no safetensors file: {error}") from error
-    except Exception as error:
-        raise BadWeights(
-            f"'{path}' is not a plain state dict (a pickle of a whole module, perhaps); "
-            "save model.state_dict(), best as safetensors"
-        ) from error
-
-
-def load_weights(model: nn.Module, path: str | Path) -> nn.Module:
-    """Load weights into a network, converted to its data type; all or nothing. Raises BadWeights."""
-    weights = read_weights(path)
+    A file may hold them in any place and behind any prefix of their names: the network's own names decide. Where
+    several fit, those of the file itself, "state_dict", "model_state_dict", "model", "net" and "network" come first, in
+    this order, then what comes first in the file; `key` takes those at a dotted path, such as "ema". What was chosen or
+    left out is a warning. Raises BadWeights.
+    """
     wanted = model.state_dict()
-    counters = {name for name in wanted if name.endswith("num_batches_tracked")}  # older files have none
-    missing, extra = sorted(wanted.keys() - weights.keys() - counters), sorted(weights.keys() - wanted.keys())
-    if missing or extra:
-        what = f"misses {_some(missing)}" if missing else f"has {_some(extra)} that the network does not"
-        raise BadWeights(f"'{path}' does not fit {type(model).__name__}: it {what}")
-    for name, tensor in weights.items():
-        if tensor.shape != wanted[name].shape:
-            raise BadWeights(
-                f"'{path}' does not fit {type(model).__name__}: '{name}' has shape {tuple(tensor.shape)}, "
-                f"the network's {tuple(wanted[name].shape)}"
-            )
+    if any(tensor.is_meta for tensor in wanted.values()):
+        raise BadWeights(f"{type(model).__name__} is on the meta device and holds no weights; build it on another")
+    held_against = fits(_found(Path(path), key), model)
+    fitting = [fit for fit in held_against if not fit.faults]
+    chosen = (fitting or sorted(held_against, key=_distance))[0]
+    for name, tensor in chosen.tensors.items():
+        if name in wanted and (what := unreadable(tensor, wanted[name])):
+            raise BadWeights(f"'{name}' in '{path}' {what}")
+    if not fitting:
+        raise BadWeights(f"'{path}' does not fit {type(model).__name__}: {misfit(chosen, wanted)}")
+    converted = {name: tensor.to(wanted[name].dtype) for name, tensor in chosen.tensors.items()}
+    for name, tensor in converted.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BadWeights(f"'{name}' in '{path}' contains NaN or infinite values")
-    converted = {name: tensor.to(wanted[name].dtype) for name, tensor in weights.items()}
-    model.load_state_dict({name: wanted[name] for name in counters} | converted)
+    model.load_state_dict({name: wanted[name] for name in wanted if name.endswith(COUNTERS)} | converted)
+    if note := _note(chosen, fitting[1:]):
+        warnings.warn(f"'{path}': {note}", stacklevel=2)
     return model
 
 
-def infer_classes(path: str | Path) -> int | None:
+def infer_classes(path: str | Path, *, key: str | None = None) -> int | None:
     """Number of classes, read off the last matrix of the head in a weights file; None where there is none.
 
     A head is called classifier, fc, head, linear or last_linear, and is a linear layer or a 1 x 1 convolution; where
-    nothing is called so, it is the last matrix in the order of the file's names.
+    nothing is called so, it is the last matrix in the order of the file's names. Of several state dicts the largest
+    counts, or that at the dotted path `key`. Raises BadWeights.
     """
-    weights = read_weights(path)
+    weights = max(_found(Path(path), key), key=lambda each: len(each.tensors)).tensors
     mixing = {name: tensor for name, tensor in weights.items() if tensor.dim() in (2, 4) and name.endswith("weight")}
     heads = [name for name in mixing if HEADS.intersection(name.split(".")[:-1])]
     matrices = [name for name, tensor in mixing.items() if tensor.dim() == 2]
@@ -83,10 +60,41 @@ def infer_classes(path: str | Path) -> int | None:
     return int(mixing[in_order[-1]].shape[0]) if in_order else None
 
 
+def _found(path: Path, key: str | None) -> list[StateDict]:
+    """The state dicts in a file; raises BadWeights where there are none."""
+    what = held(path)
+    everywhere = state_dicts(what)
+    if not everywhere:
+        raise BadWeights(f"'{path}' holds a {type(what).__name__}, not a state dict of tensors")
+    found = everywhere if key is None else state_dicts(what, key)
+    if not found:
+        places = [each.place for each in everywhere if each.place] or [next(iter(everywhere[0].tensors))]
+        known = "', '".join(dict.fromkeys(places[:5]))
+        raise BadWeights(f"'{path}' has no weights at '{key}'; it has '{known}'")
+    return found
+
+
+def _distance(fit: Fit) -> tuple[int, int]:
+    """How far tensors are from fitting; of those that are as far, the most come first."""
+    return len(fit.missing) + len(fit.misshapen), -len(fit.tensors)
+
+
+def _note(chosen: Fit, others: Sequence[Fit]) -> str:
+    """What was chosen and left out; nothing where a file holds the network's weights and no others."""
+    different = [fit for fit in others if not _same(fit.tensors, chosen.tensors)]
+    place = f"at '{chosen.under}'" if chosen.under else "of the file itself"
+    said = [
+        f"weights are those {place}" if chosen.prefix or chosen.place not in USUAL or different else "",
+        f"left out is {some(chosen.beside)}" if chosen.beside else "",
+        f"'{different[0].under}' fits as well, which --weights-key or key= takes" if different else "",
+    ]
+    return "; ".join(filter(None, said))
+
+
+def _same(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
 def _natural(name: str) -> tuple[tuple[int, int | str], ...]:
     """Order `layer10` behind `layer2`."""
     return tuple((0, int(part)) if part.isdigit() else (1, part) for part in name.split("."))
-
-
-def _some(names: list[str]) -> str:
-    return f"'{names[0]}'" + (f" and {len(names) - 1} more" if len(names) > 1 else "")

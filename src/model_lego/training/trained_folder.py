@@ -26,7 +26,8 @@ WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.
 class TrainingTask:
     """Which network learns which classes, and how.
 
-    `per_class` training images a class are drawn by the seed, all by default; `weights` is a file to start from.
+    `per_class` training images a class are drawn by the seed, all by default; `weights` is a file to start from
+    (`weights_key`: where in it they are).
     """
 
     network: str  # as `build` knows it
@@ -36,6 +37,7 @@ class TrainingTask:
     preprocessing: Preprocessing | None = None
     per_class: int | None = None
     weights: str | Path | None = None
+    weights_key: str | None = None
 
 
 def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Progress = quiet) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
         model = build(task.network, **arguments)
-    model = model if task.weights is None else load_weights(model, task.weights)
+    model = model if task.weights is None else load_weights(model, task.weights, key=task.weights_key)
     images = subset(split.train, numbers, per_class=task.per_class, seed=settings.seed, class_names=names)
     train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
     test = subset(split.test, numbers, class_names=names)

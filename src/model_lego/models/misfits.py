@@ -1,0 +1,94 @@
+"""Why a file's tensors are not a network's: the cause first, then names and shapes."""
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from model_lego.models.fitting import Fit
+
+#: Floats that mean what they say; smaller ones have scales elsewhere.
+FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+
+
+def unreadable(tensor: Tensor, wanted: Tensor) -> str | None:
+    """Why a file's tensor cannot be read as what a network has in its place; None where it can."""
+    kind = str(tensor.dtype).removeprefix("torch.")
+    if tensor.is_quantized or (wanted.is_floating_point() and tensor.dtype not in FLOATS):
+        return f"is {kind}, where the network has floats: give the weights of before they were quantised or encoded"
+    if tensor.is_nested or tensor.layout != torch.strided:
+        return "is sparse or nested; save it as a plain tensor, by .to_dense()"
+    if tensor.is_meta:
+        return "has no values: it was saved from the meta device"
+    if tensor.is_floating_point() and not wanted.is_floating_point() and bool((tensor != tensor.round()).any()):
+        return f"has fractions, where the network has {str(wanted.dtype).removeprefix('torch.')}"
+    return None
+
+
+def misfit(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
+    """Why tensors do not fit a network's: what seems to be the cause, and which they are."""
+    details = [
+        f"it misses {some(fit.missing)}" if fit.missing else "",
+        f"it has {some(fit.extra)} that the network does not" if fit.extra else "",
+        f"{_shapes(fit, wanted)}" if fit.misshapen else "",
+    ]
+    return "; ".join(filter(None, [_cause(fit, wanted), *details]))
+
+
+def _cause(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
+    common = sum(name in wanted for name in fit.tensors)
+    if not common:
+        return _of_another(fit, wanted)
+    if any(name.endswith(".zero_point") for name in fit.extra):
+        return "its layers are quantised; give the weights of before"
+    if fit.missing or fit.extra:
+        lacks = modules(fit.missing)
+        alone = len(lacks) == 1 and not any(name.startswith(f"{lacks[0]}.") for name in fit.tensors)
+        if alone and not fit.extra and not fit.misshapen:
+            return f"its names fit less '{lacks[0]}.*', which it does not have"
+        return f"{common} of its {len(fit.tensors)} names are among the network's {len(wanted)}"
+    return _head(fit, wanted) or f"its names fit, but {len(fit.misshapen)} of {len(wanted)} shapes do not"
+
+
+def _of_another(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
+    """Where no name is the network's: these may be behind a prefix of its own."""
+    first = next(iter(wanted), "")
+    for dot in (place for place, letter in enumerate(first) if letter == "."):
+        prefix = first[: dot + 1]
+        if all(name.startswith(prefix) and name.removeprefix(prefix) in fit.tensors for name in wanted):
+            return (
+                f"its names are the network's without '{prefix}': load it into the network inside, at '{prefix[:-1]}'"
+            )
+    return f"none of its names is the network's: it is of another network, with '{next(iter(fit.tensors), '')}'"
+
+
+def _head(fit: Fit, wanted: Mapping[str, Tensor]) -> str | None:
+    """Where other numbers of classes are all that differs."""
+    pairs = {(fit.tensors[name].shape[:1], wanted[name].shape[:1]) for name in fit.misshapen}
+    rest = all(fit.tensors[name].shape[1:] == wanted[name].shape[1:] for name in fit.misshapen)
+    if len(pairs) != 1 or not rest:
+        return None
+    ((there, here),) = pairs
+    if not there or not here:
+        return None
+    heads = " and ".join(f"'{module}.*'" for module in modules(fit.misshapen))
+    return (
+        f"its names fit less {heads}, which has {there[0]} classes there and {here[0]} here; build the network with "
+        f"num_classes={there[0]}"
+    )
+
+
+def _shapes(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
+    name = fit.misshapen[0]
+    more = f", and {len(fit.misshapen) - 1} more differ" if len(fit.misshapen) > 1 else ""
+    return f"'{name}' has shape {tuple(fit.tensors[name].shape)}, the network's {tuple(wanted[name].shape)}{more}"
+
+
+def modules(names: tuple[str, ...]) -> list[str]:
+    """The modules that some tensors belong to."""
+    return list(dict.fromkeys(name.rpartition(".")[0] for name in names))
+
+
+def some(names: tuple[str, ...]) -> str:
+    """The first of some names, and how many there are."""
+    return f"'{names[0]}'" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
