@@ -159,7 +159,7 @@ def test_no_code_of_a_weights_file_is_run(world, tmp_path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: nn.Sequential(nn.Linear(3, 4)), "does not fit LeNet5: none of its names is the network's"),
+        (lambda: nn.Sequential(nn.Linear(3, 4)), "does not fit LeNet5: it is of another network"),
         (lambda: nn.Sequential(*trained(seed=0).children()), "does not fit LeNet5"),
     ],
 )

@@ -123,7 +123,7 @@ def test_a_checkpoint_that_holds_a_state_dict_is_one(world, tmp_path):
     [
         ([1, 2], "holds a list, not a state dict"),
         ({"weight": 3}, "not a state dict"),
-        ({"weight": torch.tensor(1)}, "does not fit LeNet5: none of its names is the network's"),
+        ({"weight": torch.tensor(1)}, "does not fit LeNet5: it is of another network"),
     ],
     ids=["list", "numbers", "scalar"],
 )

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from model_lego.models.fitting import Fit
+from model_lego.models.fitting import COUNTERS, Fit
 
 #: Floats that mean what they say; smaller ones have scales elsewhere.
 FLOATS = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
@@ -27,6 +27,8 @@ def unreadable(tensor: Tensor, wanted: Tensor) -> str | None:
 
 def misfit(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
     """Why tensors do not fit a network's: what seems to be the cause, and which they are."""
+    if not any(name in wanted for name in fit.tensors):
+        return _of_another(fit, wanted)
     details = [
         f"it misses {some(fit.missing)}" if fit.missing else "",
         f"it has {some(fit.extra)} that the network does not" if fit.extra else "",
@@ -36,9 +38,6 @@ def misfit(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
 
 
 def _cause(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
-    common = sum(name in wanted for name in fit.tensors)
-    if not common:
-        return _of_another(fit, wanted)
     if any(name.endswith(".zero_point") for name in fit.extra):
         return "its layers are quantised; give the weights of before"
     if fit.missing or fit.extra:
@@ -46,8 +45,10 @@ def _cause(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
         alone = len(lacks) == 1 and not any(name.startswith(f"{lacks[0]}.") for name in fit.tensors)
         if alone and not fit.extra and not fit.misshapen:
             return f"its names fit less '{lacks[0]}.*', which it does not have"
+        common = sum(name in wanted for name in fit.tensors)
         return f"{common} of its {len(fit.tensors)} names are among the network's {len(wanted)}"
-    return _head(fit, wanted) or f"its names fit, but {len(fit.misshapen)} of {len(wanted)} shapes do not"
+    differ = f"{len(fit.misshapen)} of {len(wanted)} shapes do not: of another width or size, perhaps"
+    return _head(fit, wanted) or f"its names fit, but {differ}"
 
 
 def _of_another(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
@@ -59,7 +60,8 @@ def _of_another(fit: Fit, wanted: Mapping[str, Tensor]) -> str:
             return (
                 f"its names are the network's without '{prefix}': load it into the network inside, at '{prefix[:-1]}'"
             )
-    return f"none of its names is the network's: it is of another network, with '{next(iter(fit.tensors), '')}'"
+    theirs = sorted(fit.tensors, key=lambda name: name.endswith(COUNTERS))  # which say less than others
+    return f"it is of another network: it has {some(tuple(theirs))}, where this has {some(tuple(wanted))}"
 
 
 def _head(fit: Fit, wanted: Mapping[str, Tensor]) -> str | None:
@@ -72,10 +74,8 @@ def _head(fit: Fit, wanted: Mapping[str, Tensor]) -> str | None:
     if not there or not here:
         return None
     heads = " and ".join(f"'{module}.*'" for module in modules(fit.misshapen))
-    return (
-        f"its names fit less {heads}, which has {there[0]} classes there and {here[0]} here; build the network with "
-        f"num_classes={there[0]}"
-    )
+    classes = f"{there[0]} classes there and {here[0]} here"
+    return f"its names fit less {heads}, which have {classes}; build the network with num_classes={there[0]}"
 
 
 def _shapes(fit: Fit, wanted: Mapping[str, Tensor]) -> str:

@@ -172,7 +172,7 @@ def replaced(name, tensor):
 
 
 FULL = torch.ones(3, 8)
-HEAD = "its names fit less 'fc.*', which has 9 classes there and 3 here; build the network with num_classes=9"
+HEAD = "its names fit less 'fc.*', which have 9 classes there and 3 here; build the network with num_classes=9"
 MISFITS = {
     "another head": (network(classes=9).state_dict(), HEAD),
     "another head, nested": ({"model": behind("net.", network(classes=9).state_dict())}, HEAD),
@@ -188,11 +188,11 @@ MISFITS = {
     ),
     "another shape": (
         replaced("fc.weight", torch.zeros(3, 9)),
-        "its names fit, but 1 of 9 shapes do not; 'fc.weight' has shape (3, 9), the network's (3, 8)",
+        "its names fit, but 1 of 9 shapes do not: of another width … 'fc.weight' has shape (3, 9), the network's (3, 8)",
     ),
     "another network": (
         {"a.w": FULL, "b.w": FULL},
-        "none of its names is the network's: it is of another network, with 'a.w'",
+        "it is of another network: it has 'a.w' and 1 more, where this has 'conv.weight' and 8 more",
     ),
     "not finite": (
         replaced("norm.running_var", torch.tensor([1.0, torch.inf])),
