@@ -188,7 +188,7 @@ MISFITS = {
     ),
     "another shape": (
         replaced("fc.weight", torch.zeros(3, 9)),
-        "its names fit, but 1 of 9 shapes do not: of another width … 'fc.weight' has shape (3, 9), the network's (3, 8)",
+        "its names fit, but 1 of 9 shapes do not: of another … 'fc.weight' has shape (3, 9), the network's (3, 8)",
     ),
     "another network": (
         {"a.w": FULL, "b.w": FULL},
