@@ -222,7 +222,9 @@ def test_an_assembly_of_different_architectures_comes_back(tmp_path):
     builder = Builder("zoo:resnet20", {"num_classes": 5, "width": 0.5, "blocks": 1, "in_channels": 1})
     parts = [
         lenets(NORMALISED)[0],
-        component(builder, (1, 28, 28), class_names="vwxyz", classes="zy", preprocessing=gray, repair="none"),
+        component(
+            builder, (1, 28, 28), class_names=list("vwxyz"), classes=list("zy"), preprocessing=gray, repair="none"
+        ),
     ]
     back = check(assemble(parts), tmp_path, pictures((1, 40, 30), seed=1))
     assert [one.preprocessing for one in back.parts] == [NORMALISED, gray]

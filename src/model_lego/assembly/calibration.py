@@ -9,6 +9,7 @@ from torch import Tensor
 from model_lego.data.batching import Batches, checked
 from model_lego.digest import image_digests, packed
 from model_lego.errors import BadConfig, UnknownClass
+from model_lego.parts.class_names import ClassNames, names_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import noise_of, taken_by
 from model_lego.parts.join_record import Labels
@@ -37,7 +38,7 @@ def read_calibration(
     *,
     classes: Sequence[str],
     labels: Labels,
-    class_names: Sequence[str] | None,
+    class_names: ClassNames | None,
     progress: Progress,
 ) -> Labelled:
     """Read all calibration images of an assembly's classes.
@@ -73,9 +74,9 @@ def noise(parts: Sequence[Component]) -> Tensor:
     return noise_of(shape).to(next(parts[0].parameters()))
 
 
-def _positions(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+def _positions(classes: Sequence[str], class_names: ClassNames | None) -> Tensor:
     """Position in `classes` of each label number, -1 for other classes."""
-    known = classes if class_names is None else class_names
+    known = classes if class_names is None else names_of(class_names)
     missing = [name for name in classes if name not in known]
     if missing:
         raise UnknownClass(f"the calibration images have no class '{missing[0]}'; class_names has to name it")

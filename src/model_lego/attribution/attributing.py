@@ -1,7 +1,6 @@
 """attribute: the contributions of every layer, summed over the samples of each class."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Unpack
 
 import torch
@@ -13,10 +12,11 @@ from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.summing import Summer
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
-from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
 from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.class_names import Classes, ClassNames, fitting, label_numbers, unnamed
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 
@@ -26,7 +26,7 @@ def attribute(
     batches: Batches,
     *,
     graph: ChannelGraph,
-    classes: Sequence[int] | None = None,
+    classes: Classes | None = None,
     progress: Progress = quiet,
     group: Group = None,
     **options: Unpack[SampleOptions],
@@ -41,21 +41,15 @@ def attribute(
     """
     refuse_unknown("attribute", options, SampleOptions)
     samples, reading = value_of(SampleChoice, options), Reading(progress, group)
-    classes = asked_for(graph, classes)
+    classes = asked_for(graph, classes, samples.class_names)
     choice = choose(model, graph, batches, classes=classes, samples=samples, reading=reading)
     return sum_up(model, batches, choice, graph=graph, classes=classes, samples=samples, reading=reading)
 
 
-def asked_for(graph: ChannelGraph, classes: Sequence[int] | None) -> tuple[int, ...]:
-    """Label numbers, all of the network's by default; raises UnknownClass, and BadConfig for one given twice."""
-    classes = tuple(range(len(graph.head))) if classes is None else tuple(classes)
-    for label in classes:
-        if not 0 <= label < len(graph.head):
-            raise UnknownClass(f"class {label} is not among the {len(graph.head)} classes of the network")
-    twice = [label for label, times in Counter(classes).items() if times > 1]
-    if twice:
-        raise BadConfig(f"class {twice[0]} is asked for twice")
-    return classes
+def asked_for(graph: ChannelGraph, classes: Classes | None, names: ClassNames | None = None) -> tuple[int, ...]:
+    """Label numbers of classes, all of the network's by default; raises UnknownClass, EmptySelection."""
+    known = unnamed(len(graph.head)) if names is None else fitting(names, len(graph.head))
+    return label_numbers(range(len(known)) if classes is None else classes, known, owner="network")
 
 
 def sum_up(

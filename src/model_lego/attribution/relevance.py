@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from model_lego.attribution.attributing import asked_for
 from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.thresholds import Thresholds
 from model_lego.graph import ChannelGraph, ChannelSelection, Layer, select
+from model_lego.parts.class_names import Classes
 
 EPS = 1e-5
 #: Contributions that differ by less, relatively, are equal: rounding must not decide.
@@ -125,7 +127,7 @@ def locate(
     graph: ChannelGraph,
     stats: ContributionStats,
     *,
-    classes: Sequence[int],
+    classes: Classes,
     thresholds: Thresholds | None = None,
     multiple: int = 1,
 ) -> ChannelSelection:
@@ -133,6 +135,7 @@ def locate(
 
     `multiple` rounds the kept width of each group up. Raises UnknownClass, EmptySelection.
     """
-    found = relevance(graph, stats, classes=classes, thresholds=thresholds)
+    labels = asked_for(graph, classes)
+    found = relevance(graph, stats, classes=labels, thresholds=thresholds)
     scores = found.soft.amax(0)
-    return select(graph, found.hard.any(0), logits=classes, scores=scores, multiple=multiple)
+    return select(graph, found.hard.any(0), logits=labels, scores=scores, multiple=multiple)

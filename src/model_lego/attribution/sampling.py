@@ -18,6 +18,7 @@ from model_lego.data.batching import Batches, checked, only, prepared
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
+from model_lego.parts.class_names import ClassNames, names_of
 from model_lego.processes import in_all, place_in
 from model_lego.progress import tracked
 
@@ -34,7 +35,7 @@ class SampleOptions(TypedDict, total=False):
     sampling: Sampling
     per_class: int | None  # samples a class: 1 % of the smallest class and at least 50 by default
     seed: int  # of random samples
-    class_names: Sequence[str] | None  # for messages alone
+    class_names: ClassNames | None  # for messages alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,7 @@ class SampleChoice:
     sampling: Sampling = "confident"
     per_class: int | None = None
     seed: int = 0
-    class_names: Sequence[str] | None = None
+    class_names: ClassNames | None = None
 
     def __post_init__(self) -> None:
         if self.sampling not in ("confident", "random", "all"):
@@ -54,7 +55,7 @@ class SampleChoice:
 
     def name(self, label: int) -> str:
         """What messages call a class: its name in quotation marks, or its number."""
-        return str(label) if self.class_names is None else f"'{self.class_names[label]}'"
+        return str(label) if self.class_names is None else f"'{names_of(self.class_names)[label]}'"
 
     def no_sample(self, label: int) -> str:
         """The words for a class without samples."""

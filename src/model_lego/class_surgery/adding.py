@@ -14,7 +14,7 @@ from model_lego.errors import BadConfig, IncompatibleComponents, UnknownClass
 from model_lego.heads.settings import HeadOptions
 from model_lego.options import refuse_unknown
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.class_names import label_numbers
+from model_lego.parts.class_names import ClassNames, label_numbers
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.parts.join_record import Clash
 from model_lego.progress import Progress, quiet
@@ -33,7 +33,7 @@ def add_classes(
     component: Component,
     *,
     calibration: Batches | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     on_clash: Clash | None = None,
     outsiders: float | None = None,
     progress: Progress = quiet,
@@ -104,7 +104,7 @@ def replace_part(
     new: Component,
     *,
     calibration: Batches | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     on_clash: Clash | None = None,
     progress: Progress = quiet,
     **options: Unpack[HeadOptions],

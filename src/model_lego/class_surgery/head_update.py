@@ -15,6 +15,7 @@ from model_lego.heads.carrying import Carried, carry
 from model_lego.heads.fitting import settle
 from model_lego.heads.settings import HeadKind, JoinSettings
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, owned_classes
+from model_lego.parts.class_names import ClassNames
 from model_lego.parts.component import Component, Origin
 from model_lego.parts.join_record import Clash, HeadState
 from model_lego.parts.layer_inputs import pooled, run_and_hear
@@ -78,7 +79,7 @@ def settings_like(
     assembly: Assembly,
     *,
     head: HeadKind,
-    class_names: Sequence[str] | None,
+    class_names: ClassNames | None,
     outsiders: float | None,
     seed: int,
     on_clash: Clash | None = None,

@@ -28,7 +28,7 @@ from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import gone_places, label_numbers, source_names
+from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings
@@ -47,10 +47,10 @@ class RemoveOptions(TypedDict, total=False):
 
 def remove_classes(
     part: nn.Module,
-    classes: Sequence[str | int],
+    classes: Classes,
     batches: Batches | None = None,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     head: HeadKind = "auto",
     preprocessing: Preprocessing | None = None,
     builder: Builder | None = None,
@@ -92,17 +92,18 @@ def remove_classes(
     """
     refuse_unknown("remove_classes", options, RemoveOptions)
     how = Restriction(value_of(CutSettings, options), options.get("forget", True), progress)
+    known = None if class_names is None else names_of(class_names)
     if isinstance(part, Component | Assembly):
         if preprocessing is not None or builder is not None:
             raise BadConfig("components and assemblies have their own preprocessing and builder; leave them out")
         if isinstance(part, Assembly):
-            return _from_assembly(part, classes, batches, class_names, head, how)
+            return _from_assembly(part, classes, batches, known or part.classes, head, how)
         rest = _rest(classes, part.classes, "component")
-        return narrowed(part, rest, batches, class_names or part.classes, how)[0]
+        return narrowed(part, rest, batches, known or part.classes, how)[0]
     if batches is None:
         raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
     graph = traced(part, batches, preprocessing)
-    names = source_names(part, class_names, len(graph.head))
+    names = source_names(part, known, len(graph.head))
     rest = _rest(classes, names, "network")
     given: InputOptions = {"preprocessing": preprocessing, "graph": graph, "progress": progress}
     request = ask(part, batches, rest, names, how.cutting, given)
@@ -113,7 +114,7 @@ def remove_classes(
     return made.component.with_verdict(verdict_after(request, made, made.component, SOURCE))
 
 
-def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> list[int]:
+def _rest(classes: Classes, names: Sequence[str], owner: str) -> list[int]:
     """The positions that are left of some classes; raises UnknownClass, EmptySelection."""
     gone = label_numbers(classes, names, owner=owner)
     rest = [place for place in range(len(names)) if place not in gone]
@@ -124,15 +125,14 @@ def _rest(classes: Sequence[str | int], names: Sequence[str], owner: str) -> lis
 
 def _from_assembly(
     assembly: Assembly,
-    classes: Sequence[str | int],
+    classes: Classes,
     batches: Batches | None,
-    class_names: Sequence[str] | None,
+    known: Sequence[str],
     head: HeadKind,
     how: Restriction,
 ) -> Assembly:
     rest = _rest(classes, assembly.classes, "assembly")
     left = {assembly.classes[place] for place in rest}
-    known = class_names or assembly.classes
     owned = assembly.owned() if assembly.padded is None else [tuple(chain.from_iterable(assembly.owned()))]
     networks, columns = [], []
     reads: list[Sequence[str]] = []

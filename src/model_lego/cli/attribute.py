@@ -7,12 +7,12 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import check_out, chosen, named, open_source
+from model_lego.cli.sources import check_out, open_source
 from model_lego.cli.team import speaks, team
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 
-SomeClasses = Annotated[str | None, typer.Option("--classes", "-c", help="classes to sum over; all by default")]
+SomeClasses = Annotated[list[str] | None, typer.Option("--classes", "-c", help="classes to sum over; all by default")]
 Add = Annotated[list[str] | None, typer.Option("--add", help="saved statistics of other images, added to these")]
 
 Memory = Annotated[int, typer.Option("--memory", help="MiB of sums held at once; more classes are taken in turns")]
@@ -36,7 +36,7 @@ def attribute_command(
     """Sum up what each channel adds to each other, class by class, for any number of components."""
     from model_lego import collect, load_statistics, merge, save_statistics
     from model_lego.data.batching import prepared
-    from model_lego.parts.class_names import label_numbers
+    from model_lego.parts.class_names import label_numbers, spelled
 
     check_out(out, overwrite=run.overwrite)
     if memory < 1:
@@ -46,7 +46,7 @@ def attribute_command(
     for other in others:
         if (other.source, other.sampling) != (digest_of(source.model), sampling):
             raise BadConfig("statistics to add have to be of this network, and sampled in the same way")
-    asked = None if classes is None else label_numbers(named(chosen(classes), source.class_names), source.class_names)
+    asked = None if not classes else label_numbers(spelled(classes, source.class_names), source.class_names)
     with team() as group:
         stats = collect(
             source.model,

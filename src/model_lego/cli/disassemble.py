@@ -7,11 +7,12 @@ from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
-from model_lego.cli.sources import check_out, chosen, named, open_source
+from model_lego.cli.sources import check_out, open_source
 from model_lego.cli.team import speaks, team
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
+from model_lego.parts.class_names import spelled
 from model_lego.parts.component import Component, Origin
 
 
@@ -37,7 +38,7 @@ def plan_command(
     limits = parse_budget(budget)
     check_curve(curves.curve_out)
     source = open_source(model, data, opening, batch_size)
-    wanted = named(chosen(classes), source.class_names)
+    wanted = spelled(classes, source.class_names)
     drawn_curve = None
     with team() as group:
         planned = plan(
@@ -123,7 +124,7 @@ def disassemble_command(
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
     source = open_source(model, data, opening, run.batch_size)
-    wanted = named(chosen(classes), source.class_names)
+    wanted = spelled(classes, source.class_names)
     settings, drawn_curve, sums = RepairSettings(method=repair, seed=run.seed), None, _statistics(statistics.stats)  # type: ignore[arg-type]
     with team() as group:
         component = disassemble(

@@ -28,10 +28,13 @@ Data = Annotated[
     str, typer.Option("--data", "-d", help=".npz file, image folder, torchvision:NAME (in ./data), or digits")
 ]
 Classes = Annotated[
-    str, typer.Option("--classes", "-c", help="classes of the component: names or numbers, comma-separated")
+    list[str],
+    typer.Option(
+        "--classes", "-c", help="classes of the component: names, numbers or ranges, with commas or several times"
+    ),
 ]
 SourceClasses = Annotated[
-    str | None,
+    list[str] | None,
     typer.Option(
         "--source-classes", help="classes of the network in the order of its logits, where not all the data's"
     ),

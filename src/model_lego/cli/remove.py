@@ -1,5 +1,6 @@
 """model-lego remove: take classes out of a saved part or of a network."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -8,18 +9,18 @@ from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
-from model_lego.cli.sources import check_out, chosen, data_for, named, open_part, open_source
+from model_lego.cli.sources import check_out, data_for, open_part, open_source
 from model_lego.data import open_data
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import label_numbers
+from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Component
 
 
 def remove_command(
     *,
     part: Annotated[str, typer.Argument(help="folder of a saved part; or a MODEL, with --weights")],
-    classes: Annotated[str, typer.Option("--classes", "-c", help="classes to take out: names or numbers")],
+    classes: Annotated[list[str], typer.Option("--classes", "-c", help="classes to take out: names or numbers")],
     out: o.Out,
     data: Annotated[str | None, typer.Option("--data", "-d", help="where images of the others come from")] = None,
     calibration_per_class: o.CalibrationPerClass = 250,
@@ -53,18 +54,24 @@ def remove_command(
         source = open_source(part, data, opening, run.batch_size)
         how |= {"preprocessing": source.preprocessing, "builder": source.builder}
         names = source.class_names
-        made = remove_classes(source.model, named(chosen(classes), names), source.train, class_names=names, **how)
+        made = remove_classes(source.model, spelled(classes, names), source.train, class_names=names, **how)
     folder = save(made, out, overwrite=run.overwrite)
     show_part(made, str(folder), data is not None, json=run.json)
 
 
 def _from_part(
-    folder: str, classes: str, data: str | None, images_a_class: int, batch_size: int, head: str, how: dict[str, Any]
+    folder: str,
+    classes: Sequence[str],
+    data: str | None,
+    images_a_class: int,
+    batch_size: int,
+    head: str,
+    how: dict[str, Any],
 ) -> Component | Assembly:
     from model_lego import remove_classes
 
     part = open_part(folder)
-    gone = label_numbers(named(chosen(classes), part.classes), part.classes, owner="part")
+    gone = label_numbers(spelled(classes, part.classes), part.classes, owner="part")
     names = [name for place, name in enumerate(part.classes) if place not in gone and name != NONE_OF_THESE]
     feed = None
     if data is not None and names:

@@ -11,14 +11,15 @@ from model_lego.attribution import ContributionStats, Thresholds
 from model_lego.cli import options as o
 from model_lego.cli.images import as_taken, image_names, read_files
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import Source, chosen, named, open_source
+from model_lego.cli.sources import Source, open_source
 from model_lego.data.batching import prepared
 from model_lego.errors import BadConfig
-from model_lego.parts.class_names import split_list
+from model_lego.parts.class_names import spelled
 from model_lego.routes import ContributionMaps, DecisionRoutes
 
 SomeClasses = Annotated[
-    str | None, typer.Option("--classes", "-c", help="classes whose routes are found; all, where no --image is given")
+    list[str] | None,
+    typer.Option("--classes", "-c", help="classes whose routes are found; all, where no --image is given"),
 ]
 Images = Annotated[
     list[str] | None,
@@ -83,7 +84,7 @@ def routes_command(
     pictures = read_files(image or [])
     source = open_source(model, data, opening, batch_size)
     names = source.class_names
-    wanted = named(chosen(classes), names) if classes else ([] if image else list(names))
+    wanted = spelled(classes, names) if classes else ([] if image else list(names))
     shown = _Shown(wanted, as_taken(source, image or [], pictures), image_names(image or []))
     _check_number(len(wanted) + len(image or []), files)
     stats = _statistics(source, wanted, statistics, seed)
@@ -128,7 +129,7 @@ def _check_number(subjects: int, files: RouteFiles) -> None:
 
 def _layers(routes: DecisionRoutes, layers: str | None) -> list[str]:
     """The layers that are named, none if there are no names; raises BadConfig."""
-    names = split_list(layers) if layers else []
+    names = [name.strip() for name in (layers or "").split(",") if name.strip()]
     known = [layer.name for layer in routes.layers]
     if unknown := [name for name in names if name not in known]:
         raise BadConfig(f"--layers '{unknown[0]}' is no layer that has routes; there are {', '.join(known)}")

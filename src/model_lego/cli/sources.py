@@ -1,7 +1,6 @@
 """What the words on a command line stand for: networks, data, classes, preprocessing."""
 
 import ast
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +19,7 @@ from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.class_names import split_list
+from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_size
 from model_lego.store import load
@@ -123,22 +122,11 @@ def check_out(folder: str, *, overwrite: bool) -> None:
     refuse_existing(Path(folder), overwrite=True)
 
 
-def chosen(text: str) -> list[str | int]:
-    """Classes as written: names, or numbers where they are digits."""
-    return [int(item) if item.isdecimal() else item for item in split_list(text)]
-
-
-def of_data(text: str | None, known: Sequence[str]) -> tuple[str, ...]:
-    """Classes of the data by name, or by number where they have other names; all by default. Raises UnknownClass."""
-    items = known if text is None else named(chosen(text), known)
-    names = tuple(known[item] if isinstance(item, int) and item < len(known) else str(item) for item in items)
-    _check_known(names, known)
-    return names
-
-
-def named(items: Sequence[str | int], names: Sequence[str]) -> list[str | int]:
-    """Numbers that are names of classes (digits) count as names."""
-    return [str(item) if str(item) in names else item for item in items]
+def of_data(texts: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
+    """Classes of the data as they are written, all by default; raises UnknownClass, BadConfig."""
+    if not texts:
+        return tuple(known)
+    return tuple(known[label] for label in label_numbers(spelled(texts, known), known, owner="data"))
 
 
 def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
@@ -179,14 +167,4 @@ def _of_classes(images: ImageSet, split: DataSplit, names: Sequence[str], batch_
 
 
 def _numbers(split: DataSplit, names: Sequence[str]) -> list[int]:
-    _check_known(names, split.class_names)
-    return [split.class_names.index(name) for name in names]
-
-
-def _check_known(names: Sequence[str], known: Sequence[str]) -> None:
-    for name in names:
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=3)
-            more = " …" if len(known) > 10 else ""
-            hint = f"did you mean {' or '.join(near)}?" if near else f"it has {', '.join(known[:10])}{more}"
-            raise UnknownClass(f"the data has no class '{name}'; {hint}")
+    return list(label_numbers(list(names), split.class_names, owner="data"))

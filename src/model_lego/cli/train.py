@@ -25,7 +25,9 @@ def train_command(
     weights: o.Weights = None,
     weights_key: o.WeightsKey = None,
     argument: o.Arguments = None,
-    classes: Annotated[str | None, typer.Option("--classes", "-c", help="classes to learn, all by default")] = None,
+    classes: Annotated[
+        list[str] | None, typer.Option("--classes", "-c", help="classes to learn, all by default")
+    ] = None,
     per_class: Annotated[int | None, typer.Option("--per-class", help="training images a class, else all")] = None,
     download: o.Download = False,
     taking: o.PreprocessingOptions,

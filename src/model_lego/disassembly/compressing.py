@@ -1,6 +1,5 @@
 """compress: a smaller network for all classes of its source, within a budget, without training."""
 
-from collections.abc import Sequence
 from typing import Unpack
 
 from torch import nn
@@ -12,6 +11,7 @@ from model_lego.disassembly.disassembling import component_for
 from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
 from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.class_names import ClassNames
 from model_lego.parts.component import Builder, Component
 
 
@@ -20,7 +20,7 @@ def compress(
     batches: Batches,
     budget: Budget,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     builder: Builder | None = None,
     **options: Unpack[InputOptions],
 ) -> Component:

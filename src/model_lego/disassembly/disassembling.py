@@ -22,7 +22,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
 from model_lego.options import refuse_unknown, value_of
-from model_lego.parts.class_names import source_names
+from model_lego.parts.class_names import Classes, ClassNames, source_names
 from model_lego.parts.component import Builder, Component, Origin, Preprocessing
 from model_lego.repairing.refitting import refitted
 from model_lego.verdicts.judging import warn_of
@@ -67,8 +67,8 @@ def plan(
     model: nn.Module,
     batches: Batches,
     *,
-    classes: Sequence[str | int],
-    class_names: Sequence[str] | None = None,
+    classes: Classes,
+    class_names: ClassNames | None = None,
     **options: Unpack[PlanOptions],
 ) -> Plan:
     """Locate the channels of a component for some classes, without cutting anything.
@@ -161,8 +161,8 @@ def disassemble(
     model: nn.Module,
     batches: Batches,
     *,
-    classes: Sequence[str | int],
-    class_names: Sequence[str] | None = None,
+    classes: Classes,
+    class_names: ClassNames | None = None,
     builder: Builder | None = None,
     **options: Unpack[PlanOptions],
 ) -> Component:

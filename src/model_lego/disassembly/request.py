@@ -1,6 +1,5 @@
 """What verbs ask of a source: its graph, its classes by number, its batches as it takes them, and its statistics."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -13,7 +12,7 @@ from model_lego.cutting.tracing import trace
 from model_lego.data.batching import Batches, first_images, prepared, refuse_one_shot
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
-from model_lego.parts.class_names import label_numbers, source_names
+from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.component import Preprocessing
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
@@ -98,8 +97,8 @@ class Request:
 def ask(
     model: nn.Module,
     batches: Batches,
-    classes: Sequence[str | int] | None,
-    class_names: Sequence[str] | None,
+    classes: Classes | None,
+    class_names: ClassNames | None,
     settings: CutSettings,
     options: InputOptions,
 ) -> Request:

@@ -14,6 +14,7 @@ from model_lego.data.batching import Batches
 from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
 from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.class_names import Classes, ClassNames
 from model_lego.parts.component import Cost
 
 #: Shares of the source that are tried where no sizes are given.
@@ -66,8 +67,8 @@ def curve(
     model: nn.Module,
     batches: Batches,
     *,
-    classes: Sequence[str | int],
-    class_names: Sequence[str] | None = None,
+    classes: Classes,
+    class_names: ClassNames | None = None,
     sizes: Sequence[float] | None = None,
     limit: Literal["params", "macs", "bytes"] = "params",
     **options: Unpack[InputOptions],

@@ -15,7 +15,7 @@ from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
 from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import places_of
+from model_lego.parts.class_names import ClassNames, places_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.processes import Group, add_up, in_all, place_in
@@ -32,7 +32,7 @@ def evaluate(
     part: Component | Assembly,
     batches: Batches,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     baselines: Sequence[Contender] = (),
     progress: Progress = quiet,
     group: Group = None,

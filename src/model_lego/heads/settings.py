@@ -1,11 +1,11 @@
 """How components are joined: one frozen value inside, keyword arguments for callers."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypedDict
 
 from model_lego.errors import BadConfig
 from model_lego.heads.choosing import LEAST, ON_FEATURES
+from model_lego.parts.class_names import ClassNames
 from model_lego.parts.join_record import Clash, Labels, Layout, Scaling
 
 HeadKind = Literal["auto", "concat", "affine", "ridge", "lda", "blend"]
@@ -25,7 +25,7 @@ class JoinOptions(HeadOptions, total=False):
     scaling: Scaling | None  # "logit", "layer" or none
     on_clash: Clash  # "error" (by default), "prefer" or "average"
     labels: Labels  # of the calibration: "classes" (by default) or "parts"
-    class_names: Sequence[str] | None  # names of the calibration's label numbers
+    class_names: ClassNames | None  # names of the calibration's label numbers
     outsiders: float | None  # share of the calibration images that may be taken for outsiders
 
 
@@ -41,7 +41,7 @@ class JoinSettings:
     head: HeadKind = "auto"
     on_clash: Clash = "error"
     labels: Labels = "classes"
-    class_names: Sequence[str] | None = None
+    class_names: ClassNames | None = None
     outsiders: float | None = None
     seed: int = 0
 

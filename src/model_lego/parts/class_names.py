@@ -1,7 +1,11 @@
-"""Classes by name and by number."""
+"""Classes by name and by number: whatever people call them is made names and label numbers here, and nowhere else."""
 
+import csv
 import difflib
-from collections.abc import Iterable, Sequence
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -10,52 +14,158 @@ from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.parts.assembly import NONE_OF_THESE
 
+#: Names of all classes: in the order of their numbers, or a mapping from names to numbers or from numbers to names.
+ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str]
+#: Some classes: names and label numbers, also of numpy and torch, or one text as a command line has it.
+Classes = str | int | Iterable[str | int]
+#: What is counted.
+Item = TypeVar("Item")
+#: A range of more classes than this is a slip.
+LONGEST_RANGE = 100_000
 
-def label_numbers(classes: Sequence[str | int], names: Sequence[str], *, owner: str = "source") -> tuple[int, ...]:
+
+def label_numbers(classes: Classes, names: Sequence[str], *, owner: str = "source") -> tuple[int, ...]:
     """Classes given by name or number as label numbers; raises UnknownClass with the nearest names of the `owner`."""
-    numbers = []
-    for wanted in classes:
-        if isinstance(wanted, int) and not isinstance(wanted, bool) and 0 <= wanted < len(names):
-            numbers.append(wanted)
-        elif wanted in names:
-            numbers.append(names.index(str(wanted)))
-        else:
-            near = difflib.get_close_matches(str(wanted), names, n=3)
-            hint = f"; did you mean {' or '.join(near)}?" if near else f"; it has {_listed(names)}"
-            raise UnknownClass(f"the {owner} has no class '{wanted}'{hint}")
-    if len(set(numbers)) < len(numbers):
-        raise UnknownClass(f"a class is named twice in {list(classes)}")
+    numbers = tuple(_number(item, names, owner) for item in _items(classes, names))
+    if twice := _repeated(numbers):
+        raise UnknownClass(f"a class is named twice: '{names[twice[0]]}'")
     if not numbers:
         raise EmptySelection("no class was chosen; name at least one")
-    return tuple(numbers)
+    return numbers
 
 
-def split_list(text: str) -> list[str]:
-    """Comma-separated words, and ranges of numbers: "0-4,7"; raises BadConfig."""
-    items: list[str] = []
-    for item in filter(None, (word.strip() for word in text.split(","))):
-        first, dash, last = item.partition("-")
-        if dash and first.isdecimal() and last.isdecimal():
-            if int(first) > int(last):
-                raise BadConfig(f"'{item}' is no range of classes: it runs backwards")
-            items += [str(number) for number in range(int(first), int(last) + 1)]
-        else:
-            items.append(item)
+def spelled(texts: Iterable[str], names: Sequence[str]) -> list[str | int]:
+    """Classes as they are written on a command line: names, numbers and ranges of numbers, between commas.
+
+    What is a name counts as it, the longest first: "0-2" where a class is called so, "tench, Tinca tinca" whole or
+    among others; so do numbers. What stands in quotation marks is one word, as in csv files. Raises BadConfig.
+    """
+    known = {tuple(word.strip() for word in name.split(",")): name for name in names}
+    known |= {(name,): name for name in names}
+    items = [item for text in texts for item in ([text] if text in names else _read(text, known))]
     if not items:
         raise BadConfig("no class is named; give some, separated by commas")
     return items
 
 
-def source_names(model: nn.Module, names: Sequence[str] | None, count: int) -> tuple[str, ...]:
+def names_of(given: ClassNames) -> tuple[str, ...]:
+    """Names of classes in the order of their numbers; raises UnknownClass for what does not give each number a name."""
+    plain = _plain(given)
+    if isinstance(plain, str | set | frozenset) or not isinstance(plain, Iterable):
+        raise UnknownClass(f"class names are a list in the order of their numbers, or a mapping, not {plain!r}")
+    names = [_plain(name) for name in (_by_number(plain) if isinstance(plain, Mapping) else plain)]
+    if wrong := [name for name in names if not isinstance(name, str)]:
+        raise UnknownClass(f"{wrong[0]!r} is no name of a class; names are text, '{wrong[0]}' for instance")
+    return tuple(map(str, names))
+
+
+def source_names(model: nn.Module, given: ClassNames | None, count: int) -> tuple[str, ...]:
     """Names of the source's classes; unnamed ones are told apart by the source, so that they never clash."""
-    if names is None:
-        short = digest_of(model)[:6]
-        return tuple(f"{label}@{short}" for label in range(count))
+    return unnamed(count, digest_of(model)[:6]) if given is None else fitting(given, count)
+
+
+def unnamed(count: int, mark: str = "000000") -> tuple[str, ...]:
+    """Names of classes that have none: their numbers, with a mark of six hexadecimal digits."""
+    return tuple(f"{label}@{mark}" for label in range(count))
+
+
+def fitting(given: ClassNames, count: int) -> tuple[str, ...]:
+    """Names of so many classes, all different; raises UnknownClass."""
+    names = names_of(given)
     if len(names) != count:
         raise UnknownClass(f"{len(names)} class names were given, but the network has {count} logits")
-    if len(set(names)) < count:
-        raise UnknownClass("two classes of the source have the same name; give each its own")
-    return tuple(names)
+    if twice := _repeated(names):
+        raise UnknownClass(f"two classes of the source have the same name, '{twice[0]}'; give each its own")
+    return names
+
+
+def _items(classes: Classes, names: Sequence[str]) -> list[Any]:
+    """The classes that are meant, one by one, as Python's own values."""
+    given = _plain(classes)
+    if isinstance(given, str):
+        return spelled([given], names)
+    if isinstance(given, set | frozenset):
+        raise BadConfig("a set of classes has no order, and logits have one; give a list")
+    return [_plain(item) for item in given] if isinstance(given, Iterable) else [given]
+
+
+def _number(wanted: object, names: Sequence[str], owner: str) -> int:
+    if isinstance(wanted, bool) or not isinstance(wanted, int | str):
+        raise UnknownClass(f"the {owner} has no class '{wanted}'; give names, or label numbers as integers")
+    if wanted in names:
+        return names.index(str(wanted))
+    if isinstance(wanted, int) and 0 <= wanted < len(names):
+        return wanted
+    near = difflib.get_close_matches(str(wanted), names, n=3)
+    hint = f"; did you mean {' or '.join(near)}?" if near and not _unnamed(names) else f"; it has {_listed(names)}"
+    raise UnknownClass(f"the {owner} has no class '{wanted}'{hint}")
+
+
+def _read(text: str, known: Mapping[tuple[str, ...], str]) -> list[str | int]:
+    """The classes of one text, by the names of those that are known, cut at their commas."""
+    try:
+        words = [word.strip() for row in csv.reader([text], skipinitialspace=True) for word in row]
+    except csv.Error as error:
+        raise BadConfig(f"classes {text!r} cannot be read: {error}") from error
+    items: list[str | int] = []
+    longest = max(map(len, known), default=1)
+    while words:
+        runs = (tuple(words[:length]) for length in range(min(longest, len(words)), 0, -1))
+        run = next((run for run in runs if run in known), None)
+        if run is not None:
+            items.append(known[run])
+        elif words[0]:
+            items += [known.get((str(item),), item) for item in _counted(words[0])]
+        del words[: len(run or words[:1])]
+    return items
+
+
+def _counted(word: str) -> Sequence[str | int]:
+    """The numbers that a word stands for, one or a range, or the word itself."""
+    first, dash, last = (each.strip() for each in word.partition("-"))
+    if not dash:
+        return [int(word) if word.isdecimal() and len(word) < 10 else word]
+    if not (first.isdecimal() and last.isdecimal()):
+        return [word]
+    if max(len(first), len(last)) > 9 or int(last) - int(first) >= LONGEST_RANGE:
+        raise BadConfig(f"'{word}' is a range of more than {LONGEST_RANGE:,} classes; no network has so many")
+    if int(first) > int(last):
+        raise BadConfig(f"'{word}' is no range of classes: it runs backwards")
+    return range(int(first), int(last) + 1)
+
+
+def _repeated(items: Iterable[Item]) -> list[Item]:
+    """What is there more than once."""
+    return [item for item, times in Counter(items).items() if times > 1]
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of numpy and torch as Python's own; all else as it is."""
+    return value.tolist() if hasattr(value, "tolist") else value
+
+
+def _by_number(given: Mapping[Any, Any]) -> list[str]:
+    """Names in the order of the numbers that a mapping gives them, or is keyed by."""
+    found: dict[int, str] = {}
+    seen: set[str] = set()
+    for key, value in ((_plain(key), _plain(value)) for key, value in given.items()):
+        number, name = (value, key) if isinstance(key, str) else (key, value)
+        if isinstance(number, bool) or not (isinstance(number, int) and isinstance(name, str)):
+            raise UnknownClass(f"class names map a name to a number, or a number to a name, not {key!r} to {value!r}")
+        if number in found:
+            raise UnknownClass(f"classes '{found[number]}' and '{name}' have the same number, {number}")
+        if name in seen:
+            raise UnknownClass(f"class '{name}' has two numbers; give each class its own name")
+        found[number] = name
+        seen.add(name)
+    for number in range(len(found)):
+        if number not in found:
+            least, most = min(found), max(found)
+            raise UnknownClass(
+                f"no class has the number {number}, but '{found[least]}' has {least} and '{found[most]}' has {most}; "
+                "numbers go from 0 without a gap"
+            )
+    return [found[number] for number in range(len(found))]
 
 
 def label_places(classes: Sequence[str], wanted: Sequence[int], names: Sequence[str]) -> list[int]:
@@ -68,12 +178,12 @@ def label_places(classes: Sequence[str], wanted: Sequence[int], names: Sequence[
     return [stay.get(name, -1) for name in names]
 
 
-def places_of(classes: Sequence[str], class_names: Sequence[str] | None) -> Tensor:
+def places_of(classes: Sequence[str], class_names: ClassNames | None) -> Tensor:
     """Position in `classes` of each label number; for other classes that of "none of these", -1 where there is none.
 
     Raises UnknownClass for a class that is not named.
     """
-    known = classes if class_names is None else class_names
+    known = classes if class_names is None else names_of(class_names)
     _check_named(
         (name for name in classes if name != NONE_OF_THESE), known, "class_names do not name the part's class {}"
     )
@@ -99,5 +209,12 @@ def gone_places(classes: Sequence[str], rest: Sequence[int], names: Sequence[str
     return [numbers.get(name, -1) for name in names]
 
 
+def _unnamed(names: Sequence[str]) -> bool:
+    """Whether these are the names that `source_names` gives to classes without any."""
+    return bool(names) and all(re.fullmatch(f"{label}@[0-9a-f]{{6}}", name) for label, name in enumerate(names))
+
+
 def _listed(names: Sequence[str], most: int = 10) -> str:
+    if _unnamed(names):
+        return f"classes 0 to {len(names) - 1}, which have no names"
     return ", ".join(names[:most]) + (f" … ({len(names)} in all)" if len(names) > most else "")

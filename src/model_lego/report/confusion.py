@@ -1,7 +1,5 @@
 """Which classes are taken for which."""
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor
 
@@ -10,6 +8,7 @@ from model_lego.errors import UnknownClass
 from model_lego.graph.modules import device_of
 from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.class_names import ClassNames, names_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet, tracked
@@ -20,7 +19,7 @@ def confusion(
     part: Component | Assembly,
     batches: Batches,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     progress: Progress = quiet,
 ) -> Tensor:
     """Count what a part takes images for: (classes + 1) x classes, int64, the last row for images of other classes.
@@ -28,7 +27,7 @@ def confusion(
     Labels are positions in `part.classes`, unless `class_names` names them, as in `evaluate`. An assembly's class "none
     of these" is right for images of other classes. Raises UnknownClass, BadBatches, ShapeMismatch.
     """
-    names = tuple(part.classes if class_names is None else class_names)
+    names = part.classes if class_names is None else names_of(class_names)
     if absent := [name for name in part.classes if name not in names and name != NONE_OF_THESE]:
         raise UnknownClass(f"class_names do not name the part's class '{absent[0]}'")
     count = len(part.classes)

@@ -12,7 +12,7 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.class_names import label_places
+from model_lego.parts.class_names import ClassNames, label_places, names_of
 from model_lego.parts.component import Component
 from model_lego.progress import Progress, quiet
 from model_lego.report.routes import MOST_SUBJECTS, Shown
@@ -60,7 +60,7 @@ def part_routes(
     part: Component | Assembly,
     batches: Batches,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     progress: Progress = quiet,
 ) -> tuple[DecisionRoutes | None, ...]:
     """Find the routes of each part's own classes, one for each part (a component is one); None for a single logit.
@@ -69,7 +69,7 @@ def part_routes(
     `class_names` names them. Where an assembly has many parts, routes are of the first classes of each, as many as a
     page shows. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
     """
-    names = tuple(part.classes if class_names is None else class_names)
+    names = part.classes if class_names is None else names_of(class_names)
     places = seats(part)
     most = max(2, MOST_SUBJECTS // len(places))
     graphs: dict[int, ChannelGraph] = {}

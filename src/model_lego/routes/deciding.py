@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, Thresholds, attribute
-from model_lego.attribution.attributing import asked_for
 from model_lego.attribution.relevance import Visit, walk
 from model_lego.attribution.statistics import check_owner
 from model_lego.digest import digest_of
@@ -15,7 +14,7 @@ from model_lego.errors import BadConfig, EmptySelection, ShapeMismatch
 from model_lego.graph import ChannelGraph
 from model_lego.graph.channels import Layer
 from model_lego.graph.runner import running
-from model_lego.parts.class_names import label_numbers, source_names
+from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.image_shapes import check_shape
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
 
@@ -32,12 +31,12 @@ class Subject:
 def decision_routes(
     model: nn.Module,
     stats: ContributionStats | None,
-    classes: Sequence[str | int] = (),
+    classes: Classes = (),
     *,
     graph: ChannelGraph,
     images: Tensor | None = None,
     image_names: Sequence[str] | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     thresholds: Thresholds | None = None,
 ) -> DecisionRoutes:
     """Find through which channels the network decides for some classes, and for single images.
@@ -74,16 +73,16 @@ def of_classes(
     model: nn.Module,
     graph: ChannelGraph,
     stats: ContributionStats | None,
-    classes: Sequence[str | int],
+    classes: Classes,
     names: Sequence[str],
 ) -> list[Subject]:
     """The subjects of some classes; raises BadConfig, UnknownClass."""
-    if not classes:
+    if not isinstance(classes, str | int) and not len(classes := list(classes)):
         return []
     if stats is None:
         raise BadConfig("routes of classes need their statistics; take them with attribute")
     check_owner(stats, model)
-    labels = asked_for(graph, label_numbers(classes, tuple(names)))
+    labels = label_numbers(classes, tuple(names))
     return [Subject(names[label], label, stats) for label in labels]
 
 

@@ -2,7 +2,6 @@
 
 import json
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypedDict, Unpack
 
@@ -17,7 +16,7 @@ from model_lego.data.batching import Batches
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.options import refuse_unknown, value_of
-from model_lego.parts.class_names import label_numbers, source_names
+from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.progress import Progress, quiet
 from model_lego.routes.deciding import Subject, contributions_of, in_order, of_classes, of_one
 
@@ -116,11 +115,11 @@ class _SingleSamples:
 def contribution_maps(
     model: nn.Module,
     batches: Batches,
-    classes: Sequence[str | int],
+    classes: Classes,
     *,
     graph: ChannelGraph,
     stats: ContributionStats | None = None,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     thresholds: Thresholds | None = None,
     progress: Progress = quiet,
     **options: Unpack[MapOptions],
@@ -137,7 +136,7 @@ def contribution_maps(
     labels = label_numbers(classes, names)
     if stats is None:
         stats = attribute(model, batches, graph=graph, classes=labels, class_names=names, progress=progress)
-    subjects = of_classes(model, graph, stats, classes, names)
+    subjects = of_classes(model, graph, stats, labels, names)
     samples = SampleChoice(single.sampling, single.samples, single.seed, names)
     choice = choose(model, graph, batches, classes=labels, samples=samples, reading=Reading(progress))
     of_samples: dict[int, list[dict[str, Tensor]]] = {label: [] for label in labels}

@@ -27,6 +27,7 @@ from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.graph import ChannelGraph
 from model_lego.options import refuse_unknown, value_of
+from model_lego.parts.class_names import Classes
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.store.checkpoint import SECONDS, Notebook
@@ -64,7 +65,7 @@ def collect(
     folder: str | Path,
     *,
     graph: ChannelGraph,
-    classes: Sequence[int] | None = None,
+    classes: Classes | None = None,
     progress: Progress = quiet,
     group: Group = None,
     **options: Unpack[CollectOptions],
@@ -80,7 +81,7 @@ def collect(
     refuse_unknown("collect", options, CollectOptions)
     samples, keeping = value_of(SampleChoice, options), value_of(_Keeping, options)
     folder = Path(folder)
-    classes = asked_for(graph, classes)
+    classes = asked_for(graph, classes, samples.class_names)
     size = max(1, keeping.memory // bytes_a_class(model, graph))
     groups = [classes[start : start + size] for start in range(0, len(classes), size)]
     rank, count = place_in(group)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from model_lego.parts.class_names import split_list
+from model_lego.parts.class_names import spelled
 from model_lego.training import TrainingSettings
 
 #: "paper": full networks, 200 epochs, for those with a GPU; "cpu": what two cores do in an evening.
@@ -104,7 +104,7 @@ class Row(Strict):
 
 def task(text: str) -> tuple[int, ...]:
     """Class numbers as a recipe writes them: "0-2,5"; raises BadConfig, ValueError."""
-    return tuple(int(word) for word in split_list(text))
+    return tuple(int(word) for word in spelled([text], ()))
 
 
 class Part(Strict):

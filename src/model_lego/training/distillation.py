@@ -18,7 +18,7 @@ from model_lego.graph.modules import first_parameter
 from model_lego.heads.features import logit_layers, parts_layers
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.class_names import places_of
+from model_lego.parts.class_names import ClassNames, places_of
 from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.parts.layer_inputs import pooled, run_and_hear
@@ -78,7 +78,7 @@ def distill(
     batches: Batches,
     settings: TrainingSettings | None = None,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     preprocessing: Preprocessing | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress = quiet,

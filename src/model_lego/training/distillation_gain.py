@@ -1,6 +1,5 @@
 """What a student gains by distillation: trained towards its teacher and alone, with the same budget and seed."""
 
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Generic, TypeVar, Unpack
@@ -16,6 +15,7 @@ from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
+from model_lego.parts.class_names import ClassNames
 from model_lego.parts.component import Component, Cost, Origin, Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.training import TrainingSettings
@@ -27,7 +27,7 @@ Student = TypeVar("Student", bound=nn.Module)
 class GainOptions(LessonOptions, total=False):
     """Keyword arguments of `distillation_gain`; they mean what they mean to `distill`."""
 
-    class_names: Sequence[str] | None
+    class_names: ClassNames | None
     preprocessing: Preprocessing | None
     checkpoint: str | Path | None
 

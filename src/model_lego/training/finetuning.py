@@ -1,7 +1,7 @@
 """finetune: train a component or an assembly a little further, all of it together."""
 
 import copy
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -15,7 +15,7 @@ from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.class_names import places_of
+from model_lego.parts.class_names import ClassNames, places_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet
@@ -34,7 +34,7 @@ def finetune(
     batches: Batches,
     settings: TrainingSettings | None = None,
     *,
-    class_names: Sequence[str] | None = None,
+    class_names: ClassNames | None = None,
     checkpoint: str | Path | None = None,
     progress: Progress = quiet,
 ) -> Part:

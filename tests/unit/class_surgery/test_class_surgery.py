@@ -184,7 +184,9 @@ def test_a_component_and_a_whole_network_get_a_part():
     assert torch.equal(ml.add_classes(pair()[0], pair()[1])(images), images.flatten(1))
     network, x = traced("plain")[0], inputs("plain", batch=50)
     new = tiny_part("plain", seed=3, names="fg")
-    more = ml.add_classes(network, new, calibration=[(x, torch.arange(50) % 7)], network_classes="abcde", head="concat")
+    more = ml.add_classes(
+        network, new, calibration=[(x, torch.arange(50) % 7)], network_classes=list("abcde"), head="concat"
+    )
     assert more.classes == tuple("abcdefg")
     assert torch.allclose(more(x), torch.cat([network(x), new(x)], 1), rtol=1e-12)
 
@@ -215,8 +217,10 @@ def test_the_new_part_stands_in_the_old_ones_place():
 def test_with_images_the_head_is_fitted_to_the_new_parts():
     calibration = [random_batch(60, seed=2)]
     other = ml.replace_part(fitted(pair(), outsiders=0.1), 1, pixel_part("dc", 3, 2), calibration=calibration,
-                            class_names="abcd", head="affine")  # fmt: skip
-    anew = assemble([pair()[0], pixel_part("dc", 3, 2)], calibration=calibration, class_names="abcd", head="affine")
+                            class_names=list("abcd"), head="affine")  # fmt: skip
+    anew = assemble(
+        [pair()[0], pixel_part("dc", 3, 2)], calibration=calibration, class_names=list("abcd"), head="affine"
+    )
     assert other.classes == (*"abdc", NONE_OF_THESE)
     assert torch.equal(other.head.weight[:4], anew.head.weight)
 
@@ -266,7 +270,7 @@ def test_refusals_of_adding_and_replacing():
     with pytest.raises(BadConfig, match="not a Linear"):
         ml.add_classes(joint, torch.nn.Linear(2, 2))
     with pytest.raises(BadConfig, match="their own classes"):
-        ml.add_classes(joint, pixel_part("x", 0), network_classes="ab")
+        ml.add_classes(joint, pixel_part("x", 0), network_classes=list("ab"))
     with pytest.raises(BadConfig, match="traced by an image"):
         ml.add_classes(traced("plain")[0], pixel_part("x", 0))
     with pytest.raises(BadConfig, match="there is no part 2; the assembly has 2, counted from 0"):

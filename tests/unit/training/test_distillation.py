@@ -195,7 +195,7 @@ def test_parts_as_students_stay_parts():
     assert isinstance(gain.taught, Assembly)
     assert gain.report.rows[0].name == "assembly"
     single = distillation_gain(
-        pixel_part("abcd", 1, 0, 2, 3), pixel_part("ab", 0, 1), train, test, QUICK, class_names="abcd"
+        pixel_part("abcd", 1, 0, 2, 3), pixel_part("ab", 0, 1), train, test, QUICK, class_names=list("abcd")
     )
     assert isinstance(single.taught, Component)
     assert single.report.row("teacher").accuracy < 50  # its logits of a and b are the wrong way round
