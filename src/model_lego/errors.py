@@ -70,6 +70,14 @@ class OutputExists(LegoError, FileExistsError):
     """The output folder exists already and overwriting was not asked for."""
 
 
+class CannotWrite(LegoError, OSError):
+    """An output cannot be written where it was asked for: the place, the disk or its rights do not allow it."""
+
+    def __init__(self, where: object, why: str) -> None:
+        self.where = where
+        super().__init__(f"'{where}' cannot be written: {why}")
+
+
 class ProcessFailed(LegoError, RuntimeError):
     """Another of the processes that share a job failed; the message has its words."""
 

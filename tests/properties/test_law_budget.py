@@ -9,6 +9,7 @@ import torch
 
 from model_lego import Budget, plan
 from model_lego.budgets.criteria import CRITERIA
+from model_lego.budgets.removal_order import Shrinking, removal_order, smallest
 from model_lego.cutting.slicing import slice_model
 from model_lego.graph.cost import planned_cost
 from model_lego.graph.selection import keep_all
@@ -40,8 +41,8 @@ def budgets(name):
     whole, least = extremes(name)
     return [
         Budget(
-            params=max(2, least.parameters + share * (whole.parameters - least.parameters)),
-            macs=max(2, least.macs + share * (whole.macs - least.macs)),
+            params=max(2, int(least.parameters + share * (whole.parameters - least.parameters))),
+            macs=max(2, int(least.macs + share * (whole.macs - least.macs))),
         )
         for share in (0.15, 0.4, 0.8)
     ]
@@ -119,3 +120,16 @@ def test_the_source_of_a_budget_is_left_as_it_is(name):
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(parameter.requires_grad for parameter in model.parameters())
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_no_order_of_removal_ends_below_what_the_graph_says_is_smallest(name):
+    model, graph = traced(name)
+    least = smallest(model, graph, LOGITS)
+    for seed in range(4):
+        scores = torch.rand(graph.width, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+        order = removal_order(model, graph, scores, ("parameters", "macs"))
+        reached = Shrinking(model, graph, tuple(LOGITS), order).cost(len(order))
+        assert least.parameters <= reached.parameters
+        assert least.macs <= reached.macs
+        assert least.bytes <= reached.bytes

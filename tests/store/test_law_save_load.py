@@ -67,8 +67,8 @@ def lenets(preprocessing: Preprocessing | None = None) -> tuple[Component, ...]:
             LENET,
             (1, 28, 28),
             seed=seed,
-            classes=classes,
-            class_names=names,
+            classes=list(classes),
+            class_names=list(names),
             preprocessing=preprocessing,
             repair=method,
         )

@@ -6,7 +6,7 @@ import safetensors.torch
 import torch
 from torch import nn
 
-from model_lego.errors import BadConfig, OutputExists
+from model_lego.errors import BadConfig, CannotWrite, OutputExists
 from model_lego.parts.component import Builder, Component
 from model_lego.store import files, load, save, saving
 from model_lego.store.card import card
@@ -146,7 +146,7 @@ def test_a_file_in_the_way_is_left_alone(tmp_path):
     (tmp_path / "file").write_text("dear to me")
     with pytest.raises(OutputExists):
         save(linear(), tmp_path / "file", overwrite=True)
-    with pytest.raises(OutputExists, match="is a file"):
+    with pytest.raises(CannotWrite, match="is a file"):
         save(linear(), tmp_path / "file" / "part")
     assert contents(tmp_path) == {(tmp_path / "file").relative_to(tmp_path): b"dear to me"}
 

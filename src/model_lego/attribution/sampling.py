@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.attribution.reading import ALONE, Reading
-from model_lego.data.batching import Batches, checked, only, prepared
+from model_lego.data.batching import Batches, absent, checked, only, prepared
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
@@ -130,6 +130,8 @@ def choose(
     for a class without samples, BadBatches, ProcessFailed.
     """
     prepared(batches, None)  # refuses what a network by itself cannot take
+    if missing := absent(batches, classes):
+        raise EmptySelection(samples.no_sample(missing[0]))
     if samples.sampling == "all":
         return None
     rank, count = place_in(reading.group)

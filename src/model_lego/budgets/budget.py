@@ -1,6 +1,7 @@
 """Budgets: how large a component may be, and how much accuracy it may lose."""
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any
 
 from model_lego.errors import BadConfig
@@ -8,6 +9,8 @@ from model_lego.parts.component import Cost
 
 #: What is counted under which name: the field of a Budget and that of a Cost.
 COUNTED = {"params": "parameters", "macs": "macs", "bytes": "bytes"}
+#: What messages call these.
+WORDS = {"parameters": "parameters", "macs": "multiply-adds", "bytes": "bytes"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +31,16 @@ class Budget:
         if not given:
             raise BadConfig(f"a budget without limits; give some of {', '.join(self.__slots__)}")
         for name, value in given.items():
-            if not (0 <= value < float("inf")) or (value == 0 and name != "accuracy_drop"):
+            number = isinstance(value, Real) and not isinstance(value, bool)
+            if not number or not (0 <= value < float("inf")) or (value == 0 and name != "accuracy_drop"):
                 raise BadConfig(f"budget {name}={value} has to be a positive number")
+        for name in ("params", "macs"):
+            value = given.get(name, 0)
+            if 1 < value < 100 and value != int(value):
+                what = WORDS[COUNTED[name]]
+                raise BadConfig(f"budget {name}={value:g} is no number of {what}, and a share is at most 1")
+        if self.accuracy_drop is not None and self.accuracy_drop > 100:
+            raise BadConfig(f"budget accuracy_drop={self.accuracy_drop} allows everything; there are 100 points")
         if self.bytes is not None and self.bytes < 1:
             raise BadConfig(f"budget bytes={self.bytes} is a number of bytes, not a share; give 2e6 for two megabytes")
 
@@ -64,7 +75,9 @@ def beyond(budget: Budget, smallest: Cost, source: Cost) -> BadConfig:
         for name, cost in COUNTED.items()
         if cost in budget.counted
     )
+    percent = any(1 < (getattr(budget, name) or 0) <= 100 for name in ("params", "macs"))
     return BadConfig(
         f"the budget {budget} cannot be met: the smallest component, with one channel of each group and all "
         f"that is kept whole, has {least}; raise the budget, or see with `diagnose` what is kept whole"
+        + ("; shares are at most 1, 0.5 is half of the source" if percent else "")
     )

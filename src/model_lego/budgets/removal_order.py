@@ -1,11 +1,12 @@
 """In which order channels go as a network gets smaller, and how far it has to shrink for a budget."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from model_lego.budgets.budget import Budget, beyond
+from model_lego.budgets.budget import COUNTED, Budget, beyond
 from model_lego.budgets.marginal_cost import PriceList, shares
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all, select
 from model_lego.graph.cost import planned_cost
@@ -86,3 +87,23 @@ def removal_order(model: nn.Module, graph: ChannelGraph, scores: Tensor, counted
         keep[going] = left[going] = False
         order.append(going)
     return torch.cat(order) if order else torch.empty(0, dtype=torch.int64)
+
+
+def refuse_unreachable(
+    model: nn.Module, graph: ChannelGraph, budget: Budget, *, classes: Sequence[int], multiple: int = 1
+) -> None:
+    """Refuse a budget that not even the smallest network of a graph is within; raises BadConfig."""
+    whole, cost = planned_cost(model, graph, keep_all(graph)), smallest(model, graph, classes, multiple)
+    if not budget.holds(cost, whole):
+        raise beyond(budget, cost, whole)
+
+
+def smallest(model: nn.Module, graph: ChannelGraph, classes: Sequence[int], multiple: int = 1) -> Cost:
+    """The least that a network cut from this one costs: the cheapest channels, no more of a group than a cut needs."""
+    nothing = torch.zeros(graph.width, dtype=torch.bool)
+    prices, whole = PriceList(model, graph).of(nothing), planned_cost(model, graph, keep_all(graph))
+    costs = []
+    for counted in COUNTED.values():
+        kept = select(graph, nothing, logits=classes, scores=-shares(prices, whole, (counted,)), multiple=multiple)
+        costs.append(planned_cost(model, graph, kept))
+    return Cost(**{counted: min(getattr(cost, counted) for cost in costs) for counted in COUNTED.values()})

@@ -32,7 +32,7 @@ class CutOptions(SizeOptions, total=False):
 class CutSettings:
     """Everything that decides which channels a component keeps and how it is repaired, as `CutOptions` names it.
 
-    Raises BadConfig for an unknown criterion or method of repair, and for a criterion without a budget.
+    Raises BadConfig for an unknown criterion or method of repair, a multiple below 1, and a criterion without a budget.
     """
 
     thresholds: Thresholds | None = None
@@ -47,6 +47,8 @@ class CutSettings:
     def __post_init__(self) -> None:
         if self.budget is None and self.criterion is not None:
             raise BadConfig(f"criterion '{self.criterion}' chooses channels within a budget; give a budget as well")
+        if self.multiple < 1:
+            raise BadConfig(f"kept widths cannot be rounded to a multiple of {self.multiple}; give 1 or more")
         as_settings(self.repair)
         criterion(self.criterion_name)
 

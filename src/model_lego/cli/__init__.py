@@ -29,6 +29,7 @@ from model_lego.cli.routes import routes_command
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.train import train_command
 from model_lego.cli.unite import unite_command
+from model_lego.cli.wording import in_options, options_of
 from model_lego.errors import BadConfig, LegoError
 
 GOES_ON = "--resume goes on after the last epoch that was finished"
@@ -100,11 +101,16 @@ def main(arguments: list[str] | None = None) -> None:
     except (LegoError, OSError) as error:
         if debug:
             traceback.print_exc()
-        say(f"error: {' '.join(str(error).split())}")
+        say(f"error: {_here(' '.join(str(error).split()))}")
         sys.exit(1)
+
+
+def _here(message: str) -> str:
+    """A message of the library as a user of the command line understands it."""
+    return in_options(message, options_of(each.callback for each in app.registered_commands if each.callback))
 
 
 def _note(message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
     """Warnings of our own as one line; those of libraries are no business of a command's user."""
     if issubclass(category, UserWarning) and "model_lego" in filename:
-        say(f"note: {message}")
+        say(f"note: {_here(str(message))}")

@@ -9,11 +9,13 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
-from model_lego.cli.sources import check_out, data_for, open_component, open_part
+from model_lego.cli.sources import data_for, open_component, open_part
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Component
+from model_lego.store.files import check_out
+from model_lego.store.outputs import bytes_of, check_room
 
 ClashOpt = Annotated[
     str | None, typer.Option("--on-clash", help="a class that is there already: error, prefer or average")
@@ -45,6 +47,7 @@ def add_command(
 
     check_out(out, overwrite=run.overwrite)
     opened, new = open_part(part), open_component(component)
+    check_room(out, bytes_of(opened, new))
     names = _names((*opened.classes, *new.classes))
     made = add_classes(
         opened,
@@ -74,6 +77,7 @@ def replace_command(
 
     check_out(out, overwrite=run.overwrite)
     opened, component = open_part(assembly), open_component(new)
+    check_room(out, bytes_of(opened, component))
     if not isinstance(opened, Assembly):
         raise BadConfig(f"'{assembly}' holds a component; parts are exchanged in assemblies")
     place = int(old) if old.isdecimal() and old not in opened.classes else old

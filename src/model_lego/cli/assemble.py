@@ -6,9 +6,11 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import check_out, data_for, open_component
+from model_lego.cli.sources import data_for, open_component
 from model_lego.digest import SEEN
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.store.files import check_out
+from model_lego.store.outputs import bytes_of, check_room
 
 
 def assemble_command(
@@ -32,6 +34,7 @@ def assemble_command(
 
     check_out(out, overwrite=run.overwrite)
     components = [open_component(part) for part in parts]
+    check_room(out, bytes_of(*components))
     names = list(dict.fromkeys(name for component in components for name in component.classes))
     per_class = calibration_per_class
     if labels == "parts":

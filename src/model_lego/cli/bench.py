@@ -9,6 +9,7 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.errors import BadConfig, OutputExists
+from model_lego.store.outputs import check_file, check_place, writing
 
 if TYPE_CHECKING:
     from model_lego.tables.sweeps import Sweep
@@ -46,9 +47,13 @@ def bench_command(
     where, kept = _where(data, materials.data), Path(results) / "sources"
     opened = Bench(materials, Path(sources), where=where, kept=kept, trains=train, download=download, progress=Bar())
     _check_page(Path(page))
+    for folder in (results, sources):
+        check_place(Path(folder) / "one")
 
     def write() -> None:
-        Path(page).write_text(written(Path(results), known, folder=Path(page).parent), encoding="utf-8")
+        with writing(page):
+            Path(page).parent.mkdir(parents=True, exist_ok=True)
+            Path(page).write_text(written(Path(results), known, folder=Path(page).parent), encoding="utf-8")
 
     write()
     outcomes = []
@@ -89,7 +94,7 @@ def _draw(pictures: "Mapping[Path, Sequence[Sweep]]") -> None:
 
 
 def _check_page(page: Path) -> None:
-    """Refuse to write over a page that is none of ours."""
+    """Refuse to write over a page that is none of ours, or where nothing can be written."""
+    check_file(page)
     if page.exists() and not page.read_text(encoding="utf-8").startswith("# Results\n"):
         raise OutputExists(f"'{page}' is no page of results; choose another --page")
-    page.parent.mkdir(parents=True, exist_ok=True)

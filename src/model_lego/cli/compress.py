@@ -5,9 +5,11 @@ from model_lego.cli.budget import check_curve, curve_of, parse_budget
 from model_lego.cli.disassemble import show_component
 from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar
-from model_lego.cli.sources import check_out, open_source
+from model_lego.cli.sources import open_source
 from model_lego.cli.team import speaks, team
 from model_lego.errors import BadConfig
+from model_lego.store.files import check_out
+from model_lego.store.outputs import bytes_of, check_apart, check_room
 
 
 def compress_command(
@@ -32,7 +34,9 @@ def compress_command(
         raise BadConfig("how small? give --budget, for instance --budget macs=0.5")
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
+    check_apart(out, curves.curve_out)
     source = open_source(model, data, opening, run.batch_size)
+    check_room(out, bytes_of(source.model))
     settings, drawn_curve = RepairSettings(method=repair, seed=run.seed), None  # type: ignore[arg-type]
     chosen, limit = criterion or "reconstruction", "macs" if limits.macs is not None else "params"
     with team() as group:

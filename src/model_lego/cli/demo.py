@@ -10,12 +10,12 @@ from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json, show_table
-from model_lego.cli.sources import check_out
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import Batched, subset
 from model_lego.evaluation.results import Row
 from model_lego.models import build_from
 from model_lego.parts.component import Builder, Component
+from model_lego.store.files import check_out
 
 #: Digits that each classifier knows, and those that are taken out of it.
 KNOWN = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))

@@ -7,13 +7,15 @@ from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
-from model_lego.cli.sources import check_out, open_source
+from model_lego.cli.sources import open_source
 from model_lego.cli.team import speaks, team
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
 from model_lego.parts.class_names import spelled
 from model_lego.parts.component import Component, Origin
+from model_lego.store.files import check_out
+from model_lego.store.outputs import bytes_of, check_apart, check_room
 
 
 def plan_command(
@@ -123,7 +125,9 @@ def disassemble_command(
     limits = parse_budget(budget)
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
+    check_apart(out, curves.curve_out)
     source = open_source(model, data, opening, run.batch_size)
+    check_room(out, bytes_of(source.model))
     wanted = spelled(classes, source.class_names)
     settings, drawn_curve, sums = RepairSettings(method=repair, seed=run.seed), None, _statistics(statistics.stats)  # type: ignore[arg-type]
     with team() as group:

@@ -9,12 +9,14 @@ from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
-from model_lego.cli.sources import check_out, data_for, open_part, open_source
+from model_lego.cli.sources import data_for, open_part, open_source
 from model_lego.data import open_data
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Component
+from model_lego.store.files import check_out
+from model_lego.store.outputs import bytes_of, check_room
 
 
 def remove_command(
@@ -52,6 +54,7 @@ def remove_command(
         raise BadConfig("a network is cut by what its images say; give --data")
     else:
         source = open_source(part, data, opening, run.batch_size)
+        check_room(out, bytes_of(source.model))
         how |= {"preprocessing": source.preprocessing, "builder": source.builder}
         names = source.class_names
         made = remove_classes(source.model, spelled(classes, names), source.train, class_names=names, **how)

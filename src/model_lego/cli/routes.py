@@ -103,12 +103,14 @@ def _check(files: RouteFiles, samples: int) -> None:
     """Refuse what cannot be written before any work is done."""
     from model_lego.drawing import check_picture
     from model_lego.report import check_page
+    from model_lego.store.outputs import check_apart
 
     for picture in (files.draw, files.overlap, files.maps):
         if picture is not None:
             check_picture(picture)
     if files.html is not None:
         check_page(files.html)
+    check_apart(files.draw, files.html, files.overlap, files.maps)
     if samples < 1:
         raise BadConfig(f"--samples {samples} gives no map; give at least 1")
 

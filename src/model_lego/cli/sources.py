@@ -14,16 +14,15 @@ from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, ImageSet, batches, open_data
 from model_lego.data.batching import checked
 from model_lego.data.sets import Batched, subset
-from model_lego.errors import BadConfig, OutputExists, UnknownClass
+from model_lego.errors import BadConfig, UnknownClass
 from model_lego.graph import ChannelGraph
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Builder, Component, Preprocessing
-from model_lego.parts.image_shapes import common_size
+from model_lego.parts.image_shapes import common_size, taken
 from model_lego.store import load
-from model_lego.store.files import refuse_existing
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -56,6 +55,8 @@ def open_source(model: str, data: str, options: SourceOptions, batch_size: int) 
     train = _of_classes(split.train, split, names, batch_size)
     trained = load_weights(build(model, **given), options.weights, key=options.weights_key)
     network, graph = _opened(trained.eval(), train, preprocessing)
+    test = _of_classes(split.test, split, names, batch_size)
+    next(checked(test.few(2), shape=taken(graph.program.image_shape, preprocessing)))
     return Source(
         model=network,
         graph=graph,
@@ -63,7 +64,7 @@ def open_source(model: str, data: str, options: SourceOptions, batch_size: int) 
         class_names=names,
         preprocessing=preprocessing,
         train=train,
-        test=_of_classes(split.test, split, names, batch_size),
+        test=test,
     )
 
 
@@ -110,16 +111,6 @@ def data_for(
         subset(images, _numbers(split, names), per_class=per_class, seed=seed, class_names=split.class_names),
         batch_size=batch_size,
     )
-
-
-def check_out(folder: str, *, overwrite: bool) -> None:
-    """Refuse an output folder that exists, or holds something else than ours, before any work is done.
-
-    Raises OutputExists.
-    """
-    if Path(folder).exists() and not overwrite:
-        raise OutputExists(f"'{folder}' exists already; choose another --out, or give --overwrite")
-    refuse_existing(Path(folder), overwrite=True)
 
 
 def of_data(texts: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import of_data, parse_arguments, parse_preprocessing
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
+from model_lego.store.outputs import check_place
 from model_lego.training import TrainingSettings
 from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, TrainingTask, train_into
 
@@ -55,6 +56,7 @@ def train_command(
 def _folder(out: str, *, overwrite: bool, resume: bool) -> Path:
     """The folder to write; what of ours is in it is taken up, replaced or refused."""
     folder = Path(out)
+    check_place(folder / CHECKPOINT)
     if resume and (folder / CHECKPOINT).is_file():
         return folder
     if resume and folder.exists():

@@ -3,8 +3,8 @@
 import shutil
 from pathlib import Path
 
-from model_lego.cli.sources import check_out
 from model_lego.errors import BadConfig, OutputExists
+from model_lego.store.files import check_out
 from model_lego.training.trained_folder import CHECKPOINT
 
 

@@ -6,8 +6,10 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, share, show, show_json
-from model_lego.cli.sources import check_out, open_component, open_source
+from model_lego.cli.sources import open_component, open_source
 from model_lego.errors import BadConfig
+from model_lego.store.files import check_out
+from model_lego.store.outputs import bytes_of, check_room
 
 
 def unite_command(
@@ -28,6 +30,7 @@ def unite_command(
         raise BadConfig("--source and --data go together: the images serve the repair towards the source")
     check_out(out, overwrite=run.overwrite)
     components = [open_component(part) for part in parts]
+    check_room(out, bytes_of(*components))
     if source is None or data is None:
         united = unite(components, seed=run.seed)
     else:

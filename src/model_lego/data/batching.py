@@ -102,6 +102,12 @@ def shuffled(batches: Batches, seed: int) -> Batches:
     return batches if shuffler is None else shuffler(seed)
 
 
+def absent(batches: Batches, labels: Iterable[int]) -> list[int]:
+    """The labels that no image has, where the batches know that without reading: by a method `absent(labels)`."""
+    known = getattr(batches, "absent", None)
+    return [] if known is None else known(labels)
+
+
 def drawn(
     batches: Batches,
     wanted: Sequence[int],
@@ -159,6 +165,10 @@ class Mapped:
     def only(self, labels: Iterable[int]) -> "Mapped":
         """Without the images of other classes."""
         return Mapped(only(self._batches, labels), self._function)
+
+    def absent(self, labels: Iterable[int]) -> list[int]:
+        """The labels that no image has, where the batches know that."""
+        return absent(self._batches, labels)
 
     def shuffled(self, seed: int) -> "Mapped":
         """In another order, where the batches can."""

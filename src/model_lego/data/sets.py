@@ -75,6 +75,15 @@ class Batched:
         """Without the images of other classes."""
         return Batched(self.images, self.batch_size, self.shuffle_seed, labels)
 
+    def absent(self, labels: Iterable[int]) -> list[int]:
+        """The labels that no image has."""
+        there = set(self.images.labels.tolist())
+        return [label for label in labels if label not in there]
+
+    def few(self, number: int) -> "Batched":
+        """The same images in batches of so many."""
+        return Batched(self.images, number, self.shuffle_seed, self.wanted)
+
     def shuffled(self, seed: int) -> "Batched":
         """The same images in another order."""
         return Batched(self.images, self.batch_size, seed, self.wanted)
@@ -95,10 +104,7 @@ def stacked(images: list[Tensor]) -> Tensor:
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         some = ", ".join(map(str, sorted(shapes)[:3])) + (" …" if len(shapes) > 3 else "")
-        raise BadBatches(
-            f"images have different sizes [{some}]; bring them to one size: --size N for a network and its parts, "
-            "open_data(size=(N, N)) in Python"
-        )
+        raise BadBatches(f"images have different sizes [{some}]; bring them to one size: open_data(size=(N, N))")
     return torch.stack(images)
 
 

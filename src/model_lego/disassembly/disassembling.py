@@ -86,7 +86,10 @@ def plan(
 
 def planned_for(request: Request) -> Plan:
     """Locate the channels that a request is for."""
-    settings, stats = request.settings, request.statistics()
+    settings = request.settings
+    if settings.budget is not None:
+        request.refuse_unreachable(settings.budget)
+    stats = request.statistics()
     if settings.budget is not None:
         selection, record = within_budget(request.trials(), settings.budget, stats)
     else:

@@ -5,11 +5,15 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from model_lego.attribution import ContributionStats, attribute
+from model_lego.attribution.sampling import SampleChoice
 from model_lego.attribution.statistics import check_owner
+from model_lego.budgets.budget import Budget
+from model_lego.budgets.removal_order import refuse_unreachable
 from model_lego.budgets.search import Trials, trials
 from model_lego.budgets.settings import CutOptions, CutSettings, SizeOptions
 from model_lego.cutting.tracing import trace
-from model_lego.data.batching import Batches, first_images, prepared, refuse_one_shot
+from model_lego.data.batching import Batches, absent, first_images, prepared, refuse_one_shot
+from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
@@ -59,6 +63,11 @@ class Request:
     def classes(self) -> tuple[str, ...]:
         """Names of the classes that were asked for."""
         return tuple(self.names[label] for label in self.labels)
+
+    def refuse_unreachable(self, budget: Budget) -> None:
+        """Refuse a budget that no network cut from this one is within, before any image is read; raises BadConfig."""
+        labels, multiple = self.labels, self.settings.multiple
+        refuse_unreachable(self.model, self.graph, budget, classes=labels, multiple=multiple)
 
     def statistics(self) -> ContributionStats | None:
         """Those that are given, or new ones where they are needed; raises BadConfig for those of another network."""
@@ -113,11 +122,14 @@ def ask(
     example = first_images(feed)
     graph = options.get("graph") or trace(model, example.to(first_parameter(model)))
     names = source_names(model, class_names, len(graph.head))
+    labels = label_numbers(range(len(names)) if classes is None else classes, names)
+    if missing := absent(batches, labels):
+        raise EmptySelection(SampleChoice(class_names=names).no_sample(missing[0]))
     return Request(
         model=model,
         graph=graph,
         names=names,
-        labels=label_numbers(range(len(names)) if classes is None else classes, names),
+        labels=labels,
         settings=settings,
         batches=batches,
         feed=feed,

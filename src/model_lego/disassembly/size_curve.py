@@ -87,6 +87,8 @@ def curve(
         raise BadConfig("a curve needs at least one size")
     settings = value_of(CutSettings, {**options, "budget": budgets[0]})
     asked = ask(model, batches, classes, class_names, settings, options)
+    for budget in budgets if sizes is not None else ():
+        asked.refuse_unreachable(budget)
     stats, tried = asked.statistics(), asked.trials()
     way = shrinking(tried, budgets[0], stats)
     if sizes is None:

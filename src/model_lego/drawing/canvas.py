@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from model_lego.errors import BadConfig
+from model_lego.store.outputs import check_file, writing
 
 #: Endings of the files that can be drawn.
 FORMATS = (".png", ".svg")
@@ -20,11 +21,10 @@ DASHES = ("-", "--", ":")
 
 
 def check_picture(file: str | Path) -> None:
-    """Refuse a picture that cannot be drawn before any work is done; raises BadConfig."""
+    """Refuse a picture that cannot be drawn before any work is done; raises BadConfig, CannotWrite."""
     if Path(file).suffix.lower() not in FORMATS:
         raise BadConfig(f"'{file}' is no picture that can be drawn; end it in {' or '.join(FORMATS)}")
-    if not Path(file).resolve().parent.is_dir():
-        raise BadConfig(f"the folder of '{file}' does not exist; make it first")
+    check_file(file)
     figure_class()
 
 
@@ -38,10 +38,11 @@ def figure_class() -> Any:
 
 
 def write(figure: Any, file: str | Path) -> None:
-    """Write a figure; the same figure gives the same bytes."""
+    """Write a figure; the same figure gives the same bytes. Raises CannotWrite."""
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "model-lego"}):
+    with rc_context({"svg.hashsalt": "model-lego"}), writing(file):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
         dateless = {"Date": None} if Path(file).suffix.lower() == ".svg" else None
         figure.savefig(file, dpi=160, metadata=dateless)
 

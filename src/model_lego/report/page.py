@@ -12,6 +12,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from model_lego.errors import BadConfig
+from model_lego.store.outputs import check_file, writing
 from model_lego.version import __version__
 
 #: The templates in `assets/`; what is put into them is escaped, unless it is Markup: what other templates gave.
@@ -34,11 +35,17 @@ class Section:
 
 
 def check_page(file: str | Path) -> None:
-    """Refuse a page that cannot be written before any work is done; raises BadConfig."""
+    """Refuse a page that cannot be written before any work is done; raises BadConfig, CannotWrite."""
     if Path(file).suffix.lower() not in (".html", ".htm"):
         raise BadConfig(f"'{file}' is no page that can be written; end it in .html")
-    if not Path(file).resolve().parent.is_dir():
-        raise BadConfig(f"the folder of '{file}' does not exist; make it first")
+    check_file(file)
+
+
+def write_page(file: str | Path, text: str) -> None:
+    """Write a page, and the folders above it that lack; raises CannotWrite."""
+    with writing(file):
+        Path(file).parent.mkdir(parents=True, exist_ok=True)
+        Path(file).write_text(text, encoding="utf-8")
 
 
 def page(

@@ -12,7 +12,19 @@ from torch import Tensor
 from model_lego.evaluation.results import Report, Row
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
-from model_lego.report.page import Cell, Section, Share, check_page, facts, folded, hint, joined, page, table
+from model_lego.report.page import (
+    Cell,
+    Section,
+    Share,
+    check_page,
+    facts,
+    folded,
+    hint,
+    joined,
+    page,
+    table,
+    write_page,
+)
 from model_lego.report.routes import SCRIPTS, STYLES
 from model_lego.report.routes import sections as route_sections
 from model_lego.report.seats import routes_shown
@@ -56,7 +68,7 @@ def write_report(
         styles=STYLES if diagrams else (),
         scripts=SCRIPTS if diagrams else (),
     )
-    Path(file).write_text(text, encoding="utf-8")
+    write_page(file, text)
 
 
 def _routed(

@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from model_lego.errors import BadConfig
 from model_lego.report.diagram import MOST_EDGES, diagram
-from model_lego.report.page import Cell, Section, Share, asset, block, check_page, hint, joined, page, table
+from model_lego.report.page import Cell, Section, Share, asset, block, check_page, hint, joined, page, table, write_page
 from model_lego.routes.nouns import DecisionRoutes
 
 #: Classes and images that a page shows at the most, so that it stays small.
@@ -39,7 +39,7 @@ def write_routes(routes: DecisionRoutes, file: str | Path, *, title: str = "Deci
     check_page(file)
     made, data = sections([Shown("", routes)])
     text = page(title, _lead(routes), made, data=data, styles=STYLES, scripts=SCRIPTS)
-    Path(file).write_text(text, encoding="utf-8")
+    write_page(file, text)
 
 
 def sections(shown: Sequence[Shown], *, about: str = "") -> tuple[list[Section], list[dict[str, Any]]]:

@@ -11,6 +11,7 @@ from torch import Tensor
 from model_lego.attribution.checkpoint import Content
 from model_lego.errors import CorruptComponent
 from model_lego.store.files import stream_weights
+from model_lego.store.outputs import writing
 
 #: Seconds between two notes: so much work is lost at the most.
 SECONDS = 60.0
@@ -38,10 +39,11 @@ class Notebook:
         if not now and time.monotonic() - self.written < self.seconds:
             return
         tensors: Mapping[str, Tensor] = content()
-        self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = self._path(page).with_suffix(".new")
-        stream_weights({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, fresh)
-        fresh.replace(self._path(page))
+        with writing(self._path(page)):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fresh = self._path(page).with_suffix(".new")
+            stream_weights({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, fresh)
+            fresh.replace(self._path(page))
         self.written = time.monotonic()
 
     def remove(self, page: str) -> None:

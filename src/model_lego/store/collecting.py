@@ -31,7 +31,8 @@ from model_lego.parts.class_names import Classes
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.store.checkpoint import SECONDS, Notebook
-from model_lego.store.files import refuse_existing, replacing
+from model_lego.store.files import check_out, replacing
+from model_lego.store.outputs import writing
 from model_lego.store.statistics import load_statistics, seal, shard_names, write_shard
 
 #: Bytes of sums that are held at once.
@@ -75,8 +76,8 @@ def collect(
     `memory` bounds the bytes of sums that are held at once: with more classes than fit, the batches are read again for
     each group of classes, but each sample runs through the network once. Every `seconds` the state goes into
     `FOLDER.unfinished`; with `resume` an interrupted run goes on from there, given the same batches, and ends with the
-    same bytes. Processes of a `group` have to see one file system. Raises OutputExists, BadConfig (the unfinished run
-    is another one), and what `attribute` raises.
+    same bytes. Processes of a `group` have to see one file system. Raises CannotWrite, OutputExists, BadConfig (the
+    unfinished run is another one), and what `attribute` raises.
     """
     refuse_unknown("collect", options, CollectOptions)
     samples, keeping = value_of(SampleChoice, options), value_of(_Keeping, options)
@@ -98,6 +99,7 @@ def collect(
         "first image": _first(graph, batches),
     }
     files = [beside / name for name in shard_names(len(groups))]
+    needs = len(classes) * bytes_a_class(model, graph)
     notes = Notebook(beside / f"process-{rank}", seconds=keeping.seconds)
     reading = Reading(progress, group, notes)
 
@@ -111,7 +113,7 @@ def collect(
         whole = ContributionStats(classes, tuple(counts), layers, samples.sampling, str(settings["source"]), fallbacks)
         _put_together(whole, folder, files, overwrite=keeping.overwrite)
 
-    with _beside(folder, beside, settings, keeping, group):
+    with _beside(folder, beside, settings, keeping, needs, group):
         choice = choose(model, graph, batches, classes=classes, samples=samples, reading=reading)
         for some, file in zip(groups, files, strict=True):
             if not in_all(file.exists, group)[0]:
@@ -134,10 +136,12 @@ def _first(graph: ChannelGraph, batches: Batches) -> str:
 
 
 @contextmanager
-def _beside(folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keeping, group: Group) -> Iterator[None]:
+def _beside(
+    folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keeping, needs: int, group: Group
+) -> Iterator[None]:
     """Keep the folder of the unfinished run, if it comes to an end before its time and something was noted."""
     first = place_in(group)[0] == 0
-    opening = partial(_open, folder, beside, settings, keeping)
+    opening = partial(_open, folder, beside, settings, keeping, needs)
     in_all(opening if first else _nothing, group)
     try:
         yield
@@ -147,17 +151,18 @@ def _beside(folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keep
         raise
 
 
-def _open(folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keeping) -> None:
+def _open(folder: Path, beside: Path, settings: dict[str, Any], keeping: _Keeping, needs: int) -> None:
     """Make the folder of the unfinished run, or see that the one that is there is of this run."""
-    refuse_existing(folder, overwrite=keeping.overwrite)
+    check_out(folder, overwrite=keeping.overwrite, needs=needs)
     page = beside / RUN
     if not beside.exists():
-        beside.mkdir(parents=True)
-        page.write_text(json.dumps(settings), encoding="utf-8")
+        with writing(beside):
+            beside.mkdir(parents=True)
+            page.write_text(json.dumps(settings), encoding="utf-8")
         return
     if not keeping.resume:
         raise OutputExists(
-            f"{beside} holds an interrupted run: go on with it (resume=True, --resume), or remove it to start anew"
+            f"{beside} holds an interrupted run: go on with it (resume=True), or remove it to start anew"
         )
     try:
         noted = json.loads(page.read_text(encoding="utf-8"))

@@ -17,6 +17,7 @@ from torch import Tensor
 from model_lego.digest import digest_of_bytes
 from model_lego.errors import CorruptComponent, OutputExists
 from model_lego.store.manifest import ITEM_BYTES, TensorRecord, WeightsRecord
+from model_lego.store.outputs import check_place, writing
 from model_lego.store.tensors import dtype_name
 
 WEIGHTS = "model.safetensors"
@@ -27,28 +28,36 @@ MAX_MANIFEST_BYTES = 64 * 2**20
 
 
 @contextmanager
-def replacing(folder: Path, *, overwrite: bool) -> Iterator[Path]:
+def replacing(folder: Path, *, overwrite: bool, needs: int = 0) -> Iterator[Path]:
     """Give an empty folder that becomes `folder` when the block ends well; if it does not, nothing has changed.
 
-    Raises:
-        OutputExists: `folder` is there and `overwrite` is not set, or it is not a saved component or assembly.
+    Raises as `check_out`, and CannotWrite where the disk is full in the end.
     """
+    check_out(folder, overwrite=overwrite, needs=needs)
     folder = folder.resolve()
-    refuse_existing(folder, overwrite=overwrite)
-    try:
+    with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-    except (FileExistsError, NotADirectoryError):
-        raise OutputExists(f"{folder.parent} is a file, so there can be no folder in it") from None
-    # The new folder is made inside of the temporary one, which nobody else may read: so it gets ordinary permissions.
-    holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-    try:
-        fresh = holder / "new"
-        fresh.mkdir()
-        yield fresh
-        refuse_existing(folder, overwrite=overwrite)
-        _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
-    finally:
-        shutil.rmtree(holder, ignore_errors=True)
+        # The new folder is made in the temporary one, which nobody else may read: so it gets ordinary permissions.
+        holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            fresh = holder / "new"
+            fresh.mkdir()
+            yield fresh
+            refuse_existing(folder, overwrite=overwrite)
+            _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
+        finally:
+            shutil.rmtree(holder, ignore_errors=True)
+
+
+def check_out(folder: str | Path, *, overwrite: bool, needs: int = 0) -> None:
+    """Refuse a folder that cannot be written, or would replace what it may not, before any work is done.
+
+    Raises:
+        CannotWrite: the place does not allow it, or has not room for so many bytes.
+        OutputExists: the folder is there and `overwrite` is not set, or it is not a saved component or assembly.
+    """
+    check_place(folder, needs=needs)
+    refuse_existing(Path(folder), overwrite=overwrite)
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
@@ -173,12 +182,12 @@ def refuse_existing(folder: Path, *, overwrite: bool) -> None:
     if not folder.exists():
         return
     if not overwrite:
-        raise OutputExists(f"{folder} exists already: choose another folder, or pass overwrite=True")
+        raise OutputExists(f"'{folder}' exists already: choose another folder, or pass overwrite=True")
     if not (folder / MANIFEST).is_file():
-        raise OutputExists(f"{folder} is not a saved component or assembly (no {MANIFEST}): it is not overwritten")
+        raise OutputExists(f"'{folder}' is not a saved component or assembly (no {MANIFEST}): it is not overwritten")
     names = {entry.name for entry in folder.iterdir()} - {WEIGHTS, MANIFEST, CARD}
     if others := sorted(name for name in names if not STATISTICS.fullmatch(name)):
-        raise OutputExists(f"{folder} holds files that were not saved by this library ({others[0]}): move them first")
+        raise OutputExists(f"'{folder}' holds files that were not saved by this library ({others[0]}): move them first")
 
 
 def _swap(fresh: Path, folder: Path, *, aside: Path) -> None:

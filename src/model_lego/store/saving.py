@@ -28,6 +28,7 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
         The folder.
 
     Raises:
+        CannotWrite: the place does not allow it, or its disk has no room for it.
         OutputExists: the folder is there and `overwrite` is not set, or it holds something else than a saved part.
         BadConfig: something in the part cannot be written, such as a setting that is not a JSON value, or its builder
             makes another network than the one that it was cut from.
@@ -36,7 +37,8 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
         raise BadConfig(f"a Component or an Assembly can be saved, not a {type(part).__name__}: disassemble it first")
     folder = Path(folder)
     tensors, aliases = split_aliases(named_tensors(part))
-    with replacing(folder, overwrite=overwrite) as fresh:
+    needs = sum(tensor.numel() * tensor.element_size() for tensor in tensors.values())
+    with replacing(folder, overwrite=overwrite, needs=needs) as fresh:
         try:
             weights = write_weights(tensors, fresh / WEIGHTS)
             manifest = manifest_of(part, tensors, aliases, weights)

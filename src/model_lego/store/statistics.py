@@ -23,6 +23,7 @@ from model_lego.store.files import (
     stream_weights,
 )
 from model_lego.store.manifest import SCHEMA, WeightsRecord, parse_manifest, to_json, validated
+from model_lego.store.outputs import writing
 from model_lego.store.records import versions
 
 FILE = "statistics.safetensors"
@@ -58,7 +59,7 @@ class StatisticsManifest(Record):
 def save_statistics(stats: ContributionStats, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Save statistics as `statistics.safetensors` and `manifest.json`, all or nothing; gives the folder.
 
-    Saving the same statistics twice gives the same bytes. Raises OutputExists.
+    Saving the same statistics twice gives the same bytes. Raises CannotWrite, OutputExists.
     """
     folder = Path(folder)
     with replacing(folder, overwrite=overwrite) as fresh:
@@ -93,8 +94,9 @@ def write_shard(stats: ContributionStats, path: Path, *, first: bool = True) -> 
             if layer.weight is not None
         }
     fresh = path.with_suffix(".new")
-    stream_weights(tensors, fresh)
-    fresh.replace(path)
+    with writing(path):
+        stream_weights(tensors, fresh)
+        fresh.replace(path)
 
 
 def seal(stats: ContributionStats, files: Sequence[Path]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from model_lego.errors import BadConfig
+from model_lego.store.outputs import writing
 from model_lego.tables.recipe import Materials, Row, Scale, fingerprint
 from model_lego.tables.recipes import Table
 
@@ -67,8 +68,9 @@ class Ledger:
         kept = {other: entry for other, entry in rows.get(row.id, {}).items() if entry.get("recipe") == self.mark(row)}
         made = {"recipe": self.mark(row), "torch": torch.__version__, "python": platform.python_version()}
         rows[row.id] = kept | {str(seed): made | dict(entry)}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        fresh = self.file.with_name(f"{self.file.name}.part")
         text = json.dumps({"table": self.table.name, "scale": self.scale, "rows": rows}, indent=1, sort_keys=True)
-        fresh.write_text(text + "\n", encoding="utf-8")
-        fresh.replace(self.file)
+        with writing(self.file):
+            self.folder.mkdir(parents=True, exist_ok=True)
+            fresh = self.file.with_name(f"{self.file.name}.part")
+            fresh.write_text(text + "\n", encoding="utf-8")
+            fresh.replace(self.file)

@@ -16,6 +16,7 @@ from model_lego.data.augmentation import cropped, flipped
 from model_lego.errors import BadConfig, TrainingFailed
 from model_lego.graph.modules import device_of
 from model_lego.progress import Progress, quiet
+from model_lego.store.outputs import bytes_of, check_file, check_room, writing
 from model_lego.training.accelerator import engine
 from model_lego.training.examples import Examples, steps
 from model_lego.training.settings import TrainingSettings
@@ -52,8 +53,11 @@ def fit(
 
     With a `checkpoint` file its state is kept there after every epoch, and taken up from there if the file exists.
     Order, augmentation and dropout come from the settings' seed; the global random state is left alone. Raises
-    BadConfig (the checkpoint is of another training, nothing can be trained), TrainingFailed.
+    BadConfig (the checkpoint is of another training, nothing can be trained), CannotWrite, TrainingFailed.
     """
+    if checkpoint is not None:  # the state of the optimizer and averaged weights are as large as the network, each
+        check_file(checkpoint)
+        check_room(checkpoint, (2 + bool(settings.ema)) * bytes_of(goal.network))
     with engine(settings.amp) as accelerator, _moved((goal.network, *goal.others), accelerator.device):
         run = _Run(goal, examples, settings, accelerator)
         first = run.resume(checkpoint) if checkpoint is not None and checkpoint.exists() else 0
@@ -129,10 +133,11 @@ class _Run:
 
     def keep(self, path: Path, epochs: int) -> None:
         """Write the checkpoint, whole or not at all."""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f"{path.name}.part")
-        torch.save(self._state() | {"epochs": epochs}, fresh)
-        fresh.replace(path)
+        with writing(path, RuntimeError):  # which is what torch says of a full disk
+            path.parent.mkdir(parents=True, exist_ok=True)
+            fresh = path.with_name(f"{path.name}.part")
+            torch.save(self._state() | {"epochs": epochs}, fresh)
+            fresh.replace(path)
 
     def resume(self, path: Path) -> int:
         """Take up the state of a checkpoint; gives the number of epochs that are done."""

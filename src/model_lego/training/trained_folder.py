@@ -16,6 +16,7 @@ from model_lego.graph.modules import device_of
 from model_lego.models import build, load_weights
 from model_lego.parts.component import Preprocessing
 from model_lego.progress import Progress, quiet
+from model_lego.store.outputs import writing
 from model_lego.training import TrainingSettings
 from model_lego.training.classifier import train
 
@@ -81,9 +82,10 @@ def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing
 
 def _write(folder: Path, network: nn.Module, record: dict[str, Any]) -> None:
     """Weights last: where they are, the training is finished and all else is there."""
-    (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-    fresh = folder / f"{WEIGHTS}.part"
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, fresh)
-    fresh.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
-    fresh.replace(folder / WEIGHTS)
-    (folder / CHECKPOINT).unlink()
+    with writing(folder):
+        (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
+        fresh = folder / f"{WEIGHTS}.part"
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, fresh)
+        fresh.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
+        fresh.replace(folder / WEIGHTS)
+        (folder / CHECKPOINT).unlink()

@@ -92,13 +92,18 @@ def test_maps_of_named_layers(tmp_path):
     assert "<!-- fc1" not in text
 
 
+def test_folders_above_a_picture_are_made(tmp_path):
+    pytest.importorskip("matplotlib")
+    draw_routes(planted_routes(), tmp_path / "no" / "where.svg")
+    assert (tmp_path / "no" / "where.svg").read_bytes().startswith(b"<?xml")
+
+
 @pytest.mark.parametrize(
     ("call", "words"),
     [
         (lambda file: draw_routes(planted_routes(), file, layers=["conv9"]), "no layer 'conv9'"),
         (lambda file: draw_maps(planted_maps(), file, layers=["conv9"]), "no layer 'conv9'"),
         (lambda file: draw_routes(planted_routes(), file.with_suffix(".gif")), "end it in .png or .svg"),
-        (lambda file: draw_routes(planted_routes(), file / "no" / "where.png"), "does not exist"),
         (lambda file: draw_overlap(dataclasses.replace(planted_routes(), names=("one",)), file), "two or more"),
         (lambda file: draw_routes(dataclasses.replace(planted_routes(), names=("x",) * 19), file), "at most 18"),
     ],
