@@ -112,16 +112,37 @@ def test_a_folder_of_somebody_else_is_refused_before_any_work(world, tmp_path, m
     assert (tmp_path / "part" / "thesis.txt").read_text() == "years of work"
 
 
-@pytest.mark.parametrize(
-    ("command", "words"),
-    [("train", "--resume goes on after the last epoch"), ("demo", "parts that were saved until then")],
-)
-def test_what_an_interruption_leaves_is_said(world, tmp_path, monkeypatch, command, words):
-    monkeypatch.setattr(f"model_lego.cli.{command}.open_data", interrupted)
-    arguments = ["zoo:lenet5", "--data", world.data] if command == "train" else []
-    ran = run(command, *arguments, "--out", tmp_path / "new")
+RESUMABLE = {
+    "demo": ("digits-1-3/manifest.json", "parts that were saved until then"),
+    "train": ("checkpoint.pt", "--resume goes on after the last epoch"),
+    "finetune": ("checkpoint.pt", "--resume goes on after the last epoch"),
+    "attribute": ("process-0/samples.safetensors", "--resume goes on from where it was a minute ago"),
+}
+
+
+@pytest.mark.parametrize("command", RESUMABLE)
+@pytest.mark.parametrize("noted", [False, True])
+def test_what_an_interruption_leaves_is_said_where_something_is_left(world, tmp_path, monkeypatch, command, noted):
+    file, words = RESUMABLE[command]
+    out = tmp_path / "new"
+
+    def begun(*_, **__):
+        if noted:
+            path = (out if command in ("demo", "train") else out.with_name("new.unfinished")) / file
+            path.parent.mkdir(parents=True)
+            path.write_bytes(b"")
+        raise KeyboardInterrupt
+
+    place = {"finetune": "open_part", "attribute": "open_source"}.get(command, "open_data")
+    monkeypatch.setattr(f"model_lego.cli.{command}.{place}", begun)
+    subjects = {
+        "demo": [],
+        "finetune": [world.one, "--data", world.data],
+        "train": ["zoo:lenet5", "--data", world.data],
+    }
+    ran = run(command, *subjects.get(command, world.source()), "--out", out)
     assert (ran.code, ran.out) == (130, "")
-    assert words in ran.err
+    assert (words in ran.err, "nothing was written" in ran.err) == (noted, not noted)
 
 
 def test_a_full_disk_is_said(world, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -29,9 +30,9 @@ def process(*arguments, folder):
 
 @pytest.fixture(scope="module")
 def app():
-    from model_lego.cli import app
+    from model_lego.cli.commands import app
 
-    return app
+    return app(*COMMANDS)
 
 
 def test_a_process_plans_with_relative_paths_and_says_nothing_else(world):
@@ -68,6 +69,46 @@ def test_the_help_lists_every_command_and_no_other(app):
     done = CliRunner().invoke(app, ["--help"])
     assert {name for name in COMMANDS if f" {name} " in done.stdout} == set(COMMANDS)
     assert {command.name for command in app.registered_commands} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_line_of_help_is_what_the_function_of_the_command_says(command):
+    """The list of commands is made without their modules."""
+    from model_lego.cli.commands import COMMANDS as LISTED
+
+    listed = next(each for each in LISTED if each.name == command)
+    function = getattr(import_module(f"model_lego.cli.{listed.module}"), f"{command}_command")
+    assert listed.help == function.__doc__
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--version", "ops"], ["--debug", "--version"]])
+def test_the_version_is_told(arguments):
+    from model_lego import __version__
+
+    ran = run(*arguments)
+    assert (ran.code, ran.out, ran.err) == (0, f"model-lego {__version__}\n", "")
+
+
+INTERRUPTED = """
+import sys
+
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name == "{module}":
+            raise KeyboardInterrupt
+
+sys.meta_path.insert(0, Finder())
+from model_lego.cli import main
+main(["ops"])
+"""
+
+
+@pytest.mark.parametrize("module", ["typer", "rich.console", "torch", "model_lego.cli.inspect", "model_lego.graph"])
+def test_an_interruption_while_modules_come_in_is_one_line(module):
+    command = [sys.executable, "-c", INTERRUPTED.format(module=module)]
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "interrupted; nothing was written\n")
 
 
 @pytest.mark.parametrize(

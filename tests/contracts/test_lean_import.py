@@ -55,17 +55,51 @@ def test_the_packages_that_must_stay_out_could_come_in():
 
 
 def test_importing_the_library_brings_in_nothing_that_it_may_not_need():
-    report, _ = after_import("model_lego")
+    report, _ = after_import("model_lego.public")
     assert "model_lego" in report["modules"]
     assert sorted(set(report["modules"]) & set(LATE)) == []
 
 
 def test_the_command_line_brings_in_the_terminal_and_no_more():
-    report, _ = after_import("model_lego.cli")
+    report, _ = after_import("model_lego.cli.commands")
     assert sorted(set(report["modules"]) & set(LATE)) == sorted(TERMINAL)
 
 
-@pytest.mark.parametrize("module", ["model_lego", "model_lego.cli"])
+@pytest.mark.parametrize("module", ["model_lego", "model_lego.public", "model_lego.cli.commands"])
 def test_importing_changes_nothing_and_says_nothing(module):
     report, talk = after_import(module)
     assert (report["changed"], report["handlers"], report["cuda"], talk) == (False, 0, False, "")
+
+
+TELLING = """
+import sys
+from model_lego.cli import main
+try:
+    main({arguments})
+finally:
+    print(*sys.modules, file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], [], ["frobnicate"], ["--debug", "--help"]])
+def test_what_is_told_without_a_command_is_told_without_torch(arguments):
+    """Its import takes seconds."""
+    code, environment = TELLING.format(arguments=arguments), {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, "Traceback" in done.stderr) == (2 if arguments in ([], ["frobnicate"]) else 0, False)
+    assert set(done.stderr.split()) & {"torch", "numpy", "torchvision", "scipy"} == set()
+
+
+def test_torch_comes_with_the_first_name_that_is_asked_for():
+    code = "import sys, model_lego; print('torch' in sys.modules); model_lego.Budget; print('torch' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["False", "True"]
+
+
+def test_what_is_no_public_name_is_refused_as_python_does():
+    import model_lego
+
+    with pytest.raises(AttributeError, match="module 'model_lego' has no attribute 'assembel'"):
+        model_lego.assembel  # noqa: B018
+    assert {"assemble", "Component", "__version__"} <= set(dir(model_lego))

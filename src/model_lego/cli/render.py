@@ -18,28 +18,58 @@ def quiet(silent: bool) -> None:
     out.quiet = talk.quiet = silent
 
 
+#: Back to the start of the line, and away with what is there.
+WIPE = "\r\x1b[K"
+#: Seconds between two lines of progress, and those after which a rate is one.
+PAUSE, ENOUGH = 0.1, 0.5
+
+
 class Bar:
     """Progress on stderr with rate and time left, one line that is overwritten; silent where that is no terminal."""
 
     def __init__(self) -> None:
-        self.what, self.started, self.shown = "", 0.0, 0.0
+        self.what, self.done, self.before = "", 0, 0
+        self.started, self.shown = 0.0, 0.0
 
     def __call__(self, what: str, done: int, total: int | None) -> None:
         """Take a report of a long loop."""
-        if talk.quiet or not sys.stderr.isatty():
+        if not _drawn():
             return
         now = time.monotonic()
-        if what != self.what:
-            self.what, self.started, self.shown = what, now, 0.0
-        if now - self.shown < 0.1 and done != total:
+        if what != self.what or done < self.done:  # what was done before the first report is not counted in the rate
+            self.what, self.before, self.started, self.shown = what, done, now, 0.0
+        self.done = done
+        if now - self.shown < PAUSE and done != total:
             return
         self.shown = now
-        rate = done / max(now - self.started, 1e-6)
-        pace = f", {rate:.0f}/s" if rate >= 10 else f", {rate:.1f}/s" if done else ""
-        left = f", {(total - done) / rate:.0f} s left" if total and done else ""
-        count = (f"{done}/{total}" if total else str(done)) + pace
-        sys.stderr.write(f"\r\x1b[K{what} {count}{left}" + ("\r\x1b[K" if done == total else ""))
+        passed = now - self.started
+        rate = (done - self.before) / passed if passed > ENOUGH else 0.0
+        count = f"{done}/{total}" if total else str(done)
+        left = f", {_duration((total - done) / rate)} left" if total and rate and done < total else ""
+        sys.stderr.write(f"{WIPE}{what} {count}{_pace(rate)}{left}" + (WIPE if done == total else ""))
         sys.stderr.flush()
+
+
+def _drawn() -> bool:
+    """Whether progress is drawn."""
+    return not talk.quiet and sys.stderr.isatty()
+
+
+def _pace(rate: float) -> str:
+    """A rate that is told a second or, where it is slow, a minute."""
+    if not rate:
+        return ""
+    if rate < 0.1:
+        return f", {60 * rate:.1f}/min"
+    return f", {rate:.0f}/s" if rate >= 10 else f", {rate:.1f}/s"
+
+
+def _duration(seconds: float) -> str:
+    """A time as one says it."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def show_json(value: Any) -> None:
@@ -50,7 +80,9 @@ def show_json(value: Any) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line of talk on stderr."""
+    """Print a line of talk on stderr, in the place of the line of progress where there is one."""
+    if _drawn():
+        sys.stderr.write(WIPE)
     talk.print(text, markup=False)
 
 

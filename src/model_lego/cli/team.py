@@ -3,8 +3,10 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-from model_lego.processes import Group
+if TYPE_CHECKING:
+    from model_lego.processes import Group
 
 
 def alone() -> bool:
@@ -18,7 +20,7 @@ def speaks() -> bool:
 
 
 @contextmanager
-def team() -> Iterator[Group]:
+def team() -> "Iterator[Group]":
     """Join the processes that torchrun started; None where this process is alone."""
     if alone():
         yield None

@@ -11,7 +11,7 @@ from model_lego.digest import image_digests
 from model_lego.errors import BadBatches
 from model_lego.parts.component import Preprocessing, scaled
 from model_lego.parts.image_shapes import Shape, check_shape
-from model_lego.progress import Progress, quiet, tracked
+from model_lego.progress import Counted, Progress, hint_of, number_of, quiet, tracked
 
 #: Re-iterable of (images float B x C x H x W, labels int64 B).
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -30,6 +30,14 @@ def checked(
     a share (first, step) only every step-th batch is looked at. Raises BadBatches (one-shot, empty, NaN, labels out of
     range), ShapeMismatch. Pixels of 0..255 (uint8) come scaled to 0..1.
     """
+    number = number_of(batches)
+    pairs = _checked_pairs(batches, shape, labels, share)
+    return Counted(pairs, None if number is None else len(range(share[0], number, share[1])))
+
+
+def _checked_pairs(
+    batches: Batches, shape: Shape | None, labels: int | None, share: tuple[int, int]
+) -> Iterator[tuple[Tensor, Tensor]]:
     refuse_one_shot(batches)
     number = -1
     for number, batch in enumerate(batches):
@@ -161,6 +169,9 @@ class Mapped:
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
         for images, labels in self._batches:
             yield self._function(images), labels
+
+    def __length_hint__(self) -> int:
+        return hint_of(number_of(self._batches))
 
     def only(self, labels: Iterable[int]) -> "Mapped":
         """Without the images of other classes."""

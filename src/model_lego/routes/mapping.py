@@ -141,13 +141,13 @@ def contribution_maps(
     choice = choose(model, graph, batches, classes=labels, samples=samples, reading=Reading(progress))
     of_samples: dict[int, list[dict[str, Tensor]]] = {label: [] for label in labels}
     reader = chosen(batches, choice, shape=graph.program.image_shape, labels=len(graph.head), classes=labels)
-    done = 0
+    done, total = 0, None if choice is None else sum(choice.of(labels).values())
     for images, numbers in reader:
         for image, label in zip(images.split(1), numbers.tolist(), strict=True):
             subject = Subject("", label, of_one(model, graph, image, label))
             of_samples[label].append(_rows(graph, subject, thresholds))
             done += 1
-            progress("mapping contributions", done, None)
+            progress("mapping contributions", done, total)
     progress("mapping contributions", done, done)
     return ContributionMaps(
         classes=tuple(subject.name for subject in subjects),

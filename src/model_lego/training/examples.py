@@ -13,7 +13,7 @@ from model_lego.data.batching import Batches, checked, only, refuse_one_shot, sh
 from model_lego.data.sets import ImageSet, stacked
 from model_lego.errors import BadBatches, EmptySelection
 from model_lego.parts.image_shapes import Shape, check_shape
-from model_lego.progress import Progress, tracked
+from model_lego.progress import Progress, number_of, tracked
 
 #: Bytes of images that a stream holds while it puts them in another order.
 HELD = 2**29
@@ -123,7 +123,8 @@ def streamed(
     `what` is named where there is no image. Raises BadBatches, ShapeMismatch, EmptySelection.
     """
     count, total, example, first = 0, 0, None, None
-    for number, (x, labels) in enumerate(tracked(read(batches, places, shape), "reading images", progress)):
+    reader = tracked(read(batches, places, shape), "reading images", progress, total=number_of(batches))
+    for number, (x, labels) in enumerate(reader):
         first = first or tuple(x.shape[1:])
         check_shape(f"images of batch {number}", x, first, whose="training mixes images of one shape, here")
         example = x[:1] if example is None and len(x) else example

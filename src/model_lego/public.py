@@ -1,0 +1,90 @@
+"""The public names, each from the module that defines it."""
+
+from model_lego.assembly.assembling import assemble
+from model_lego.assembly.uniting import unite
+from model_lego.attribution import ContributionStats, Thresholds, attribute, locate, merge
+from model_lego.budgets.budget import Budget
+from model_lego.class_surgery.adding import add_classes, replace_part
+from model_lego.class_surgery.removing import remove_classes
+from model_lego.cutting.canonizing import canonize
+from model_lego.cutting.tracing import trace
+from model_lego.disassembly.compressing import compress
+from model_lego.disassembly.diagnosing import Diagnosis, diagnose
+from model_lego.disassembly.disassembling import Plan, cut, disassemble, plan
+from model_lego.disassembly.size_curve import Curve, curve
+from model_lego.errors import LegoError
+from model_lego.evaluation.baselines import Contender, baselines, ensemble
+from model_lego.evaluation.evaluating import evaluate
+from model_lego.evaluation.results import Report
+from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.models.node_classifier import NodeClassifier
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Builder, Component, Cost, Preprocessing
+from model_lego.repairing.layerwise import RepairSettings
+from model_lego.repairing.refitting import repair
+from model_lego.routes import ContributionMaps, DecisionRoutes, contribution_maps, decision_routes
+from model_lego.store import load, load_statistics, save, save_statistics
+from model_lego.store.collecting import collect
+from model_lego.training import TrainingSettings
+from model_lego.training.classifier import train
+from model_lego.training.distillation import distill
+from model_lego.training.distillation_gain import Gain, distillation_gain
+from model_lego.training.finetuning import finetune
+from model_lego.version import __version__
+
+__all__ = [
+    "Assembly",
+    "Budget",
+    "Builder",
+    "ChannelGraph",
+    "ChannelSelection",
+    "Component",
+    "Contender",
+    "ContributionMaps",
+    "ContributionStats",
+    "Cost",
+    "Curve",
+    "DecisionRoutes",
+    "Diagnosis",
+    "Gain",
+    "LegoError",
+    "NodeClassifier",
+    "Plan",
+    "Preprocessing",
+    "RepairSettings",
+    "Report",
+    "Thresholds",
+    "TrainingSettings",
+    "__version__",
+    "add_classes",
+    "assemble",
+    "attribute",
+    "baselines",
+    "canonize",
+    "collect",
+    "compress",
+    "contribution_maps",
+    "curve",
+    "cut",
+    "decision_routes",
+    "diagnose",
+    "disassemble",
+    "distill",
+    "distillation_gain",
+    "ensemble",
+    "evaluate",
+    "finetune",
+    "load",
+    "load_statistics",
+    "locate",
+    "merge",
+    "plan",
+    "remove_classes",
+    "repair",
+    "replace_part",
+    "save",
+    "save_statistics",
+    "trace",
+    "train",
+    "unite",
+]
