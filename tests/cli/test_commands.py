@@ -1,6 +1,5 @@
 """Each command in text and with --json: results on stdout, talk and progress on stderr."""
 
-import json
 import re
 import shutil
 
@@ -196,20 +195,6 @@ def test_json_has_null_for_a_number_that_cannot_be_had(world, tmp_path):
     assert (made.code, measured.code) == (0, 0)
     assert made.json["rows"][0]["separation"] != [None]
     assert measured.json["rows"][0]["separation"] == [None]  # no sample of another class to be told from
-
-
-def test_inspect_as_text_tells_channels_by_their_number(world):
-    ran = run("inspect", world.one)
-    assert (ran.code, ran.err) == (0, "")
-    assert '"zoo:lenet5"' in ran.out
-    assert '"1 channels"' in ran.out
-    assert '"tensors"' not in ran.out
-
-
-def test_inspect_as_json_is_the_manifest(world):
-    ran = run("inspect", world.both, "--json")
-    assert (ran.code, ran.err) == (0, "")
-    assert ran.json == json.loads((world.both / "manifest.json").read_text())
 
 
 def test_ops_lists_the_table(world):

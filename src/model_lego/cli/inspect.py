@@ -6,27 +6,22 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
-from model_lego.cli.render import out, show_json, show_table
+from model_lego.cli.render import show, show_json, show_table
 
 
 def inspect_command(
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")], json: o.Json = False
 ) -> None:
     """Show where a saved component or assembly comes from, after checking its digest."""
+    from model_lego.cli.summary import summary
     from model_lego.store import inspect
     from model_lego.store.manifest import to_json
 
-    manifest = plain_json.loads(to_json(inspect(folder, check_weights=True)))
+    manifest = inspect(folder, check_weights=True)
     if json:
-        show_json(manifest)
-        return
-    manifest.pop("tensors", None)
-    for part in manifest.get("parts", []):
-        for key in ("kept_inputs", "kept_outputs"):
-            origin = part.get("origin", part)
-            if key in origin:
-                origin[key] = {layer: f"{len(kept)} channels" for layer, kept in origin[key].items()}
-    out.print_json(data=manifest)
+        show_json(plain_json.loads(to_json(manifest)))
+    else:
+        show(summary(manifest))
 
 
 def ops_command(json: o.Json = False) -> None:

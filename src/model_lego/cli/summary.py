@@ -1,0 +1,167 @@
+"""A saved part on one screen, told from its manifest alone."""
+
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from model_lego.cli.render import share
+from model_lego.store.manifest import Manifest, OriginRecord, PartRecord, PreprocessingRecord
+
+#: Items of a list that are shown, letters of a line, and parts of an assembly that are told of in full.
+ITEMS, WIDTH, FULL = 10, 80, 3
+
+Row = tuple[str, str]
+
+
+def summary(manifest: Manifest) -> str:
+    """What a part is, where it comes from, how it was cut and repaired, and what is noted about it."""
+    parts, assembly = manifest.parts, manifest.assembly
+    padded = assembly is not None and assembly.layout == "padded"
+    rows = _assembly(manifest) if assembly is not None else list(_component(parts[0]))
+    blocks = [_block(f"{manifest.kind.capitalize()} for {_few(_classes(manifest))}", rows)]
+    for number, part in enumerate(parts if assembly is not None else (), 1):
+        title = "padded network" if padded else f"part {number} for {_few(part.classes)}"
+        size = ("size", f"{_size(part.origin, 'parameters')} parameters, {_size(part.origin, 'macs')} multiply-adds")
+        blocks.append(_block(title, [size, *(_history(part) if len(parts) <= FULL else ())]))
+    return "\n\n".join([*blocks, _block("", _file(manifest))])
+
+
+def _block(title: str, rows: Iterable[Row]) -> str:
+    """A title and rows of names and texts, the texts below each other."""
+    lines = [title] if title else []
+    for name, text in rows:
+        filled = textwrap.wrap(text, WIDTH - 16, break_long_words=False, break_on_hyphens=False) or [""]
+        lines += [f"  {name if place == 0 else '':<14}{line}" for place, line in enumerate(filled)]
+    return "\n".join(lines)
+
+
+def _few(items: Sequence[str], most: int = ITEMS, between: str = ", ") -> str:
+    """The first items of a list, and how many there are where that is not all of them."""
+    more = f"{between}… {len(items)} in all" if len(items) > most else ""
+    return between.join(items[:most]) + more
+
+
+def _classes(manifest: Manifest) -> Sequence[str]:
+    return manifest.parts[0].classes if manifest.assembly is None else manifest.assembly.classes
+
+
+def _assembly(manifest: Manifest) -> list[Row]:
+    assembly = manifest.assembly
+    assert assembly is not None
+    joined, tried = assembly.joined, assembly.joined.cross_validation
+    rows = [("layout", assembly.layout), ("head", f"{assembly.head}, {joined.head_state.value}")]
+    if joined.calibration is not None:
+        rows.append(("calibrated", f"on {joined.calibration.images:,} images"))
+    if tried is not None:
+        scores = ", ".join(f"{kind} {score:.1f} %" for kind, score in tried.scores.items())
+        rows.append(("accuracy", f"{scores} (cross-validated in {tried.folds} folds of the calibration images)"))
+    if joined.outsiders is not None:
+        rows.append(("none of these", f"where no logit reaches {joined.outsiders.threshold:.3g}"))
+    rows += [("lacks", joined.lacks)] if joined.lacks else []
+    rows += [("note", joined.advice)] if joined.advice else []
+    return [*rows, *_trained({"finetuned": joined.finetuned, "distilled": joined.distilled})]
+
+
+def _component(part: PartRecord) -> Iterator[Row]:
+    origin = part.origin
+    for what, field in (("parameters", "parameters"), ("multiply-adds", "macs"), ("bytes", "bytes")):
+        yield what, f"{_size(origin, field)}; the source has {getattr(origin.cost_before, field):,}"
+    yield from _history(part)
+
+
+def _size(origin: OriginRecord, field: str) -> str:
+    return share(getattr(origin.cost_after, field), getattr(origin.cost_before, field))
+
+
+def _history(part: PartRecord) -> Iterator[Row]:
+    """Where a component comes from, and what was done to it."""
+    origin = part.origin
+    settings: Mapping[str, Any] = origin.settings
+    source = "a network of the user's own"
+    if origin.builder is not None:
+        given = ", ".join(f"{name}={value}" for name, value in sorted(origin.builder.arguments.items()))
+        source = f"{origin.builder.name} ({given})" if given else origin.builder.name
+    yield "source", f"{source}, for {_few(origin.source_classes)}"
+    yield "images", _images(origin, part.preprocessing)
+    yield "cut", "; ".join(_cut(settings)) if origin.kept_outputs else "no: its parts stand side by side in it"
+    yield "repaired", "; ".join(_repaired(settings.get("repair")))
+    yield from ([("accuracy", _accuracy(settings))] if _accuracy(settings) else [])
+    yield from _noted(settings)
+    yield from _trained(settings)
+
+
+def _images(origin: OriginRecord, preprocessing: PreprocessingRecord | None) -> str:
+    shape = " x ".join(map(str, origin.input_shape))
+    if preprocessing is None:
+        return f"{shape}, as the network takes them"
+    mean, std = (", ".join(f"{value:g}" for value in values) for values in (preprocessing.mean, preprocessing.std))
+    return f"{shape}, in 0..1" + (f", then less mean {mean}, by deviation {std}" if mean else "")
+
+
+def _cut(settings: Mapping[str, Any]) -> Iterator[str]:
+    """How channels were chosen."""
+    if "united" in settings:
+        yield f"united from {len(settings['united'])} components of the source: each channel that one of them kept"
+    if "cut_from" in settings:
+        yield f"from the component or network for {_few(settings['cut_from']['classes'])}"
+    if "budget" in settings:
+        budget = settings["budget"]
+        asked = ", ".join(f"{name} {value:g}" for name, value in budget["asked"].items())
+        yield f"within {asked} by {budget['criterion']}"
+    elif "thresholds" in settings:
+        at = settings["thresholds"]
+        yield (
+            f"by relevance, alpha {at['conv_alpha']:g} and beta {at['conv_beta']:g} "
+            f"(linear layers {at['linear_alpha']:g} and {at['linear_beta']:g})"
+        )
+    elif not {"united", "cut_from"} & settings.keys():
+        yield "nothing: it has all channels of its source"
+    if samples := settings.get("samples"):
+        low, high = min(samples), max(samples)
+        yield f"{low if low == high else f'{low} to {high}'} {settings.get('sampling', '')} samples a class"
+    if fallbacks := settings.get("fallbacks"):
+        yield f"no sample was labelled correctly of classes number {', '.join(map(str, fallbacks))}"
+
+
+def _repaired(repair: Mapping[str, Any] | None) -> Iterator[str]:
+    if repair is None or repair["method"] == "none":
+        yield "no"
+        return
+    yield f"{repair['method']}, on {repair['images']:,} images"
+    for key, words in (("left_alone", "left alone"), ("given_biases", "given a bias")):
+        if layers := repair.get(key):
+            yield f"{words}: {_few(layers, 4)}"
+
+
+def _accuracy(settings: Mapping[str, Any]) -> str:
+    """What was measured on held-out images while it was cut, empty where nothing was."""
+    reached = settings.get("budget", {}).get("reached", {})
+    if "accuracy" not in reached:
+        return ""
+    return (
+        f"{reached['accuracy']:.2f} %, the source {reached['restricted']:.2f} % "
+        f"(on {reached['held_out_images']:,} held-out images, while it was cut)"
+    )
+
+
+def _noted(settings: Mapping[str, Any]) -> Iterator[Row]:
+    """What the cut left out or could not touch."""
+    for key, name in (("dropped_modules", "dropped"), ("plain_layers", "made plain"), ("kept_whole", "kept whole")):
+        if found := settings.get(key):
+            yield name, _few(list(dict.fromkeys(map(str, found))), 5, "; ")
+    if forgotten := settings.get("forgotten"):
+        words = forgotten.get("why_not")
+        told = f"not: {words}" if words else f"classes that are gone, by {forgotten['images']:,} images of them"
+        yield "forgotten", told
+
+
+def _trained(settings: Mapping[str, Any]) -> Iterator[Row]:
+    for key, name in (("finetuned", "fine-tuned"), ("distilled", "distilled")):
+        for training in settings.get(key, ()):
+            yield name, f"{training['epochs']} epochs on {training['images']:,} images"
+
+
+def _file(manifest: Manifest) -> Iterator[Row]:
+    weights = manifest.weights
+    yield "file", f"{weights.file}, {weights.bytes:,} bytes, sha256 {weights.sha256[:12]}… (checked)"
+    yield "written with", ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))
