@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.support.squares import CLASSES, arrays, contents, pictures, run, said, trained, write_npz
+from tests.support.squares import CLASSES, arrays, contents, pictures, refused, run, said, trained, write_npz
 
 SAVED = ["README.md", "manifest.json", "model.safetensors"]
 
@@ -130,13 +130,16 @@ def test_assemble_from_images_of_which_only_the_part_is_known(world, tmp_path):
     from model_lego import load
 
     owners = {name: arrays()[name] // 2 for name in ("y_train", "y_test")}
-    data = write_npz(tmp_path / "parts.npz", class_names=np.array(["0", "1"]), **owners)
+    data = write_npz(tmp_path / "parts.npz", class_names=np.array(["1", "2"]), **owners)
     given = ("--data", data, "--labels", "parts", "--calibration-per-class", "10", "--json")
     ran = run("assemble", world.one, world.two, "--out", tmp_path / "both", *given)
     assert ran.code == 0, ran.err
     assert ran.json["settings"]["calibration_labels"] == "parts"
     assert ran.json["settings"]["calibration_images"] == 40  # 10 for each of a part's two classes
     assert right(load(tmp_path / "both"), ("ant", "bee", "dog", "cat")) > 0.9
+    from_zero = write_npz(tmp_path / "zero.npz", class_names=np.array(["0", "1"]), **owners)
+    ran = run("assemble", world.one, world.two, "--out", tmp_path / "no", "--data", from_zero, "--labels", "parts")
+    assert "the numbers of the parts, from 1; it has a class '0'" in refused(ran)
 
 
 def test_assemble_as_json(world, tmp_path):

@@ -1,9 +1,11 @@
 """remove, add and replace; parts of several sizes, and "none of these", from the command to the evaluation."""
 
+import re
+
 import pytest
 import torch
 
-from tests.support.squares import pictures, refused, run, said, trained, write_weights
+from tests.support.squares import contents, pictures, refused, run, said, trained, write_weights
 
 
 @pytest.fixture(scope="module")
@@ -81,10 +83,26 @@ def test_a_part_is_exchanged(world, parts, tmp_path):
     ran = run("replace", world.both, "dog", parts / "large", "--data", world.data, "--out", tmp_path / "other")
     assert ran.code == 0, ran.err
     assert accuracy(tmp_path / "other", world) > 90
-    other = run("replace", world.both, "1", parts / "large", "--data", world.data, "--out", tmp_path / "same")
+    other = run("replace", world.both, "2", parts / "large", "--data", world.data, "--out", tmp_path / "same")
     assert other.out == ran.out
-    assert "there is no part 2" in refused(run("replace", world.both, "2", world.two, "--out", tmp_path / "no"))
+    for number in ("0", "3"):
+        ran = run("replace", world.both, number, world.two, "--out", tmp_path / "no")
+        assert f"there is no part {number}; the assembly has 2, counted from 1" in refused(ran)
     assert "holds a component" in refused(run("replace", world.one, "0", world.two, "--out", tmp_path / "no"))
+
+
+def test_parts_count_from_1_wherever_they_are_told(world, parts, tmp_path):
+    card = (world.both / "README.md").read_text(encoding="utf-8")
+    assert [line for line in card.splitlines() if line.startswith("## Part")] == ["## Part 1", "## Part 2"]
+    first, second = (
+        run(command, world.both, *data).out for command, data in (("inspect", ()), ("evaluate", ("--data", world.data)))
+    )
+    assert "part 1 for ant, bee" in first
+    assert re.search(r"^1 \(ant, bee\)", second, re.MULTILINE)
+    given = ("--data", world.data, "--head", "affine", "--out")
+    assert run("replace", world.both, "1", world.one, *given, tmp_path / "by number").code == 0
+    assert run("replace", world.both, "ant", world.one, *given, tmp_path / "by class").code == 0
+    assert contents(tmp_path / "by number") == contents(tmp_path / "by class")
 
 
 def test_parts_of_several_sizes_take_the_same_images(world, parts, tmp_path):
@@ -109,6 +127,30 @@ def test_images_of_other_classes_are_none_of_these(world, parts):
     assert ran.json["classes"] == ["ant", "bee", "none of these"]
     assert ran.json["rows"][0]["samples"] == 40
     assert ran.json["outsiders"]["auroc"] > 0.6
+
+
+def test_unite_says_how_many_parameters_are_new_and_why(world, tmp_path):
+    for name in ("ant", "dog"):
+        command = ("disassemble", *world.source(), "--classes", name, "--budget", "params=0.1", "--repair", "none")
+        assert run(*command, "--out", tmp_path / name).code == 0
+    parts = (tmp_path / "ant", tmp_path / "dog")
+    ran = run("unite", *parts, "--out", tmp_path / "pair")
+    assert ran.code == 0, ran.err
+    found = re.search(
+        r"the parts had ([\d,]+) parameters; ([\d,]+) of them are shared, and there once; ([\d,]+) are new, between "
+        r"channels that no part has together; they are zero: with --source and --data",
+        said(ran.out),
+    )
+    apart, shared, crossing = (int(number.replace(",", "")) for number in found.groups())
+    told = run("unite", *parts, "--out", tmp_path / "again", "--json").json
+    assert (told["apart"], told["shared"], told["crossing"]) == (apart, shared, crossing)
+    assert told["parameters"] == apart - shared + crossing
+    assert crossing > 0
+    ran = run("unite", *parts, "--source", *world.source(), "--out", tmp_path / "anew")
+    assert "are new, between channels that no part has together" in said(ran.out)
+    assert "they are zero" not in said(ran.out)
+    assert "united from 2 components of the source" in said(run("inspect", tmp_path / "anew").out)
+    assert f"{crossing:,} parameters are new, between channels" in said(run("inspect", tmp_path / "pair").out)
 
 
 def test_parts_of_one_source_are_pointed_to_unite(world, tmp_path):

@@ -4,6 +4,7 @@ import copy
 
 import pytest
 import torch
+from torch import nn
 
 import model_lego as ml
 from model_lego.assembly.uniting import unite
@@ -51,6 +52,18 @@ def test_with_the_source_it_is_cut_from_it(name):
     assert united.classes == (*parts[0].classes, *parts[1].classes)
     with torch.no_grad():
         assert torch.equal(united(x), expected.eval()(x))
+
+
+@pytest.mark.parametrize("name", [*TINY, *OTHER])
+def test_its_parameters_are_those_of_its_parts_less_what_they_share_and_more_what_lies_between_them(name):
+    parts = halves(name)
+    for some in (parts, [parts[0], parts[0]], parts[:1], [*parts, parts[1]]):
+        united = unite(some, traced(name)[0], graph=traced(name)[1])
+        union = united.origin.settings["union"]
+        assert union["parts"] == [part.origin.cost_after.parameters for part in some]
+        assert sum(union["parts"]) - union["shared"] + union["crossing"] == united.origin.cost_after.parameters
+    twice = unite([parts[0]] * 2, traced(name)[0], graph=traced(name)[1]).origin.settings["union"]
+    assert (twice["shared"], twice["crossing"]) == (parts[0].origin.cost_after.parameters, 0)
 
 
 @pytest.mark.parametrize("name", [*TINY, *OTHER])
@@ -154,3 +167,33 @@ def test_refusals():
     )
     with pytest.raises(IncompatibleComponents, match="in another way"):
         unite([parts[0], other], model)
+
+
+class Bare(nn.Module):
+    """Layers without a bias, with a normalisation in front of them, or with none: the repair gives them one."""
+
+    def __init__(self, kind):
+        super().__init__()
+        norms = [nn.BatchNorm2d(8) if kind == "normed" else nn.Identity() for _ in range(2)]
+        self.first = nn.Conv2d(3, 8, 3, padding=1, bias=kind == "half")
+        self.body = nn.Sequential(norms[0], nn.ReLU(), nn.Conv2d(8, 8, 3, padding=1, bias=False), nn.ReLU())
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, x):
+        return self.head(self.body(self.first(x)).mean((2, 3)))
+
+
+@pytest.mark.parametrize("kind", ["plain", "normed", "half"])
+def test_what_the_repair_gave_is_not_lost_in_silence(kind):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        source, x = Bare(kind).eval(), torch.randn(64, 3, 8, 8)
+    data = [(x, source(x).argmax(1))]
+    label = int(data[0][1].mode().values)
+    part = ml.disassemble(source, data, classes=[label])
+    assert part.origin.settings["repair"]["given_biases"]
+    with pytest.raises(BadConfig, match="the repair gave part 1 what the uncut network has not"):
+        unite([part], factory=lambda: Bare(kind))
+    united = unite([part], source, calibration=data)
+    with torch.no_grad():
+        assert united(x).shape == part(x).shape

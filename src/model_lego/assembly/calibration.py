@@ -90,7 +90,9 @@ def _own_answers(parts: Sequence[Component], images: Tensor, owners: Tensor, cla
     for number, part in enumerate(parts):
         mine = (owners == number).nonzero().reshape(-1)
         if not len(mine):
-            raise UnknownClass(f"there is no calibration image of part {number}; label some images {number}")
+            raise UnknownClass(
+                f"there is no calibration image of part {number + 1}; give some, with the label {number}"
+            )
         own = torch.tensor([classes.index(name) for name in part.classes])
         for some in mine.split(CHUNK):
             answers[some] = own[part(images[some]).argmax(1).cpu()]

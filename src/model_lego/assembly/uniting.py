@@ -44,12 +44,14 @@ def unite(
 ) -> Component:
     """Put components of one source together: one component for all their classes, shared channels once.
 
-    It keeps the channels that any part kept, so it is as large as the component for all these classes. With the
-    `source` it is cut from it anew and, with `calibration` images (labels being the source's), repaired. Without, the
-    weights come from the parts: their mean where several have a weight, zero where none has. The uncut network is then
-    built as the parts say, or by `factory`. Of the `options`, `repair` and `seed` are as for `disassemble`, and `graph`
-    is the uncut network's; `progress` and `group` as everywhere. The parts are left as they are. Raises
-    IncompatibleComponents (parts of several sources), BadConfig, and what `cut` and `repair` raise.
+    It keeps the channels that any part kept, so it is as large as the component for all these classes: it also has the
+    weights between channels of different parts, which no part had. `.origin.settings["union"]` counts these
+    (`crossing`) and those that parts share. With the `source` it is cut from it anew and, with `calibration` images
+    (labels being the source's), repaired. Without, the weights come from the parts: their mean where several have a
+    weight, zero where none has. The uncut network is then built as the parts say, or by `factory`. Of the `options`,
+    `repair` and `seed` are as for `disassemble`, and `graph` is the uncut network's; `progress` and `group` as
+    everywhere. The parts are left as they are. Raises IncompatibleComponents (parts of several sources), BadConfig, and
+    what `cut` and `repair` raise.
     """
     refuse_unknown("unite", options, UniteOptions)
     seed, progress, graph = options.get("seed", 0), options.get("progress", quiet), options.get("graph")
@@ -62,7 +64,7 @@ def unite(
     kept = [selection_of(part, graph) for part in parts]
     if source is None:
         _fill(uncut, graph, parts, kept)
-    planned = _planned(parts, graph, kept, example)
+    planned = _planned(uncut, parts, graph, kept, example)
     component = cut(uncut, planned, preprocessing=first.preprocessing, builder=first.origin.builder)
     component.origin = replace(
         component.origin, source_digest=first.origin.source_digest, cost_before=first.origin.cost_before
@@ -107,7 +109,14 @@ def _skeleton(part: Component, factory: Callable[[], nn.Module] | None) -> nn.Mo
 
 @torch.no_grad()
 def _fill(uncut: nn.Module, graph: ChannelGraph, parts: Sequence[Component], kept: Sequence[ChannelSelection]) -> None:
-    """Put the tensors of parts where they were cut from."""
+    """Put the tensors of parts where they were cut from; raises BadConfig where one has no place there."""
+    own = {name for name, _ in uncut.named_parameters(remove_duplicate=False)}
+    for number, part in enumerate(parts, 1):
+        if extra := [name for name, _ in part.module.named_parameters() if name not in own]:
+            raise BadConfig(
+                f"the repair gave part {number} what the uncut network has not ({', '.join(extra[:3])}), which would "
+                "be lost; give the source and calibration images, so that the united component is repaired anew"
+            )
     for name, axes in graph.axes.items():
         tensor = find_tensor(uncut, name)
         assert tensor is not None  # the name comes from this very network
@@ -133,17 +142,52 @@ def _mean_at(tensor: Tensor, where: Sequence[Tensor], given: Sequence[Tensor | N
     return (first + change / count.clamp(min=1)).reshape(tensor.shape).to(tensor)
 
 
+def _union(
+    uncut: nn.Module,
+    graph: ChannelGraph,
+    parts: Sequence[Component],
+    kept: Sequence[ChannelSelection],
+    selection: ChannelSelection,
+) -> dict[str, Any]:
+    """How the united parameters come about: those of each part, how many are shared, how many no part has.
+
+    `crossing` are weights between channels that no part has together; `shared` counts each further copy.
+    """
+    shared = crossing = 0
+    for name, parameter in uncut.named_parameters():
+        places = torch.arange(parameter.numel()).reshape(parameter.shape)
+        key = next((key for key, names in graph.program.aliases.items() if name in names), name)
+        axes = graph.axes.get(key, {})
+        times = torch.zeros(parameter.numel(), dtype=torch.int64)
+        for part, each in zip(parts, kept, strict=True):
+            if find_tensor(part.module, name) is not None:
+                times[sliced(places, axes, each, ranks(graph, each))] += 1
+        if bool(times.any()):  # else it is of a module that is left out
+            shared += int((times - 1).clamp(min=0).sum())
+            crossing += int((times[sliced(places, axes, selection, ranks(graph, selection))] == 0).sum())
+    sizes = [part.origin.cost_after.parameters for part in parts]
+    return {"parts": sizes, "shared": shared, "crossing": crossing}
+
+
 def _planned(
-    parts: Sequence[Component], graph: ChannelGraph, kept: Sequence[ChannelSelection], example: Tensor
+    uncut: nn.Module,
+    parts: Sequence[Component],
+    graph: ChannelGraph,
+    kept: Sequence[ChannelSelection],
+    example: Tensor,
 ) -> Plan:
     """What is to be cut: the channels that any part has."""
     classes = {label: name for part in parts for label, name in zip(part.labels, part.classes, strict=True)}
     keep = torch.stack([each.keep for each in kept]).any(0)
-    settings: Mapping[str, Any] = {"united": [dict(part.origin.settings) for part in parts]}
+    selection = select(graph, keep, logits=tuple(classes))
+    settings: Mapping[str, Any] = {
+        "united": [dict(part.origin.settings) for part in parts],
+        "union": _union(uncut, graph, parts, kept, selection),
+    }
     return Plan(
         graph=graph,
         stats=None,
-        selection=select(graph, keep, logits=tuple(classes)),
+        selection=selection,
         classes=tuple(classes.values()),
         labels=tuple(classes),
         source_classes=parts[0].origin.source_classes,

@@ -145,7 +145,8 @@ def _part_of(assembly: Assembly, old: int | str) -> int:
     """The position of a part that is given by position, or by a class that only it has."""
     if isinstance(old, int):
         if not 0 <= old < len(assembly.parts):
-            raise BadConfig(f"there is no part {old}; the assembly has {len(assembly.parts)}, counted from 0")
+            last = len(assembly.parts) - 1
+            raise BadConfig(f"there is no part at position {old}; positions in assembly.parts go from 0 to {last}")
         return old
     label_numbers([old], assembly.classes, owner="assembly")
     owners = [number for number, classes in enumerate(assembly.owned()) if old in classes]

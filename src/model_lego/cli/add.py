@@ -66,7 +66,7 @@ def add_command(
 def replace_command(
     *,
     assembly: Annotated[str, typer.Argument(help="folder of a saved assembly")],
-    old: Annotated[str, typer.Argument(help="the part: a class that only it has, or its number, from 0")],
+    old: Annotated[str, typer.Argument(help="the part: a class that only it has, or its number, from 1")],
     new: Annotated[str, typer.Argument(help="folder of the component that takes its place")],
     out: o.Out,
     joining: JoiningOptions,
@@ -80,7 +80,7 @@ def replace_command(
     check_room(out, bytes_of(opened, component))
     if not isinstance(opened, Assembly):
         raise BadConfig(f"'{assembly}' holds a component; parts are exchanged in assemblies")
-    place = int(old) if old.isdecimal() and old not in opened.classes else old
+    place = _position(old, len(opened.owned())) if old.isdecimal() and old not in opened.classes else old
     names = _names((*opened.classes, *component.classes))
     made = replace_part(
         opened,
@@ -94,6 +94,13 @@ def replace_command(
         on_clash=joining.on_clash,  # type: ignore[arg-type]
     )
     show_part(made, str(save(made, out, overwrite=run.overwrite)), joining.data is not None, json=run.json)
+
+
+def _position(number: str, parts: int) -> int:
+    """The position of a part whose number, from 1, was typed; raises BadConfig."""
+    if not 1 <= int(number) <= parts:
+        raise BadConfig(f"there is no part {number}; the assembly has {parts}, counted from 1")
+    return int(number) - 1
 
 
 def _names(classes: tuple[str, ...]) -> list[str]:

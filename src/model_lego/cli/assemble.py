@@ -7,7 +7,9 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_component
+from model_lego.data import open_data
 from model_lego.digest import SEEN
+from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -24,7 +26,7 @@ def assemble_command(
     head: o.HeadOpt = "auto",
     on_clash: Annotated[str, typer.Option(help="a class in two parts: error, prefer or average")] = "error",
     labels: Annotated[
-        str, typer.Option(help="what the data's classes are: classes, or parts (named 0, 1 … in the order given)")
+        str, typer.Option(help="what the data's classes are: classes, or parts (named 1, 2 … in the order given)")
     ] = "classes",
     outsiders: o.Outsiders = None,
     run: o.RunOptions,
@@ -38,7 +40,7 @@ def assemble_command(
     names = list(dict.fromkeys(name for component in components for name in component.classes))
     per_class = calibration_per_class
     if labels == "parts":
-        names = [str(number) for number in range(len(components))]
+        names = _numbers(len(components), data)
         per_class *= max(len(component.classes) for component in components)
     calibration = None
     if data is not None:
@@ -64,6 +66,15 @@ def assemble_command(
     if calibration is None:
         say("calibration images come from --data")
     say(f"written to {folder}")
+
+
+def _numbers(parts: int, data: str | None) -> list[str]:
+    """What the data calls the parts: their numbers, from 1; raises BadConfig where it counts from 0."""
+    if data is not None and "0" in open_data(data).class_names:
+        raise BadConfig(
+            "with --labels parts the data's classes are the numbers of the parts, from 1; it has a class '0'"
+        )
+    return [str(number) for number in range(1, parts + 1)]
 
 
 def show_assembly(assembly: Assembly) -> None:

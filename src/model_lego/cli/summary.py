@@ -102,6 +102,8 @@ def _cut(settings: Mapping[str, Any]) -> Iterator[str]:
     """How channels were chosen."""
     if "united" in settings:
         yield f"united from {len(settings['united'])} components of the source: each channel that one of them kept"
+    if crossing := settings.get("union", {}).get("crossing"):
+        yield f"{crossing:,} parameters are new, between channels that no part has together"
     if "cut_from" in settings:
         yield f"from the component or network for {_few(settings['cut_from']['classes'])}"
     if "budget" in settings:
@@ -116,6 +118,11 @@ def _cut(settings: Mapping[str, Any]) -> Iterator[str]:
         )
     elif not {"united", "cut_from"} & settings.keys():
         yield "nothing: it has all channels of its source"
+    yield from _samples(settings)
+
+
+def _samples(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Of which samples the statistics were."""
     if samples := settings.get("samples"):
         low, high = min(samples), max(samples)
         yield f"{low if low == high else f'{low} to {high}'} {settings.get('sampling', '')} samples a class"

@@ -46,14 +46,18 @@ def unite_command(
         )
     folder = save(united, out, overwrite=run.overwrite)
     before, after = united.origin.cost_before, united.origin.cost_after
-    apart = sum(part.origin.cost_after.parameters for part in components)
+    union = united.origin.settings["union"]
+    apart, shared, crossing = sum(union["parts"]), union["shared"], union["crossing"]
     if run.json:
-        show_json({"folder": str(folder), "classes": united.classes, "parameters": after.parameters, "apart": apart})
+        numbers = {"parameters": after.parameters, "apart": apart, "shared": shared, "crossing": crossing}
+        show_json({"folder": str(folder), "classes": united.classes} | numbers)
         return
     show(str(united))
+    show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
     show(
-        f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}; "
-        f"the parts had {apart:,} parameters"
+        f"the parts had {apart:,} parameters; {shared:,} of them are shared, and there once; {crossing:,} are new, "
+        "between channels that no part has together"
+        + ("; they are zero: with --source and --data they are refitted" if source is None and crossing else "")
     )
     if source is None:
         show("weights that several parts have are averaged; with --source and --data they are cut and repaired anew")

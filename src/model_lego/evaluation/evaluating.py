@@ -91,6 +91,7 @@ def evaluate(
         outsiders=tallies[0].outsiders(),
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
+        other_classes=tuple(name for name in class_names or () if name not in part.classes),
     )
 
 

@@ -10,9 +10,10 @@ from typing import Any
 from model_lego.parts.assembly import NONE_OF_THESE
 from model_lego.verdicts.metrics import Outsiders
 
-#: Characters in a line, and rows of a table of classes, that a printed report takes at most.
+#: Characters in a line, rows of a table of classes, and names of other classes, that a printed report takes at most.
 WIDTH = 80
 MOST = 20
+NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,8 @@ class Report:
     """A component or an assembly beside its baselines; the first row is the part itself.
 
     `counts` are the samples of each class, `others` those of classes that the part does not have, which `outsiders`
-    tells how well it notices. `overlap` is how many of the test images were used for calibration of the part.
+    tells how well it notices; `other_classes` are their names, as far as labels can have them. `overlap` is how many
+    of the test images were used for calibration of the part.
     """
 
     kind: str
@@ -76,6 +78,29 @@ class Report:
     notes: tuple[str, ...] = ()
     outsiders: Outsiders | None = None
     overlap: int = 0
+    other_classes: tuple[str, ...] = ()
+
+    @property
+    def negatives(self) -> dict[str, str]:
+        """Against which samples each kind of AUROC was measured, in words: by other samples it is another figure."""
+        strange, words = self._strange(), {}
+        if self.rows[0].separation:
+            mine = "each class's logit, its samples against those of the part's other classes"
+            if len(self.classes) == 1:
+                mine = "its logit, its samples against " + (strange or "none")
+            elif strange:
+                mine += f" and {strange}"
+            words["separation"] = mine if strange else f"{mine}; samples of no other class were given"
+        if self.outsiders is not None:
+            words["outsiders"] = f"the largest logit, samples of the part's classes against {strange}"
+        return words
+
+    def _strange(self) -> str:
+        """How many samples are of classes that the part does not have, and which; empty where none are."""
+        count = self.others + (self.counts[-1] if self.classes[-1] == NONE_OF_THESE else 0)
+        names = ", ".join(self.other_classes[:NAMED])
+        names += f", … {len(self.other_classes)} in all" if len(self.other_classes) > NAMED else ""
+        return f"{count} of other classes" + (f" ({names})" if names else "") if count else ""
 
     @property
     def accuracy(self) -> float:
@@ -91,7 +116,8 @@ class Report:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything as JSON values; numbers that are not defined are None."""
-        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
+        given = asdict(self) | {"negatives": self.negatives}
+        plain: dict[str, Any] = json.loads(json.dumps(given), parse_constant=lambda _: None)
         return plain
 
     def __str__(self) -> str:
@@ -151,10 +177,12 @@ class Report:
         remarks = [f"{row.name}: {row.note}" for row in self.rows if row.note]
         if self.classes[-1] == NONE_OF_THESE:
             remarks.append(f"known classes: of their samples {_percent(self.rows[0].known)} are right")
+        if "separation" in self.negatives:
+            remarks.append(f"AUROC: {self.negatives['separation']}")
         if self.outsiders is not None:
             remarks.append(
-                f"other classes: the largest logit tells them with AUROC {_area(self.outsiders.auroc)}; where 95 % "
-                f"of its own samples are let in, so are {self.outsiders.fpr95:.1f} % of theirs"
+                f"AUROC {_area(self.outsiders.auroc)}: {self.negatives['outsiders']}; where 95 % of its own samples "
+                f"are let in, so are {self.outsiders.fpr95:.1f} % of theirs"
             )
         remarks += [f"note: {note}" for note in self.notes]
         return [line for remark in remarks for line in textwrap.wrap(remark, WIDTH, subsequent_indent="  ")]

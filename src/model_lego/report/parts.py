@@ -115,7 +115,8 @@ def _accuracy(measured: Report) -> Markup:
             for one in measured.parts
         ),
     )
-    notes = [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
+    notes = [f"AUROC, {words}" for words in measured.negatives.values() if scored]
+    notes += [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
     others = f" and {measured.others} of other classes" if measured.others else ""
     return joined(
         [

@@ -39,7 +39,7 @@ def card(manifest: Manifest) -> str:
             lines += [f"Note: {_text(advice)}.", ""]
     own = any(part.origin.builder is None for part in manifest.parts)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
-    for number, part in enumerate(manifest.parts):
+    for number, part in enumerate(manifest.parts, 1):
         lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
     if manifest.assembly:
         lines += _settings("Settings of the assembly", manifest.assembly.joined.settings())

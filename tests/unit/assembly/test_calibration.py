@@ -76,7 +76,7 @@ def test_with_labels_of_parts_an_image_has_the_class_that_its_part_takes_it_for(
 
 def test_labels_of_parts_that_say_too_little_are_refused():
     images, labels = random_batch(8, seed=0, signal=20.0)
-    with pytest.raises(UnknownClass, match="no calibration image of part 1; label some images 1"):
+    with pytest.raises(UnknownClass, match="no calibration image of part 2; give some, with the label 1"):
         assemble(pair(), calibration=[(images[:2], labels[:2] // 2)], labels="parts")
     with pytest.raises(
         UnknownClass, match="no calibration image of class 'd', that is, none that its part takes for it"

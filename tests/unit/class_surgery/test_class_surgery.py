@@ -273,7 +273,7 @@ def test_refusals_of_adding_and_replacing():
         ml.add_classes(joint, pixel_part("x", 0), network_classes=list("ab"))
     with pytest.raises(BadConfig, match="traced by an image"):
         ml.add_classes(traced("plain")[0], pixel_part("x", 0))
-    with pytest.raises(BadConfig, match="there is no part 2; the assembly has 2, counted from 0"):
+    with pytest.raises(BadConfig, match="no part at position 2; positions"):
         ml.replace_part(joint, 2, pixel_part("x", 0))
     with pytest.raises(UnknownClass, match="the assembly has no class 'x'"):
         ml.replace_part(joint, "x", pixel_part("x", 0))
