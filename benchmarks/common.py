@@ -1,8 +1,10 @@
 """Where benchmark data lies, and how results are recorded."""
 
+import hashlib
 import json
 import os
 import platform
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,3 +37,14 @@ def record(name: str, result: dict[str, Any], *, show: bool = True) -> None:
     (RESULTS / f"{name}.json").write_text(text + "\n")
     if show:
         print(text)
+
+
+def code_digest(places: Iterable[str]) -> str:
+    """Hash of the code that a result depends on: files, and folders without what only runs and shows it."""
+    digest = hashlib.sha256()
+    for place in places:
+        path = ROOT / place
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            if file.name not in ("__main__.py", "page.py"):
+                digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]

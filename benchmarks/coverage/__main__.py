@@ -4,7 +4,6 @@
 kept in build/coverage under a hash of the code that gave them, so that a run which was stopped goes on where it was.
 """
 
-import hashlib
 import json
 import os
 import sys
@@ -12,12 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
-from benchmarks.common import ROOT, record
+from benchmarks.common import ROOT, code_digest, record
 from benchmarks.coverage.check import Result
 from benchmarks.coverage.isolated import tried
 from benchmarks.coverage.networks import networks, transformers
 from benchmarks.coverage.page import page
 
+CODE = ("src", "benchmarks/coverage", "tests/support/oracles.py", "tests/support/plans.py")
 WORKERS = int(os.environ.get("WORKERS", "2"))
 
 
@@ -25,7 +25,7 @@ def main(words: list[str]) -> int:
     """Try the networks; the exit code is 1 where one came out wrong."""
     known = [*networks(), *transformers()]
     wanted = [name for name in known if not words or any(word in name for word in words)]
-    kept = ROOT / "build" / "coverage" / _code()
+    kept = ROOT / "build" / "coverage" / code_digest(CODE)
     kept.mkdir(parents=True, exist_ok=True)
     with ThreadPoolExecutor(WORKERS) as pool:
         results = list(pool.map(lambda name: _result(name, kept), wanted))
@@ -45,17 +45,6 @@ def _result(name: str, kept: Path) -> Result:
     print(f"{name}: {result.error or 'passes'}", flush=True)
     path.write_text(json.dumps(asdict(result)))
     return result
-
-
-def _code() -> str:
-    """Hash of the code that a result depends on."""
-    digest = hashlib.sha256()
-    for folder in ("src", "benchmarks/coverage", "tests/support/oracles.py", "tests/support/plans.py"):
-        path = ROOT / folder
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            if file.name not in ("__main__.py", "page.py"):
-                digest.update(file.read_bytes())
-    return digest.hexdigest()[:12]
 
 
 if __name__ == "__main__":
