@@ -39,6 +39,14 @@ def answer(model: nn.Module, x: Tensor) -> Tensor:
         return logits_of(model(x))
 
 
+def among(answers: Tensor, labels: list[int]) -> Tensor:
+    """What a network says of some classes; shares of all classes, which a softmax gives, become shares of these."""
+    chosen = answers[:, labels]
+    if bool((answers >= 0).all()) and torch.allclose(answers.sum(1), torch.ones_like(answers[:, 0])):
+        return chosen / chosen.sum(1, keepdim=True)
+    return chosen
+
+
 def alike(x: Tensor) -> float:
     """The largest difference that rounding may make, in parts of the largest logit."""
     return ALIKE if x.dtype == torch.float64 else COARSE
@@ -69,8 +77,8 @@ def planned(graph: ChannelGraph, selection: ChannelSelection, x: Tensor) -> Plan
 def compare(model: nn.Module, component: Component, plan: Plan, x: Tensor) -> tuple[float, float]:
     """Law 2: the cut network equals its source with the dropped channels zeroed, and those mattered."""
     labels = list(plan.labels)
-    expected = logits_of(masked_forward(model, x, kept_inputs(plan.graph, plan.selection)))[:, labels]
-    whole, found = answer(model, x)[:, labels], answer(component, x)
+    expected = among(logits_of(masked_forward(model, x, kept_inputs(plan.graph, plan.selection))), labels)
+    whole, found = among(answer(model, x), labels), answer(component, x)
     largest = float(expected.abs().max())
     difference, effect = (float((found - expected).abs().max()), float((whole - expected).abs().max()))
     if not difference <= alike(x) * largest:
