@@ -17,6 +17,7 @@ from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, fitting, label_numbers, unnamed
+from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 
@@ -41,7 +42,7 @@ def attribute(
     """
     refuse_unknown("attribute", options, SampleOptions)
     samples, reading = value_of(SampleChoice, options), Reading(progress, group)
-    classes = asked_for(graph, classes, samples.class_names)
+    model, classes = unwrapped(model), asked_for(graph, classes, samples.class_names)
     choice = choose(model, graph, batches, classes=classes, samples=samples, reading=reading)
     return sum_up(model, batches, choice, graph=graph, classes=classes, samples=samples, reading=reading)
 

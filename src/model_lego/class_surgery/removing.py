@@ -30,6 +30,7 @@ from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
 from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings
 
@@ -102,6 +103,7 @@ def remove_classes(
         return narrowed(part, rest, batches, known or part.classes, how)[0]
     if batches is None:
         raise BadConfig("a network is cut by what its images say; give batches of the classes that stay")
+    part = unwrapped(part)
     graph = traced(part, batches, preprocessing)
     names = source_names(part, known, len(graph.head))
     rest = _rest(classes, names, "network")

@@ -7,6 +7,7 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_component
+from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import open_data
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
@@ -60,7 +61,8 @@ def assemble_command(
     folder = save(assembly, out, overwrite=run.overwrite)
     if run.json:
         settings = {key: value for key, value in assembly.settings.items() if key != SEEN}
-        show_json({"folder": str(folder), "classes": assembly.classes, "settings": settings})
+        verdict = as_json(assembly.verdict)
+        show_json({"folder": str(folder), "classes": assembly.classes, "settings": settings, "verdict": verdict})
         return
     show_assembly(assembly)
     if calibration is None:
@@ -91,5 +93,9 @@ def show_assembly(assembly: Assembly) -> None:
         show(f"cross-validated on {record.calibration.images} calibration images: {figures}; head {assembly.head.kind}")
     if record.outsiders is not None:
         show(f"'{NONE_OF_THESE}' where no logit reaches {record.outsiders.threshold:.3g}")
+    for number, part in enumerate(assembly.networks(), 1) if assembly.padded is None else ():
+        if part.verdict is not None:
+            show(f"part {number}: {part.verdict}")
+    show_concerns(assembly.verdict)
     if record.advice:
         say(f"note: {record.advice}")

@@ -9,6 +9,7 @@ from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import open_source
 from model_lego.cli.team import speaks, team
+from model_lego.cli.verdict import as_json, on_test_images, show_verdict
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
@@ -171,14 +172,16 @@ def disassemble_command(
 
 def show_component(component: Component, report: Report, drawn_curve: Curve | None, out: str, *, json: bool) -> None:
     """Print what a component costs and how well it does, with its curve, if there is one."""
+    verdict = on_test_images(component, report)
     if json:
-        more = _more(component.origin.settings.get("budget"), drawn_curve)
+        more = _more(component.origin.settings.get("budget"), drawn_curve) | {"verdict": as_json(verdict)}
         show_json({"folder": out, "classes": component.classes, **report.to_dict(), **more})
         return
     before, after = component.origin.cost_before, component.origin.cost_after
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
     show_curve(drawn_curve)
+    show_verdict(verdict)
     say(f"written to {out}")
 
 

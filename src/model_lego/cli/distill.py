@@ -11,6 +11,7 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part, open_source, parse_arguments, parse_preprocessing
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
+from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig
 from model_lego.models import build
@@ -66,9 +67,11 @@ def distill_command(
     folder = save(taught, out, overwrite=run.overwrite)
     close_checkpoint(out)
     if run.json:
-        show_json({"folder": str(folder), "points": gain and gain.points, **report.to_dict()})
+        figures = {"points": gain and gain.points, "verdict": as_json(taught.verdict)}
+        show_json({"folder": str(folder), **figures, **report.to_dict()})
         return
     show(str(gain or report))
+    show_verdict(taught.verdict)
     say(f"written to {folder}")
 
 

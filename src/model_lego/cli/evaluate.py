@@ -61,10 +61,10 @@ def images_of(
 
 
 def measured(component: Component, source: Source, *, baselines: bool, group: Group) -> Report:
-    """A component that was just cut on the test images of its source, with the baselines beside it or without."""
+    """A component that was just cut on the test images of its source, with all baselines or the restricted source."""
     from model_lego import evaluate
 
-    contenders = _beside(component, source) if baselines else ()
+    contenders = _beside(component, source) if baselines else _restricted(component, source)
     names = source.class_names
     return evaluate(component, source.test, class_names=names, baselines=contenders, progress=Bar(), group=group)
 
@@ -74,3 +74,10 @@ def _beside(component: Component, source: Source) -> tuple[Contender, ...]:
     from model_lego import baselines
 
     return baselines(component, source.model, calibration=source.train, graph=source.graph, progress=Bar())
+
+
+def _restricted(component: Component, source: Source) -> tuple[Contender, ...]:
+    """The uncut source over the component's classes."""
+    from model_lego import baselines
+
+    return baselines(component, source.model, kinds=("restricted",))

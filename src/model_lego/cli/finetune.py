@@ -8,6 +8,7 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
+from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.parts.assembly import NONE_OF_THESE
 from model_lego.training.finetuning import GENTLE
 
@@ -36,8 +37,10 @@ def finetune_command(
     written = save(tuned, out, overwrite=run.overwrite)
     close_checkpoint(out)
     if run.json:
-        show_json({"folder": str(written), "before": before.accuracy, "after": after.accuracy})
+        figures = {"before": before.accuracy, "after": after.accuracy, "verdict": as_json(tuned.verdict)}
+        show_json({"folder": str(written), **figures})
         return
     show(str(tuned))
     show(f"{before.accuracy:.1f} % of the test images were right, now {after.accuracy:.1f} %")
+    show_concerns(tuned.verdict)
     say(f"written to {written}")

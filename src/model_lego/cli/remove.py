@@ -10,6 +10,7 @@ from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import data_for, open_part, open_source
+from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import open_data
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
@@ -88,7 +89,8 @@ def show_part(made: Component | Assembly, folder: str, with_images: bool, *, jso
     """Print what came of a part."""
     if json:
         settings = made.settings if isinstance(made, Assembly) else made.origin.settings
-        show_json({"folder": folder, "classes": made.classes, "settings": settings})
+        verdict = as_json(made.verdict)
+        show_json({"folder": folder, "classes": made.classes, "settings": settings, "verdict": verdict})
         return
     if isinstance(made, Assembly):
         show_assembly(made)
@@ -96,6 +98,7 @@ def show_part(made: Component | Assembly, folder: str, with_images: bool, *, jso
         before, after = made.origin.cost_before, made.origin.cost_after
         show(str(made))
         show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+        show_concerns(made.verdict)
     if not with_images:
         say("images by which more is cut, and the rest is fitted again, come from --data")
     say(f"written to {folder}")

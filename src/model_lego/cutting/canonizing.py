@@ -18,6 +18,7 @@ from model_lego.graph.ops.mixing import COMPUTED
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import concrete, weights_only
 from model_lego.graph.rule import OpRule, Route
+from model_lego.parts.wrappers import unwrapped
 
 #: Plain layers by the name of the operator that they run.
 LAYERS: Mapping[str, type[nn.Module]] = {
@@ -38,6 +39,7 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
     itself where there is nothing to change. Layers that do more than compute a weight and use it stay. Raises
     TraceFailed, ShapeMismatch, RefusedError.
     """
+    model = unwrapped(model)
     program = export_program(model, example)
     computed = dict(_computed(program, rules))
     if not computed:

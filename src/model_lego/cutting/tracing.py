@@ -16,6 +16,7 @@ from model_lego.errors import CutMismatch
 from model_lego.graph import RULES, ChannelGraph, read_graph, select
 from model_lego.graph.coupling import with_frozen
 from model_lego.graph.rule import OpRule
+from model_lego.parts.wrappers import unwrapped
 
 ELSEWHERE = "the forward takes the number of channels from elsewhere"
 
@@ -24,9 +25,10 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     """Read the channel graph of a classifier; the model is left as it is.
 
     `example` is one image or a batch (B x C x H x W) like those the network takes. Channels whose number is written
-    into the forward come out frozen, with the layer. Raises UnsupportedOpError, RefusedError, TraceFailed,
-    ShapeMismatch.
+    into the forward come out frozen, with the layer. What wraps the network is left out (`parts/wrappers.py`). Raises
+    UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
     """
+    model = unwrapped(model)
     graph = read_graph(model, example, rules=rules)
     lines = frozenset(suspect.line for suspect in graph.suspects)
     if not lines or _survives(model, graph, example):

@@ -13,6 +13,7 @@ from model_lego.graph import RULES, ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of, planned_cost
 from model_lego.graph.rule import OpRule
 from model_lego.parts.component import Cost
+from model_lego.parts.wrappers import unwrapped
 
 #: Layers of a reason that the printed text names at most.
 NAMED = 4
@@ -51,6 +52,7 @@ class Diagnosis:
     dropped: tuple[str, ...]
     computed: bool  # whether layers compute their weight, which `canonize` makes plain
     plain: tuple[str, ...]  # the layers that it made plain
+    taken: str = ""  # which element of what the network gives are the logits, where it gives more than these
 
     @property
     def share(self) -> float:
@@ -69,6 +71,8 @@ class Diagnosis:
             f"  {len(self.frozen)} of {self.groups} groups of channels are kept, wholly or in part",
             *(_priced(words, cost, self.whole) for words, cost in self._costs()),
         ]
+        if self.taken:
+            lines.append(f"  its logits are taken from what it gives as output{self.taken}")
         for reason, places in self.reasons.items():
             lines.append(f"  kept whole: {reason}: {_named(places)}")
         lines += [f"  left out of components: {path} (not used in eval mode)" for path in self.dropped]
@@ -92,6 +96,7 @@ def diagnose(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
     `example` is one image or a batch (B x C x H x W). Raises UnsupportedOpError, RefusedError, TraceFailed,
     ShapeMismatch: then it cannot be taken apart, and the message says why.
     """
+    model = unwrapped(model)
     graph = trace(model, example, rules=rules)
     reasons: dict[str, dict[str, None]] = {}
     for freeze in graph.freezes:
@@ -117,6 +122,7 @@ def diagnose(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         dropped=graph.spare,
         computed=computes_weights(graph),
         plain=tuple(plain_layers(model)),
+        taken=graph.program.taken,
     )
 
 

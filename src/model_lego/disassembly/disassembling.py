@@ -24,6 +24,7 @@ from model_lego.graph.modules import first_parameter
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, source_names
 from model_lego.parts.component import Builder, Component, Origin, Preprocessing
+from model_lego.parts.wrappers import unwrapped
 from model_lego.repairing.refitting import refitted
 from model_lego.verdicts.judging import warn_of
 
@@ -123,7 +124,7 @@ def cut(
 
     The result is checked against the plan and against the masked source. Raises CutMismatch.
     """
-    return _cut(model, planned, preprocessing, builder)[0]
+    return _cut(unwrapped(model), planned, preprocessing, builder)[0]
 
 
 def _cut(
@@ -139,6 +140,8 @@ def _cut(
         settings["dropped_modules"] = list(sliced.dropped)
     if sliced.left:
         settings["left_uncut"] = list(sliced.left)
+    if graph.program.taken:
+        settings["logits"] = f"output{graph.program.taken}"
     if graph.freezes:
         settings["kept_whole"] = [f"{freeze.reason} (layer '{freeze.where}')" for freeze in graph.freezes]
     origin = Origin(
@@ -243,6 +246,7 @@ def whole(
     builder: Builder | None = None,
 ) -> Component:
     """A network with all of its channels as a component; `example` is a batch as the component takes it."""
+    model = unwrapped(model)
     images = (example if preprocessing is None else preprocessing(example))[:2].to(first_parameter(model))
     graph = trace(model, images)
     names = source_names(model, classes, len(graph.head))

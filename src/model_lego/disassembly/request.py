@@ -1,5 +1,6 @@
 """What verbs ask of a source: its graph, its classes by number, its batches as it takes them, and its statistics."""
 
+import warnings
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.component import Preprocessing
+from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 
@@ -115,12 +117,14 @@ def ask(
 
     Raises BadBatches, UnknownClass, EmptySelection, RefusedError, UnsupportedOpError, TraceFailed.
     """
+    model = unwrapped(model)
     calibration, preprocessing = options.get("calibration"), options.get("preprocessing")
     feed = prepared(batches, preprocessing)
     if calibration is not None:
         refuse_one_shot(calibration)
     example = first_images(feed)
     graph = options.get("graph") or trace(model, example.to(first_parameter(model)))
+    _say_which(graph)
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(range(len(names)) if classes is None else classes, names)
     if missing := absent(batches, labels):
@@ -140,6 +144,16 @@ def ask(
         progress=options.get("progress", quiet),
         group=options.get("group"),
     )
+
+
+def _say_which(graph: ChannelGraph) -> None:
+    """Warn where a network gives several values and nothing but their order says which are the logits."""
+    if graph.program.taken.endswith("[0]"):
+        warnings.warn(
+            f"the network gives several values; output{graph.program.taken} is taken as its logits, "
+            f"{len(graph.head)} of them",
+            stacklevel=4,
+        )
 
 
 def traced(model: nn.Module, batches: Batches, preprocessing: Preprocessing | None) -> ChannelGraph:

@@ -19,6 +19,7 @@ from model_lego.graph.selection import as_many
 from model_lego.parts.component import Component, Cost, Preprocessing, check_source, total
 from model_lego.parts.image_shapes import noise_of
 from model_lego.parts.logits import main_logits
+from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import calibration_images, repair_cut
@@ -74,6 +75,7 @@ def baselines(
     wrong = [kind for kind in kinds if kind not in _UNCUT and kind not in _PLANS]
     if wrong:
         raise BadConfig(f"baseline '{wrong[0]}' is unknown; use some of {', '.join([*_UNCUT, *_PLANS])}")
+    source = unwrapped(source)
     check_source(source, component)
     cutter = None
     if not set(kinds) <= set(_UNCUT):

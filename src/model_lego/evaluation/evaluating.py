@@ -15,7 +15,7 @@ from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
 from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import ClassNames, places_of
+from model_lego.parts.class_names import ClassNames, names_of, places_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.processes import Group, add_up, in_all, place_in
@@ -91,7 +91,7 @@ def evaluate(
         outsiders=tallies[0].outsiders(),
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
-        other_classes=tuple(name for name in class_names or () if name not in part.classes),
+        other_classes=tuple(name for name in names_of(class_names or ()) if name not in part.classes),
     )
 
 

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.errors import RefusedError
+from model_lego.parts.answers import answer_of
 
 
 def hookless_copy(model: nn.Module, *, share: Iterable[Tensor] = ()) -> nn.Module:
@@ -58,11 +59,9 @@ def remove_hooks(module: nn.Module) -> None:
     module._forward_hooks_always_called.clear()
 
 
-@torch.no_grad()
 def plain_run(model: nn.Module, images: Tensor) -> Tensor:
     """What a network itself gives for images in eval mode, without its hooks; it is left as it is."""
-    logits: Tensor = hookless_copy(model, share=model.parameters()).eval()(images.clone())
-    return logits
+    return answer_of(hookless_copy(model, share=model.parameters()), images)
 
 
 def find_tensor(model: nn.Module, name: str) -> Tensor | None:

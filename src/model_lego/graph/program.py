@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.export.graph_signature import InputKind
-from torch.utils._pytree import tree_leaves, tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map_only, tree_unflatten
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
 from model_lego.graph.hooks import refuse_deciding_hooks
@@ -18,6 +18,7 @@ from model_lego.graph.inlining import inlined
 from model_lego.graph.modules import device_of, find_tensor, first_line, hookless_copy, tied_names
 from model_lego.graph.products import with_linear_layers
 from model_lego.graph.quantisation import refuse_whole_numbers
+from model_lego.parts.logits import place_of_logits
 
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
@@ -39,6 +40,7 @@ class Program:
     outputs: tuple[fx.Node, ...]
     image_shape: tuple[int, ...]  # channels x height x width
     batch: int  # number of images in the example whose shapes the nodes hold
+    taken: str = ""  # which element of what the network gives are the logits, where it gives more than these
 
     @property
     def nodes(self) -> list[fx.Node]:
@@ -182,9 +184,6 @@ def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
     except Exception as error:
         _try(model, images, twin.training)
         raise TraceFailed(f"torch.export cannot follow {type(model).__name__}: {_where(error)}") from error
-    given = exported.call_spec.out_spec
-    if not twin.training and given is not None and not given.is_leaf():
-        raise RefusedError(f"the network gives a {given.type.__name__}; it has to give one tensor of logits")
     return _program(exported, twin, images)
 
 
@@ -223,7 +222,13 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
     module = with_linear_layers(inlined(exported.graph_module, images.dtype), image)
     (final,) = module.graph.find_nodes(op="output")
     mutations = len(exported.graph_signature.buffers_to_mutate)
-    outputs = tuple(node for node in final.args[0][mutations:] if isinstance(node, fx.Node))
+    given = final.args[0][mutations:]
+    spec, taken = exported.call_spec.out_spec, ""
+    if not twin.training and spec is not None:
+        logits, taken = place_of_logits(tree_unflatten(given, spec))
+        given = (logits,)
+        final.args = (given,)  # what else it gives is still computed, and cut as the network is
+    outputs = tuple(node for node in given if isinstance(node, fx.Node))
     batch = module.graph.find_nodes(op="placeholder")
     shape = next(node.meta["val"].shape for node in batch if node.name == image)
     if not isinstance(shape[0], torch.SymInt) or shape[0].node.expr.is_number:
@@ -242,6 +247,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
         outputs=outputs,
         image_shape=tuple(images.shape[1:]),
         batch=len(images),
+        taken=taken,
     )
     if any(map(has_computed_size, program.nodes)):
         with torch.no_grad():

@@ -12,6 +12,7 @@ from model_lego.digest import digest_of
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts.logits import main_logits
 from model_lego.parts.verdict import Verdict
+from model_lego.parts.wrappers import unwrapped
 
 #: No mean or standard deviation of images in 0..1 is larger.
 LARGEST = 2.0
@@ -208,5 +209,5 @@ class Component(nn.Module):
 
 def check_source(source: nn.Module, component: Component) -> None:
     """Refuse a network that is not the one that a component was cut from; raises BadConfig."""
-    if digest_of(source) != component.origin.source_digest:
+    if digest_of(unwrapped(source)) != component.origin.source_digest:
         raise BadConfig("the network given as source is not the one that this component was cut from")

@@ -17,6 +17,7 @@ from model_lego.graph.modules import first_parameter, hookless_copy
 from model_lego.graph.program import export_program
 from model_lego.parts.component import Component, check_source
 from model_lego.parts.image_shapes import taken_by
+from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.intercepts import give_biases
@@ -43,6 +44,7 @@ def repair(
     BadConfig, ProcessFailed.
     """
     settings = as_settings(method)
+    source = unwrapped(source)
     check_source(source, component)
     sample = calibration_images(calibration, component, limit=None, seed=settings.seed)
     example = sample.images[:2].to(first_parameter(source))

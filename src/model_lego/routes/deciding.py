@@ -16,6 +16,7 @@ from model_lego.graph.channels import Layer
 from model_lego.graph.runner import running
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.image_shapes import check_shape
+from model_lego.parts.wrappers import unwrapped
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
 
 
@@ -47,6 +48,7 @@ def decision_routes(
     by `image_names`, else by their places; `stats` may be None if there are only images. Raises BadConfig (statistics
     of another network), EmptySelection, ShapeMismatch, UnknownClass.
     """
+    model = unwrapped(model)
     names = source_names(model, class_names, len(graph.head))
     subjects = of_classes(model, graph, stats, classes, names)
     single = [] if images is None else list(of_images(model, graph, images, names, image_names))

@@ -17,6 +17,7 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
+from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.routes.deciding import Subject, contributions_of, in_order, of_classes, of_one
 
@@ -131,7 +132,7 @@ def contribution_maps(
     Raises BadConfig, BadBatches, EmptySelection, UnknownClass.
     """
     refuse_unknown("contribution_maps", options, MapOptions)
-    single = value_of(_SingleSamples, options)
+    single, model = value_of(_SingleSamples, options), unwrapped(model)
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(classes, names)
     if stats is None:

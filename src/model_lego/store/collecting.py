@@ -28,6 +28,7 @@ from model_lego.errors import BadConfig, OutputExists
 from model_lego.graph import ChannelGraph
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes
+from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.store.checkpoint import SECONDS, Notebook
@@ -81,7 +82,7 @@ def collect(
     """
     refuse_unknown("collect", options, CollectOptions)
     samples, keeping = value_of(SampleChoice, options), value_of(_Keeping, options)
-    folder = Path(folder)
+    folder, model = Path(folder), unwrapped(model)
     classes = asked_for(graph, classes, samples.class_names)
     size = max(1, keeping.memory // bytes_a_class(model, graph))
     groups = [classes[start : start + size] for start in range(0, len(classes), size)]
