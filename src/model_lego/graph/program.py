@@ -1,10 +1,14 @@
 """The exported network: torch.export's graph, which tensor each placeholder stands for, and how to run it."""
 
 import copy
+import io
 import logging
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
 from dataclasses import dataclass, replace
+from pathlib import Path
+from traceback import extract_tb
 from typing import Any
 
 import torch
@@ -20,6 +24,8 @@ from model_lego.graph.products import with_linear_layers
 from model_lego.graph.quantisation import refuse_whole_numbers
 from model_lego.parts.logits import place_of_logits
 
+#: Folders whose lines of code are not the user's.
+NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
 
@@ -179,7 +185,7 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
 def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
     """The program of a network's twin, in training or evaluation as the twin is."""
     try:
-        with _without_log("torch._subclasses.fake_tensor"):  # it would print what we raise
+        with _silence():  # it would print what we raise
             exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
         _try(model, images, twin.training)
@@ -188,13 +194,16 @@ def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
 
 
 @contextmanager
-def _without_log(name: str) -> Iterator[None]:
-    logger = logging.getLogger(name)
-    before, logger.disabled = logger.disabled, True
+def _silence() -> Iterator[None]:
+    """Keep the log quiet, and what is written to stderr unless it ends well."""
+    before, said = logging.root.manager.disable, io.StringIO()
+    logging.disable(logging.CRITICAL)
     try:
-        yield
+        with redirect_stderr(said):
+            yield
     finally:
-        logger.disabled = before
+        logging.disable(before)
+    sys.stderr.write(said.getvalue())
 
 
 def _try(model: nn.Module, images: Tensor, training: bool) -> None:
@@ -256,8 +265,9 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
 
 
 def _where(error: Exception) -> str:
-    """The cause and the user's own line, where torch.export names one."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    place = [line for line in lines if line.startswith("File ") and "site-packages/torch/" not in line]
-    first = lines[0] if lines else type(error).__name__
-    return f"{first} ({place[-1]})" if place else first
+    """The cause and the user's own line, as torch.export names it, or as the error came up."""
+    stack = extract_tb(error.__traceback__)
+    frames = [f'File "{frame.filename}", line {frame.lineno}, in {frame.name}' for frame in stack]
+    named = [line.strip() for line in str(error).splitlines() if line.strip().startswith("File ")]
+    place = [line for line in (*frames, *named) if not any(folder in line for folder in NOT_THE_USERS)]
+    return f"{first_line(error)} ({place[-1]})" if place else first_line(error)
