@@ -55,6 +55,13 @@ def test_what_is_left_out_of_an_image_folder_is_said_in_one_line(world, folder, 
     assert plans_alike(world, folder, tmp_path / "tidy") == f"note: left out of '{folder}': {line}"
 
 
+def test_classes_alone_are_divided_and_that_is_said(world, folder):
+    ran = run("plan", *world.source(data=folder / "train"), "--classes", "ant,bee", "--json")
+    assert (ran.code, ran.json["classes"]) == (0, ["ant", "bee"])
+    assert said(ran.err).startswith(f"note: '{folder / 'train'}' has no parts train/ and test/: of each class a fifth")
+    assert said(ran.err).endswith("is measured (20 of 96), and the others are learned from")
+
+
 def test_folders_that_are_numbers_come_by_number_and_that_is_said(world, folder):
     for part in ("train", "test"):
         for name, number in zip(CLASSES, ("1", "2", "10", "11"), strict=True):

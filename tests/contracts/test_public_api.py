@@ -9,6 +9,7 @@ from typing import get_args, get_type_hints
 import pytest
 
 import model_lego
+import model_lego.data
 from model_lego import errors
 
 PAGE = (Path(__file__).parents[2] / "docs/reference.md").read_text(encoding="utf-8")
@@ -109,6 +110,14 @@ def test_each_name_is_explained_in_a_sentence(name):
 def test_the_reference_names_every_argument(name):
     code = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", section(name)))))
     assert [argument for argument in arguments(getattr(model_lego, name)) if argument not in code] == []
+
+
+@pytest.mark.parametrize("name", model_lego.data.__all__)
+def test_the_reference_tells_of_what_opens_data(name):
+    found = re.search(rf"^### `model_lego\.data\.{name}`\n(.*?)(?=^##|\Z)", PAGE, re.MULTILINE | re.DOTALL)
+    assert found is not None
+    code = set(re.findall(r"\w+", " ".join(re.findall(r"`([^`]+)`", found.group(1)))))
+    assert [argument for argument in arguments(getattr(model_lego.data, name)) if argument not in code] == []
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -1,6 +1,7 @@
-"""Image folders: root/train/CLASS/*.png and root/test (or val)/CLASS/*.png; Tiny-ImageNet and ImageNet as published."""
+"""Image folders: train/CLASS and test (or val)/CLASS, or CLASS alone; Tiny-ImageNet and ImageNet as published."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
 
@@ -15,10 +16,17 @@ from model_lego.parts.component import Preprocessing
 
 #: Side to which the shorter side of an ImageNet picture is brought, and that of the square cut out of its middle.
 SHORTER, SQUARE = 256, 224
+#: What the part that is measured may be called; the first of these that has classes is.
+HELD = ("test", "val", "valid", "validation")
+#: Share of each class that is measured where there are no parts.
+SHARE = 0.2
 
 
 def open_folder(root: Path, *, size: tuple[int, int] | None = None) -> DataSplit:
-    """Read an image folder; classes are the folders of the training part, by name.
+    """Read an image folder; classes are the folders of the training part, by name, or by number where all are numbers.
+
+    Without parts the folders are classes, and a fifth of each, always the same, is the test part. The notes say what
+    one has to know: classes by number, parts that are not used, a division, files that are left out.
 
     With a `size` (height and width) pictures that are not all alike are brought to it, and grey ones among coloured
     ones become colour; pictures of one form are left as they are, for the network to resize.
@@ -31,15 +39,53 @@ def open_folder(root: Path, *, size: tuple[int, int] | None = None) -> DataSplit
         return _tiny_imagenet(root)
     if (root / "ILSVRC").is_dir():
         return _imagenet(root)
-    held = next((root / name for name in ("test", "val") if (root / name).is_dir()), None)
-    if not (root / "train").is_dir() or held is None:
-        raise BadConfig(f"'{root}' has no folders train/CLASS and test/CLASS (or val/CLASS)")
-    names = _folders(root / "train")
-    if (root / "train" / names[0] / "images").is_dir():  # the folders of Tiny-ImageNet without its list
+    names = [name for name in ("train", *HELD) if (root / name).is_dir()]
+    if any(class_names(root / name) for name in names) or ("train" in names and len(names) > 1):
+        return _in_parts(root, size)
+    return _divided(root, size)
+
+
+def _in_parts(root: Path, size: tuple[int, int] | None) -> DataSplit:
+    """train/CLASS/*.png, and the same of a part that is measured."""
+    train, held = root / "train", [name for name in HELD if (root / name).is_dir()]
+    labelled = [name for name in held if class_names(root / name)]
+    if not train.is_dir() or not labelled:
+        instead = f"; with '{train}' itself a fifth of it is measured" if train.is_dir() else ""
+        raise BadConfig(f"'{root}' has no folders train/CLASS and test/CLASS (or val/CLASS){instead}")
+    names = _folders(train)
+    if (train / names[0] / "images").is_dir():  # the folders of Tiny-ImageNet without its list
         raise BadConfig(f"'{root}' looks like Tiny-ImageNet, but has no wnids.txt")
-    train, test = _part(root / "train", names), _part(held, names)
-    notes = notes_on(root, names, [*train.left_out, *test.left_out])
-    return DataSplit(_alike(train.by_class, size), _alike(test.by_class, size), names, notes)
+    measured, unused = labelled[0], [f"{name}/" for name in held if name != labelled[0]]
+    learned, test = _part(train, names), _part(root / measured, names)
+    notes = notes_on(root, names, [*learned.left_out, *test.left_out])
+    if unused:
+        notes = (f"of '{root}' {measured}/ is measured; not used: {', '.join(unused)}", *notes)
+    return DataSplit(_alike(learned.by_class, size), _alike(test.by_class, size), names, notes)
+
+
+def _divided(root: Path, size: tuple[int, int] | None) -> DataSplit:
+    """CLASS/*.png; pictures are measured whose names have the smallest digests, which are the same on all machines."""
+    names = class_names(root)
+    if not names:
+        raise BadConfig(f"'{root}' has no folders train/CLASS and test/CLASS (or val/CLASS), nor CLASS alone")
+    found = _part(root, names)
+    train, test = {}, {}
+    for name, paths in found.by_class.items():
+        if len(paths) == 1:
+            raise EmptySelection(f"class folder '{root / name}' holds one image, too few to learn from and to measure")
+        measured = set(sorted(paths, key=_digest)[: max(1, round(SHARE * len(paths)))])
+        train[name] = [path for path in paths if path not in measured]
+        test[name] = [path for path in paths if path in measured]
+    learned, held = _alike(train, size), _alike(test, size)
+    note = (
+        f"'{root}' has no parts train/ and test/: of each class a fifth of the images, chosen by the digests of their "
+        f"names, is measured ({len(held)} of {len(held) + len(learned)}), and the others are learned from"
+    )
+    return DataSplit(learned, held, names, (note, *notes_on(root, names, found.left_out)))
+
+
+def _digest(path: Path) -> bytes:
+    return sha256(f"{path.parent.name}/{path.name}".encode(errors="surrogateescape")).digest()
 
 
 def _tiny_imagenet(root: Path) -> DataSplit:
@@ -95,7 +141,7 @@ def _by_class(names: tuple[str, ...], found: list[tuple[Path, str]]) -> dict[str
 
 
 def _part(folder: Path, names: tuple[str, ...]) -> Pictures:
-    """The pictures of the training part or of another, which may have no further classes."""
+    """The pictures of a part, which may have no further classes."""
     strange = [name for name in class_names(folder) if name not in names]
     if strange:
         raise BadConfig(f"'{folder}' has class '{strange[0]}', which the training part does not have")
