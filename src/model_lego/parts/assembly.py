@@ -13,6 +13,7 @@ from model_lego.parts.component import Component
 from model_lego.parts.join_record import HeadState, JoinRecord, Layout
 from model_lego.parts.layer_inputs import pooled, run_and_hear
 from model_lego.parts.verdict import Verdict
+from model_lego.parts.scripting import Unscripted
 
 #: The class of an assembly for images that belong to none of its parts.
 NONE_OF_THESE = "none of these"
@@ -47,7 +48,7 @@ class Head(nn.Module):
         return Head("concat", torch.ones(width, dtype=dtype), torch.zeros(width, dtype=dtype))
 
 
-class Assembly(nn.Module):
+class Assembly(Unscripted):
     """A classifier built from components; called on images it gives logits in the order of `.classes`.
 
     `parallel` keeps the parts side by side, each with its own preprocessing; `padded` holds one dense network of the

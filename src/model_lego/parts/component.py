@@ -13,6 +13,7 @@ from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts.logits import main_logits
 from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
+from model_lego.parts.scripting import Unscripted
 
 #: No mean or standard deviation of images in 0..1 is larger.
 LARGEST = 2.0
@@ -53,12 +54,12 @@ class Preprocessing:
         there are means, one mean serves them all; BadBatches for other integers, and for floats far beyond 0..1.
         """
         images = scaled(images)
-        if len(self.mean) > 1 and images.shape[1] != len(self.mean):
+        if not _traced() and len(self.mean) > 1 and images.shape[1] != len(self.mean):
             raise ShapeMismatch(
                 f"images have shape {tuple(images.shape[1:])}, but the preprocessing has {len(self.mean)} means; "
                 "give one for each channel"
             )
-        if self.size is not None and tuple(images.shape[2:]) != self.size:
+        if self.size is not None and (_traced() or tuple(images.shape[2:]) != self.size):  # a trace serves all sizes
             images = F.interpolate(images, size=self.size, mode="bilinear", antialias=True, align_corners=False)
         if self.mean:
             mean = images.new_tensor(self.mean)[:, None, None]
@@ -76,14 +77,18 @@ def scaled(images: Tensor) -> Tensor:
         return images / 255
     if not images.is_floating_point():
         raise BadBatches(f"images are {images.dtype}; give uint8 in 0..255, or floats scaled to 0..1")
-    traced = torch._C._get_tracing_state() is not None
-    unknown = traced or torch.compiler.is_compiling() or images.is_meta
+    unknown = _traced() or torch.compiler.is_compiling() or images.is_meta
     if not unknown and images.numel() and float(images.detach().abs().amax()) > BEYOND:
         raise BadBatches(
             f"images have values from {float(images.min()):g} to {float(images.max()):g}, where floats scaled to 0..1 "
             "are normalised: divide them by 255, or give uint8"
         )
     return images
+
+
+def _traced() -> bool:
+    """Whether torch.jit.trace is listening."""
+    return torch._C._get_tracing_state() is not None
 
 
 def _numbers(what: str, given: Any) -> tuple[float, ...]:
@@ -151,7 +156,7 @@ class Origin:
     cost_after: Cost
 
 
-class Component(nn.Module):
+class Component(Unscripted):
     """A smaller network for some classes of its source; called on images it gives logits in the order of `.classes`.
 
     `module` is an ordinary module of the source's own class. With a `preprocessing`, images are taken scaled to 0..1;

@@ -1,16 +1,24 @@
 """What some layers of a network are given while it runs, and the same as one vector an image."""
 
+import sys
 from collections.abc import Sequence
 from threading import get_ident
 
+import torch
 from torch import Tensor, nn
 
 
 def run_and_hear(module: nn.Module, paths: Sequence[str], images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     """Run a module on images: what it gives, and by path what some of its layers are given, in the order of `paths`.
 
-    Layers that are not called are left out. Only calls of the running thread are heard, and nothing stays behind.
+    Layers that are not called are left out. Only calls of the running thread are heard, and nothing stays behind. Where
+    torch.compile is at work it is kept out, since what it compiled does not see hooks come and go.
     """
+    run = torch.compiler.disable(_run_and_hear) if "torch._dynamo" in sys.modules else _run_and_hear
+    return run(module, paths, images)
+
+
+def _run_and_hear(module: nn.Module, paths: Sequence[str], images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
     thread, inputs = get_ident(), {}
     handles = []
     try:
