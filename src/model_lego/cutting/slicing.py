@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Follow
+from model_lego.graph.channels_last import is_innermost, laid_innermost
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.selection import ChannelSelection
 from model_lego.graph.spare import put_absent
@@ -53,13 +54,12 @@ def _tensor(model: nn.Module, name: str) -> Tensor:
 
 def sliced(tensor: Tensor, axes: Mapping[int, Axis], selection: ChannelSelection, rank: Tensor) -> Tensor:
     """Copy the selected channels along each axis of a tensor, in its own memory format."""
-    laid_last = tensor.dim() == 4 and tensor.is_contiguous(memory_format=torch.channels_last)
-    memory_format = torch.channels_last if laid_last and not tensor.is_contiguous() else torch.contiguous_format
-    whole = tensor
+    whole, laid_last = tensor, is_innermost(tensor)
     for dim in sorted(axes, reverse=True):  # a grouped input axis needs all output channels in place
         tensor = _slice_axis(tensor, dim, axes[dim], selection, rank)
-    laid_out = tensor.clone if tensor is whole else tensor.contiguous
-    return laid_out(memory_format=memory_format)
+    if laid_last:
+        return laid_innermost(tensor)
+    return tensor.clone(memory_format=torch.contiguous_format) if tensor is whole else tensor.contiguous()
 
 
 def kept_positions(channels: Tensor, selection: ChannelSelection, rank: Tensor | None = None) -> Tensor:

@@ -29,6 +29,24 @@ def pays(program: Program, model: nn.Module) -> bool:
     return bool(tensors) and plain and len(program.image_shape) == 3
 
 
+def is_innermost(tensor: Tensor) -> bool:
+    """Whether a tensor of four dimensions lies channels-last, told from plain order where sizes of 1 suit both.
+
+    Torch chooses by the strides, and gives other last bits.
+    """
+    if tensor.dim() != 4:
+        return False
+    _, channels, height, width = tensor.shape
+    strides = tensor.stride()
+    plain = (channels * height * width, height * width, width, 1)
+    return strides == (channels * height * width, 1, width * channels, channels) != plain
+
+
+def laid_innermost(tensor: Tensor) -> Tensor:
+    """A copy of a tensor of four dimensions that lies channels-last, also where its sizes suit plain order."""
+    return tensor.permute(0, 2, 3, 1).clone(memory_format=torch.contiguous_format).permute(0, 3, 1, 2)
+
+
 def innermost(tensor: Tensor) -> Tensor:
     """A tensor as channels-last, if it has four dimensions."""
     return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor

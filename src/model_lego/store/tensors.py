@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor, nn
 
+from model_lego.graph.channels_last import is_innermost, laid_innermost
 from model_lego.models.node_classifier import NodeClassifier
 
 
@@ -37,15 +37,12 @@ def split_aliases(tensors: Mapping[str, Tensor]) -> tuple[dict[str, Tensor], dic
 
 def is_channels_last(module: nn.Module) -> bool:
     """Tell whether the 4-d tensors of `module` lie in channels-last order."""
-    return any(
-        tensor.dim() == 4 and not tensor.is_contiguous() and tensor.is_contiguous(memory_format=torch.channels_last)
-        for tensor in named_tensors(module).values()
-    )
+    return any(map(is_innermost, named_tensors(module).values()))
 
 
 def to_channels_last(tensor: Tensor) -> Tensor:
     """Lay a 4-d tensor out in channels-last order; give others back as they are."""
-    return tensor.to(memory_format=torch.channels_last) if tensor.dim() == 4 else tensor
+    return laid_innermost(tensor) if tensor.dim() == 4 else tensor
 
 
 def dtype_name(tensor: Tensor) -> str:
