@@ -65,16 +65,14 @@ def keep_all(graph: ChannelGraph) -> ChannelSelection:
 def as_many(graph: ChannelGraph, kept: ChannelSelection, scores: Tensor, *, multiple: int = 1) -> ChannelSelection:
     """Keep the best channels of each group, as many as `kept` has; so in each block of channels that stay equal."""
     wanted = torch.zeros(graph.width, dtype=torch.bool)
-    cells = _cells(graph)
-    for cell in range(int(cells.max()) + 1):
-        free = ((cells == cell) & graph.cuttable).nonzero().reshape(-1)
+    for free in cells_of(graph):
         order = torch.argsort(scores[free], descending=True, stable=True)
         wanted[free[order[: kept.kept(free)]]] = True
     return select(graph, wanted, logits=kept.logits, scores=scores, multiple=multiple)
 
 
-def _cells(graph: ChannelGraph) -> Tensor:
-    """Number of the cell of each channel: two are in the same one if they share their group and all their blocks."""
+def cells_of(graph: ChannelGraph) -> list[Tensor]:
+    """The channels that may be cut, by cells: those of one share their group and all their blocks."""
     marks = [graph.group_of]
     for blocks in (balanced.blocks for balanced in graph.balances):
         mark = torch.full((graph.width,), -1, dtype=torch.int64)
@@ -82,7 +80,8 @@ def _cells(graph: ChannelGraph) -> Tensor:
             mark[row] = number
         marks.append(mark)
     cells: Tensor = torch.unique(torch.stack(marks, 1), dim=0, return_inverse=True)[1]
-    return cells
+    found = [((cells == cell) & graph.cuttable).nonzero().reshape(-1) for cell in range(int(cells.max()) + 1)]
+    return [cell for cell in found if len(cell)]
 
 
 def _checked_logits(graph: ChannelGraph, logits: Sequence[int]) -> tuple[int, ...]:
