@@ -289,6 +289,9 @@ class _Placer:
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:
         return
 
+    def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
+        return groups == len(inputs)
+
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         raise IncompatibleComponents(f"layer '{call.where}': {reason}; use layout='parallel'")
 

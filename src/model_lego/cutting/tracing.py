@@ -16,8 +16,8 @@ from model_lego.errors import CutMismatch
 from model_lego.graph import RULES, ChannelGraph, read_graph, select
 from model_lego.graph.coupling import with_frozen
 from model_lego.graph.rule import OpRule
-from model_lego.parts.wrappers import unwrapped
 from model_lego.graph.selection import cells_of
+from model_lego.parts.wrappers import unwrapped
 
 ELSEWHERE = "the forward takes the number of channels from elsewhere"
 

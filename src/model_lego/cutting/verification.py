@@ -198,6 +198,10 @@ class _Checker:
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:
         return
 
+    def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
+        name = self.graph.program.canonical(weight)  # groups that kept one channel each look like a depthwise layer
+        return any(layer.depthwise for layer in self.graph.layers if layer.weight == name)
+
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         return self._born(count, call.where)
 

@@ -9,7 +9,8 @@ from model_lego.graph import labels as lab
 from model_lego.graph.channels import Axis, Balance, Divided, Follow, Freeze, Layer, Suspect
 from model_lego.graph.nodes import source_line
 from model_lego.graph.program import Program
-from model_lego.graph.rule import WEIGHT_AT, Call, OpRule
+from model_lego.graph.propagation import source_line
+from model_lego.graph.rule import WEIGHT_AT, Call, OpRule, Route
 
 IMAGES = "images"
 
@@ -106,6 +107,10 @@ class Builder:
         """Note that a call's number of groups follows the cut."""
         self.divided.append(Divided(call.node.name, None, channels, groups))
 
+    def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
+        """Each channel of a depthwise layer stays what it is."""
+        return groups == len(inputs)
+
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         """Give new channels, which are kept whole."""
         points = self._new(count)
@@ -140,13 +145,14 @@ class Builder:
         self.position += 1
         self.count = 0
         names = [name for name in map(call.parameter, rule.weights) if name is not None]
-        axis = self.axes.get(self._canonical(names[0]), {}).get(0) if names else None
-        if axis is None:
+        channels = self._channels(call, rule, names)
+        if channels is None:
             return
         last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
-        ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (axis.channels, axis.channels, 1)
+        ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (channels, channels, 1)
         divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
-        owners = sorted({name.rpartition(".")[0] for name in self.program.aliases.get(names[0], (names[0],))})
+        aliases = self.program.aliases.get(names[0], (names[0],)) if names else ()
+        owners = sorted({name.rpartition(".")[0] for name in aliases}) or [call.where]
         if divided is not None and rule.groups_at is not None:
             held = next((attribute for attribute, holds in rule.follows.items() if holds == "groups"), "")
             self.divided[-1] = replace(divided, place=rule.groups_at, owner=owners[0], attribute=held)
@@ -156,6 +162,16 @@ class Builder:
                 Follow(owner, attribute, holds, ins, outs, groups, divided is not None)
                 for attribute, holds in rule.follows.items()
             ]
+
+    def _channels(self, call: Call, rule: OpRule, names: list[str]) -> Tensor | None:
+        """The channels that the tensors of a call stand for; of a norm without any, those that it reads."""
+        if names:
+            axis = self.axes.get(self._canonical(names[0]), {}).get(0)
+            return None if axis is None else axis.channels
+        if not rule.follows or rule.route is Route.MIXES or len(call.out) < 2:
+            return None
+        channels = lab.vector(call.args[0], call.shape(), 1)
+        return None if channels is None or bool((channels == lab.NONE).any()) else channels
 
 
 def _short(call: Call) -> str:

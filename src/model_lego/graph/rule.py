@@ -97,6 +97,9 @@ class Tracker(Protocol):
     def divides(self, call: "Call", channels: Tensor, groups: int) -> None:
         """State that the call's number of groups follows the cut: its groups of channels are kept or cut whole."""
 
+    def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
+        """Whether each group of a grouped layer is one channel that stays what it is, by what was planned for it."""
+
     def fresh(self, count: int, reason: str, call: "Call") -> Tensor:
         """Give new channels that cannot be cut."""
 

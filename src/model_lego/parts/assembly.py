@@ -12,8 +12,8 @@ from torch.nn import functional as F
 from model_lego.parts.component import Component
 from model_lego.parts.join_record import HeadState, JoinRecord, Layout
 from model_lego.parts.layer_inputs import pooled, run_and_hear
-from model_lego.parts.verdict import Verdict
 from model_lego.parts.scripting import Unscripted
+from model_lego.parts.verdict import Verdict
 
 #: The class of an assembly for images that belong to none of its parts.
 NONE_OF_THESE = "none of these"

@@ -51,7 +51,7 @@ def mixed(call: Call) -> Tensor:
         return _whole(call, dim, COMPUTED)
     if bias is None and _has_bias(call):
         return _whole(call, dim, "its bias is computed in the forward pass")
-    depthwise = groups > 1 and groups == call.shape()[dim]
+    depthwise = groups > 1 and call.tracker.apart(weight, groups, inputs)
     if groups > 1 and window.transposed and not (depthwise and out_size == groups):
         return _whole(call, dim, "a grouped transposed convolution")
     if depthwise:
