@@ -3,11 +3,14 @@
 #   MODEL_LEGO_VENVS  folder of environments, to share them between checkouts (default: .venv)
 #   WORKERS           test processes
 #   PYTHONS           interpreters of `make test-pythons`
+#   COUNT, SEED       how many random networks, and which
 #   ARGS              more arguments for pytest, the demo or the benchmarks
 
 EXTRAS := dev demo docs draw graphs timm
 WORKERS ?= 2
 PYTHONS ?= python3.11 python3.13
+COUNT ?= 2000
+SEED ?= 0
 ARGS ?=
 FOREIGN := build/foreign-packages
 
@@ -22,7 +25,7 @@ in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign docs clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz-networks docs clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -82,6 +85,9 @@ foreign: venv ## try published networks of many authors, from packages in an env
 		$(venv)/bin/python -c 'import site; print(*site.getsitepackages())' > $$(echo $(FOREIGN)/lib/python*/site-packages)/base.pth && \
 		$(FOREIGN)/bin/python -m pip install --quiet --no-deps -r benchmarks/foreign/requirements.txt; }
 	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/src" $(FOREIGN)/bin/python -m benchmarks.foreign $(ARGS)
+
+fuzz-networks: venv ## try random networks: cut, joined and saved right, or refused; COUNT=2000 SEED=0, an hour
+	@OMP_NUM_THREADS=1 $(in_venv)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) $(ARGS)
 
 clean: ## remove what the other targets made in this checkout
 	rm -rf .venv build/coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist

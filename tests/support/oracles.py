@@ -5,6 +5,7 @@ Conventions: images are `B x C x H x W`; weights are `O x I/g x kh x kw`; a cont
 `eps` of (4) and (7) does not depend on how many samples there were.
 """
 
+import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -68,6 +69,26 @@ def contributions_linear(x: Tensor, weight: Tensor) -> Tensor:
             for o, w in enumerate(weight):
                 s[b, o] += w * row
     return s
+
+
+def contributions_one_by_one(layer: nn.Module, x: Tensor) -> Tensor:
+    """(1), (3) before relu, as they are said: the layer reads one channel alone, the others are zero. B x O x I.
+
+    For any layer that is linear in what it reads but for its bias: convolutions of all kinds and paddings, transposed
+    ones, linear layers. An output of another group gets nothing.
+    """
+    layer, x = copy.deepcopy(layer).double(), x.double()
+    layer.bias = None
+    linear = isinstance(layer, nn.Linear)
+    added = []
+    with torch.no_grad():
+        for channel in range(x.shape[-1] if linear else x.shape[1]):
+            alone = torch.zeros_like(x)
+            place = (..., channel) if linear else (slice(None), channel)
+            alone[place] = x[place]
+            y = layer(alone).movedim(-1, 1) if linear else layer(alone)
+            added.append(y.reshape(*y.shape[:2], -1).sum(2))
+    return torch.stack(added, 2)
 
 
 def mean_contribution(s: Tensor) -> Tensor:

@@ -9,7 +9,6 @@ from model_lego.graph import labels as lab
 from model_lego.graph.channels import Axis, Balance, Divided, Follow, Freeze, Layer, Suspect
 from model_lego.graph.nodes import source_line
 from model_lego.graph.program import Program
-from model_lego.graph.propagation import source_line
 from model_lego.graph.rule import WEIGHT_AT, Call, OpRule, Route
 
 IMAGES = "images"

@@ -1,0 +1,75 @@
+"""What random networks have found: the smallest networks of each kind, and others like them."""
+
+import pytest
+
+from tests.fuzz.describing import Network, Steps
+from tests.fuzz.layers import Act, Conv, Linear, Norm
+from tests.fuzz.moving import Flat, Tokens
+from tests.fuzz.trial import Outcome, tried
+from tests.fuzz.wiring import Split
+
+STEM = Conv(4, (1, 1), bias=False)
+POOLED = (Flat("mean"), Linear(4))
+FLAT = (Flat("flatten"), Linear(4))
+WRITTEN = (Flat("written"), Linear(4))
+IMAGE = (3, 8, 8)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, about sizes of one
+
+
+def held(steps: Steps, head: Steps = POOLED, image: tuple[int, ...] = IMAGE, **options) -> Outcome:
+    """What becomes of a network that has to be cut."""
+    found = tried(Network(image, steps, head, **options))
+    assert not found.failures, found.failures
+    assert found.is_cut, found
+    return found
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Conv(6, (1, 1)), Conv(8, (1, 1))),
+        (Conv(8, (3, 3)), Conv(8, (3, 3), groups=8)),
+        (STEM, Conv(1, (1, 1)), Conv(6, (3, 3))),
+    ],
+    ids=["of one pixel", "depthwise", "of one channel"],
+)
+def test_kernels_whose_sizes_suit_both_memory_formats_keep_theirs(steps, single):
+    """A copy in plain order gave other last bits, and a file did not say that they lay channels-last."""
+    held(steps, single=single, layout="channels_last")
+
+
+@pytest.mark.parametrize(
+    ("steps", "image"),
+    [
+        ((STEM, Conv(8, (1, 1)), Act(), Conv(8, (3, 3), groups=4, padding=1), Act()), IMAGE),
+        ((Conv(4, (1, 1)), Conv(6, (1, 1), groups=2), Act()), IMAGE),
+        ((Conv(8, (3,)), Conv(4, (1,), groups=4), Act()), (3, 12)),
+    ],
+    ids=str,
+)
+def test_groups_that_keep_one_channel_each_are_no_depthwise_layer(steps, image):
+    """Where the cut network is exported anew, for the number in its forward: it was refused as cut otherwise."""
+    held((*steps, Split("slice", ((), ()))), image=image)
+
+
+@pytest.mark.parametrize("how", ["group", "instance", "batch"])
+@pytest.mark.parametrize("behind", [(), (Act(),), (Conv(6, (3, 3)),)], ids=["nothing", "relu", "conv"])
+def test_a_norm_without_weights_follows(how, behind):
+    """The number of groups stayed as it was, and what was cut was refused for numbers in its forward."""
+    network = Network(IMAGE, (Conv(8, (3, 3)), Norm(how, 4 if how == "group" else 1, affine=False), *behind), FLAT)
+    found = tried(network)
+    assert not found.failures, found.failures
+    assert found.is_cut
+
+
+@pytest.mark.parametrize("width", [2, 3, 4, 6])
+def test_a_number_in_the_forward_is_found_behind_few_channels(width):
+    """By chance, none of a few channels was cut when it was tried."""
+    held((Conv(8, (1, 1)), Act(), Conv(width, (1, 1))), WRITTEN)
+
+
+def test_a_size_behind_attention_is_found():
+    found = tried(Network(IMAGE, (STEM, Tokens("attend"), Split("chunk", ((), ()))), FLAT))
+    assert not found.failures, found.failures
