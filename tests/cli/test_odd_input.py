@@ -225,14 +225,6 @@ def test_classes_written_oddly(world, classes, words):
     assert words in refused(run("plan", *world.source(), "--classes", classes))
 
 
-def test_a_saved_folder_is_a_model_as_the_help_says(world):
-    from model_lego.cli import options
-
-    promised = "saved folder" in options.Model.__metadata__[0].help
-    ran = run("plan", world.both, "--data", world.data, "--weights", world.both / "model.safetensors", "-c", "ant")
-    assert not promised or ran.code == 0
-
-
 def test_a_refusal_advises_only_options_that_there_are(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     given = ("--weights", world.weights, "--data", "torchvision:CIFAR10", "--classes", "0")

@@ -102,3 +102,14 @@ def test_parts_that_resize_take_them(parts, folder, one_size, tmp_path, command)
         found.append(told(*(words.get(word, word) for word in command.split()), "--data", data))
         found[-1].pop("page", None)
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report"])
+def test_the_source_of_a_part_resizes_as_the_part_does(world, parts, folder, tmp_path, command):
+    out = ("--html", tmp_path / "one.html") if command == "report" else ()
+    given = (parts[0], *out, "--source", *world.source(data=folder))
+    assert told(command, *given) == told(command, *given, "--size", "16")
+
+
+def test_a_part_that_resizes_is_a_model_for_them(parts, folder, one_size):
+    assert told("plan", parts[0], "-d", folder, "-c", "ant") == told("plan", parts[0], "-d", one_size, "-c", "ant")

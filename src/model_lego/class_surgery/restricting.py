@@ -49,12 +49,12 @@ def narrowed(
     graph = trace(part.module, example)
     if batches is None:
         cut_out = _unwired(part, graph, rest, example)
-        return _as_part(part, graph, rest, cut_out), cut_out.origin
+        return _as_part(part, graph, cut_out), cut_out.origin
     feed = Relabelled(batches, label_places(part.classes, rest, class_names))
     given: InputOptions = {"preprocessing": part.preprocessing, "graph": graph, "progress": how.progress}
     request = ask(part.module, feed, rest, part.classes, how.cutting, given)
     made = made_for(request, None)
-    small = _as_part(part, graph, rest, made.component)
+    small = _as_part(part, graph, made.component)
     if how.forget:
         gone = Relabelled(batches, gone_places(part.classes, rest, class_names))
         forget(small, gone, len(part.classes) - len(rest), progress=how.progress)
@@ -70,18 +70,27 @@ def verdict_after(request: Request, made: Made, small: Component, reference: str
     return verdict
 
 
-def _as_part(part: Component, graph: ChannelGraph, rest: Sequence[int], made: Component) -> Component:
-    """What was cut from a component, as cut from the component's source."""
-    small = Component(
-        made.module,
-        classes=made.classes,
-        labels=[part.labels[place] for place in rest],
-        origin=_from_the_source_on(part, graph, made.origin),
-        preprocessing=part.preprocessing,
-    )
+def _as_part(part: Component, graph: ChannelGraph, made: Component) -> Component:
+    """What was cut from a component, as cut from the component's source, in the modes of the component."""
+    small = from_the_source_on(part, graph, made)
     for ours, theirs in zip(small.modules(), part.modules(), strict=True):
         ours.training = theirs.training
     return small
+
+
+def from_the_source_on(part: Component, graph: ChannelGraph, made: Component) -> Component:
+    """A component that was cut from a component's module (of this graph), as if it were cut from the source.
+
+    So it can be saved and loaded as that one.
+    """
+    return Component(
+        made.module,
+        classes=made.classes,
+        labels=[part.labels[place] for place in made.labels],
+        origin=_origin_from_the_source_on(part, graph, made.origin),
+        preprocessing=part.preprocessing,
+        verdict=made.verdict,
+    )
 
 
 def _unwired(part: Component, graph: ChannelGraph, rest: Sequence[int], example: Tensor) -> Component:
@@ -98,7 +107,7 @@ def _unwired(part: Component, graph: ChannelGraph, rest: Sequence[int], example:
     return cut(part.module, planned, preprocessing=part.preprocessing)
 
 
-def _from_the_source_on(part: Component, graph: ChannelGraph, inner: Origin) -> Origin:
+def _origin_from_the_source_on(part: Component, graph: ChannelGraph, inner: Origin) -> Origin:
     """The origin of a component that was cut from a component (of this graph), as if it were cut from the source."""
     outer = part.origin
     attributes = {path: dict(values) for path, values in outer.attributes.items()}

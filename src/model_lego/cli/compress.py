@@ -69,5 +69,5 @@ def compress_command(
                 repair=settings,
             )
         if speaks():
-            save(component, out, overwrite=run.overwrite)
+            save(source.as_saved(component), out, overwrite=run.overwrite)
     show_component(component, report, drawn_curve, out, json=run.json)

@@ -166,7 +166,7 @@ def disassemble_command(
                 stats=sums,
             )
         if speaks():
-            save(component, out, overwrite=run.overwrite)
+            save(source.as_saved(component), out, overwrite=run.overwrite)
     show_component(component, report, drawn_curve, out, json=run.json)
 
 

@@ -1,6 +1,5 @@
 """model-lego doctor: can a network be taken apart, and how far?"""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -9,7 +8,7 @@ from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.render import show, show_json
-from model_lego.cli.sources import open_component, parse_arguments
+from model_lego.cli.sources import is_folder, open_component, parse_arguments
 from model_lego.errors import BadConfig
 from model_lego.models import build, image_shape, load_weights
 from model_lego.models.weights import infer_classes
@@ -50,7 +49,7 @@ def _network(
     model: str, given: dict[str, Any], weights: str | None, key: str | None
 ) -> tuple[nn.Module, tuple[int, ...]]:
     """A network, trained or not, and the shape of its images."""
-    if ":" not in model and Path(model).is_dir():
+    if is_folder(model):
         component = open_component(model)
         return component.module, component.origin.input_shape
     classes = infer_classes(weights, key=key) if weights is not None else None

@@ -56,7 +56,7 @@ def images_of(
         return data_for([part], data, names, batch_size, train=False), names, ()
     if not isinstance(part, Component):
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
-    opened = open_source(source, data, opening, batch_size)
+    opened = open_source(source, data, opening, batch_size, like=part.preprocessing)
     return opened.test, opened.class_names, _beside(part, opened)
 
 

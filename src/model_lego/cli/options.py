@@ -16,7 +16,8 @@ def _seed(value: int) -> int:
     return value
 
 
-Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME")]
+Name = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME")]
+Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME, or a saved component's folder")]
 Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or what torch.save wrote")]
 WeightsKey = Annotated[
     str | None, typer.Option("--weights-key", help="where in the file they are, such as ema, where several fit")

@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.options import PreprocessingOptions, SourceOptions
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
@@ -16,6 +17,7 @@ from model_lego.data.batching import checked
 from model_lego.data.sets import Batched, subset
 from model_lego.errors import BadConfig, UnknownClass
 from model_lego.graph import ChannelGraph
+from model_lego.graph.modules import first_parameter
 from model_lego.models import build, load_weights
 from model_lego.models.weights import infer_classes
 from model_lego.parts.assembly import Assembly
@@ -31,18 +33,30 @@ class Source:
 
     model: nn.Module
     graph: ChannelGraph
-    builder: Builder
+    builder: Builder | None
     class_names: tuple[str, ...]
     preprocessing: Preprocessing | None
     train: Batched
     test: Batched
+    part: Component | None = None  # whose module it is
+
+    def as_saved(self, component: Component) -> Component:
+        """A component that was cut from it as it is saved: one of a part is of the part's own source."""
+        return component if self.part is None else from_the_source_on(self.part, self.graph, component)
 
 
-def open_source(model: str, data: str, options: SourceOptions, batch_size: int) -> Source:
-    """Open a network and its data; raises LegoError."""
+def open_source(
+    model: str, data: str, options: SourceOptions, batch_size: int, *, like: Preprocessing | None = None
+) -> Source:
+    """Open a network, or a saved component as one, and its data; raises LegoError.
+
+    `like` is how it takes its images where the options do not say.
+    """
+    if is_folder(model):
+        return _of_part(model, data, options, batch_size)
     if options.weights is None:
         raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
-    preprocessing = parse_preprocessing(options)
+    preprocessing = parse_preprocessing(options, like)
     split = open_data(data, size=preprocessing.size)
     names = of_data(options.source_classes, split.class_names)
     given = parse_arguments(options.argument)
@@ -68,10 +82,34 @@ def open_source(model: str, data: str, options: SourceOptions, batch_size: int) 
     )
 
 
+def is_folder(model: str) -> bool:
+    """Whether a model is a folder, of a saved part, and no name."""
+    return ":" not in model and Path(model).is_dir()
+
+
+def refuse_said(folder: str, options: SourceOptions) -> None:
+    """Refuse options about a network where a saved part says all by itself; raises BadConfig."""
+    if options != SourceOptions():
+        raise BadConfig(
+            f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, --source-classes, --mean, "
+            "--std and --size out"
+        )
+
+
+def _of_part(folder: str, data: str, options: SourceOptions, batch_size: int) -> Source:
+    """A saved component as a source: its module, classes and preprocessing."""
+    refuse_said(folder, options)
+    part = open_component(folder)
+    train, test = (data_for([part], data, part.classes, batch_size, train=which) for which in (True, False))
+    network, graph = _opened(part.module, train, part.preprocessing)
+    next(checked(test.few(2), shape=taken(graph.program.image_shape, part.preprocessing)))
+    return Source(network, graph, part.origin.builder, part.classes, part.preprocessing, train, test, part)
+
+
 def _opened(network: nn.Module, train: Batched, preprocessing: Preprocessing | None) -> tuple[nn.Module, ChannelGraph]:
     """A network and its graph; weights that it computes in each pass are made plain, since they could not be cut."""
     images, _ = next(checked(train))
-    example = images[:2] if preprocessing is None else preprocessing(images[:2])
+    example = (images[:2] if preprocessing is None else preprocessing(images[:2])).to(first_parameter(network))
     graph = trace(network, example)
     if not computes_weights(graph):
         return network, graph
@@ -134,8 +172,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
     return values
 
 
-def parse_preprocessing(options: PreprocessingOptions) -> Preprocessing:
-    """Preprocessing of the options; images of the command line are always in 0..1."""
+def parse_preprocessing(options: PreprocessingOptions, like: Preprocessing | None = None) -> Preprocessing:
+    """Preprocessing of the options, else as `like` has it; images of the command line are always in 0..1."""
     size = options.size
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")
@@ -145,8 +183,10 @@ def parse_preprocessing(options: PreprocessingOptions) -> Preprocessing:
         ]
     except ValueError as error:
         raise BadConfig(f"--mean and --std take numbers separated by commas: {error}") from error
+    known = like or Preprocessing()
+    mean, std = numbers if any(numbers) else (known.mean, known.std)
     try:
-        return Preprocessing(mean=numbers[0], std=numbers[1], size=(size, size) if size is not None else None)
+        return Preprocessing(mean=mean, std=std, size=known.size if size is None else (size, size))
     except BadConfig as error:
         raise BadConfig(f"--mean {options.mean or 'unset'} with --std {options.std or 'unset'}: {error}") from error
 

@@ -8,7 +8,7 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import of_data, parse_arguments, parse_preprocessing
+from model_lego.cli.sources import is_folder, of_data, parse_arguments, parse_preprocessing
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place
@@ -20,7 +20,7 @@ DEFAULTS = o.TrainingOptions.like(TrainingSettings())
 
 def train_command(
     *,
-    model: o.Model,
+    model: o.Name,
     data: o.Data,
     out: o.Out,
     weights: o.Weights = None,
@@ -37,6 +37,10 @@ def train_command(
 ) -> None:
     """Train a classifier; the weights are then taken apart with `disassemble`."""
     o.check_weights(weights, weights_key)
+    if is_folder(model):
+        raise BadConfig(
+            f"'{model}' is a folder; train builds a network by its name, finetune trains a saved part further"
+        )
     settings = training.settings(run)
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
     preprocessing = parse_preprocessing(taking)

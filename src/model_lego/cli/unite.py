@@ -34,7 +34,8 @@ def unite_command(
     if source is None or data is None:
         united = unite(components, seed=run.seed)
     else:
-        opened = open_source(source, data, o.SourceOptions.of(network, taking), run.batch_size)
+        like = components[0].preprocessing
+        opened = open_source(source, data, o.SourceOptions.of(network, taking), run.batch_size, like=like)
         united = unite(
             components,
             opened.model,
