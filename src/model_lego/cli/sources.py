@@ -91,8 +91,8 @@ def refuse_said(folder: str, options: SourceOptions) -> None:
     """Refuse options about a network where a saved part says all by itself; raises BadConfig."""
     if options != SourceOptions():
         raise BadConfig(
-            f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, --source-classes, --mean, "
-            "--std and --size out"
+            f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, "
+            "--source-classes, --mean, --std and --size out"
         )
 
 
