@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from model_lego.cli.render import share
+from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord, PreprocessingRecord
 
 #: Items of a list that are shown, letters of a line, and parts of an assembly that are told of in full.
@@ -57,6 +58,7 @@ def _assembly(manifest: Manifest) -> list[Row]:
         rows.append(("accuracy", f"{scores} (cross-validated in {tried.folds} folds of the calibration images)"))
     if joined.outsiders is not None:
         rows.append(("none of these", f"where no logit reaches {joined.outsiders.threshold:.3g}"))
+    rows += _verdict(joined.verdict)
     rows += [("lacks", joined.lacks)] if joined.lacks else []
     rows += [("note", joined.advice)] if joined.advice else []
     return [*rows, *_trained({"finetuned": joined.finetuned, "distilled": joined.distilled})]
@@ -85,9 +87,17 @@ def _history(part: PartRecord) -> Iterator[Row]:
     yield "images", _images(origin, part.preprocessing)
     yield "cut", "; ".join(_cut(settings)) if origin.kept_outputs else "no: its parts stand side by side in it"
     yield "repaired", "; ".join(_repaired(settings.get("repair")))
+    yield from _verdict(part.verdict)
     yield from ([("accuracy", _accuracy(settings))] if _accuracy(settings) else [])
     yield from _noted(settings)
     yield from _trained(settings)
+
+
+def _verdict(verdict: Verdict | None) -> list[Row]:
+    """How it does beside what it was made of, and what is doubtful about it."""
+    if verdict is None:
+        return []
+    return [("verdict", str(verdict)), *(("", f"{concern.what}") for concern in verdict.concerns)]
 
 
 def _images(origin: OriginRecord, preprocessing: PreprocessingRecord | None) -> str:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from model_lego.digest import SEEN
+from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import Manifest, PartRecord
 
 _HEADER = """---
@@ -33,6 +34,7 @@ def card(manifest: Manifest) -> str:
     lines = [_HEADER, f"# {manifest.kind.capitalize()}: {_text(', '.join(classes))}", ""]
     if manifest.assembly:
         lines += [f"Layout {_text(manifest.assembly.layout)}, head {_text(manifest.assembly.head)}.", ""]
+        lines += _verdict(manifest.assembly.joined.verdict)
         if lacks := manifest.assembly.joined.lacks:
             lines += [f"It has {_text(lacks)}.", ""]
         if advice := manifest.assembly.joined.advice:
@@ -63,11 +65,19 @@ def _part(part: PartRecord, title: str) -> Iterator[str]:
     yield f"| multiply-adds | {before.macs:,} | {after.macs:,} |"
     yield f"| bytes | {before.bytes:,} | {after.bytes:,} |"
     yield ""
+    yield from _verdict(part.verdict)
     if part.preprocessing is not None:
         size = " x ".join(map(str, part.preprocessing.size)) if part.preprocessing.size else "as given"
         mean, std = list(part.preprocessing.mean), list(part.preprocessing.std)
         yield from (f"Images: values 0..1, size {size}, then mean {mean} and standard deviation {std}.", "")
     yield from _settings("Settings of the cut", origin.settings)
+
+
+def _verdict(verdict: Verdict | None) -> list[str]:
+    """How it does beside what it was made of, and what is doubtful about it."""
+    if verdict is None:
+        return []
+    return [f"Verdict: {_text(str(verdict))}.", *(f"Note: {_text(each.what)}." for each in verdict.concerns), ""]
 
 
 def _settings(title: str, settings: object) -> Iterator[str]:

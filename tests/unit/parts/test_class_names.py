@@ -75,13 +75,13 @@ def test_words_for_no_class(texts, words):
         ([np.int64(2), np.uint8(1), np.str_("dog")], (2, 1, 3)),
         (torch.tensor([2, 0]), (2, 0)),
         ([torch.tensor(2), torch.tensor(1, dtype=torch.uint8)], (2, 1)),
-        ((name for name in ("cat", "ant")), (2, 0)),
+        (iter(["cat", "ant"]), (2, 0)),
         ({"dog": 3, "bee": 1}, (3, 1)),
         ("cat", (2,)),
         ("dog,0-1", (3, 0, 1)),
         (2, (2,)),
     ],
-    ids=str,
+    ids=lambda value: str(value) if isinstance(value, str | int | tuple | list | dict) else type(value).__name__,
 )
 def test_classes_in_every_form(classes, numbers):
     found = label_numbers(classes, ANIMALS)
