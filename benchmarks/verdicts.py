@@ -1,7 +1,7 @@
 """The verdicts on components of trained half-width VGG-16s: three good ones, and three that were asked for wrongly.
 
-What has to be warned of: a forgotten normalisation, the weights of another network, five images a class. Of the good ones
-(their classes by relevance, within a budget, and all classes within a budget) nothing.
+What has to be warned of: a forgotten normalisation, the weights of another network, five images a class. Of the good
+ones (three classes by relevance and within a budget, all classes within a budget) nothing.
 """
 
 from collections.abc import Iterator

@@ -20,7 +20,7 @@ from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.models.node_classifier import NodeClassifier
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Cost, Preprocessing
-from model_lego.parts.verdict import Concern, FarBehind, Verdict
+from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import repair
 from model_lego.routes import ContributionMaps, DecisionRoutes, contribution_maps, decision_routes
@@ -48,7 +48,7 @@ __all__ = [
     "Curve",
     "DecisionRoutes",
     "Diagnosis",
-    "FarBehind",
+    "DoubtfulResult",
     "Gain",
     "LegoError",
     "NodeClassifier",

@@ -14,7 +14,7 @@ from tests.support.oracles import masked_forward
 from tests.support.plans import FREEZING, half_plan, kept_inputs, lost, some_logits, traced
 from tests.support.tiny_models import OTHER, TINY, inputs
 
-SEEDS = (0, 1, 2)
+SEED = 0  # one plan a network; random ones are those of tests/fuzz
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
 CHANGED = 1e-3  # what the mask has to change at least, in parts of the largest logit
 
@@ -44,11 +44,10 @@ def check(name: str, model: nn.Module, graph: ChannelGraph, x: Tensor, seed: int
         assert (expected - whole).abs().max() > CHANGED * largest
 
 
-@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("name", [*TINY, *OTHER])
-def test_a_slice_of_a_tiny_network_is_its_mask(name, seed):
+def test_a_slice_of_a_tiny_network_is_its_mask(name):
     model, graph = traced(name)
-    check(name, model, graph, inputs(name, batch=5, seed=seed + 1), seed)
+    check(name, model, graph, inputs(name, batch=5, seed=SEED + 1), SEED)
 
 
 @pytest.mark.parametrize("name", [*TINY, *OTHER])

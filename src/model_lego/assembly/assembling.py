@@ -66,7 +66,7 @@ def assemble(
         how it was put together, and `.settings` the same as JSON values: the difference that the check found
         ("check"), the cross-validated accuracies of heads in % ("head_scores"), and what an assembly without
         calibration images lacks ("lacks"). With calibration images its `verdict` compares it with its parts, each on
-        its own classes, by cross-validation, and `FarBehind` warns of what is doubtful.
+        its own classes, by cross-validation, and `DoubtfulResult` warns of what is doubtful.
 
     Raises:
         ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.

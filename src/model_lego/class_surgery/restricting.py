@@ -65,7 +65,7 @@ def narrowed(
 def verdict_after(request: Request, made: Made, small: Component, reference: str) -> Verdict | None:
     """Judge a component that was cut and may have forgotten classes then, which is warned of."""
     twin_of = None if "forgotten" in small.origin.settings else made.unrepaired
-    verdict = verdict_on(request, small.module, made.images, twin_of, reference=reference)
+    verdict = verdict_on(request, small, made.images, twin_of, reference=reference)
     warn_of(verdict, stacklevel=4)
     return verdict
 

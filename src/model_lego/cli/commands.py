@@ -17,7 +17,7 @@ from model_lego.cli.render import quiet, say, show
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.wording import in_options, options_of
 from model_lego.errors import BadConfig, LegoError
-from model_lego.parts.verdict import FarBehind
+from model_lego.parts.verdict import DoubtfulResult
 from model_lego.version import __version__
 
 
@@ -209,7 +209,7 @@ def _common(
 
 def _note(name: str, message: Warning | str, category: type[Warning], filename: str, lineno: int, *rest: Any) -> None:
     """Warnings of our own as one line; those of libraries are no business of a command's user."""
-    if issubclass(category, FarBehind):  # a command prints it in its own words
+    if issubclass(category, DoubtfulResult):  # a command prints it in its own words
         return
     if issubclass(category, UserWarning) and "model_lego" in filename:
         say(f"note: {_here(name, str(message))}")

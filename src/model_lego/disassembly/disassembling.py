@@ -201,7 +201,7 @@ def disassemble(
 
     Returns:
         A smaller network of the same class with its label map. Its `verdict` compares it with the source restricted to
-        its classes, on images that the repair did not see; what is doubtful in it is warned of (`FarBehind`).
+        its classes, on images that the repair did not see; what is doubtful in it is warned of (`DoubtfulResult`).
 
     Raises:
         LegoError: one of its children, see `plan`, `cut` and `repair`.
@@ -213,7 +213,7 @@ def disassemble(
 def component_for(request: Request, builder: Builder | None) -> Component:
     """Locate, cut and repair what a request is for, and judge it beside its source."""
     made = made_for(request, builder)
-    verdict = verdict_on(request, made.component.module, made.images, made.unrepaired)
+    verdict = verdict_on(request, made.component, made.images, made.unrepaired)
     warn_of(verdict)
     return made.component.with_verdict(verdict)
 

@@ -10,7 +10,7 @@ from model_lego.cutting.cut import Cut
 from model_lego.data.batching import Drawn, drawn
 from model_lego.disassembly.request import Request
 from model_lego.graph.modules import first_parameter
-from model_lego.parts.component import Component
+from model_lego.parts.component import Component, Origin
 from model_lego.parts.image_shapes import taken
 from model_lego.parts.logits import main_logits
 from model_lego.parts.verdict import Verdict
@@ -55,14 +55,14 @@ def images_for(request: Request, component: Component) -> Images:
 
 
 def verdict_on(
-    request: Request, module: nn.Module, images: Images, unrepaired: Cut | None, *, reference: str = SOURCE
+    request: Request, component: Component, images: Images, unrepaired: Cut | None, *, reference: str = SOURCE
 ) -> Verdict | None:
-    """Judge a component's module beside its source on images that its repair did not see.
+    """Judge a component beside its source on images that its repair did not see.
 
-    Where too few were held out, a twin of the cut as it was before the repair is judged; without such a cut the module
-    is judged on all images.
+    Where too few were held out, a twin of the cut as it was before the repair is judged; without such a cut it is
+    judged on all images.
     """
-    held, held_out = images.held, True
+    module, held, held_out = component.module, images.held, True
     if _repairs(request) and len(held.labels) < ENOUGH:
         if unrepaired is None:
             held, held_out = _joined(images.fit, held), False
@@ -78,8 +78,14 @@ def verdict_on(
         lambda some: request.graph.program.run(request.model, some)[:, columns],
         held.images.to(first_parameter(request.model)),
         _places(held.labels, request.labels),
-        Basis("cut", reference, held_out, fewest if _repairs(request) else None),
+        Basis("cut", reference, held_out, fewest if _repairs(request) else None, _kept(component.origin)),
     )
+
+
+def _kept(origin: Origin) -> float:
+    """The share of its source's parameters or multiply-adds in % that a component keeps, whichever is less."""
+    before, after = origin.cost_before, origin.cost_after
+    return 100 * min(after.parameters / max(before.parameters, 1), after.macs / max(before.macs, 1))
 
 
 def _repairs(request: Request) -> bool:

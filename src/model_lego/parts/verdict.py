@@ -12,6 +12,9 @@ FEW = 20
 #: Share of the way from guessing to never failing below which it is asked whether a network knows its classes at all.
 DOUBTFUL = 0.6
 
+#: Share of the source in % beyond which nothing is saved.
+WHOLE = 95.0
+
 Making = Literal["cut", "joined", "trained"]
 
 
@@ -43,7 +46,8 @@ class Verdict:
 
     `own` and `theirs` are accuracies in %, of a part with a single class the areas under the ROC curve of its logit in
     %; `lost` is their difference in points with its 95 % interval. `held_out`: nothing was fitted to these images.
-    `fitted` is the fewest images of a class that something was fitted to, None where nothing was.
+    `fitted` is the fewest images of a class that something was fitted to, None where nothing was; `kept` is the share
+    of the parameters or of the multiply-adds in % that is left of the source of a cut, the smaller of the two.
     """
 
     making: Making
@@ -55,6 +59,7 @@ class Verdict:
     images: int
     held_out: bool
     fitted: int | None = None
+    kept: float | None = None
 
     @property
     def lost(self) -> float:
@@ -79,6 +84,12 @@ class Verdict:
                 f"it was fitted to {self.fitted} images of a class, where {FEW} are few",
                 f"at least {FEW} images of each class",
                 f"a --data with at least {FEW} training images of each class",
+            )
+        if self.kept is not None and self.kept > WHOLE:
+            yield Concern(
+                f"it keeps {self.kept:.1f} % of its source: nothing is saved at this tolerance",
+                "a budget of size, such as Budget(macs=0.5), or a larger accuracy_drop",
+                "--budget macs=0.5, or a larger drop",
             )
         if self.making == "cut" and self._knowledge < DOUBTFUL:
             yield Concern(
@@ -111,5 +122,5 @@ class Verdict:
         )
 
 
-class FarBehind(UserWarning):
+class DoubtfulResult(UserWarning):
     """A result that is doubtful, see `Verdict.concerns`."""

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from model_lego.parts.verdict import FarBehind, Making, Verdict
+from model_lego.parts.verdict import DoubtfulResult, Making, Verdict
 from model_lego.verdicts.metrics import DRAWS, LEVEL, area, difference_interval
 
 #: Images that a verdict rests on at most; with 500 of them a point is half of the usual interval.
@@ -30,6 +30,7 @@ class Basis:
     reference: str
     held_out: bool
     fitted: int | None = None
+    kept: float | None = None
 
 
 @torch.no_grad()
@@ -65,6 +66,7 @@ def by_hits(right: Tensor, theirs_right: Tensor, classes: int, basis: Basis) -> 
         images=total,
         held_out=basis.held_out,
         fitted=basis.fitted,
+        kept=basis.kept,
     )
 
 
@@ -76,7 +78,7 @@ def answers(answer: Answer, images: Tensor) -> Tensor:
 def warn_of(verdict: Verdict | None, *, stacklevel: int = 3) -> None:
     """Warn of what is doubtful, with what to try in Python."""
     for concern in verdict.concerns if verdict is not None else ():
-        warnings.warn(f"{concern.what}; try {concern.python}", FarBehind, stacklevel=stacklevel + 1)
+        warnings.warn(f"{concern.what}; try {concern.python}", DoubtfulResult, stacklevel=stacklevel + 1)
 
 
 def _by_area(own: Tensor, theirs: Tensor, mine: Tensor, basis: Basis) -> Verdict | None:
@@ -98,4 +100,5 @@ def _by_area(own: Tensor, theirs: Tensor, mine: Tensor, basis: Basis) -> Verdict
         images=len(mine),
         held_out=basis.held_out,
         fitted=basis.fitted,
+        kept=basis.kept,
     )

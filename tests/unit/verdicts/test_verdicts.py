@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import model_lego as ml
-from model_lego.parts.verdict import FarBehind, Verdict
+from model_lego.parts.verdict import DoubtfulResult, Verdict
 from model_lego.training import TrainingSettings, finetuning
 from model_lego.verdicts.judging import Basis, by_hits, judge
 
@@ -76,7 +76,9 @@ def crippled(component):
 
 def test_a_component_far_behind_is_warned_of_with_what_to_try():
     two_channels = ml.Budget(params=0.3)  # for three classes
-    with pytest.warns(FarBehind, match=r"points behind its source over the same classes; try budget=Budget\(accuracy"):
+    with pytest.warns(
+        DoubtfulResult, match=r"points behind its source over the same classes; try budget=Bud"
+    ):
         made = ml.disassemble(colours(), blobs(600), classes=[0, 1, 2], budget=two_channels, repair="none")
     assert made.verdict.lost > 20
     assert made.verdict.concerns[0].command == "--budget drop=1"
@@ -84,12 +86,18 @@ def test_a_component_far_behind_is_warned_of_with_what_to_try():
 
 def test_a_source_that_does_not_know_its_images_is_warned_of():
     wrong = [(images, (labels + 1) % 3) for images, labels in blobs(600)]
-    with pytest.warns(FarBehind, match="as if these were not its images, classes or weights; try class_names"):
+    with pytest.warns(DoubtfulResult, match="as if these were not its images, classes or weights; try class_names"):
         ml.disassemble(colours(), wrong, classes=[0, 1, 2], sampling="all")
 
 
+def test_a_component_that_saves_nothing_is_warned_of():
+    with pytest.warns(DoubtfulResult, match=r"keeps 100.0 % of its source: nothing is saved .* try a budget of size"):
+        made = ml.compress(colours(), blobs(600), ml.Budget(params=1.0))
+    assert made.verdict.kept == 100.0
+
+
 def test_few_images_are_warned_of():
-    with pytest.warns(FarBehind, match="fitted to 5 images of a class, where 20 are few"):
+    with pytest.warns(DoubtfulResult, match="fitted to 5 images of a class, where 20 are few"):
         ml.disassemble(colours(), blobs(15), classes=[0, 1, 2])
 
 
@@ -117,7 +125,7 @@ def test_an_assembly_is_judged_beside_its_parts_by_cross_validation():
 
 def test_an_assembly_far_behind_its_parts_is_warned_of():
     first, second = pair()
-    with pytest.warns(FarBehind, match="points behind its parts, each on its own classes,; try more calibration"):
+    with pytest.warns(DoubtfulResult, match="points behind its parts, each on its own classes,; try more calibration"):
         made = ml.assemble(
             [first, crippled(second)], calibration=[(0 * images, labels) for images, labels in blobs(150)]
         )
@@ -163,7 +171,7 @@ def test_a_training_that_does_harm_is_warned_of(monkeypatch):
             parameter.data.zero_()
 
     monkeypatch.setattr(finetuning, "fit", harm)
-    with pytest.warns(FarBehind, match="points behind what it was before; try a smaller learning rate"):
+    with pytest.warns(DoubtfulResult, match="points behind what it was before; try a smaller learning rate"):
         ml.finetune(part, blobs(90), class_names=component_names(part, ["0", "1", "2"]))
 
 
