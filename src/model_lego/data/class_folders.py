@@ -16,6 +16,8 @@ SUFFIXES = (
 HIDDEN, INSIDE, SPECIAL, FOREIGN, UNREADABLE, BESIDE = REASONS = (
     *("hidden", "sub-folders", "no regular files", "another suffix", "unreadable", "in no class folder"),
 )
+#: Threads that look at pictures: each may hold a large one.
+LOOKING = 4
 #: So many names are shown, of classes, and of what is left out for one reason.
 SHOWN = 5
 
@@ -57,7 +59,7 @@ def pictures_of(folders: Mapping[str, Path], *, wrong: Callable[[Path], str | No
         detail = wrong(path)
         return None if detail is None else LeftOut(path, UNREADABLE, f" ({detail})")
 
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(LOOKING) as pool:
         for name, folder in folders.items():
             entries = _entries(folder) if folder.is_dir() else []
             reasons = list(pool.map(why_not, entries))

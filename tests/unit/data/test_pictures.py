@@ -1,13 +1,16 @@
 """Single image files: what is read of them, in how many colours, and which are refused."""
 
+import io
 import os
+import random
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageOps
 
-from model_lego.data.pictures import form_of, in_colours, read_picture
+from model_lego.data.pictures import Unreadable, flaw, form_of, in_colours, read_picture
 from model_lego.errors import BadBatches, ShapeMismatch
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -102,3 +105,48 @@ def test_as_many_pixels_as_pillow_is_told_to_read_are_read(tmp_path, monkeypatch
     Image.new("L", (10, 10) if most else (20, 20)).save(tmp_path / "one.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", most)
     assert read_picture(tmp_path / "one.png").numel() == (most or 400)
+
+
+def variants():
+    """The same picture in many formats, by file name."""
+    picture = Image.fromarray(np.tile(PIXELS, (4, 4, 1)))
+    found = {}
+    for name, mode, how in [
+        ("a.jpg", "RGB", {}),
+        ("b.jpg", "CMYK", {"progressive": True}),
+        ("a.png", "RGB", {}),
+        ("b.png", "P", {}),
+        ("a.gif", "RGB", {"save_all": True, "append_images": [picture.rotate(90)]}),
+        ("a.bmp", "RGB", {}),
+        ("a.webp", "RGB", {}),
+        ("a.ppm", "RGB", {}),
+        ("b.pgm", "L", {}),
+        ("a.tif", "RGB", {}),
+        ("b.tif", "RGB", {"compression": "tiff_lzw"}),
+        ("c.tif", "RGB", {"compression": "tiff_deflate"}),
+    ]:
+        content = io.BytesIO()
+        picture.convert(mode).save(content, format=Image.registered_extensions()[Path(name).suffix], **how)
+        found[name] = content.getvalue()
+    return found
+
+
+@pytest.mark.parametrize(("name", "whole"), variants().items(), ids=list(variants()))
+@pytest.mark.filterwarnings("ignore")  # what Pillow thinks of such files
+def test_a_file_with_wrong_bytes_is_read_or_refused_in_words(tmp_path, name, whole):
+    for seed in range(30):
+        chance = random.Random(seed)
+        content = bytearray(whole)
+        for _ in range(chance.choice((1, 2, 8))):
+            content[chance.randrange(min(len(content), chance.choice((30, 200, 10_000))))] = chance.randrange(256)
+        (tmp_path / name).write_bytes(content[: chance.choice((len(content), chance.randrange(len(content))))])
+        assert flaw(tmp_path / name) in (None, reason_of(tmp_path / name))
+
+
+def reason_of(file):
+    """Why a file cannot be read, None where a picture comes of it; any other error goes on."""
+    try:
+        assert read_picture(file).isfinite().all()
+    except Unreadable as error:
+        return error.reason
+    return None
