@@ -106,7 +106,10 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _holds_picture(path: Path) -> bool:
-    return any(map(_by_suffix, path.iterdir())) if path.is_dir() else _by_suffix(path)
+    try:
+        return any(map(_by_suffix, path.iterdir())) if path.is_dir() else _by_suffix(path)
+    except OSError:  # a system's own folder, which is closed to us
+        return False
 
 
 def _no_picture(path: Path) -> str | None:

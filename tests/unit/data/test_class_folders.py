@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -107,6 +108,20 @@ def test_hidden_files_that_are_no_pictures_go_without_saying(root, name):
     for place in ("train", "test", "train/ant", "test/bee"):
         (root / place / name).write_bytes(b"x")
     (root / "train" / ".cache").mkdir()
+    assert opened(root)[1] == ""
+
+
+@pytest.mark.parametrize("place", ["train", "test", "train/ant"])
+def test_a_hidden_folder_that_is_closed_to_us_does_no_harm(root, monkeypatch, place):
+    picture(root / place / ".Trash-0" / "0.png")
+    listed = Path.iterdir
+
+    def closed(path):
+        if path.name == ".Trash-0":
+            raise PermissionError(13, "Permission denied")
+        return listed(path)
+
+    monkeypatch.setattr(Path, "iterdir", closed)
     assert opened(root)[1] == ""
 
 
