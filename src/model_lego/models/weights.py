@@ -48,16 +48,32 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
 def infer_classes(path: str | Path, *, key: str | None = None) -> int | None:
     """Number of classes, read off the last matrix of the head in a weights file; None where there is none.
 
-    A head is called classifier, fc, head, linear or last_linear, and is a linear layer or a 1 x 1 convolution; where
-    nothing is called so, it is the last matrix in the order of the file's names. Of several state dicts the largest
-    counts, or that at the dotted path `key`. Raises BadWeights.
+    A head is called classifier, fc, head, linear or last_linear, and is a linear layer or a 1 x 1 convolution; of
+    several the outermost counts. Where nothing is called so, it is the last matrix in the order of the file's names. Of
+    several state dicts the largest counts, or that at the dotted path `key`. Raises BadWeights.
     """
-    weights = max(_found(Path(path), key), key=lambda each: len(each.tensors)).tensors
+    weights = _bare(max(_found(Path(path), key), key=lambda each: len(each.tensors)).tensors)
     mixing = {name: tensor for name, tensor in weights.items() if tensor.dim() in (2, 4) and name.endswith("weight")}
-    heads = [name for name in mixing if HEADS.intersection(name.split(".")[:-1])]
+    depths = {name: depth for name in mixing if (depth := _depth(name))}
+    heads = [name for name, depth in depths.items() if depth == min(depths.values())]
     matrices = [name for name, tensor in mixing.items() if tensor.dim() == 2]
     in_order = sorted(heads or matrices, key=_natural)
     return int(mixing[in_order[-1]].shape[0]) if in_order else None
+
+
+def _bare(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors without a prefix that all of their names have."""
+    paths, shared = [name.split(".")[:-1] for name in tensors], 0
+    while all(path[shared : shared + 1] == paths[0][shared : shared + 1] != [] for path in paths):
+        shared += 1
+    return {".".join(name.split(".")[shared:]): tensor for name, tensor in tensors.items()}
+
+
+def _depth(name: str) -> tuple[int, int] | None:
+    """How deep a tensor lies in a network, and how deep within what is called a head; None where nothing is."""
+    modules = name.split(".")[:-1]
+    heads = [place for place, module in enumerate(modules) if module in HEADS]
+    return (len(modules), len(modules) - heads[-1]) if heads else None
 
 
 def _found(path: Path, key: str | None) -> list[StateDict]:

@@ -65,8 +65,24 @@ def test_the_number_of_classes_is_read_off_the_weights(tmp_path, name):
     assert infer_classes(tmp_path / "a.safetensors") == 7
 
 
-#: timm's heads behind which a norm, or something else than "head" or "fc", comes by name.
-LATE = ("convnext_atto", "poolformer_s12", "legacy_seresnet18")
+@pytest.mark.parametrize("prefix", ["net.", "classifier.", "model.head."])
+@pytest.mark.parametrize("name", ["resnet18", "vgg11_bn", "vit_b_16"])
+def test_a_prefix_that_is_called_like_a_head_is_none(tmp_path, name, prefix):
+    with torch.device("meta"):
+        shapes = build(f"torchvision:{name}", num_classes=7).state_dict()
+    state = {prefix + key: torch.zeros(()).expand(tensor.shape) for key, tensor in shapes.items()}
+    torch.save(state, tmp_path / "a.pt")
+    assert infer_classes(tmp_path / "a.pt") == 7
+
+
+def test_a_layer_within_a_block_is_no_head(tmp_path):
+    inner = {"layer4.1.se.fc.0.weight": torch.zeros(5, 8), "layer4.1.se.fc.2.weight": torch.zeros(8, 5)}
+    torch.save({"fc.weight": torch.zeros(3, 8), **inner}, tmp_path / "a.pt")
+    assert infer_classes(tmp_path / "a.pt") == 3
+
+
+#: timm's heads behind which a norm, another "fc", or something else than "head" or "fc", comes by name.
+LATE = ("convnext_atto", "poolformer_s12", "legacy_seresnet18", "efficientvit_b0", "hgnet_tiny", "levit_128")
 
 
 @pytest.mark.parametrize("name", LATE)
