@@ -7,6 +7,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from model_lego.graph.modules import tied_names
+
 #: Where people keep the weights themselves, in the order in which they are taken where several places fit.
 USUAL = ("", "state_dict", "model_state_dict", "model", "net", "network")
 #: Buffers that state dicts of before torch 0.4.1 do not have.
@@ -85,30 +87,31 @@ def _behind(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def fits(found: list[StateDict], network: nn.Module) -> list[Fit]:
     """State dicts held against a network, each behind the prefixes by which most of its names are the network's."""
-    wanted = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    return [_fit(each, prefix, wanted) for each in found for prefix in _prefixes(each, wanted)]
+    wanted, twins = network.state_dict(), tied_names(network)
+    needed = {name: twins.get(name, (name,)) for name in wanted if not name.endswith(COUNTERS)}
+    return [_fit(each, prefix, wanted, needed) for each in found for prefix in _prefixes(each, wanted, needed)]
 
 
-def _prefixes(given: StateDict, wanted: Mapping[str, Any]) -> list[str]:
+def _prefixes(given: StateDict, wanted: Mapping[str, Any], needed: Mapping[str, tuple[str, ...]]) -> list[str]:
     """The shortest first; none of them, where nothing is called as in the network."""
     known: Counter[str] = Counter()
     for name in given.tensors:
         parts = name.split(".")
         ends = [".".join(parts[start:]) for start in range(len(parts))]
         known.update(name.removesuffix(end) for end in ends if end in wanted)
-    most = max(known.values(), default=0)
-    needed = sum(not name.endswith(COUNTERS) for name in wanted)
-    return sorted((prefix for prefix, count in known.items() if count >= min(most, needed)), key=len) or [""]
+    enough = min(max(known.values(), default=0), len(set(needed.values())))
+    return sorted((prefix for prefix, count in known.items() if count >= enough), key=len) or [""]
 
 
-def _fit(given: StateDict, prefix: str, wanted: Mapping[str, tuple[int, ...]]) -> Fit:
+def _fit(given: StateDict, prefix: str, wanted: Mapping[str, Tensor], needed: Mapping[str, tuple[str, ...]]) -> Fit:
+    """What is there of a network's tensors; `needed` has those that have to be, under one of their names at least."""
     tensors = _behind(given.tensors, prefix)
     return Fit(
         place=given.place,
         prefix=prefix,
         tensors=tensors,
         beside=tuple(name for name in given.tensors if not name.startswith(prefix)),
-        missing=tuple(name for name in wanted if name not in tensors and not name.endswith(COUNTERS)),
+        missing=tuple(name for name, names in needed.items() if tensors.keys().isdisjoint(names)),
         extra=tuple(name for name in tensors if name not in wanted),
-        misshapen=tuple(name for name, tensor in tensors.items() if wanted.get(name, tensor.shape) != tensor.shape),
+        misshapen=tuple(name for name, tensor in tensors.items() if wanted.get(name, tensor).shape != tensor.shape),
     )

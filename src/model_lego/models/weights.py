@@ -6,9 +6,10 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from model_lego.errors import BadWeights
-from model_lego.models.fitting import COUNTERS, USUAL, Fit, StateDict, fits, state_dicts
+from model_lego.models.fitting import USUAL, Fit, StateDict, fits, state_dicts
 from model_lego.models.misfits import misfit, some, unreadable
 from model_lego.models.weights_file import held
 
@@ -24,9 +25,7 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
     this order, then what comes first in the file; `key` takes those at a dotted path, such as "ema". What was chosen or
     left out is a warning. Raises BadWeights.
     """
-    wanted = model.state_dict()
-    if any(tensor.is_meta for tensor in wanted.values()):
-        raise BadWeights(f"{type(model).__name__} is on the meta device and holds no weights; build it on another")
+    wanted = _wanted(model)
     held_against = fits(_found(Path(path), key), model)
     fitting = [fit for fit in held_against if not fit.faults]
     chosen = (fitting or sorted(held_against, key=_distance))[0]
@@ -39,7 +38,7 @@ def load_weights(model: nn.Module, path: str | Path, *, key: str | None = None) 
     for name, tensor in converted.items():
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all()):
             raise BadWeights(f"'{name}' in '{path}' contains NaN or infinite values")
-    model.load_state_dict({name: wanted[name] for name in wanted if name.endswith(COUNTERS)} | converted)
+    model.load_state_dict(wanted | converted)  # what may be missing stays, or is tied to what is there
     if note := _note(chosen, fitting[1:]):
         warnings.warn(f"'{path}': {note}", stacklevel=2)
     return model
@@ -74,6 +73,19 @@ def _depth(name: str) -> tuple[int, int] | None:
     modules = name.split(".")[:-1]
     heads = [place for place, module in enumerate(modules) if module in HEADS]
     return (len(modules), len(modules) - heads[-1]) if heads else None
+
+
+def _wanted(model: nn.Module) -> dict[str, Tensor]:
+    """A network's tensors by name; raises BadWeights for a network that weights cannot be loaded into."""
+    wanted, kind = model.state_dict(), type(model).__name__
+    for name, tensor in wanted.items():
+        if not isinstance(tensor, Tensor) or tensor.is_quantized:
+            raise BadWeights(f"{kind} cannot be given weights: its '{name}' is no tensor of floats; is it quantised?")
+        if is_lazy(tensor):
+            raise BadWeights(f"{kind} cannot be given weights: '{name}' has no shape yet; run it on images first")
+        if tensor.is_meta:
+            raise BadWeights(f"{kind} cannot be given weights: it is on the meta device; build it on another")
+    return dict(wanted)
 
 
 def _found(path: Path, key: str | None) -> list[StateDict]:

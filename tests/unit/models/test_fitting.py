@@ -263,7 +263,53 @@ def test_names_without_the_networks_own_prefix(tmp_path):
             load_weights(wrapped, tmp_path / "a.pt")
 
 
-def test_a_network_without_values_holds_no_weights(tmp_path):
+class Noting(nn.Linear):
+    """A layer with something else than tensors in its state dict."""
+
+    def get_extra_state(self):
+        return {"version": 3}
+
+    def set_extra_state(self, state):
+        pass
+
+
+@pytest.mark.filterwarnings("ignore:Lazy modules")
+@pytest.mark.parametrize(
+    ("make", "words"),
+    [
+        (lambda: network().to("meta"), "Sequential cannot be given weights: it is on the meta device"),
+        (lambda: nn.LazyLinear(3), "'weight' has no shape yet; run it on images first"),
+        (lambda: Noting(8, 3), "its '_extra_state' is no tensor"),
+    ],
+    ids=["meta", "lazy", "extra state"],
+)
+def test_a_network_that_takes_no_weights(tmp_path, make, words):
     torch.save(STATE, tmp_path / "a.pt")
-    with pytest.raises(BadWeights, match="on the meta device"):
-        load_weights(network().to("meta"), tmp_path / "a.pt")
+    with pytest.raises(BadWeights, match=words):
+        load_weights(make(), tmp_path / "a.pt")
+
+
+def tied(seed=0, *, over="weight"):
+    """Two layers that share a weight, or one that has two names."""
+    model = network(seed)
+    model.again = nn.Linear(8, 3) if over == "weight" else model.fc
+    model.again.weight = model.fc.weight
+    return model
+
+
+def untied():
+    model = network()
+    model.again = nn.Linear(8, 3)
+    return model
+
+
+@pytest.mark.parametrize("over", ["weight", "layer"])
+@pytest.mark.parametrize("left", ["fc", "again"])
+def test_a_tied_tensor_may_be_there_once(tmp_path, over, left):
+    """As safetensors.torch.save_model and transformers write them."""
+    saved = tied(1, over=over)
+    names = [f"{left}.weight"] + ([f"{left}.bias"] if over == "layer" else [])
+    torch.save({name: tensor for name, tensor in saved.state_dict().items() if name not in names}, tmp_path / "a.pt")
+    assert same(load_weights(tied(over=over), tmp_path / "a.pt").state_dict(), saved.state_dict())
+    with pytest.raises(BadWeights, match=f"misses '{names[0]}'"):
+        load_weights(untied(), tmp_path / "a.pt")
