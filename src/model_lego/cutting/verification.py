@@ -192,7 +192,9 @@ class _Checker:
             )
 
     def born(self, name: str, dim: int, size: int, call: Call) -> Tensor:
-        axis = self.graph.axes[self.graph.program.canonical(name)][dim]
+        axis = self.graph.axes.get(self.graph.program.canonical(name), {}).get(dim)
+        if axis is None:
+            raise CutMismatch(f"layer '{call.where}' reads another axis than it did before the cut")
         return self._kept(axis.channels)
 
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:

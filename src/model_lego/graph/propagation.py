@@ -86,9 +86,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
         rule=rule,
         is_output=is_output,
     )
-    if node in state.weights_only:
-        return lab.neutral(len(call.out))
-    if not bound and _without_channels(call):
+    if node in state.weights_only or (not bound and _without_channels(call)):
         return without_channels(call)
     if rule is None:
         raise UnsupportedOpError(str(node.target), where)

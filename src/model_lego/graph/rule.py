@@ -227,9 +227,8 @@ def tied_along(call: Call, labels: Tensor, dims: set[int]) -> Tensor:
 
 def without_channels(call: Call) -> Tensor | tuple[Tensor, ...]:
     """Labels of a result that carries no channels that could be cut."""
-    if len(call.out_shapes) == 1:
-        return lab.neutral(len(call.out))
-    return tuple(lab.neutral(len(shape)) for shape in call.out_shapes)
+    parts = tuple(lab.neutral(len(shape)) for shape in call.out_shapes)
+    return parts if isinstance(call.node.meta.get("val"), list | tuple) else parts[0]
 
 
 def solid(call: Call, labels: Tensor, shape: Sequence[int], dim: int) -> Tensor | None:
