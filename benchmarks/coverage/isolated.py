@@ -2,9 +2,10 @@
 
 import multiprocessing
 import resource
+import signal
 import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import Any
@@ -32,11 +33,14 @@ def tried(name: str) -> Result:
 
 
 def apart(
-    work: Callable[[str], dict[str, Any]], name: str, *, seconds: int, memory: int | None = None
+    work: Callable[[str], dict[str, Any]], name: str, *, seconds: int, limits: Mapping[int, int] | None = None
 ) -> dict[str, Any]:
-    """What some work gives for a name, done in a process that gets so many seconds and bytes; raises Stopped."""
+    """What some work gives for a name, done in a process of its own; raises Stopped.
+
+    `limits` are the system's: resource.RLIMIT_CPU for seconds of a processor, RLIMIT_DATA for bytes.
+    """
     receive, send = PROCESSES.Pipe(duplex=False)
-    process = PROCESSES.Process(target=_child, args=(work, name, memory, send))
+    process = PROCESSES.Process(target=_child, args=(work, name, limits or {}, send))
     process.start()
     send.close()
     try:
@@ -46,17 +50,18 @@ def apart(
         raise Stopped(f"not done after {seconds} s")
     except EOFError:
         process.join()
-        raise Stopped(f"the process stopped with {process.exitcode}") from None
+        code = process.exitcode or 0
+        raise Stopped(f"the process stopped with {signal.Signals(-code).name if code < 0 else code}") from None
     finally:
         process.kill()
         process.join()
 
 
-def _child(work: Callable[[str], dict[str, Any]], name: str, memory: int | None, send: Connection) -> None:
+def _child(work: Callable[[str], dict[str, Any]], name: str, limits: Mapping[int, int], send: Connection) -> None:
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    if memory is not None:
-        resource.setrlimit(resource.RLIMIT_DATA, (memory, memory))
+    for kind, limit in limits.items():
+        resource.setrlimit(kind, (limit, limit))
     send.send(work(name))
 
 

@@ -7,6 +7,7 @@ that a run which was stopped goes on where it was. The packages: `pip install -r
 
 import json
 import os
+import resource
 import sys
 from dataclasses import asdict
 from pathlib import Path
@@ -17,8 +18,8 @@ from benchmarks.foreign.check import CRASHED, NOT_DONE, REFUSED, RIGHT, SEED, WR
 from benchmarks.foreign.networks import Network, installed, networks
 from benchmarks.foreign.page import page
 
-SECONDS = 300  # for one network
-MEMORY = 8 * 2**30  # bytes that one network may ask for
+SECONDS = 3600  # for one network, should it hang
+LIMITS = {resource.RLIMIT_CPU: 300, resource.RLIMIT_DATA: 8 * 2**30}  # seconds of a processor, bytes
 LARGE = ("transformers", "pytorchcv.model_provider", "benchmarks.foreign.check")  # of many networks: imported once
 KEPT = ROOT / "build" / "foreign"
 CODE = ("src", "benchmarks/coverage", "benchmarks/foreign", "tests/support/oracles.py", "tests/support/plans.py")
@@ -54,7 +55,7 @@ def _result(network: Network, kept: Path) -> Result:
     if path.exists():
         return Result(**json.loads(path.read_text()))
     try:
-        result = Result(**apart(check, network.name, seconds=SECONDS, memory=MEMORY))
+        result = Result(**apart(check, network.name, seconds=SECONDS, limits=LIMITS))
     except Stopped as error:
         result = Result(network.name, network.package.version, outcome=NOT_DONE, error=str(error))
     first = result.error.partition("\n")[0][:200]

@@ -28,6 +28,7 @@ SEED = 0
 SIZES = 2  # at which the cut network is compared
 SIDES = (64, 96, 128, 32, 30, 28, 224, 208, 256, 299, 331)  # sizes to try: the first two on which the network runs
 CLASSES = 10
+BUILD = "build"  # the one step that is not the library's
 RIGHT, REFUSED, WRONG, CRASHED, NOT_DONE = "right", "refused", "wrong", "crashed", "not done"
 
 
@@ -69,9 +70,10 @@ def check(name: str) -> dict[str, Any]:
         trial.note(outcome=REFUSED, error=str(error), kind=type(error).__name__)
     except MemoryError as error:
         trial.note(outcome=NOT_DONE, error=f"out of memory: {error}")
-    except Exception as error:  # what no user may see
+    except Exception as error:  # what no user may see, unless the network itself does not run
         traceback.print_exc()
-        trial.note(outcome=CRASHED, error=str(error)[:2000], kind=type(error).__name__, where=_where(error))
+        outcome = NOT_DONE if trial.result.step == BUILD else CRASHED
+        trial.note(outcome=outcome, error=str(error)[:2000], kind=type(error).__name__, where=_where(error))
     trial.note(seconds=round(time.perf_counter() - start, 1))
     return asdict(trial.result)
 
@@ -87,7 +89,7 @@ class _Trial:
         self.result = replace(self.result, **found)
 
     def run(self) -> None:
-        self.note(step="build")
+        self.note(step=BUILD)
         model, batches = _material(self.network)
         first = batches[0]
         self.note(sides=tuple(x.shape[-1] for x in batches), dtype=str(first.dtype).removeprefix("torch."))

@@ -7,6 +7,7 @@ from itertools import groupby
 from benchmarks.foreign.check import CRASHED, NOT_DONE, REFUSED, RIGHT, SEED, WRONG, Result
 from benchmarks.foreign.networks import Package, networks
 
+LITTLE = 0.01  # share of the parameters
 MOST = 5  # reasons that are named
 HEAD = (
     "Published image classifiers of many authors, from packages of PyPI, tried by `make foreign` with random weights",
@@ -16,8 +17,8 @@ HEAD = (
     "contributions are finite, and those of up to some six layers equal the slow oracle's; saved and loaded through",
     "`factory=` it gives the same logits bit by bit. A network is *right* when all of this holds, *refused* when the",
     "library says no with a reason, *wrong* when something differs, *crashed* when any other exception comes out, and",
-    "*not done* when it ended neither in 300 s nor in 8 GiB. Networks that answer with an object, a dict or a tuple",
-    "are given as they are.",
+    "*not done* when it took more than 300 s of a processor or 8 GiB. Networks that answer with an",
+    "object, a dict or a tuple are given as they are.",
     "",
     "The packages are no dependency of this project: `make foreign` puts them into an environment of their own beside",
     "it (`benchmarks/foreign/requirements.txt`). A run that was stopped goes on where it was; `make foreign ARGS=vit`",
@@ -67,6 +68,8 @@ def _counts(results: Sequence[Result]) -> list[str]:
         f"- {len(results)} networks of {len({_package(result).name for result in results})} packages: "
         f"{counts[RIGHT]} right, {counts[REFUSED]} refused, {counts[WRONG]} wrong, {counts[CRASHED]} crashed, "
         f"{counts[NOT_DONE]} not done",
+        f"- of those that are right {sum(r.half < LITTLE for r in right)} are kept nearly whole: half of each group is "
+        f"less than {100 * LITTLE:.0f} % of the parameters",
         f"- of those that are right {two} at two sizes, {exact} in float64, {sum(r.canonized for r in right)} with "
         "weights made plain first (`canonize`); the contributions of "
         f"{layers} layers were compared with the oracle's",
