@@ -279,7 +279,7 @@ def test_two_components_with_the_same_class_and_no_policy(world, tmp_path):
         (("--layout", "stacked"), "use one of 'parallel', 'padded'"),
         (("--head", "hydra"), "head 'hydra' is unknown"),
         (("--scaling", "up"), "scaling 'up' is unknown"),
-        (("--on-clash", "fight"), "on_clash 'fight' is unknown"),
+        (("--on-clash", "fight"), "--on-clash 'fight' is unknown"),
         (("--head", "affine"), "calibration"),
     ],
 )

@@ -271,3 +271,10 @@ def test_tensors_over_one_storage_come_back_apart(tmp_path):
     back = load(tmp_path / "pets", factory=Tiny)
     assert_same_tensors(part, back)
     assert back.module.head.bias.untyped_storage().nbytes() == 8
+
+
+@pytest.mark.parametrize("wrong", [Tiny(), {"component": Tiny()}, "Tiny", 3], ids=lambda wrong: type(wrong).__name__)
+def test_a_factory_that_is_no_function_is_refused(tmp_path, wrong):
+    save(tiny_component(), tmp_path / "pets")
+    with pytest.raises(BadConfig, match="give a function without arguments that builds the uncut network"):
+        load(tmp_path / "pets", factory=wrong)

@@ -6,6 +6,8 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from typer.models import OptionInfo
+
 #: Words of Python that have others here, whatever the command; the first that fits counts.
 PHRASES: Mapping[str, str] = {
     r"pass overwrite=True": "give --overwrite",
@@ -23,18 +25,25 @@ PHRASES: Mapping[str, str] = {
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:
-    """A message with `options` (by their names in Python) where it has arguments: --on-clash prefer."""
+    """A message with `options` (by their names in Python) where it has arguments: --on-clash prefer.
+
+    What it quotes is of the user, and stays.
+    """
     for python, here in PHRASES.items():
         message = re.sub(python, here, message)
+    if not options:
+        return message
     names = "|".join(sorted(options, key=len, reverse=True))
-    told = re.sub(  # what is quoted was written by the user, and stays
-        rf"(?<![\w'/.-])({names})=(True\b|'[^']*'|[\w.]+)", lambda found: _option(options[found[1]], found[2]), message
-    )
-    return re.sub(
-        rf"(?<![\w'/.-])({names})(?![\w'/.-])",
-        lambda found: options[found[1]] if "_" in found[1] else found[1],
-        told,
-    )
+    given, quoted = rf"({names})=(True\b|'[^']*'|[\w.]+)", r"(?<!\w)'[^']*'(?!\w)"
+    alone = "|".join(name for name in names.split("|") if "_" in name) or "$^"  # other names are words as well
+
+    def told(found: re.Match[str]) -> str:
+        argument, value, name = found.groups()
+        if argument:
+            return options[argument] if value == "True" else f"{options[argument]} {value.strip(chr(39))}"
+        return options[name] if name else found[0]
+
+    return re.sub(rf"(?<![\w/.-]){given}|{quoted}|(?<![\w/.-])({alone})(?![\w/.-])", told, message)
 
 
 def options_of(commands: Iterable[Callable[..., Any]]) -> dict[str, str]:
@@ -47,11 +56,7 @@ def _flags(command: Callable[..., Any]) -> list[tuple[str, str]]:
     flags = []
     for name, given in inspect.signature(command).parameters.items():
         for info in getattr(given.annotation, "__metadata__", ()):
-            declared = [flag for flag in getattr(info, "param_decls", None) or () if flag.startswith("--")]
-            if type(info).__name__ == "OptionInfo":
+            if isinstance(info, OptionInfo):
+                declared = [flag for flag in info.param_decls or () if flag.startswith("--")]
                 flags.append((name, declared[0].partition("/")[0] if declared else f"--{name.replace('_', '-')}"))
     return flags
-
-
-def _option(flag: str, value: str) -> str:
-    return flag if value == "True" else f"{flag} {value.strip(chr(39))}"

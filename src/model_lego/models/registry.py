@@ -1,6 +1,7 @@
 """Networks by name: `zoo:`, `torchvision:` and `timm:`; nothing is ever downloaded."""
 
 import difflib
+import importlib.util
 import inspect
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -34,6 +35,8 @@ ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(
 )
 #: Side of the images of our own networks, where they have no argument for it.
 SMALL = 32
+#: Names that a message lists.
+MOST_NAMED = 12
 #: Arguments that would fetch weights or name code.
 FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
 
@@ -46,14 +49,18 @@ def build(name: str, **arguments: Any) -> nn.Module:
             raise BadConfig(f"argument '{argument}' of {name} would fetch weights; load them from a file instead")
     makers = {"zoo": _zoo, "torchvision": _torchvision, "timm": _timm}
     if kind not in makers or not plain:
-        raise BadConfig(f"'{name}' names no network; use zoo:NAME, torchvision:NAME or timm:NAME")
+        hint = _suggested(plain or kind)
+        raise BadConfig(f"'{name}' names no network; use zoo:NAME, torchvision:NAME or timm:NAME{hint}")
     given = {key: value for key, value in arguments.items() if key not in FORBIDDEN}
     try:
         return makers[kind](plain, given)
     except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
         if isinstance(error, BadConfig):
             raise
-        raise BadConfig(f"{name} cannot be built with {given}: {error}") from error
+        said = ", ".join(f"{key}={value!r}" for key, value in given.items())
+        text = [key for key, value in given.items() if isinstance(value, str)]
+        hint = f"; '{text[0]}' is text, and has to be a number perhaps" if text else ""
+        raise BadConfig(f"{name} cannot be built with {said}: {error}{hint}") from error
 
 
 def build_from(builder: Builder) -> nn.Module:
@@ -81,13 +88,20 @@ def image_shape(builder: Builder, model: nn.Module) -> tuple[int, int, int]:
 def _zoo(name: str, arguments: dict[str, Any]) -> nn.Module:
     if name not in ZOO:
         raise _unknown(f"zoo:{name}", list(ZOO))
+    taken = inspect.signature(ZOO[name]).parameters
+    for key, value in arguments.items():
+        if key not in taken:
+            raise BadConfig(f"zoo:{name} cannot be built with {key}={value!r}: it takes {', '.join(taken)}")
+        wanted = {int: ("an integer", int), float: ("a number", int | float)}.get(taken[key].annotation)
+        if wanted and (isinstance(value, bool) or not isinstance(value, wanted[1])):
+            raise BadConfig(f"zoo:{name} cannot be built: '{key}' has to be {wanted[0]}, not {value!r}")
     return ZOO[name](**arguments)
 
 
 def _torchvision(name: str, arguments: dict[str, Any]) -> nn.Module:
     import torchvision
 
-    names = torchvision.models.list_models(module=torchvision.models)
+    names = _torchvision_names()
     if name not in names:
         raise _unknown(f"torchvision:{name}", names)
     if name in ("googlenet", "inception_v3"):
@@ -107,6 +121,33 @@ def _timm(name: str, arguments: dict[str, Any]) -> nn.Module:
     return model
 
 
+def _torchvision_names() -> list[str]:
+    import torchvision
+
+    names: list[str] = torchvision.models.list_models(module=torchvision.models)
+    return names
+
+
+def _timm_names() -> list[str]:
+    if importlib.util.find_spec("timm") is None:
+        return []
+    import timm
+
+    names: list[str] = timm.list_models()
+    return names
+
+
 def _unknown(name: str, names: list[str]) -> BadConfig:
     near = difflib.get_close_matches(name.partition(":")[2], names, n=3)
-    return BadConfig(f"'{name}' is unknown" + (f"; did you mean {' or '.join(near)}?" if near else ""))
+    every = ", ".join(names[:MOST_NAMED]) + (f" … ({len(names)} in all)" if len(names) > MOST_NAMED else "")
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {every}"
+    return BadConfig(f"'{name}' is unknown; {hint}")
+
+
+def _suggested(word: str) -> str:
+    """The networks of that name or a similar one, by their whole names."""
+    known = {"zoo": list(ZOO), "torchvision": _torchvision_names(), "timm": _timm_names()}
+    same = [f"{kind}:{word}" for kind, names in known.items() if word in names]
+    near = [f"{kind}:{name}" for kind, names in known.items() for name in difflib.get_close_matches(word, names, n=1)]
+    found = list(dict.fromkeys(same + near))
+    return f"; did you mean {' or '.join(found)}?" if found else ""

@@ -73,6 +73,11 @@ def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None
             f"{folder}: part '{key}' was cut from a network that is not from torchvision, timm or our zoo: "
             "pass factory=, a function without arguments that builds the uncut network"
         )
+    if isinstance(build, nn.Module) or not callable(build):
+        raise BadConfig(
+            f"the factory of part '{key}' is a {type(build).__name__}; give a function without arguments that builds "
+            "the uncut network, for instance factory=lambda: Net()"
+        )
     # A default device that the user has set elsewhere would put half of the network there.
     with torch.random.fork_rng(devices=_cuda_in_use()), torch.device("cpu"):
         module = build()

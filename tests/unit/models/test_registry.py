@@ -49,7 +49,7 @@ def test_without_timm_its_networks_ask_for_it(monkeypatch):
         ("zoo:lenet", "'zoo:lenet' is unknown; did you mean lenet5"),
         ("zoo:resnet2O", "did you mean resnet20"),
         ("torchvision:resnet81", "did you mean resnet18"),
-        ("zoo:xyzzy", "'zoo:xyzzy' is unknown$"),
+        ("zoo:xyzzy", "'zoo:xyzzy' is unknown; there are lenet5, alexnet"),
         ("lenet5", "use zoo:NAME, torchvision:NAME or timm:NAME"),
         ("os:system", "names no network"),
         ("zoo:", "names no network"),

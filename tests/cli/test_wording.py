@@ -1,0 +1,169 @@
+"""The command line speaks its own words: no message that a command can end in names what only Python has."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+import model_lego
+from model_lego.cli import _here, app
+from model_lego.cli.wording import in_options, options_of
+from tests.support.squares import refused, run
+
+SOURCES = Path(model_lego.__file__).parent
+#: What looks like Python: names with underscores, arguments, code in backticks, values, calls.
+PYTHON = re.compile(r"(?<![\w-])[a-z]+(_[a-z]+)+\b|(?<![\w-])[a-z_]+=|`(?!model-lego)[^`]*`|\b(None|True|False)\b|\w\(")
+#: What is the same in both: limits of a budget, arguments of builders, files and packages, words of the file formats.
+SHARED = re.compile(
+    r"(params|macs|bytes|drop|key|width)=|torch_geometric|--\w+ \w+=|x_train y_train x_test y_test class_names"
+)
+#: Messages about what no command can do, or about code that a user of the command line has to write as well.
+PYTHONIC = {
+    "graph/coupling.py": r"cat\(\[-x, x\], dim=1\)",  # a layer of the network itself
+    "graph/program.py": r"x\.size\(0\), or use flatten\(1\)",  # a line of the network itself
+    "graph/modules.py": r"torch\.nn\.utils\.\w+( / \w+)?",  # a call on the network itself
+    "models/weights.py": r"model\.state_dict\(\)",  # how the file has to be made
+    "cli/evaluate.py": r"in Python \(ml\.ensemble\)",  # says that it is Python
+    "data/npz.py": r"\.transpose\(0, 2, 3, 1\)",  # how the file has to be made
+    "data/union.py": "same=True",  # no command joins data sets
+    "disassembly/compressing.py": r"Budget\(macs=0\.5\)",  # the command line makes a Budget
+    "report/seats.py": "None",  # the command line finds the routes
+    "store/rebuild.py": "factory=lambda: Net\\(\\)|head_reads",  # no command has factories; a word of the file
+    "training/settings.py": "True, False",  # the option is a switch
+}
+
+
+def spoken(node):
+    """What a message says whatever the case, X where it depends."""
+    match node:
+        case ast.Constant(value=str(text)):
+            return text
+        case ast.JoinedStr(values=values):
+            return "".join(spoken(value) for value in values)
+        case ast.FormattedValue():
+            return "X"
+        case ast.BinOp(left=left, right=right):
+            return spoken(left) + spoken(right)
+        case ast.IfExp(body=body, orelse=other):
+            return spoken(body) + spoken(other)
+    return ""
+
+
+def messages():
+    """All messages of errors and warnings, with the files that have them."""
+    errors = {name for name in vars(model_lego.errors) if name[0].isupper()}
+    for path in sorted(SOURCES.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                if name in errors | {"warn", "say", "_check_named"}:
+                    for said in map(spoken, node.args):
+                        yield path.relative_to(SOURCES).as_posix(), said
+
+
+def test_no_message_is_left_in_the_words_of_python():
+    found = list(messages())
+    assert len(found) > 300
+    left = []
+    for file, said in found:
+        here = SHARED.sub("", re.sub(PYTHONIC.get(file, "$^"), "", _here(said)))
+        if PYTHON.search(here):
+            left.append((file, here))
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    ("said", "here"),
+    [
+        ("choose on_clash='prefer' or 'average'", "choose --on-clash prefer or 'average'"),
+        ("on_clash 'fight' is unknown", "--on-clash 'fight' is unknown"),
+        ("use layout='parallel'", "use --layout parallel"),
+        ("choose another folder, or pass overwrite=True", "choose another folder, or give --overwrite"),
+        ("see with `diagnose` what is kept whole", "see with `model-lego doctor` what is kept whole"),
+        ("with hard=1 and features=0 a student", "with --hard 1 and --features 0 a student"),
+        (
+            "--head 'ridge' needs calibration images; give calibration=",
+            "--head 'ridge' needs calibration images; give --data",
+        ),
+        ("budget accuracy_drop=101 allows everything", "budget drop=101 allows everything"),
+        ("'/my_data/per_class=3/on_clash' is a file", "'/my_data/per_class=3/on_clash' is a file"),
+        ("'seed=3' is no key=value", "'seed=3' is no key=value"),
+        ("the data has no class 'batch_size'", "the data has no class 'batch_size'"),
+        ("no class 'batch size per_class here'", "no class 'batch size per_class here'"),
+    ],
+)
+def test_arguments_are_options_and_what_is_quoted_stays(said, here):
+    assert _here(said) == here
+
+
+def test_options_go_by_their_own_flags():
+    def command(*, on_clash: str, flip: bool) -> None: ...
+
+    assert options_of([command]) == {}
+    known = options_of(each.callback for each in app.registered_commands)
+    assert (known["on_clash"], known["per_class"], known["amp"]) == ("--on-clash", "--per-class", "--amp")
+    assert in_options("per_class=3", {}) == "per_class=3"
+
+
+def test_a_clash_names_the_option(world, tmp_path):
+    words = refused(run("assemble", world.one, world.one, "--out", tmp_path / "both"))
+    assert "choose --on-clash prefer or" in words
+    assert "on_clash" not in words
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ("resnet18", "did you mean torchvision:resnet18 or"),
+        ("resnet20", "did you mean zoo:resnet20 or"),
+        ("torchvison:resnet18", "did you mean torchvision:resnet18 or"),
+        ("vgg", "did you mean zoo:vgg16 or torchvision:vgg19"),
+        ("zoo:foo", "'zoo:foo' is unknown; there are lenet5, alexnet, vgg16, resnet20, resnet50, googlenet"),
+        ("zoo:lenet6", "did you mean lenet5"),
+        ("torchvision:qqq", "there are alexnet, convnext_base"),
+    ],
+)
+def test_a_network_that_is_not_there_brings_those_that_are(model, words):
+    assert words in refused(run("doctor", model))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["-a", "width=half"], "zoo:lenet5 cannot be built: 'width' has to be a number, not 'half'"),
+        (["-a", "num_classes=ten"], "'num_classes' has to be an integer, not 'ten'"),
+        (["-a", "image_size=16.5"], "'image_size' has to be an integer, not 16.5"),
+        (["-a", "widht=2"], "cannot be built with widht=2: it takes num_classes, width"),
+        (["-a", "width=True"], "'width' has to be a number, not True"),
+    ],
+)
+def test_an_argument_that_does_not_fit_is_told_truly(arguments, words):
+    assert words in refused(run("doctor", "zoo:lenet5", *arguments))
+
+
+def test_an_argument_of_another_library_is_told_with_its_value():
+    words = refused(run("doctor", "torchvision:mobilenet_v2", "-a", "width_mult=half"))
+    assert "cannot be built with width_mult='half'" in words
+    assert "'width_mult' is text" in words
+
+
+def test_a_folder_as_weights_is_called_one(world, tmp_path):
+    words = refused(run("doctor", "zoo:lenet5", "--weights", world.one))
+    assert f"weights '{world.one}' is a folder, not a file; give '{world.one / 'model.safetensors'}'" in words
+    words = refused(run("plan", "zoo:lenet5", "--weights", tmp_path, "--data", world.data, "--classes", "ant"))
+    assert f"weights '{tmp_path}' is a folder, not a file; give a file" in words
+    words = refused(run("doctor", "zoo:lenet5", "--weights", tmp_path / "nothing.pt"))
+    assert "does not exist" in words
+
+
+def test_classes_without_names_are_said_to_have_none(world, tmp_path):
+    import torch
+
+    import model_lego as ml
+    from tests.support.squares import trained
+
+    batches = [(torch.rand(8, 1, 16, 16), torch.arange(8) % 4)]
+    for classes in (["cat"], [7], "0,9"):
+        with pytest.raises(ml.LegoError, match="it has classes 0 to 3, which have no names"):
+            ml.plan(trained(seed=0), batches, classes=classes)
