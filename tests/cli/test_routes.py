@@ -1,10 +1,12 @@
 """model-lego routes."""
 
+import re
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tests.support.squares import CLASSES, pictures, refused, run
+from tests.support.squares import CLASSES, arrays, pictures, refused, run, trained, write_npz
 
 
 def test_routes_are_printed_and_written(world, tmp_path):
@@ -26,6 +28,31 @@ def test_routes_of_some_classes_and_images_as_json(world):
     assert ran.json["names"] == ["bee", "dog", "image 0 (ant)", "image 39 (dog)"]
     assert ran.json["images"] == 2
     assert len(ran.json["overlap"]) == 4
+
+
+@pytest.mark.parametrize("images", [("0",), ("5", "39"), ("12", "one.png")])
+def test_what_the_network_takes_an_image_for_is_said(world, tmp_path, monkeypatch, images):
+    monkeypatch.chdir(tmp_path)
+    data, labels = pictures(10, seed=1)
+    Image.fromarray(data[12].numpy()).save("one.png")
+    given = [word for image in images for word in ("--image", image)]
+    ran, told = run("routes", *world.source(), *given), run("routes", *world.source(), *given, "--json").json["answers"]
+    assert ran.code == 0, ran.err
+    shares = 100 * trained(seed=0)(data[:, None].float() / 255).detach().double().softmax(1)
+    for line, image, answer in zip(ran.out.splitlines(), images, told, strict=False):
+        share, name = max(zip(shares[int(image) if image.isdecimal() else 12].tolist(), CLASSES, strict=True))
+        assert line.startswith(f"image {image}: {name} {share:.1f} %, then ")
+        assert (answer["image"], answer["classes"][0]) == (image, name)
+        assert answer["probabilities"][0] == pytest.approx(share, abs=1e-3)
+        assert answer["label"] == (CLASSES[labels[int(image)]] if image.isdecimal() else None)
+        assert line.endswith("; right") == image.isdecimal()
+
+
+def test_a_wrong_answer_is_said_beside_what_the_image_is(world, tmp_path):
+    data = write_npz(tmp_path / "turned.npz", y_test=(arrays()["y_test"] + 1) % 4)
+    ran = run("routes", *world.source(data=data), "--image", "0")
+    assert ran.code == 0, ran.err
+    assert re.match(r"image 0: ant [\d.]+ %, then .*; it is bee\n", ran.out)
 
 
 def test_an_image_alone_needs_no_statistics(world, monkeypatch):

@@ -1,7 +1,7 @@
 """Single images that a command line names: a number of the test images where it is digits only, else a file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 from model_lego.cli.sources import Source
 from model_lego.data.pictures import in_colours, read_picture
 from model_lego.errors import BadConfig
+from model_lego.graph.runner import running
 from model_lego.parts.component import Preprocessing
 
 
@@ -53,3 +54,37 @@ def as_taken(source: Source, values: Sequence[str], pictures: Mapping[str, Tenso
         else:
             taken.append(sized(in_colours(pictures[value], channels)[None]))
     return torch.cat(taken)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a network takes an image for: its classes, the most probable one first, with their probabilities in %."""
+
+    image: str
+    classes: tuple[str, ...]
+    probabilities: tuple[float, ...]
+    label: str | None  # what a test image is, None of a file
+
+    def __str__(self) -> str:
+        pairs = [f"{name} {share:.1f} %" for name, share in zip(self.classes, self.probabilities, strict=True)]
+        more = f", then {', '.join(pairs[1:])}" if pairs[1:] else ""
+        known = "" if self.label is None else "; right" if self.label == self.classes[0] else f"; it is {self.label}"
+        return f"image {self.image}: {pairs[0]}{more}{known}"
+
+
+#: Classes of an answer that are told.
+TOLD = 3
+
+
+def answers(source: Source, values: Sequence[str], images: Tensor) -> list[Answer]:
+    """What the network takes each of the images for, and how sure it is."""
+    network, names = running(source.graph.program, source.model), source.class_names
+    with torch.no_grad():
+        shares = 100 * network.run(images.to(network.like)).double().softmax(1).cpu()
+    found = []
+    for called, value, share in zip(image_names(values), values, shares, strict=True):
+        best = share.topk(min(TOLD, len(share)))
+        label = names[int(source.test.images.labels[int(value)])] if value.isdecimal() else None
+        told = tuple(names[place] for place in best.indices.tolist())
+        found.append(Answer(called, told, tuple(best.values.tolist()), label))
+    return found

@@ -1,7 +1,7 @@
 """model-lego routes: through which channels a network decides, as a table, as pictures, and as a page to look into."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Annotated
 
 import typer
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model_lego.attribution import ContributionStats, Thresholds
 from model_lego.cli import options as o
-from model_lego.cli.images import as_taken, image_names, read_files
+from model_lego.cli.images import answers, as_taken, image_names, read_files
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import Source, open_source
 from model_lego.data.batching import prepared
@@ -87,13 +87,17 @@ def routes_command(
     wanted = spelled(classes, names) if classes else ([] if image else list(names))
     shown = _Shown(wanted, as_taken(source, image or [], pictures), image_names(image or []))
     _check_number(len(wanted) + len(image or []), files)
+    answered = [] if shown.images is None else answers(source, image or [], shown.images)
     stats = _statistics(source, wanted, statistics, seed)
     routes = _routes(source, shown, stats, limits)
     mapped = _maps(source, wanted, stats, limits, samples, seed) if files.maps else None
     _write(routes, mapped, files, _layers(routes, layers))
     if json:
-        show_json(routes.to_dict() | ({"maps": mapped.to_dict()} if mapped else {}))
+        told = {"answers": [asdict(answer) for answer in answered]} if answered else {}
+        show_json(routes.to_dict() | told | ({"maps": mapped.to_dict()} if mapped else {}))
         return
+    for answer in answered:
+        show(str(answer))
     show(str(routes))
     if mapped:
         show(f"\n{mapped}")

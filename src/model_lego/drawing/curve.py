@@ -1,6 +1,7 @@
 """The picture of a curve: accuracy against size."""
 
 from pathlib import Path
+from typing import Any
 
 from model_lego.budgets.budget import COUNTED
 from model_lego.disassembly.size_curve import Curve
@@ -22,8 +23,18 @@ def draw_curve(curve: Curve, file: str | Path) -> None:
     )
     axes.axhline(curve.restricted, color="gray", linestyle="--", label="source, restricted to the classes")
     axes.set_xscale("log")
-    axes.set_xlabel(f"{counted.replace('macs', 'multiply-adds')}, % of the source")
+    _percents(axes.xaxis)
+    axes.set_xlabel(f"{counted.replace('macs', 'multiply-adds')}, of the source")
     axes.set_ylabel("accuracy, %")
     axes.set_title(", ".join(curve.classes))
     axes.legend()
     write(figure, file)
+
+
+def _percents(axis: Any) -> None:
+    """Ticks of a logarithmic axis as percents: 1 %, 10 %, not powers of ten."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} %"))
+    axis.set_minor_formatter(NullFormatter())

@@ -12,6 +12,7 @@ from model_lego.drawing.layout import Column, column, to_unit
 from model_lego.errors import BadConfig
 from model_lego.routes.folding import Step, steps
 from model_lego.routes.nouns import DecisionRoutes, Edges
+from model_lego.routes.step_names import label_lines
 
 #: Columns, dots in a column, and edges of a subject between two columns that are drawn at the most.
 MOST_COLUMNS, MOST_DOTS, MOST_EDGES = 24, 40, 120
@@ -41,7 +42,7 @@ def draw_routes(routes: DecisionRoutes, file: str | Path, *, layers: Sequence[st
     for at, one in enumerate(columns):
         _draw_dots(axes, at, one)
         name = chosen[at - 1].name if at else _read_by(routes, chosen[0])
-        words = f"{name}\n{one.used} of {one.whole}"
+        words = "\n".join([*label_lines(name), f"{one.used} of {one.whole}"])
         axes.text(at, -0.05, words, ha="right", va="top", rotation=40, fontsize=7, rotation_mode="anchor")
     _legend(axes, routes)
     axes.set_xlim(-0.6, len(columns) - 0.4)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from model_lego.routes.folding import Step, steps
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+from model_lego.routes.step_names import label_lines
 
 #: Edges in a page, for all subjects and layers together, in the view of the whole and in the views of single steps.
 MOST_EDGES = 60_000
@@ -41,6 +42,7 @@ def _column(name: str, channels: Tensor, used: Tensor, **more: Any) -> dict[str,
     numbers = used[channels].nonzero().flatten()
     return {
         "name": name,
+        "lines": label_lines(name),
         "total": len(channels),
         "channels": channels[numbers].tolist(),
         "numbers": numbers.tolist(),
@@ -66,7 +68,21 @@ def _overview(folded: Sequence[Step], used: Tensor, most: int) -> dict[str, Any]
     columns = [_column("image", folded[0].reads, used, step=None)]
     columns += [_column(step.name, step.writes, used, step=at) for at, step in enumerate(folded)]
     links = [_link(at, at + 1, step.reads, step.writes, step.edges, used, most) for at, step in enumerate(folded)]
-    return {"columns": columns, "links": links}
+    return _without_empty(columns, links)
+
+
+def _without_empty(columns: Sequence[dict[str, Any]], links: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The columns of which a channel is used, and the links between them: others would stand there empty."""
+    kept = [number for number, column in enumerate(columns) if column["channels"]]
+    place = {number: at for at, number in enumerate(kept)}
+    return {
+        "columns": [columns[number] for number in kept],
+        "links": [
+            {**link, "from": place[link["from"]], "to": place[link["to"]]}
+            for link in links
+            if {link["from"], link["to"]} <= place.keys()
+        ],
+    }
 
 
 def _view(folded: Sequence[Step], at: int, used: Tensor, most: int) -> dict[str, Any]:
@@ -82,7 +98,7 @@ def _view(folded: Sequence[Step], at: int, used: Tensor, most: int) -> dict[str,
             _link(start, len(stands) - 1, stands[start], layer.writes, edges, used, most)
             for start, edges in _sources(layer, stands[:-1])
         ]
-    return {"name": step.name, "columns": columns, "links": links}
+    return {"name": step.name} | _without_empty(columns, links)
 
 
 def _sources(layer: RouteLayer, stands: Sequence[Tensor]) -> list[tuple[int, list[Edges]]]:

@@ -108,11 +108,21 @@ class _Cell:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
-    """A table; columns of words and the first one are to the left, numbers to the right, nan is a dash."""
+    """A table; columns of words and the first one are to the left, numbers to the right, nan is a dash.
+
+    A column in which nothing stands but dashes is left out.
+    """
     lines = [list(row) for row in rows]
+    told = [at for at in range(len(header)) if not lines or at == 0 or not all(_is_nothing(row[at]) for row in lines)]
+    header, lines = [header[at] for at in told], [[row[at] for at in told] for row in lines]
     words = [bool(lines) and all(isinstance(row[at], str) for row in lines) for at in range(len(header))]
     cells = [[_shown(cell, left) for cell, left in zip(row, words, strict=True)] for row in lines]
     return block("table", list(zip(header, words, strict=True)), cells)
+
+
+def _is_nothing(cell: Cell) -> bool:
+    value = cell.share if isinstance(cell, Share) else cell
+    return value == "" if isinstance(value, str) else math.isnan(value)
 
 
 def _shown(cell: Cell, left: bool) -> _Cell:

@@ -118,9 +118,10 @@ def _accuracy(measured: Report) -> Markup:
     notes = [f"AUROC, {words}" for words in measured.negatives.values() if scored]
     notes += [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
     others = f" and {measured.others} of other classes" if measured.others else ""
+    below = "; baselines stand below the part" if len(measured.rows) > 1 else ""
     return joined(
         [
-            hint(f"{sum(measured.counts)} images{others}; baselines stand below, where they were measured."),
+            hint(f"{sum(measured.counts)} images{others}{below}."),
             contenders,
             *map(hint, notes),
             *([parts] if measured.parts else []),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+from model_lego.routes.step_names import called
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,6 +35,7 @@ def steps(routes: DecisionRoutes, *, most: int | None = None) -> tuple[Step, ...
     if most is not None and len(parts) > most:
         together = -(-len(parts) // most)
         parts = [tuple(_flat(parts[start : start + together])) for start in range(0, len(parts), together)]
+    names = called([[layer.name for layer in part] for part in parts])
     found: list[Step] = []
     for number, part in enumerate(parts):
         reads = found[-1].writes if found else part[0].reads
@@ -42,7 +44,7 @@ def steps(routes: DecisionRoutes, *, most: int | None = None) -> tuple[Step, ...
             part[0].edges[subject] if _alone(part, reads, writes) else _through(part, reads, writes, used, subject)
             for subject, used in enumerate(routes.relevant)
         )
-        found.append(Step(_called(part), part, reads, writes, edges))
+        found.append(Step(names[number], part, reads, writes, edges))
     return tuple(found)
 
 
@@ -123,16 +125,3 @@ def _through(part: Sequence[RouteLayer], reads: Tensor, writes: Tensor, used: Te
 
 #: Strengths of folded steps that are weaker than this share of an output's strongest are left out.
 LEAST = 0.01
-
-
-def _called(part: Sequence[RouteLayer]) -> str:
-    """The module that all layers of a step are in, else the first and the last of them."""
-    if len(part) == 1:
-        return part[0].name
-    paths = [layer.name.split(".") for layer in part]
-    common = []
-    for words in zip(*paths, strict=False):
-        if len(set(words)) > 1:
-            break
-        common.append(words[0])
-    return ".".join(common) or f"{part[0].name} … {part[-1].name}"

@@ -1,6 +1,8 @@
 """Budgets, the order in which channels go, the search for the smallest component, and curves."""
 
 import functools
+import re
+from dataclasses import replace
 
 import pytest
 import torch
@@ -239,6 +241,19 @@ def test_a_curve_is_drawn(tmp_path, ending, start):
     pytest.importorskip("matplotlib")
     draw_curve(drawn(), tmp_path / f"curve.{ending}")
     assert (tmp_path / f"curve.{ending}").read_bytes().startswith(start)
+
+
+@pytest.mark.parametrize("shares", [(1, 10, 70), (3, 30, 45), (0.2, 2, 20)])
+def test_the_axis_of_sizes_is_in_percents(tmp_path, shares):
+    pytest.importorskip("matplotlib")
+    source = Cost(1000, 1000, 1000)
+    points = tuple(replace(drawn().points[0], cost=Cost(int(10 * share), 1, 1)) for share in shares)
+    draw_curve(replace(drawn(), limit="params", source=source, points=points), tmp_path / "curve.svg")
+    text = (tmp_path / "curve.svg").read_text()
+    ticks = [float(tick) for tick in re.findall(r"<!-- ([\d.]+) % -->", text)]
+    assert len([tick for tick in ticks if min(shares) <= tick <= max(shares)]) >= 2
+    assert "mathdefault{10^" not in text
+    assert "<!-- parameters, of the source -->" in text
 
 
 def test_pictures_without_matplotlib_or_with_another_ending_are_refused(tmp_path, monkeypatch):

@@ -65,6 +65,22 @@ def test_the_page_has_the_figures_of_the_report(made, tmp_path):
         assert [layer, str(len(kept))] == cells[cells.index(layer) :][:2]
 
 
+def test_baselines_are_spoken_of_where_they_were_measured(made, tmp_path):
+    component, images, labels = made
+    batches, model = [(images, labels)], planted(4)[0]
+    alone = ml.evaluate(component, batches, class_names=NAMES)
+    beside = ml.evaluate(
+        component, batches, class_names=NAMES, baselines=ml.baselines(component, model, kinds=["restricted"])
+    )
+    joint = ml.evaluate(ml.assemble([component]), batches, class_names=NAMES)
+    for name, measured, spoken in (("a", alone, False), ("b", beside, True), ("c", joint, False)):
+        part = component if name != "c" else ml.assemble([component])
+        write_report(part, tmp_path / f"{name}.html", measured=measured)
+        text = (tmp_path / f"{name}.html").read_text(encoding="utf-8")
+        assert ("baselines" in text) == spoken
+        assert ("agreement, %" in text) == spoken  # else nothing would stand in that column
+
+
 def test_the_page_of_an_assembly_names_its_parts(made, tmp_path):
     component, _, _ = made
     assembly = ml.assemble([component, component], on_clash="prefer")

@@ -90,6 +90,54 @@ def test_a_page_of_one_class_compares_nothing(tmp_path):
     assert "<title>One &amp; only</title>" in text
 
 
+def test_columns_without_a_channel_that_is_used_are_left_out():
+    routes = planted_routes()
+    whole = diagram(routes)
+    gone = routes.layer("conv2").writes
+    relevant = routes.relevant.clone()
+    relevant[:, gone] = False
+    layers = tuple(
+        dataclasses.replace(
+            layer,
+            edges=tuple(one.strongest(0) if {"conv2", "fc1"} & {layer.name} else one for one in layer.edges),
+        )
+        for layer in routes.layers
+    )
+    made = diagram(dataclasses.replace(routes, relevant=relevant, layers=layers))
+    names = [column["name"] for column in made["overview"]["columns"]]
+    assert names == [column["name"] for column in whole["overview"]["columns"] if column["name"] != "conv2"]
+    for view in (made["overview"], *made["steps"]):
+        assert all(column["channels"] for column in view["columns"])
+        for link in view["links"]:
+            assert 0 <= link["from"] < link["to"] < len(view["columns"])
+    assert [view["name"] for view in made["steps"]] == [view["name"] for view in whole["steps"]]
+
+
+def test_labels_are_whole_in_the_tooltip_and_in_lines_below_the_column():
+    script = asset("routes.js")
+    assert "`${column.name}: ${used} of ${column.total} channels are used${hidden}`" in script
+    assert "[...column.lines, count]" in script
+    for column in diagram(planted_routes())["overview"]["columns"]:
+        assert column["lines"] == [column["name"]]
+
+
+@pytest.mark.parametrize(
+    ("cells", "shown"),
+    [
+        ([float("nan"), float("nan")], False),
+        ([Share(float("nan")), Share(float("nan"))], False),
+        (["", ""], False),
+        ([float("nan"), 1.5], True),
+        ([0, 0], True),
+        ([Share(0.0), Share(float("nan"))], True),
+    ],
+)
+def test_a_column_in_which_nothing_stands_is_left_out(cells, shown):
+    made = table(["name", "maybe", "last"], [["a", cells[0], 1], ["b", cells[1], 2]])
+    assert ("maybe" in made) == shown
+    assert made.count("<td") == 2 * (2 + shown)
+
+
 def test_tables_escape_words_and_shade_shares():
     made = table(
         ["a<b", "share"], [["x&y", Share(0.25)], ["nothing", float("nan")], ["many", 12345], ["own", Share(0, "<")]]

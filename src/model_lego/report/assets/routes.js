@@ -9,7 +9,8 @@ const tip = document.getElementById("tip");
 const overview = document.getElementById("overview");
 const strength = document.getElementById("strength");
 const DASHES = [[], [6, 4], [2, 3]];
-const SIDE = 46, TOP = 26, BOTTOM = 104;
+const SIDE = 46, TOP = 26, BOTTOM = 140;
+const LETTER = 5, LINE = 12; // how far a letter of a turned label reaches to the left, and the height of a line
 
 let data, contributions, homes, state, drawn; // of the part that is shown
 
@@ -80,14 +81,18 @@ function draw() {
   const { width, height } = stage.getBoundingClientRect();
   const inner = height - TOP - BOTTOM;
   const most = state.view === null ? 48 : Math.floor(inner / 3.2);
-  const gap = (width - 2 * SIDE) / Math.max(1, view.columns.length - 1);
+  const spaces = Math.max(1, view.columns.length - 1);
+  const reach = view.columns.map(({ lines }, number) =>
+    LETTER * Math.max(...lines.map((line) => line.length)) - ((width - 2 * SIDE) / spaces) * number);
+  const left = Math.max(SIDE, ...reach); // so that no label begins beyond the edge
+  const gap = (width - left - SIDE) / spaces;
   drawn = { view, columns: [], links: view.links };
   svg.replaceChildren();
   svg.setAttribute("viewBox", `0 0 ${width} ${height}`);
   view.columns.forEach((column, number) => {
     const { dots, used, span } = layOut(column, most);
     const unit = Math.min(14, inner / Math.max(1, span));
-    const x = SIDE + gap * number;
+    const x = left + gap * number;
     const byPlace = new Map();
     for (const dot of dots) {
       dot.x = x;
@@ -132,10 +137,12 @@ function heading(column, number, x, height, used, shown) {
   const y = height - BOTTOM + 22;
   const turn = `rotate(-38 ${x + 6} ${y})`;
   const count = `${used} of ${column.total}`;
-  made.append(element("text", { x: x + 6, y, "text-anchor": "end", transform: turn }, column.name));
-  made.append(element("text", { x: x + 6, y: y + 13, "text-anchor": "end", transform: turn, class: "count" }, count));
+  [...column.lines, count].forEach((line, at) => {
+    const look = { x: x + 6, y: y + LINE * at, "text-anchor": "end", transform: turn };
+    made.append(element("text", at < column.lines.length ? look : { ...look, class: "count" }, line));
+  });
   const hidden = shown < used ? `; the strongest ${shown} are shown` : "";
-  made.append(element("title", {}, `${used} of ${column.total} channels are used${hidden}`));
+  made.append(element("title", {}, `${column.name}: ${used} of ${column.total} channels are used${hidden}`));
   if (open) {
     made.addEventListener("click", (event) => { event.stopPropagation(); zoom(step); });
     made.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") zoom(step); });
