@@ -76,9 +76,7 @@ def crippled(component):
 
 def test_a_component_far_behind_is_warned_of_with_what_to_try():
     two_channels = ml.Budget(params=0.3)  # for three classes
-    with pytest.warns(
-        DoubtfulResult, match=r"points behind its source over the same classes; try budget=Bud"
-    ):
+    with pytest.warns(DoubtfulResult, match=r"points behind its source over the same classes; try budget=Bud"):
         made = ml.disassemble(colours(), blobs(600), classes=[0, 1, 2], budget=two_channels, repair="none")
     assert made.verdict.lost > 20
     assert made.verdict.concerns[0].command == "--budget drop=1"
