@@ -18,6 +18,8 @@ BEGINNINGS = (
     (b"7z\xbc\xaf", "is packed by 7-zip; unpack it first"),
     (b"{", "is JSON text; where it is the index of weights in several files, give one file of all of them"),
 )
+#: What is to be said of an archive that cannot be opened.
+DAMAGED = "is cut off or damaged; a download or a copy did not finish, perhaps"
 #: Files in other archives than those of torch.save, and what is to be said of these.
 ENTRIES = (
     (
@@ -51,8 +53,8 @@ def _told_of_archive(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = {name.rpartition("/")[2] for name in archive.namelist()}
-    except zipfile.BadZipFile:
-        return "is cut off or damaged; a download or a copy did not finish, perhaps"
+    except Exception:  # of many kinds where it is damaged: BadZipFile, OSError, UnicodeDecodeError …
+        return DAMAGED
     if found := next((what for name, what in ENTRIES if name in names), None):
         return found
     return None if "data.pkl" in names else "is a zip archive without a state dict in it; unpack it first"

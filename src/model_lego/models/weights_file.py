@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from model_lego.errors import BadWeights
 from model_lego.graph.modules import first_line
-from model_lego.models.file_kinds import ZIP, told
+from model_lego.models.file_kinds import DAMAGED, ZIP, told
 from model_lego.models.plain_values import PLAIN
 
 #: Suffixes of weights, for the advice where a folder is given.
@@ -49,7 +49,10 @@ def _is_safetensors(path: Path) -> bool:
 
 
 def _unpickled(path: Path) -> Any:
-    names = list(_globals(path))
+    try:
+        names = list(_globals(path))
+    except Exception as error:
+        raise BadWeights(f"'{path}' {DAMAGED}") from error
     if "builtins.bytearray" in names:
         raise BadWeights(f"'{path}' holds a bytearray, which may claim any memory; save model.state_dict() alone")
     plain = [each for each in PLAIN if each not in torch.serialization.get_safe_globals()]  # which it takes back after

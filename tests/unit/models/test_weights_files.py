@@ -8,9 +8,11 @@ import io
 import os
 import pathlib
 import pickle
+import random
 import tarfile
 import warnings
 import zipfile
+from contextlib import suppress
 
 import numpy as np
 import pytest
@@ -133,6 +135,19 @@ def cut_off_safetensors(path):
     path.write_bytes(path.read_bytes()[:-9])
 
 
+def damaged(path):
+    """Its table of contents is whole, the entry that is read first is not."""
+    torch.save(network().state_dict(), path)
+    path.write_bytes(path.read_bytes().replace(b"data.pkl", b"dada.pkl", 1))
+
+
+def misnamed(path):
+    """The name of an entry in the table of contents is no text."""
+    torch.save(network().state_dict(), path)
+    head, name, tail = path.read_bytes().rpartition(b"data.pkl")
+    path.write_bytes(head + b"\xff\xfe" + name[2:] + tail)
+
+
 def zipped(path):
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("weights.pth", b"1234")
@@ -163,6 +178,8 @@ STRANGERS = {
     "pickle": (lambda path: path.write_bytes(pickle.dumps({"a": 3})), "neither safetensors nor a state dict"),
     "rubbish": (lambda path: path.write_bytes(b"no tensors at all"), "neither safetensors nor a state dict"),
     "cut off": (cut_off, "is cut off or damaged"),
+    "damaged": (damaged, "is cut off or damaged"),
+    "misnamed": (misnamed, "a zip archive without a state dict|is cut off or damaged"),
     "cut off safetensors": (cut_off_safetensors, "no safetensors file, or is cut off"),
     "TorchScript": (scripted, r"TorchScript; save .*torch.jit.load\(FILE\).state_dict\(\)"),
     "export": (exported, r"torch.export; save .*torch.export.load\(FILE\).state_dict"),
@@ -176,3 +193,19 @@ def test_what_is_no_file_of_weights_is_said_to_be_what_it_is(tmp_path, stranger)
     for read in (infer_classes, lambda path: load_weights(network(), path)):
         with pytest.raises(BadWeights, match=words):
             read(tmp_path / "weights")
+
+
+@pytest.mark.parametrize("form", ["torch", "older torch", "safetensors"])
+def test_damaged_bytes_are_refused_in_words_or_change_nothing_but_values(tmp_path, form):
+    path, rng = tmp_path / "a", random.Random(0)
+    if form == "safetensors":
+        safetensors.torch.save_file(network().state_dict(), path)
+    else:
+        torch.save({"model": network().state_dict()}, path, _use_new_zipfile_serialization=form == "torch")
+    whole = path.read_bytes()
+    for _ in range(80):
+        spoiled, start = bytearray(whole), rng.randrange(len(whole))
+        spoiled[start : start + rng.randrange(1, 9)] = rng.randbytes(rng.randrange(9))
+        path.write_bytes(spoiled[: rng.choice([len(spoiled), start])])
+        with suppress(BadWeights):
+            load_weights(network(), path)
