@@ -5,7 +5,7 @@ that was cut there runs, or does not. So the suspects are cut on trial, and thos
 """
 
 import gc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -43,6 +43,21 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     for channels in failing:
         graph = with_frozen(graph, channels, ELSEWHERE)
     return graph
+
+
+def keeps_fewer_classes(model: nn.Module, graph: ChannelGraph, example: Tensor, labels: Sequence[int]) -> bool:
+    """Whether a network runs with some of its logits alone: not where their number is written into its forward.
+
+    It is tried where the forward has numbers in it that may be one; the network is left as it is.
+    """
+    if not graph.suspects or len(labels) == len(graph.head):
+        return True
+    selection = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=labels)
+    try:
+        check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)
+    except CutMismatch:
+        return False
+    return True
 
 
 def _only(

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.cutting.canonizing import computes_weights, plain_layers
-from model_lego.cutting.tracing import trace
+from model_lego.cutting.tracing import keeps_fewer_classes, trace
 from model_lego.graph import RULES, ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of, planned_cost
 from model_lego.graph.rule import OpRule
@@ -52,6 +52,7 @@ class Diagnosis:
     dropped: tuple[str, ...]
     computed: bool  # whether layers compute their weight, which `canonize` makes plain
     plain: tuple[str, ...]  # the layers that it made plain
+    fewer: bool = True  # whether some of its classes can be kept alone
     taken: str = ""  # which element of what the network gives are the logits, where it gives more than these
 
     @property
@@ -71,6 +72,8 @@ class Diagnosis:
             f"  {len(self.frozen)} of {self.groups} groups of channels are kept, wholly or in part",
             *(_priced(words, cost, self.whole) for words, cost in self._costs()),
         ]
+        if not self.fewer:
+            lines.append("  only all of its classes together can be kept: their number is written into the forward")
         if self.taken:
             lines.append(f"  its logits are taken from what it gives as output{self.taken}")
         for reason, places in self.reasons.items():
@@ -122,6 +125,7 @@ def diagnose(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         dropped=graph.spare,
         computed=computes_weights(graph),
         plain=tuple(plain_layers(model)),
+        fewer=keeps_fewer_classes(model, graph, example, range(len(graph.head) - 1)) if len(graph.head) > 1 else True,
         taken=graph.program.taken,
     )
 

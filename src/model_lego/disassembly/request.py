@@ -12,9 +12,9 @@ from model_lego.budgets.budget import Budget
 from model_lego.budgets.removal_order import refuse_unreachable
 from model_lego.budgets.search import Trials, trials
 from model_lego.budgets.settings import CutOptions, CutSettings, SizeOptions
-from model_lego.cutting.tracing import trace
+from model_lego.cutting.tracing import keeps_fewer_classes, trace
 from model_lego.data.batching import Batches, absent, first_images, prepared, refuse_one_shot
-from model_lego.errors import EmptySelection
+from model_lego.errors import EmptySelection, RefusedError
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
@@ -127,6 +127,11 @@ def ask(
     _say_which(graph)
     names = source_names(model, class_names, len(graph.head))
     labels = label_numbers(range(len(names)) if classes is None else classes, names)
+    if not keeps_fewer_classes(model, graph, example.to(first_parameter(model)), labels):
+        raise RefusedError(
+            f"the forward has the number of classes, {len(graph.head)}, written into it, so that only all of them "
+            "together can be kept; take that number from the size of a tensor, or `compress`"
+        )
     if missing := absent(batches, labels):
         raise EmptySelection(SampleChoice(class_names=names).no_sample(missing[0]))
     return Request(
