@@ -16,6 +16,7 @@ from model_lego.cutting.siblings import program_like, read_graphs
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph import labels as lab
+from model_lego.graph.channels import Follow
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels
@@ -151,14 +152,14 @@ def _widen(joint: nn.Module, graphs: Sequence[ChannelGraph]) -> dict[str, dict[s
                 shape[dim] = sum(len(graph.axes[name][dim].channels) for graph in graphs)
         _put(joint, graphs[0].program.aliases.get(name, (name,)), tensor, tensor.new_zeros(shape))
     attributes: dict[str, dict[str, int]] = {}
-    for together in zip(*[graph.follows for graph in graphs], strict=True):
+    for together in (*zip(*[graph.follows for graph in graphs], strict=True), *_common_names(graphs)):
         follow, owner = together[0], joint.get_submodule(together[0].owner)
         ins = [len(f.inputs) for f in together]
         outs = [len(f.outputs) for f in together]
         shared = _reads_images(graphs[0], follow.inputs)
         new = {
             "inputs": ins[0] if shared else sum(ins),
-            "outputs": sum(outs),
+            "outputs": outs[0] if _reads_images(graphs[0], follow.outputs) else sum(outs),
             "groups": sum(f.groups for f in together) if follow.groups > 1 or follow.divided else 1,
         }[follow.holds]
         value = getattr(owner, follow.attribute, None)
@@ -166,6 +167,12 @@ def _widen(joint: nn.Module, graphs: Sequence[ChannelGraph]) -> dict[str, dict[s
             setattr(owner, follow.attribute, new)
             attributes.setdefault(follow.owner, {})[follow.attribute] = new
     return attributes
+
+
+def _common_names(graphs: Sequence[ChannelGraph]) -> list[tuple[Follow, ...]]:
+    """Attributes that tell how wide something is, of which it is clear in all parts."""
+    named = [{(follow.owner, follow.attribute): follow for follow in graph.named} for graph in graphs]
+    return [tuple(one[key] for one in named) for key in named[0] if all(key in one for one in named)]
 
 
 def _joint_program(joint: nn.Module, graphs: Sequence[ChannelGraph], example: Tensor) -> Program:

@@ -115,7 +115,7 @@ def _origin_from_the_source_on(part: Component, graph: ChannelGraph, inner: Orig
         attributes.setdefault(path, {}).update(values)
     settings: dict[str, Any] = dict(inner.settings)
     settings["cut_from"] = {"classes": list(part.classes), "settings": dict(outer.settings)}
-    for key in ("dropped_modules", "left_uncut", "kept_whole"):
+    for key in ("dropped_modules", "left_uncut", "stale_attributes", "kept_whole"):
         both = dict.fromkeys([*outer.settings.get(key, ()), *inner.settings.get(key, ())])
         settings |= {key: list(both)} if both else {}
     if plain := outer.settings.get("plain_layers"):

@@ -67,7 +67,7 @@ def is_sibling(module: nn.Module, other: nn.Module, graph: ChannelGraph) -> bool
     if mine.keys() != theirs.keys() or tied_names(module) != tied_names(other):
         return False
     left_out: dict[str, set[str]] = {path: {"_modules"} for path in mine}  # these have paths of their own
-    for follow in graph.follows:
+    for follow in (*graph.follows, *graph.named):
         left_out[follow.owner].add(follow.attribute)
 
     def settings(module_here: nn.Module, path: str) -> dict[str, Any]:

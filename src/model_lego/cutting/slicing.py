@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -20,13 +21,15 @@ class Slice:
     """A cut network and what was changed besides tensor values.
 
     `attributes`: module path -> attribute -> new value; `dropped`: modules that eval mode does without; `left`: tensors
-    that it does not read either, in modules that it needs, which stay as they were.
+    that it does not read either, in modules that it needs, which stay as they were. `stale` are attributes that may
+    hold a number of channels that is another one now.
     """
 
     module: nn.Module
     attributes: Mapping[str, Mapping[str, int]]
     dropped: tuple[str, ...]
     left: tuple[str, ...]
+    stale: tuple[str, ...]
 
 
 def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> Slice:
@@ -40,10 +43,12 @@ def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelecti
     attributes: dict[str, dict[str, int]] = {}
     for follow in graph.follows:
         _follow(twin, follow, selection, attributes)
+    stale = _follow_names(twin, graph, selection, attributes)
     for path in graph.spare:  # uncut they would not fit the rest in training
         put_absent(twin, path)
     gone = tuple(f"{path}." for path in graph.spare)
-    return Slice(twin, attributes, graph.spare, tuple(name for name in graph.unused if not name.startswith(gone)))
+    left = tuple(name for name in graph.unused if not name.startswith(gone))
+    return Slice(twin, attributes, graph.spare, left, stale)
 
 
 def _tensor(model: nn.Module, name: str) -> Tensor:
@@ -127,6 +132,30 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
         return
     if new != old:
         changed.setdefault(follow.owner, {})[follow.attribute] = new
+
+
+def _follow_names(
+    model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, changed: dict[str, dict[str, int]]
+) -> tuple[str, ...]:
+    """Let attributes that tell how wide something is follow the cut; gives the names of those that cannot.
+
+    Two of a module that differed, or did not, stay so: a forward may ask (a block adds its input if both are equal).
+    """
+    gone = tuple(f"{path}." for path in graph.spare)
+    owners: dict[str, list[Follow]] = {}
+    for follow in graph.named:
+        if not f"{follow.owner}.".startswith(gone):
+            owners.setdefault(follow.owner, []).append(follow)
+    stale = [each for each in graph.unclear if selection.kept(each.channels) < len(each.channels)]
+    names = [f"{each.owner}.{each.attribute}" for each in stale if not f"{each.owner}.".startswith(gone)]
+    for path, follows in owners.items():
+        widths = [(len(follow.outputs), selection.kept(follow.outputs)) for follow in follows]
+        if all((one[0] == other[0]) == (one[1] == other[1]) for one, other in combinations(widths, 2)):
+            for follow in follows:
+                _follow(model, follow, selection, changed)
+        else:
+            names += [f"{path}.{follow.attribute}" for follow in follows]
+    return tuple(name.removeprefix(".") for name in names)
 
 
 def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:

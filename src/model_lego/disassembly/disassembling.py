@@ -142,6 +142,8 @@ def _cut(
         settings["left_uncut"] = list(sliced.left)
     if graph.program.taken:
         settings["logits"] = f"output{graph.program.taken}"
+    if sliced.stale:
+        settings["stale_attributes"] = list(sliced.stale)
     if graph.freezes:
         settings["kept_whole"] = [f"{freeze.reason} (layer '{freeze.where}')" for freeze in graph.freezes]
     origin = Origin(

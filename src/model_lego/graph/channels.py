@@ -121,6 +121,15 @@ class Follow:
     divided: bool = False
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Unclear:
+    """An attribute that may hold the number of some channels, though it is not clear of which; it stays as it is."""
+
+    owner: str
+    attribute: str
+    channels: Tensor  # of all layers inside its module that are as wide
+
+
 @dataclass(frozen=True, eq=False)
 class ChannelGraph:
     """How channels run through a network, read off its exported graph."""
@@ -140,6 +149,8 @@ class ChannelGraph:
     head: Tensor  # channel of each logit
     births: Mapping[tuple[int, int], Tensor]  # channels made by node (position, count), for the check after a cut
     unused: tuple[str, ...]  # tensors that no operator reads in eval mode
+    named: tuple[Follow, ...] = ()  # attributes that tell how wide a network or a block is
+    unclear: tuple[Unclear, ...] = ()
     spare: tuple[str, ...] = ()  # the largest modules that eval mode does without: auxiliary heads
     notes: tuple[str, ...] = ()
 

@@ -13,6 +13,7 @@ from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
 from model_lego.graph.head import head_channels
+from model_lego.graph.named_widths import Widths, named_widths
 from model_lego.graph.op_table import RULES
 from model_lego.graph.ownership import refuse_foreign
 from model_lego.graph.program import Program, export_program
@@ -107,7 +108,10 @@ def _finish(
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),
     )
-    return _with_inseparable(graph)
+    known = {(follow.owner, follow.attribute) for follow in graph.follows}
+    widths = Widths(builder.program, values, channel)
+    named, unclear = named_widths(model, widths, graph.layers, graph.head, known)
+    return _with_inseparable(replace(graph, named=named, unclear=unclear))
 
 
 def _balances(builder: Builder, channel: Tensor) -> tuple[Balance, ...]:
