@@ -2,11 +2,12 @@
 
 import pytest
 
-from tests.fuzz.describing import Network, Steps
-from tests.fuzz.layers import Act, Conv, Linear, Norm
-from tests.fuzz.moving import Flat, Tokens
+from model_lego.graph import read_graph
+from tests.fuzz.describing import Network, Steps, build, images
+from tests.fuzz.layers import Act, Conv, Linear, Norm, Up
+from tests.fuzz.moving import Blur, End, Flat, Scale, Tokens
 from tests.fuzz.trial import Outcome, tried
-from tests.fuzz.wiring import Split
+from tests.fuzz.wiring import Join, Split
 
 STEM = Conv(4, (1, 1), bias=False)
 POOLED = (Flat("mean"), Linear(4))
@@ -68,6 +69,49 @@ def test_a_norm_without_weights_follows(how, behind):
 def test_a_number_in_the_forward_is_found_behind_few_channels(width):
     """By chance, none of a few channels was cut when it was tried."""
     held((Conv(8, (1, 1)), Act(), Conv(width, (1, 1))), WRITTEN)
+
+
+@pytest.mark.parametrize(
+    ("steps", "head", "reason"),
+    [
+        ((Norm("batch"), STEM), POOLED, "tensor '0.weight' belongs to channels of the images, which all parts share"),
+        ((Scale("channels"), STEM), POOLED, "tensor '0.gain' belongs to channels of the images"),
+        (
+            (Join("cat", ((), (STEM,))), Norm("instance"), STEM),
+            POOLED,
+            "tensor '1.weight' belongs to channels of the im",
+        ),
+        ((Blur(), STEM), POOLED, "layer '0' reads the images in groups"),
+        ((Conv(9, (3, 3), groups=3), STEM), POOLED, "layer '0' reads the images in groups"),
+        ((STEM, Act()), (*POOLED, End("softmax")), "the parts end in a softmax"),
+        ((STEM, Act()), (*POOLED, End("log_softmax")), "the parts end in a softmax"),
+    ],
+    ids=str,
+)
+def test_what_has_no_dense_network_is_refused_with_the_reason(steps, head, reason):
+    """It was a raw error of torch, or one behind 'does not run', or only seen by the check on images."""
+    assert reason in held(steps, head).refused["padded"]
+
+
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Join("cat", ((), (Conv(6, (3, 3), padding="same"), Act()))), Conv(6, (3, 3)), Act()),
+        (Join("cat", ((Conv(6, (3, 3), padding="same"), Act()), ())), Up(6, (3, 3)), Act()),
+        (Join("cat", ((), (STEM, Act()), ())), STEM, Act()),
+    ],
+    ids=["before", "behind", "twice"],
+)
+def test_images_beside_maps_are_there_once_in_a_dense_network(steps):
+    """Widths counted them once for each part."""
+    assert "padded" in held(steps).passed
+
+
+def test_channels_that_go_with_the_images_are_named_by_their_layer():
+    found = tried(Network(IMAGE, (Join("add", ((), (Conv(3, (1, 1)),))), Conv(6, (1, 1))), POOLED), ("trace",))
+    assert not found.failures
+    graph = read_graph(build(found.network), images(found.network, 2))
+    assert "go together with channels of the images (layer '0.branches.1.0')" in str(graph)
 
 
 def test_a_size_behind_attention_is_found():

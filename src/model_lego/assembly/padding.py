@@ -7,11 +7,11 @@ themselves, whatever order their channels get in the joint network.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
+from model_lego.assembly.alike import check_alike, of_images, with_equal_biases
 from model_lego.cutting.siblings import program_like, read_graphs
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import RULES, ChannelGraph
@@ -21,7 +21,6 @@ from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels
 from model_lego.graph.rule import Call, OpRule, Route
-from model_lego.repairing.intercepts import give_bias, has_empty_bias
 
 SHARED = 0  # the images: every part reads them; parts are numbered from 1
 
@@ -42,8 +41,7 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
     """
     modules = with_equal_biases(modules)
     graphs = read_graphs(modules, [example] * len(modules), rules=rules)
-    _same_operators(modules, graphs)
-    _same_groups(graphs)
+    check_alike(modules, graphs)
     joint = hookless_copy(modules[0])
     attributes = _widen(joint, graphs)
     try:
@@ -60,87 +58,6 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
     return Placed(joint, program, attributes)
 
 
-def with_equal_biases(modules: Sequence[nn.Module]) -> list[nn.Module]:
-    """Copies of networks in which a layer that has a bias in one (a repair may give it) has one in all."""
-    twins = [hookless_copy(module) for module in modules]
-    for path, _ in modules[0].named_modules():
-        layers = [layer for twin in twins for name, layer in twin.named_modules() if name == path]
-        empty = [layer for layer in layers if has_empty_bias(layer)]
-        if len(empty) < len(layers):
-            for layer in empty:
-                give_bias(layer)
-    return twins
-
-
-def _same_operators(modules: Sequence[nn.Module], graphs: Sequence[ChannelGraph]) -> None:
-    """The parts have to run the same operators with the same scalars, and share tensors that carry no channels."""
-    kinds = {type(module).__name__ for module in modules}
-    calls = [[node for node in graph.program.nodes if node.op == "call_function"] for graph in graphs]
-    if len(kinds) > 1 or len({tuple(str(node.target) for node in nodes) for nodes in calls}) > 1:
-        raise IncompatibleComponents(
-            f"padded needs parts of one architecture, but these are {', '.join(sorted(kinds))} with different "
-            "operators; use layout='parallel'"
-        )
-    for first, *others in zip(*calls, strict=True):
-        for other in others:
-            ours, theirs = _scalars(first, graphs[0].rules), _scalars(other, graphs[0].rules)
-            if ours != theirs:
-                raise IncompatibleComponents(
-                    f"the parts differ in the settings of {first.target} ('{first.name}'): {ours} and {theirs}; "
-                    "use layout='parallel'"
-                )
-    for name in _plain_tensors(graphs[0]):
-        tensors = [graph.program.tensor(module, name) for module, graph in zip(modules, graphs, strict=True)]
-        if any(not torch.equal(tensor, tensors[0]) for tensor in tensors):
-            raise IncompatibleComponents(
-                f"tensor '{name}' belongs to no channel and differs between the parts; use layout='parallel'"
-            )
-
-
-def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[Any]:
-    """Literal arguments that change values: eps, slopes, strides; not sizes and numbers of groups."""
-    rule = rules.get(node.target)
-    if rule is None or rule.route is Route.MOVES:
-        return []
-    given = [arg for place, arg in enumerate(node.args) if place != rule.groups_at]
-    return [arg for arg in (*given, *node.kwargs.values()) if not _holds_values(arg)]
-
-
-def _holds_values(argument: Any) -> bool:
-    nodes: list[fx.Node] = []
-    fx.node.map_arg(argument, nodes.append)
-    return bool(nodes)
-
-
-def _same_groups(graphs: Sequence[ChannelGraph]) -> None:
-    """One grouped convolution has one width of group; what reads across channels would mix the parts."""
-    for freeze in graphs[0].freezes:
-        raise IncompatibleComponents(
-            f"layer '{freeze.where}' cannot be padded exactly: {freeze.reason}; use layout='parallel'"
-        )
-    for together in zip(*[graph.layers for graph in graphs], strict=True):
-        widths = {(len(layer.inputs) // layer.groups, len(layer.outputs) // layer.groups) for layer in together}
-        grouped = [layer.groups > 1 for layer in together]
-        if any(grouped) and not all(grouped):
-            raise IncompatibleComponents(
-                f"layer '{together[0].name}' has groups in some parts and a single one left in others; "
-                "use layout='parallel'"
-            )
-        if any(grouped) and len(widths) > 1:
-            raise IncompatibleComponents(
-                f"the groups of layer '{together[0].name}' have different widths in the parts: {sorted(widths)}; "
-                "use layout='parallel'"
-            )
-
-
-def _plain_tensors(graph: ChannelGraph) -> list[str]:
-    """Tensors that are used and stand for no channels: a slope for all channels, a temperature."""
-    program = graph.program
-    used = [node.name for node in program.nodes if node.op == "placeholder" and node.users]
-    names = [program.canonical(program.tensors[name]) for name in used if name in program.tensors]
-    return [name for name in names if name not in graph.axes]
-
-
 def _widen(joint: nn.Module, graphs: Sequence[ChannelGraph]) -> dict[str, dict[str, int]]:
     """Give every tensor and attribute of the joint network its joint size; tensors are zero."""
     for name, axes in graphs[0].axes.items():
@@ -148,18 +65,15 @@ def _widen(joint: nn.Module, graphs: Sequence[ChannelGraph]) -> dict[str, dict[s
         assert tensor is not None  # the name comes from this network's graph
         shape = list(tensor.shape)
         for dim, axis in axes.items():
-            if not (axis.groups > 1 or _reads_images(graphs[0], axis.channels)):
-                shape[dim] = sum(len(graph.axes[name][dim].channels) for graph in graphs)
+            if axis.groups == 1:
+                shape[dim] = _joint_width(graphs, [graph.axes[name][dim].channels for graph in graphs])
         _put(joint, graphs[0].program.aliases.get(name, (name,)), tensor, tensor.new_zeros(shape))
     attributes: dict[str, dict[str, int]] = {}
     for together in (*zip(*[graph.follows for graph in graphs], strict=True), *_common_names(graphs)):
         follow, owner = together[0], joint.get_submodule(together[0].owner)
-        ins = [len(f.inputs) for f in together]
-        outs = [len(f.outputs) for f in together]
-        shared = _reads_images(graphs[0], follow.inputs)
         new = {
-            "inputs": ins[0] if shared else sum(ins),
-            "outputs": outs[0] if _reads_images(graphs[0], follow.outputs) else sum(outs),
+            "inputs": _joint_width(graphs, [f.inputs for f in together]),
+            "outputs": _joint_width(graphs, [f.outputs for f in together]),
             "groups": sum(f.groups for f in together) if follow.groups > 1 or follow.divided else 1,
         }[follow.holds]
         value = getattr(owner, follow.attribute, None)
@@ -191,8 +105,10 @@ def _joint_program(joint: nn.Module, graphs: Sequence[ChannelGraph], example: Te
     return program_like(graphs[0], joint, example, groups)
 
 
-def _reads_images(graph: ChannelGraph, channels: Tensor) -> bool:
-    return bool(torch.isin(channels, graph.births[(-1, 0)]).all())
+def _joint_width(graphs: Sequence[ChannelGraph], each: Sequence[Tensor]) -> int:
+    """How many channels those of the parts are together; the images are there once for all."""
+    shared = [of_images(graph, channels) for graph, channels in zip(graphs, each, strict=True)]
+    return int(shared[0].sum()) + sum(int((~mine).sum()) for mine in shared)
 
 
 def _put(model: nn.Module, names: Sequence[str], old: Tensor, new: Tensor) -> None:
@@ -213,6 +129,7 @@ def _fill(
     """Copy each part's numbers to the places of its channels."""
     target = find_tensor(joint, name)
     assert target is not None  # widened before
+    filled = []
     for number, (module, graph) in enumerate(zip(modules, graphs, strict=True), start=1):
         source = find_tensor(module, name)
         assert source is not None  # the same operators read it
@@ -229,7 +146,13 @@ def _fill(
         if source.dim() == 0:
             target.copy_(source)
         else:
-            target[torch.meshgrid(*[places.to(target.device) for places in index], indexing="ij")] = source
+            filled.append((torch.meshgrid(*[places.to(target.device) for places in index], indexing="ij"), source))
+            target[filled[-1][0]] = source
+    if any(not torch.equal(target[places], source) for places, source in filled):
+        raise IncompatibleComponents(
+            f"tensor '{name}' belongs to channels of the images, which all parts share, and differs between the parts; "
+            "use layout='parallel'"
+        )
 
 
 @dataclass
@@ -255,9 +178,13 @@ class _Placer:
         return labels
 
     def _parts(self, name: str, dim: int) -> Tensor:
-        """One part after the other."""
-        sizes = torch.tensor([len(graph.axes[name][dim].channels) for graph in self.graphs])
-        return torch.arange(1, len(sizes) + 1).repeat_interleave(sizes)
+        """One part after the other; those of the images once."""
+        origins = []
+        for number, graph in enumerate(self.graphs, start=1):
+            shared = of_images(graph, graph.axes[name][dim].channels)
+            mine = torch.where(shared, SHARED, number)
+            origins.append(mine if number == 1 else mine[~shared])
+        return torch.cat(origins)
 
     def couple(self, left: Tensor, right: Tensor, call: Call) -> None:
         both = (left != lab.NONE) & (right != lab.NONE)

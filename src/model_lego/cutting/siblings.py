@@ -53,7 +53,7 @@ def program_like(
             program, logits = graph.program.narrowed(module, images, groups)
             if torch.equal(logits, plain_run(module, images)):
                 return program
-        except RuntimeError:  # a width that the operators do not take: the export says where
+        except Exception:  # a width that the operators, or the user's own forward, do not take: the export says where
             pass
     return export_program(module, example)
 

@@ -11,7 +11,7 @@ from model_lego.cutting.slicing import kept_positions, ranks
 from model_lego.errors import CutMismatch, LegoError
 from model_lego.graph import labels as lab
 from model_lego.graph.channels import ChannelGraph
-from model_lego.graph.modules import plain_run
+from model_lego.graph.modules import first_line, plain_run
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels, concrete
 from model_lego.graph.rule import Call, OpRule
@@ -51,7 +51,7 @@ def check_cut(
     """
     images = images[:1].repeat(2, *[1] * (images.dim() - 1)) if len(images) == 1 else images
     program, logits = _program_of(module, graph, selection, images)
-    if not _normalises(graph):
+    if not graph.normalises:
         _compare(logits, masked_run(source, graph, selection, images))
     return Cut(module, program, source, graph, selection)
 
@@ -107,20 +107,14 @@ def _narrowed(
     try:
         program, expected = graph.program.narrowed(cut, images, groups)
         logits = plain_run(cut, images)
-    except (RuntimeError, ValueError) as error:
-        raise CutMismatch(f"the cut network does not run: {error}") from error
+    except Exception as error:  # the forward is the user's own
+        raise CutMismatch(f"the cut network does not run: {first_line(error)}") from error
     _compare(logits, expected)
     return program, logits
 
 
 def _operators(program: Program) -> list[str]:
     return [str(node.target) for node in program.nodes if node.op == "call_function"]
-
-
-def _normalises(graph: ChannelGraph) -> bool:
-    """Whether the network ends in a softmax: over fewer classes it gives other numbers, rightly."""
-    rule = graph.rules.get(graph.program.output.target)
-    return rule is not None and rule.normalises
 
 
 def _compare(logits: Tensor, expected: Tensor) -> None:

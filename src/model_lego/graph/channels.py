@@ -174,6 +174,12 @@ class ChannelGraph:
         """Whether a channel may be cut: neither frozen nor one of the logits, one bool a channel."""
         return ~self.frozen & ~self.is_head
 
+    @property
+    def normalises(self) -> bool:
+        """Whether the network ends in a softmax: over other classes it gives other numbers."""
+        rule = self.rules.get(self.program.output.target)
+        return rule is not None and rule.normalises
+
     def layer(self, name: str) -> Layer:
         """Find a layer by the path of its module; raises KeyError."""
         for layer in self.layers:

@@ -45,7 +45,7 @@ class Builder:
         points = self._new(shape[1])
         self.births[(-1, 0)] = points
         self.writers.append((IMAGES, points))
-        self.frozen.append((points, Freeze("the images", IMAGES)))
+        self.frozen.append((points, Freeze("go together with channels of the images", IMAGES)))
         return lab.along(points, len(shape), 1)
 
     def leaf(self, name: str, shape: tuple[int, ...]) -> Tensor:

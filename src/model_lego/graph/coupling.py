@@ -93,7 +93,7 @@ def _finish(
         groups=_groups(builder.writers, channel, width, frozen),
         axes=axes,
         frozen=is_frozen,
-        freezes=tuple(dict.fromkeys(freeze for channels, freeze in frozen if bool(written[channels].any()))),
+        freezes=tuple(dict.fromkeys(_told(*each, builder, channel) for each in frozen if bool(written[each[0]].any()))),
         balances=_balances(builder, channel),
         suspects=tuple(suspect for suspect in suspects if suspect.line not in whole),
         follows=(
@@ -112,6 +112,16 @@ def _finish(
     widths = Widths(builder.program, values, channel)
     named, unclear = named_widths(model, widths, graph.layers, graph.head, known)
     return _with_inseparable(replace(graph, named=named, unclear=unclear))
+
+
+def _told(channels: Tensor, freeze: Freeze, builder: Builder, channel: Tensor) -> Freeze:
+    """A freeze as people are told of it: layers that write channels of the images are named, not the images."""
+    if freeze.where != IMAGES:
+        return freeze
+    mine = (
+        name for name, points in builder.writers if name != IMAGES and bool(torch.isin(channel[points], channels).any())
+    )
+    return replace(freeze, where=next(mine))
 
 
 def _balances(builder: Builder, channel: Tensor) -> tuple[Balance, ...]:

@@ -54,6 +54,11 @@ def vector(labels: Tensor, shape: Sequence[int], dim: int) -> Tensor | None:
     return labels.reshape(-1).expand(shape[dim]).contiguous()
 
 
+def meet(one: Tensor, other: Tensor) -> bool:
+    """Whether two sets of channels have any in common."""
+    return bool(torch.isin(one, other).any())
+
+
 def components(size: int, left: Tensor, right: Tensor) -> Tensor:
     """Number the connected components of `size` points under the edges left[i] - right[i]; one number a point.
 
