@@ -22,6 +22,7 @@ from model_lego.graph.quantisation import refuse_quantised
 from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
 from model_lego.graph.spare import spare_modules
+from model_lego.graph.written_images import refuse_written_images
 
 WRITTEN_IN = "the forward has the number of channels written into it"
 INSEPARABLE = "lies in blocks that must stay equal, which no part of it can leave"
@@ -45,6 +46,7 @@ def read_graph(
     """
     if program is None:
         program = export_program(model, example)
+        refuse_written_images(program, model, example)
     if len(program.outputs) != 1 or not isinstance(program.output.meta["val"], Tensor):
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
     refuse_random(program)
