@@ -24,41 +24,10 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import drawn_layers as layers
+from tests.fuzz import drawn_wiring as wiring
 from tests.fuzz.describing import Network, Shape, Step, Steps, behind
-from tests.fuzz.drawn_layers import (
-    WIDTHS,
-    Draw,
-    act,
-    add,
-    channel_linear,
-    computed,
-    conv,
-    norm,
-    numbers,
-    one_of,
-    pad,
-    pointwise,
-    pool,
-    resize,
-    same_conv,
-    up,
-)
-from tests.fuzz.drawn_wiring import (
-    blur,
-    extra,
-    fold,
-    gate,
-    grid,
-    join,
-    move,
-    scale,
-    shuffle,
-    space,
-    split,
-    tied,
-    tokens,
-    twice,
-)
+from tests.fuzz.drawn_layers import WIDTHS, Draw, act, add, numbers, one_of, same_conv
 from tests.fuzz.layers import Conv, Linear, Norm, Pool
 from tests.fuzz.moving import ENDS, FLATTENING, End, Flat
 
@@ -71,27 +40,12 @@ SIDES: dict[int, list[Shape]] = {
 MOST_FEATURES = 1200  # that a linear layer reads
 
 #: What is drawn how often, beside convolutions.
-PLAIN = (conv, conv, norm, act, pool)
+PLAIN = (layers.conv, layers.conv, layers.norm, act, layers.pool)
 OTHERS = (
-    *(
-        up,
-        pad,
-        resize,
-        pointwise,
-        channel_linear,
-        computed,
-        join,
-        join,
-        join,
-        split,
-        split,
-        twice,
-        twice,
-        tied,
-        gate,
-        gate,
-    ),
-    *(shuffle, space, grid, scale, tokens, fold, extra, blur, move),
+    *(layers.up, layers.pad, layers.resize, layers.pointwise, layers.channel_linear, layers.computed),
+    *(wiring.join, wiring.join, wiring.join, wiring.split, wiring.split, wiring.twice, wiring.twice, wiring.tied),
+    *(wiring.gate, wiring.gate, wiring.shuffle, wiring.space, wiring.grid, wiring.scale, wiring.tokens, wiring.fold),
+    *(wiring.extra, wiring.blur, wiring.counted, wiring.move),
 )
 
 

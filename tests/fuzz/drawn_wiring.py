@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from tests.fuzz.describing import Shape, Step, Steps, behind
 from tests.fuzz.drawn_layers import Draw, act, add, groups_of, norm, numbers, one_of, pointwise, same_conv, width_of
-from tests.fuzz.moving import MOVES, Blur, Extra, Move, Scale, Tokens
+from tests.fuzz.moving import MOVES, Blur, Counted, Extra, Move, Scale, Tokens
 from tests.fuzz.wiring import Fold, Gate, Grid, Join, Shuffle, Space, Split, Tied, Twice
 
 
@@ -112,6 +112,12 @@ def extra(draw: Draw, shape: Shape) -> Step:
 def blur(draw: Draw, shape: Shape) -> Step:
     """A fixed kernel."""
     return Blur(one_of(draw, 3, 1))
+
+
+def counted(draw: Draw, shape: Shape) -> Step:
+    """A number of groups somewhere."""
+    how, number = one_of(draw, "norm", "kernel"), one_of(draw, "held", "counted", "written")
+    return Counted(how, number, groups_of(draw, shape[0]) if how == "norm" else 1)
 
 
 def move(draw: Draw, shape: Shape) -> Step:

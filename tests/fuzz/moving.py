@@ -106,6 +106,40 @@ class Blurred(nn.Module):
         return conv(x, self.kernel, padding=self.kernel.shape[-1] // 2, groups=self.channels)
 
 
+@dataclass(frozen=True, repr=False)
+class Counted(Step):
+    """A group norm or a kernel for each channel whose number of groups is in the code, in an attribute, or counted."""
+
+    how: Literal["norm", "kernel"]
+    number: Literal["written", "held", "counted"]
+    groups: int = 1
+
+    def module(self, shape: Shape) -> nn.Module:
+        return Counting(self, shape)
+
+
+class Counting(nn.Module):
+    def __init__(self, step: Counted, shape: Shape) -> None:
+        super().__init__()
+        self.number, norm = step.number, step.how == "norm"
+        groups = step.groups if norm else shape[0]
+        if self.number == "held":
+            self.blocks = groups
+        self.written, self.each = str(groups), str(shape[0] // groups)  # as a number, an attribute would follow
+        self.weight = nn.Parameter(torch.ones(shape[0])) if norm else None
+        self.kernel = None if norm else nn.Parameter(torch.ones(shape[0], 1, *(1 for _ in shape[1:])))
+
+    def forward(self, x):
+        groups = int(self.written)
+        if self.number == "held":
+            groups = self.blocks
+        if self.number == "counted":
+            groups = x.shape[1] // int(self.each)
+        if self.weight is not None:
+            return F.group_norm(x, groups, self.weight)
+        return (F.conv1d, F.conv2d, F.conv3d)[x.dim() - 3](x, self.kernel, groups=groups)
+
+
 MOVES = {
     "flip": lambda x: x.flip(-1),
     "roll": lambda x: x.roll(1, 2),

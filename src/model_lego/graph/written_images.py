@@ -7,7 +7,7 @@ from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph.program import Program
-from model_lego.graph.propagation import module_path, writes
+from model_lego.graph.nodes import module_path, writes
 
 
 @torch.no_grad()

@@ -1,0 +1,34 @@
+"""Where a network holds the number of groups of an operator whose groups can go: in which attribute, or in its code."""
+
+from torch import nn
+
+from model_lego.graph.channels import Divided, Follow, Suspect
+from model_lego.graph.collector import Builder
+from model_lego.graph.propagation import module_path, source_line
+
+
+def find_group_counts(builder: Builder, model: nn.Module) -> None:
+    """Let attributes follow that hold a number of groups under a name of their own; a number in the code is suspect.
+
+    Attributes are known by their value and by the module that makes the call; `trace` tries them.
+    """
+    nodes = {node.name: node for node in builder.program.nodes}
+    for each in builder.divided:
+        where = module_path(nodes[each.node])
+        if each.place is None or _held(each, where, builder, model):
+            continue
+        builder.suspects.append(Suspect(each.channels, source_line(nodes[each.node]), where))
+        known = {(follow.owner, follow.attribute) for follow in builder.follows}
+        for attribute, value in vars(model.get_submodule(where)).items():
+            if type(value) is int and value == each.groups and (where, attribute) not in known:
+                channels = each.channels
+                builder.follows.append(
+                    Follow(where, attribute, "groups", channels, channels, each.groups, divided=True)
+                )
+
+
+def _held(each: Divided, where: str, builder: Builder, model: nn.Module) -> bool:
+    """Whether the module that makes the call has the number under a name that follows anyway."""
+    owner = model.get_submodule(where)
+    follows = [follow for follow in builder.follows if follow.owner == where == each.owner]
+    return any(getattr(owner, follow.attribute, None) == each.groups for follow in follows)
