@@ -12,9 +12,9 @@ from model_lego.graph import labels as lab
 from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
+from model_lego.graph.group_counts import find_group_counts
 from model_lego.graph.head import head_channels
 from model_lego.graph.named_widths import Widths, named_widths
-from model_lego.graph.group_counts import find_group_counts
 from model_lego.graph.op_table import RULES
 from model_lego.graph.ownership import refuse_foreign
 from model_lego.graph.program import Program, export_program
@@ -54,8 +54,8 @@ def read_graph(
     refuse_quantised(program.nodes)
     builder = Builder(program)
     values = carry_labels(program, rules, builder)
-    find_group_counts(builder, model)
     refuse_foreign(model, program, builder.axes)
+    find_group_counts(builder, model)
     graph = _finish(builder, rules, values, model, whole, lone)
     images = example[:1].repeat(2, *[1] * (example.dim() - 1))
     return replace(graph, spare=spare_modules(model, graph.unused, images))

@@ -4,7 +4,7 @@ from torch import nn
 
 from model_lego.graph.channels import Divided, Follow, Suspect
 from model_lego.graph.collector import Builder
-from model_lego.graph.propagation import module_path, source_line
+from model_lego.graph.nodes import module_path, source_line
 
 
 def find_group_counts(builder: Builder, model: nn.Module) -> None:

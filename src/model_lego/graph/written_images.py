@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
-from model_lego.graph.program import Program
 from model_lego.graph.nodes import module_path, writes
+from model_lego.graph.program import Program
 
 
 @torch.no_grad()
