@@ -127,7 +127,8 @@ def _listed(left_out: Iterable[LeftOut], root: Path) -> str:
     """Numbers and names, reason by reason."""
     names: dict[str, list[str]] = {reason: [] for reason in REASONS}
     for each in left_out:
-        names[each.reason].append(each.path.relative_to(root).as_posix() + each.detail)
+        name = each.path.relative_to(root).as_posix() + each.detail
+        names[each.reason].append("".join(c if c.isprintable() else ascii(c)[1:-1] for c in name))  # one line, in UTF-8
     return "; ".join(f"{reason} {len(some)}: {_some(some)}" for reason, some in names.items() if some)
 
 

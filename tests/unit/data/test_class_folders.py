@@ -179,6 +179,15 @@ def test_whatever_is_left_out_is_counted_and_named(root, name, line):
     assert len(values(split.train)[0]) == 4
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"caf\xc3\xa9 1", "café 1"), (b"a\nb", r"a\nb"), (b"caf\xe9", r"caf\udce9"), (b"\x1b[31m", r"\x1b[31m")],
+)
+def test_a_name_that_cannot_be_printed_is_shown_in_one_line(root, name, shown):
+    Path(os.fsdecode(bytes(root / "train" / "ant") + b"/" + name)).write_bytes(b"")
+    assert opened(root)[1] == f"left out of '{root}': another suffix 1: train/ant/{shown}"
+
+
 @pytest.mark.parametrize("part", ["train", "test"])
 def test_pictures_beside_the_class_folders_are_counted_and_other_files_are_not(root, part):
     picture(root / part / "0.jpg")
