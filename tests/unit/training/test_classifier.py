@@ -1,5 +1,8 @@
 """Training: from a seed to the same network, also when it is interrupted; what is refused."""
 
+import shutil
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import nn
@@ -7,7 +10,7 @@ from torch import nn
 from model_lego import TrainingSettings, train
 from model_lego.data.augmentation import cropped, flipped
 from model_lego.data.sets import in_memory
-from model_lego.errors import BadConfig, EmptySelection, ShapeMismatch, TrainingFailed
+from model_lego.errors import BadConfig, CannotWrite, EmptySelection, ShapeMismatch, TrainingFailed
 from model_lego.parts.component import Preprocessing
 
 FEW = {"epochs": 4, "batch_size": 16, "learning_rate": 0.1, "crop": 1, "ema": 0.5}
@@ -221,3 +224,25 @@ def test_every_epoch_has_an_order_and_crops_of_its_own():
         first, second = seen[1:3]  # the very first image tries whether the network takes it
         assert not torch.equal(first, second)
         assert torch.equal(first.flatten(1).sum(1).sort().values, second.flatten(1).sum(1).sort().values) == (crop == 0)
+
+
+@pytest.mark.parametrize("place", ["file/state.pt", "folder", "n" * 300, "full"])
+def test_a_checkpoint_that_cannot_be_written_is_refused_before_the_first_epoch(tmp_path, monkeypatch, place):
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "folder").mkdir()
+    if place == "full":
+        monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=100))
+    steps = []
+
+    def noted(*step):
+        steps.append(step)
+
+    with pytest.raises(CannotWrite, match=r"is a file|is a folder|too long|the disk has 100 left"):
+        train(
+            network(),
+            colours(),
+            TrainingSettings(**FEW),
+            checkpoint=tmp_path / place,
+            progress=lambda *of: steps.append(of),
+        )
+    assert steps == []
