@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -100,8 +101,9 @@ class Drawn:
     digests: tuple[bytes, ...]
 
     def at(self, places: Sequence[int]) -> "Drawn":
-        """Some of them, by their places."""
-        return Drawn(self.images[list(places)], self.labels[list(places)], tuple(self.digests[at] for at in places))
+        """Some of them, by their places; a range of these shares their memory."""
+        some: Any = slice(places.start, places.stop) if isinstance(places, range) else list(places)
+        return Drawn(self.images[some], self.labels[some], tuple(self.digests[at] for at in places))
 
 
 def shuffled(batches: Batches, seed: int) -> Batches:
@@ -146,7 +148,7 @@ def drawn(
         given = images[chosen]
         seen = given if prepare is None else prepare(given)
         kept += zip(tickets[chosen].tolist(), seen, numbers[chosen].tolist(), image_digests(given), strict=True)
-        if limit is not None and len(kept) > 2 * limit:  # the smallest tickets win, so the rest can go at any time
+        if limit is not None and len(kept) > 1.25 * limit:  # the smallest tickets win, so the rest can go at any time
             kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
             worst = kept[-1][0]
     if limit is not None:
