@@ -44,9 +44,9 @@ def test_statistics_are_added(world, stats, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["plan", "--classes", "ant", "--stats", "nowhere"], "nowhere is not a folder"),
+        (["plan", "--classes", "ant", "--stats", "nowhere"], "'nowhere' is not a folder"),
         (["plan", "--classes", "dog", "--stats", "few"], "class 3 is not in the statistics, which have [0, 1]"),
-        (["attribute", "--add", "nowhere", "--out", "new"], "nowhere is not a folder"),
+        (["attribute", "--add", "nowhere", "--out", "new"], "'nowhere' is not a folder"),
         (["attribute", "--out", "few"], "'few' exists already"),
         (["attribute", "--classes", "emu", "--out", "new"], "emu"),
         (["attribute", "--sampling", "best", "--out", "new"], "sampling 'best' is unknown"),

@@ -80,6 +80,28 @@ def test_what_the_part_says_is_not_said_again(world, part, command, options):
     assert "is a folder, which says all by itself; leave --weights" in words
 
 
+@pytest.mark.parametrize("options", [("--weights", "x.pt"), ("-a", "width=2")])
+def test_doctor_says_so_too(part, options):
+    assert "is a folder, which says all by itself" in refused(run("doctor", part, *options))
+
+
+@pytest.mark.parametrize(
+    ("command", "words"),
+    [
+        (
+            ["finetune", "zoo:lenet5", "--out", "new"],
+            "a network by its name is taken apart with `model-lego disassemble`",
+        ),
+        (["evaluate", "resnet18"], "is no folder of a saved component or assembly; did you mean torchvision:resnet18"),
+        (["remove", "zoo:lenet5", "--classes", "ant", "--out", "new"], "give --weights FILE"),
+        (["evaluate", "nowhere"], "'nowhere' is no folder of a saved component or assembly"),
+    ],
+)
+def test_a_network_where_a_part_is_wanted(world, tmp_path, monkeypatch, command, words):
+    monkeypatch.chdir(tmp_path)
+    assert words in refused(run(*command, "--data", world.data))
+
+
 def test_an_assembly_is_no_source(world):
     words = refused(run("plan", world.both, "--data", world.data, "--classes", "ant"))
     assert "holds an assembly; name components" in words

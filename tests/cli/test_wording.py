@@ -101,6 +101,12 @@ def test_no_message_is_left_in_the_words_of_python():
             "--head 'ridge' needs calibration images; give calibration=",
             "--head 'ridge' needs calibration images; give --data",
         ),
+        ("threshold conv_alpha is 2.0", "threshold --alpha is 2.0"),
+        ("--budget 'accuracy_drop=3' names no limit", "--budget 'accuracy_drop=3' names no limit"),
+        (
+            "the part's class 'class_names do not name' and the others' per_class",
+            "the part's class 'class_names do not name' and the others' --per-class",
+        ),
         ("budget accuracy_drop=101 allows everything", "budget drop=101 allows everything"),
         ("'/my_data/per_class=3/on_clash' is a file", "'/my_data/per_class=3/on_clash' is a file"),
         ("'seed=3' is no key=value", "'seed=3' is no key=value"),
@@ -118,7 +124,8 @@ def test_options_go_by_their_own_flags():
     assert options_of([command]) == {}
     known = options()
     assert (known["on_clash"], known["per_class"], known["amp"]) == ("--on-clash", "--per-class", "--amp")
-    assert in_options("per_class=3", {}) == "per_class=3"
+    for said in ("per_class=3", "", "'a'", "use 'a', 'b'"):
+        assert in_options(said, {}) == in_options(said, {"out": "--out"}) == said
 
 
 def test_a_clash_names_the_option(world, tmp_path):

@@ -8,7 +8,7 @@ from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.render import show, show_json
-from model_lego.cli.sources import is_folder, open_component, parse_arguments
+from model_lego.cli.sources import is_folder, open_component, parse_arguments, refuse_said
 from model_lego.errors import BadConfig
 from model_lego.models import build, image_shape, load_weights
 from model_lego.models.weights import infer_classes
@@ -30,6 +30,8 @@ def doctor_command(
     from model_lego import canonize, diagnose
 
     o.check_weights(weights, weights_key)
+    if is_folder(model):
+        refuse_said(model, o.SourceOptions(weights=weights, argument=argument or None))
     network, shape = _network(model, parse_arguments(argument), weights, weights_key)
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")

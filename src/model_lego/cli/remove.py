@@ -49,7 +49,7 @@ def remove_command(
         "progress": Bar(),
     }
     check_out(out, overwrite=run.overwrite)
-    if opening.weights is None:
+    if opening.weights is None and ":" not in part:
         made = _from_part(part, classes, data, calibration_per_class, run.batch_size, head, how)
     elif data is None:
         raise BadConfig("a network is cut by what its images say; give --data")

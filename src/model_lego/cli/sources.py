@@ -19,6 +19,7 @@ from model_lego.errors import BadConfig, UnknownClass
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.models import build, load_weights
+from model_lego.models.registry import suggested
 from model_lego.models.weights import infer_classes
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import label_numbers, spelled
@@ -120,7 +121,8 @@ def _opened(network: nn.Module, train: Batched, preprocessing: Preprocessing | N
 def open_part(folder: str) -> Any:
     """Load a saved component or assembly; raises LegoError."""
     if not Path(folder).is_dir():
-        raise BadConfig(f"'{folder}' is no folder of a saved component or assembly")
+        hint = "; a network by its name is taken apart with `disassemble` first" if ":" in folder else suggested(folder)
+        raise BadConfig(f"'{folder}' is no folder of a saved component or assembly{hint}")
     return load(folder)
 
 

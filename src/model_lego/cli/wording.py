@@ -22,7 +22,12 @@ PHRASES: Mapping[str, str] = {
     r"`diagnose`": "`model-lego doctor`",
     r"`(assemble|attribute|compress|disassemble|distill|evaluate|finetune|plan|unite)`": r"`model-lego \1`",
     r"\baccuracy_drop\b": "drop",
+    r"\bconv_(alpha|beta)\b": r"--\1",
 }
+#: What is quoted in a message, and is no value of an argument.
+QUOTED = re.compile(r"((?<![\w=])'[^']*'(?!\w))")
+#: What does not stand before the name of an argument.
+BEFORE = r"(?<![\w/.-])"
 
 
 def in_options(message: str, options: Mapping[str, str]) -> str:
@@ -30,21 +35,22 @@ def in_options(message: str, options: Mapping[str, str]) -> str:
 
     What it quotes is of the user, and stays.
     """
+    return "".join(words if place % 2 else _told(words, options) for place, words in enumerate(QUOTED.split(message)))
+
+
+def _told(words: str, options: Mapping[str, str]) -> str:
     for python, here in PHRASES.items():
-        message = re.sub(python, here, message)
-    if not options:
-        return message
-    names = "|".join(sorted(options, key=len, reverse=True))
-    given, quoted = rf"({names})=(True\b|'[^']*'|[\w.]+)", r"(?<!\w)'[^']*'(?!\w)"
-    alone = "|".join(name for name in names.split("|") if "_" in name) or "$^"  # other names are words as well
+        words = re.sub(python, here, words)
+    names = "|".join(sorted(options, key=len, reverse=True)) or "(?!)"
+    alone = "|".join(name for name in options if "_" in name) or "(?!)"  # other names are words as well
+    words = re.sub(
+        rf"{BEFORE}({names})=(True\b|'[^']*'|[\w.]+)", lambda found: _given(options[found[1]], found[2]), words
+    )
+    return re.sub(rf"{BEFORE}({alone})(?![\w/.-])", lambda found: options[found[1]], words)
 
-    def told(found: re.Match[str]) -> str:
-        argument, value, name = found.groups()
-        if argument:
-            return options[argument] if value == "True" else f"{options[argument]} {value.strip(chr(39))}"
-        return options[name] if name else found[0]
 
-    return re.sub(rf"(?<![\w/.-]){given}|{quoted}|(?<![\w/.-])({alone})(?![\w/.-])", told, message)
+def _given(option: str, value: str) -> str:
+    return option if value == "True" else f"{option} {value.strip(chr(39))}"
 
 
 def options_of(commands: Iterable[Callable[..., Any]]) -> dict[str, str]:

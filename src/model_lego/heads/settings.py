@@ -71,8 +71,7 @@ class JoinSettings:
     def refuse_unfitted(self) -> None:
         """Refuse what cannot be had without calibration images; raises BadConfig."""
         if self.scaling is not None or self.head not in ("auto", "concat"):
-            raise BadConfig(
-                f"scaling '{self.scaling}' and head '{self.head}' need calibration images; give calibration="
-            )
+            which = f"scaling '{self.scaling}'" if self.scaling is not None else f"head '{self.head}'"
+            raise BadConfig(f"{which} needs calibration images; give calibration=")
         if self.outsiders is not None:
             raise BadConfig("the threshold of outsiders needs calibration images; give calibration=")

@@ -49,7 +49,7 @@ def build(name: str, **arguments: Any) -> nn.Module:
             raise BadConfig(f"argument '{argument}' of {name} would fetch weights; load them from a file instead")
     makers = {"zoo": _zoo, "torchvision": _torchvision, "timm": _timm}
     if kind not in makers or not plain:
-        hint = _suggested(plain or kind)
+        hint = suggested(plain or kind)
         raise BadConfig(f"'{name}' names no network; use zoo:NAME, torchvision:NAME or timm:NAME{hint}")
     given = {key: value for key, value in arguments.items() if key not in FORBIDDEN}
     try:
@@ -144,8 +144,8 @@ def _unknown(name: str, names: list[str]) -> BadConfig:
     return BadConfig(f"'{name}' is unknown; {hint}")
 
 
-def _suggested(word: str) -> str:
-    """The networks of that name or a similar one, by their whole names."""
+def suggested(word: str) -> str:
+    """The end of a message: the networks of that name or a similar one, by their whole names, if there are any."""
     known = {"zoo": list(ZOO), "torchvision": _torchvision_names(), "timm": _timm_names()}
     same = [f"{kind}:{word}" for kind, names in known.items() if word in names]
     near = [f"{kind}:{name}" for kind, names in known.items() for name in difflib.get_close_matches(word, names, n=1)]

@@ -117,7 +117,7 @@ def read_manifest(folder: Path) -> bytes:
         CorruptComponent: there is none, or it is larger than 64 MiB.
     """
     if not folder.is_dir():
-        raise CorruptComponent(f"{folder} is not a folder: give the folder of a saved component or assembly")
+        raise CorruptComponent(f"'{folder}' is not a folder: give one that this library saved")
     path = _plain_file(folder / MANIFEST)
     if path.stat().st_size > MAX_MANIFEST_BYTES:
         raise CorruptComponent(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes: that is no manifest of ours")

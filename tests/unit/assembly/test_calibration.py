@@ -56,7 +56,7 @@ def test_a_one_shot_generator_is_refused_and_not_read():
 
 @pytest.mark.parametrize("options", [{"head": "affine"}, {"scaling": "logit"}, {"scaling": "layer"}])
 def test_what_is_fitted_needs_calibration_images(options):
-    with pytest.raises(BadConfig, match="need calibration images; give calibration="):
+    with pytest.raises(BadConfig, match="needs calibration images; give calibration="):
         assemble(pair(), **options)
 
 
