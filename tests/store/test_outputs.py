@@ -104,6 +104,16 @@ def test_a_file_is_no_folder_and_may_be_replaced(root):
         check_file(root / "page.html")
 
 
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_nothing_is_put_into_a_saved_part(root, overwrite):
+    save(tiny_component(), root / "part")
+    for place in (root / "part" / "inner", root / "part" / "new" / ".." / "inner"):
+        with pytest.raises(OutputExists, match=r"would lie in '.*part', which is a saved part"):
+            save(tiny_component(), place, overwrite=overwrite)
+    save(tiny_component(), root / "part", overwrite=True)
+    assert len(list((root / "part").iterdir())) == 3
+
+
 def test_outputs_lie_apart(root):
     check_apart(root / "part", root / "curve.png", None)
     for other in (root / "part" / "curve.png", root / "part", root / "new" / ".." / "part" / "a" / "b.png"):

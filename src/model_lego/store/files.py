@@ -54,9 +54,13 @@ def check_out(folder: str | Path, *, overwrite: bool, needs: int = 0) -> None:
 
     Raises:
         CannotWrite: the place does not allow it, or has not room for so many bytes.
-        OutputExists: the folder is there and `overwrite` is not set, or it is not a saved component or assembly.
+        OutputExists: the folder is there and `overwrite` is not set, it is not a saved component or assembly, or it
+            would lie in one, which could not be replaced any more then.
     """
     check_place(folder, needs=needs)
+    above = Path(folder).resolve().parent
+    if (above / MANIFEST).is_file() and (above / WEIGHTS).is_file():
+        raise OutputExists(f"'{folder}' would lie in '{above}', which is a saved part: put it beside")
     refuse_existing(Path(folder), overwrite=overwrite)
 
 
