@@ -88,7 +88,7 @@ def inseparable(knot: Knot, frozen: Tensor) -> Tensor:
     `frozen` is one bool a channel of the graph: those that stay anyway.
     """
     if knot.plain:
-        full = any(bool(frozen[block].all()) for block in _blocks(knot))
+        full = any(len(block) == 1 or bool(frozen[block].all()) for block in _blocks(knot))  # no block is emptied
         bound = list(knot.cells) if full else []
     else:
         least = torch.tensor([int(frozen[cell].sum()) for cell in knot.cells])

@@ -184,5 +184,7 @@ def concrete(shape: Any) -> tuple[int, ...]:
 
 
 def concrete_number(value: Any) -> Any:
-    """A symbolic number as the number that it had in the example."""
-    return value.node.hint if isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool) else value
+    """A symbolic number as the number that it had in the example; None where the values of a tensor decide it."""
+    if not isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
+        return value
+    return value.node.maybe_as_int() if value.node.hint is None else value.node.hint
