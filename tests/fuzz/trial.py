@@ -17,7 +17,8 @@ import torch
 from torch import Tensor, nn
 
 from model_lego import assemble, attribute, disassemble, load, save, trace
-from model_lego.attribution import summing
+from model_lego.attribution import ContributionStats, Thresholds, summing
+from model_lego.attribution.relevance import walk
 from model_lego.cutting.slicing import slice_model
 from model_lego.disassembly.disassembling import Plan, cut
 from model_lego.errors import CutMismatch, LegoError
@@ -25,6 +26,7 @@ from model_lego.graph import ChannelGraph, keep_all, runner
 from model_lego.parts.component import Component
 from tests.fuzz.describing import Network, build, images
 from tests.support.oracles import contributions_linear, contributions_one_by_one, masked_forward
+from tests.support.oracles import kept_inputs as kept_inputs_of
 from tests.support.plans import half_plan, kept_inputs, some_logits
 
 #: Largest difference in parts of the largest number, by data type.
@@ -182,14 +184,31 @@ class Trial:
         with read_by(self.model, self.graph) as reads, torch.no_grad():
             self.model(self.x)
         stats = attribute(self.model, batches, graph=self.graph, classes=[0, 1], sampling="all")
+        each: dict[str, Tensor] = {}
         for layer in self.graph.layers:
             if layer.depthwise or not reads.get(layer.weight):
                 continue
             module, x = reads[layer.weight].pop(0)
-            positive = contributions_of(module, x, layer.groups, COUNT).clamp(min=0)
+            each[layer.name] = contributions_of(module, x, layer.groups, COUNT)
+            positive = each[layer.name].clamp(min=0)
             for place, label in enumerate((0, 1)):
                 expected = positive[labels == label].sum(0)
                 self._equal(f"the contributions of {module}", stats.layers[layer.name].summed(place), expected)
+        if not self.network.single:  # rounding may decide there
+            self._located(stats, {name: s[labels == 1] for name, s in each.items()})
+
+    def _located(self, stats: ContributionStats, each: dict[str, Tensor]) -> None:
+        """Of the inputs of each layer those are relevant for class 1 that the equations say, step by step."""
+        thresholds, relevant = Thresholds(), torch.zeros(self.graph.width, dtype=torch.bool)
+        for visit in walk(self.graph, stats, 1, relevant, thresholds=thresholds):
+            layer = visit.layer
+            if layer.groups > 1 or layer.name not in each:
+                continue
+            alpha, beta = thresholds.of(layer)
+            rows = torch.isin(layer.outputs, visit.outputs).nonzero().flatten().tolist()
+            expected = kept_inputs_of(each[layer.name], rows, alpha=alpha, beta=beta)
+            if set(visit.found.nonzero().flatten().tolist()) != expected:
+                raise Wrong(f"other inputs of layer '{layer.name}' are relevant than the equations say")
 
     def disassemble(self) -> None:
         """The whole way with its defaults, the repair among them, gives a component that runs and comes back."""
