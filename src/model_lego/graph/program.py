@@ -171,6 +171,9 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     ShapeMismatch where the example does not fit it, RefusedError for a network that has no values.
     """
     refuse_whole_numbers(model)
+    if scripted := [path for path, module in model.named_modules() if isinstance(module, torch.jit.ScriptModule)]:
+        place = f"layer '{scripted[0]}'" if scripted[0] else "the network"
+        raise RefusedError(f"{place} was compiled by torch.jit; take the Python module that it was made of")
     if absent := [name for name, tensor in (*model.named_parameters(), *model.named_buffers()) if tensor.is_meta]:
         raise RefusedError(f"'{absent[0]}' is on the meta device, where tensors have no values; load the weights first")
     twin = hookless_copy(model, share=model.parameters()).train(training)  # export runs it on tensors without numbers

@@ -154,3 +154,15 @@ def test_what_the_forward_itself_says_is_not_lost(capfd):
 
     diagnose(Held(None, says).double().eval(), inputs("plain", batch=2))
     assert "here" in capfd.readouterr().err
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning", "ignore:.*torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("compiled", [torch.jit.script, lambda layer: torch.jit.trace(layer, torch.zeros(1, 8, 4, 4))])
+def test_a_layer_that_torch_jit_compiled_is_refused_as_that(compiled):
+    torch.manual_seed(0)
+    model = nn.Sequential(unit(3, 8), compiled(unit(8, 8).eval()), Head(8)).eval()
+    with pytest.raises(RefusedError, match=r"layer '1' was compiled by torch\.jit; take the Python module"):
+        diagnose(model, inputs("plain", batch=2, dtype=torch.float32))
+    whole = torch.jit.script(nn.Sequential(unit(3, 8), Head(8)).eval())
+    with pytest.raises(RefusedError, match=r"the network was compiled by torch\.jit"):
+        diagnose(whole, inputs("plain", batch=2, dtype=torch.float32))
