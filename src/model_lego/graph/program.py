@@ -26,6 +26,9 @@ from model_lego.parts.logits import place_of_logits
 
 #: Folders whose lines of code are not the user's.
 NOT_THE_USERS = (str(Path(torch.__file__).parent), str(Path(__file__).parents[1]))
+#: What torch.export says where it kept a tensor without values as a constant, and what the user has to look for.
+LOST = "fake tensor in the exported program constant"
+LEAVES = "its forward takes a value out of the graph, as `x.data` or `x.set_()` does; use x.detach(), or x itself"
 #: Called before an operator runs: node and its arguments; gives the arguments to use.
 Intercept = Callable[[fx.Node, tuple[Any, ...]], tuple[Any, ...]]
 
@@ -269,6 +272,8 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
 
 def _where(error: Exception) -> str:
     """The cause and the user's own line, as torch.export names it, or as the error came up."""
+    if LOST in str(error):
+        return LEAVES
     stack = extract_tb(error.__traceback__)
     frames = [f'File "{frame.filename}", line {frame.lineno}, in {frame.name}' for frame in stack]
     named = [line.strip() for line in str(error).splitlines() if line.strip().startswith("File ")]
