@@ -17,7 +17,7 @@ VALUES = 4_000_000  # of hidden maps that the oracle may hold at once
 
 
 def contributions(model: nn.Module, graph: ChannelGraph, stats: ContributionStats, x: Tensor, label: int) -> int:
-    """Compare layers that the oracle can afford on the images `x`, all of one class; gives their number.
+    """Compare layers that the oracle can afford on `x`, the one image of its class; gives their number.
 
     Raises Wrong where a layer's contributions are not the oracle's, or are not finite.
     """
@@ -29,7 +29,8 @@ def contributions(model: nn.Module, graph: ChannelGraph, stats: ContributionStat
     able = [name for name in names if _size(model.get_submodule(name), inputs[name]) <= VALUES]
     chosen = able[:: max(1, len(able) // LAYERS)]
     for name in chosen:
-        expected = mean_contribution(_slowly(model.get_submodule(name), inputs[name]))
+        parts = _slowly(model.get_submodule(name), inputs[name])  # of an image that a forward deals out as several
+        expected = mean_contribution(parts.sum(0, keepdim=True))
         found = stats.mean(name, label)
         difference = float((found - expected).abs().max())
         if not difference <= alike(x) * max(float(expected.abs().max()), 1e-30):
