@@ -11,7 +11,10 @@ from model_lego.graph.program import Program, Runner
 aten = torch.ops.aten
 
 #: Views of a channels-last tensor have to be copies.
-COPIES: Mapping[Any, Callable[..., Any]] = {aten.view.default: aten.reshape.default}
+COPIES: Mapping[Any, Callable[..., Any]] = {
+    aten.view.default: aten.reshape.default,
+    aten.view_as.default: aten.reshape_as.default,
+}
 
 
 class InnermostRunner(Runner):

@@ -224,6 +224,14 @@ def _try(model: nn.Module, images: Tensor, training: bool) -> None:
         ) from error
 
 
+def _keep_batches(module: fx.GraphModule) -> None:
+    """Let what squeezes all dimensions squeeze those of size 1 in the example: of one image the batch is one, too."""
+    for node in module.graph.find_nodes(op="call_function", target=torch.ops.aten.squeeze.default):
+        sizes = node.args[0].meta["val"].shape
+        dims = [dim for dim, size in enumerate(sizes) if isinstance(size, int) and size == 1]
+        node.target, node.args = torch.ops.aten.squeeze.dims, (node.args[0], dims)
+
+
 def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Tensor) -> Program:
     tensors: dict[str, str] = {}
     image = ""
@@ -252,6 +260,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
             "take it from x.size(0), or use flatten(1), so that any batch size runs"
         )
     mark_batch(module, shape[0])
+    _keep_batches(module)
     names = tied_names(twin)
     program = Program(
         module=module,

@@ -184,7 +184,7 @@ def concrete(shape: Any) -> tuple[int, ...]:
 
 
 def concrete_number(value: Any) -> Any:
-    """A symbolic number as the number that it had in the example; None where the values of a tensor decide it."""
+    """A symbolic number as the number that it had in the example, or that an assertion says it has; None for none."""
     if not isinstance(value, torch.SymInt | torch.SymFloat | torch.SymBool):
         return value
     return value.node.maybe_as_int() if value.node.hint is None else value.node.hint

@@ -12,9 +12,12 @@ NAMES = ("logits", "output", "out", "pred", "prediction", "predictions")
 
 
 def main_logits(output: Any) -> Tensor:
-    """The logits of what a network gives, batch x classes; see `place_of_logits`. Raises RefusedError."""
+    """The logits of what a network gives, batch x classes; see `place_of_logits`. Raises RefusedError.
+
+    A forward that squeezes all dimensions gives those of a single image without the batch's.
+    """
     logits: Tensor = place_of_logits(output)[0]
-    return logits
+    return logits[None] if isinstance(logits, Tensor) and logits.dim() == 1 else logits
 
 
 def place_of_logits(output: Any, path: str = "") -> tuple[Any, str]:
