@@ -16,6 +16,9 @@ ODD = {
     "a mask of truths": lambda x: x.masked_fill(~torch.ones(8, 8).tril().bool(), 0.0).mean((2, 3)),
     "where with a number": lambda x: torch.where(torch.ones(8, 8).tril().bool(), x, 0.0).mean((2, 3)),
     "channels by truths": lambda x: x[:, torch.tensor([True] * 8)].mean((2, 3)),
+    "statistics made in the forward": lambda x: F.batch_norm(x, torch.zeros(8), torch.ones(8)).mean((2, 3)),
+    "weights made in the forward": lambda x: F.group_norm(x, 4, torch.linspace(1, 2, 8)).mean((2, 3)),
+    "a shift made in the forward": lambda x: F.instance_norm(x, bias=torch.linspace(1, 2, 8)).mean((2, 3)),
     "rows by truths": lambda x: x[:, :, torch.tensor([True, False] * 4)].mean((2, 3)),
 }
 

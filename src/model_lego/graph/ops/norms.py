@@ -42,6 +42,8 @@ def layer_norm(call: Call) -> Tensor:
 
 def _bound(call: Call, labels: Tensor, *, dim: int, positions: tuple[int, ...]) -> Tensor:
     names = [name for name in map(call.parameter, positions) if name is not None]
+    if any(call.parameter(place) is None and isinstance(call.arg(place, ""), Tensor) for place in positions):
+        call.tracker.freeze(labels, "is normalised by numbers that are made in the forward pass", call)
     if bool((labels == lab.NONE).all()) or not names:
         return labels
     channels = lab.vector(labels, call.shape(), dim)
