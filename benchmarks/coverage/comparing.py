@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping
 import torch
 from torch import Tensor, nn
 
+from benchmarks.coverage.masking import masked_source
 from model_lego import load, save
 from model_lego.disassembly.disassembling import Plan
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.parts.component import Component
-from tests.support.oracles import masked_forward
 from tests.support.plans import kept_inputs, lost
 
 ALIKE = 1e-8  # largest difference to the masked source, in parts of the largest logit
@@ -77,7 +77,7 @@ def planned(graph: ChannelGraph, selection: ChannelSelection, x: Tensor) -> Plan
 def compare(model: nn.Module, component: Component, plan: Plan, x: Tensor) -> tuple[float, float]:
     """Law 2: the cut network equals its source with the dropped channels zeroed, and those mattered."""
     labels = list(plan.labels)
-    expected = among(logits_of(masked_forward(model, x, kept_inputs(plan.graph, plan.selection))), labels)
+    expected = among(logits_of(masked_source(model, x, kept_inputs(plan.graph, plan.selection))), labels)
     whole, found = among(answer(model, x), labels), answer(component, x)
     largest = float(expected.abs().max())
     difference, effect = (float((found - expected).abs().max()), float((whole - expected).abs().max()))

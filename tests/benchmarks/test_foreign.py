@@ -9,6 +9,7 @@ from torch import nn
 pytest.importorskip("benchmarks")
 
 from benchmarks.coverage.comparing import Wrong, logits_of
+from benchmarks.coverage.masking import masked_source
 from benchmarks.foreign import check as checking
 from benchmarks.foreign import networks as listing
 from benchmarks.foreign.check import Result, check
@@ -49,6 +50,25 @@ class Shares(Small):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return super().forward(x).softmax(1)
+
+
+class InParts(nn.Conv2d):
+    """A convolution of each half of what it is given, by one weight."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.cat([nn.functional.conv2d(half, self.weight, self.bias) for half in x.chunk(2, 1)], 1)
+
+
+class Shared(nn.Module):
+    """It has a layer that sees parts of a value."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Conv2d(3, 8, 3), InParts(8, 6, 3), nn.Linear(12, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.first(x).relu()
+        return self.head(self.second(torch.cat([x, x * 2], 1)).relu().mean((2, 3)))
 
 
 @pytest.fixture
@@ -106,6 +126,40 @@ def test_contributions_are_compared_with_the_oracle():
     assert contributions(model, graph, stats, x[1:], 1) == 3
     with pytest.raises(Wrong, match="differ from the oracle's"):
         contributions(model, graph, stats, x[1:], 0)
+
+
+class Past(nn.Module):
+    """It calls its second layer as it is asked: as a module, by its forward, or by its weight on halves of a value."""
+
+    def __init__(self, way: str) -> None:
+        super().__init__()
+        self.way, self.layer, self.head = way, nn.Conv2d(4, 4, 3), nn.Linear(4, 10)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.way == "forward":
+            x = self.layer.forward(x)
+        elif self.way == "weight":
+            x = nn.functional.conv2d(x, self.layer.weight, self.layer.bias)
+        else:
+            x = self.layer(x)
+        return self.head(x.mean((2, 3)))
+
+
+@pytest.mark.parametrize("way", ["module", "forward", "weight"])
+def test_channels_are_zeroed_however_a_layer_is_used(way):
+    torch.manual_seed(0)
+    model, x = Past(way).double().eval(), torch.randn(2, 4, 6, 6, dtype=torch.float64)
+    zeroed = x.clone()
+    zeroed[:, [0, 3]] = 0
+    with torch.no_grad():
+        expected = model(zeroed)
+    assert torch.equal(masked_source(model, x, {"layer": [1, 2]}), expected)
+    assert not torch.equal(masked_source(model, x, {}), expected)
+
+
+def test_a_layer_on_parts_of_a_value_has_each_part_zeroed(small):
+    found = Result(**check(small("Shared")))
+    assert (found.outcome, found.error) == ("right", "")
 
 
 def test_logits_are_found_in_what_networks_give():
