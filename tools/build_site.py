@@ -35,7 +35,10 @@ CONTENTS: dict[str, str | list[str]] = {
     "How to": "docs/how-to/*",
     "To look things up": ["docs/reference", "docs/command-line"],
     "How it works": ["docs/architecture", "docs/decisions/index", "CONTRIBUTING", "CHANGELOG"],
-    "Measured": ["docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/fuzz", "docs/benchmarks"],
+    "Measured": [
+        *("docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/foreign", "docs/fuzz"),
+        "docs/benchmarks",
+    ],
     "The package": "package/*",
 }
 

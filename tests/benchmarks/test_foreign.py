@@ -1,5 +1,6 @@
 """The benchmark of published networks: its list, what it calls right, refused, wrong and crashed, and its page."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from torch import nn
 
 pytest.importorskip("benchmarks")
 
+from benchmarks.common import RESULTS, ROOT
 from benchmarks.coverage.comparing import Wrong, logits_of
 from benchmarks.coverage.masking import masked_source
 from benchmarks.foreign import check as checking
@@ -178,3 +180,8 @@ def test_the_page_counts_and_names_reasons():
     assert "3 networks of 1 packages: 1 right, 2 refused, 0 wrong, 0 crashed, 0 not done" in text
     assert "- 2: RefusedError: layer … reads" in text
     assert "- 1: a reason" in text
+
+
+def test_the_page_is_of_the_recorded_results():
+    recorded = json.loads((RESULTS / "foreign.json").read_text())["networks"]
+    assert page([Result(**each) for each in recorded]) == (ROOT / "docs" / "foreign.md").read_text()
