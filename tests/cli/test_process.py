@@ -46,7 +46,7 @@ def test_an_error_is_one_line_however_long(tmp_path):
     ran = process("inspect", "a-folder-with-a-name-that-is-rather-long-" * 2, folder=tmp_path)
     assert (ran.code, ran.out) == (1, "")
     assert len(ran.err.splitlines()) == 1
-    assert ran.err.startswith("error: a-folder-with-a-name")
+    assert ran.err.startswith("error: 'a-folder-with-a-name")
 
 
 def test_an_error_has_no_traceback_unless_it_is_asked_for(tmp_path):

@@ -30,7 +30,7 @@ def test_a_part_is_tuned_and_saved(world, tmp_path, which):
     given = contents(getattr(world, which))
     ran = finetune(world, getattr(world, which), tmp_path / "tuned", "--json")
     assert (ran.code, ran.err) == (0, "")
-    assert ran.json.keys() == {"folder", "before", "after"}
+    assert ran.json.keys() == {"folder", "before", "after", "verdict"}
     assert contents(getattr(world, which)) == given
     assert [path.name for path in tmp_path.iterdir()] == ["tuned"]
     evaluated = run("evaluate", tmp_path / "tuned", "--data", world.data, "--json")

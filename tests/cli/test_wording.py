@@ -27,6 +27,7 @@ PYTHONIC = {
     "graph/inlining.py": r"accelerator\.unwrap_model\([^)]*\)",  # how the network is given
     "graph/ownership.py": r"types\.MethodType\([^)]*\)",  # a line of the network itself
     "graph/randomness.py": r"training=self\.training",  # a line of the network itself
+    "graph/written_images.py": r"x\.clone\(\)|relu\(x\)",  # a line of the network itself
     "models/weights_file.py": r"model\.state_dict\(\)",  # how the file has to be made
     "cli/evaluate.py": r"in Python \(ml\.ensemble\)",  # says that it is Python
     "data/npz.py": r"\.transpose\(0, 2, 3, 1\)",  # how the file has to be made

@@ -13,8 +13,9 @@ NAMES = (
     *("hardcorenas_a", "inception_next_atto", "lcnetv2_small", "lcnet_035", "nf_resnet26", "poolformer_s12"),
     *("regnetx_002", "resnet10t", "resnetv2_18", "selecsls42", "skresnet18", "starnet_s050", "ese_vovnet19b_slim_dw"),
 )
-#: Of these Torch-Pruning ties other channels together; tests/networks/test_second_opinion.py says who is right.
-DIFFER = ("fasternet_t0", "dpn48b")
+#: Of these Torch-Pruning ties other channels together; tests/networks/test_second_opinion.py says who is right. Of
+#: skresnet18 it cuts one half of an even split alone, which the forward then splits elsewhere.
+DIFFER = ("fasternet_t0", "dpn48b", "skresnet18")
 
 
 @pytest.mark.zoo

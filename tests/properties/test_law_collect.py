@@ -152,7 +152,7 @@ def test_an_unfinished_run_is_not_thrown_away_and_not_mixed_with_another(tmp_pat
         collected(tmp_path / "run", sampling="all", progress=stopping(5))
     beside = tmp_path / "run.unfinished"
     before = sorted(path.name for path in beside.rglob("*"))
-    with pytest.raises(OutputExists, match=r"holds an interrupted run: go on with it \(resume=True, --resume\)"):
+    with pytest.raises(OutputExists, match=r"holds an interrupted run: go on with it \(resume=True\)"):
         collected(tmp_path / "run", sampling="all")
     for other in ({"sampling": "random"}, {"sampling": "all", "classes": [0]}, {"sampling": "all", "memory": 1}):
         with pytest.raises(BadConfig, match=r"is of another run: (sampling|classes|group)"):

@@ -25,7 +25,10 @@ Batches = list[tuple[Tensor, Tensor]]
 
 
 class Watched:
-    """A network in an unusual state, with hooks that count how often they are called."""
+    """A network in an unusual state, with hooks that note when they are called on one of its own modules.
+
+    On copies they may be: whether they change what the network gives is seen by running them.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model.to(memory_format=torch.channels_last).train()
@@ -36,10 +39,14 @@ class Watched:
             parameter.requires_grad_(number % 3 != 1)
         self.calls: list[str] = []
         for module in self.model.modules():
-            module.register_forward_hook(lambda *_: self.calls.append("forward"))
-            module.register_forward_pre_hook(lambda *_: self.calls.append("before"), with_kwargs=False)
-            module.register_full_backward_hook(lambda *_: self.calls.append("backward"))
+            module.register_forward_hook(lambda module, *_: self.note(module, "forward"))
+            module.register_forward_pre_hook(lambda module, *_: self.note(module, "before"), with_kwargs=False)
+            module.register_full_backward_hook(lambda module, *_: self.note(module, "backward"))
         self.before = state(self.model)
+
+    def note(self, module: nn.Module, what: str) -> None:
+        if any(module is own for own in self.model.modules()):
+            self.calls.append(what)
 
     def check(self) -> None:
         assert state(self.model) == self.before

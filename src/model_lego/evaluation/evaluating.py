@@ -91,7 +91,9 @@ def evaluate(
         outsiders=tallies[0].outsiders(),
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
-        other_classes=tuple(name for name in names_of(class_names or ()) if name not in part.classes),
+        other_classes=tuple(
+            name for name in names_of(() if class_names is None else class_names) if name not in part.classes
+        ),
     )
 
 

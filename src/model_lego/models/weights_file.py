@@ -6,7 +6,7 @@ import re
 import warnings
 import zipfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -55,13 +55,25 @@ def _unpickled(path: Path) -> Any:
         raise BadWeights(f"'{path}' {DAMAGED}") from error
     if "builtins.bytearray" in names:
         raise BadWeights(f"'{path}' holds a bytearray, which may claim any memory; save model.state_dict() alone")
-    plain = [each for each in PLAIN if each not in torch.serialization.get_safe_globals()]  # which it takes back after
     try:
-        with path.open("rb") as file, warnings.catch_warnings(), torch.serialization.safe_globals(plain):
+        with path.open("rb") as file, warnings.catch_warnings(), _only_plain():
             warnings.simplefilter("ignore")  # of old forms that it reads all the same
             return torch.load(file, map_location="cpu", weights_only=True)  # a path would be taken by its suffix
     except Exception as error:
         raise BadWeights(f"'{path}' {_why(error, names)}") from error
+
+
+@contextmanager
+def _only_plain() -> Iterator[None]:
+    """For a while torch may make plain values, and nothing that other packages have allowed."""
+    allowed = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        with torch.serialization.safe_globals(list(PLAIN)):
+            yield
+    finally:
+        torch.serialization.clear_safe_globals()
+        torch.serialization.add_safe_globals(allowed)
 
 
 def _why(error: Exception, names: list[str]) -> str:

@@ -13,6 +13,7 @@ from pydantic import Field, FiniteFloat
 from torch import Tensor, nn
 
 from model_lego.graph.modules import device_of, first_parameter
+from model_lego.models.node_classifier import NodeClassifier
 from model_lego.parts.answers import TOLERANCE, answer_of, difference, operators_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
@@ -33,7 +34,13 @@ class ProbeRecord(Record):
 
 
 def probe_of(part: Component | Assembly) -> ProbeRecord | None:
-    """Ask a part; None where it gives no finite answer to a random image."""
+    """Ask a part; None where it gives no finite answer to a random image, and of a classifier of nodes.
+
+    The answers of that one are those of the graph that it is given, which is no part of the network and is not saved.
+    """
+    networks = [part] if isinstance(part, Component) else part.networks()
+    if any(isinstance(network.module, NodeClassifier) for network in networks):
+        return None
     image = _image(part)
     try:
         logits = answer_of(part, image)[0].double().cpu()

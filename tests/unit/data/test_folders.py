@@ -92,7 +92,7 @@ def test_an_image_is_read_only_when_it_is_asked_for(root):
 
 def test_images_of_different_sizes_are_refused(root):
     picture(root / "train" / "ant" / "9.png", size=(6, 4))
-    with pytest.raises(BadBatches, match=r"different sizes \[\(3, 4, 5\), \(3, 4, 6\)\]; bring them .* --size N"):
+    with pytest.raises(BadBatches, match=r"different sizes \[\(3, 4, 5\), \(3, 4, 6\)\]; bring them .*size=\(N, N\)"):
         everything(open_data(root).train)
 
 

@@ -164,7 +164,7 @@ def test_a_component_that_was_not_repaired_is_compared_with_cuts_that_are_not():
 
 
 def test_the_repair_is_the_components_own_with_as_many_images_of_the_same_draw(monkeypatch):
-    monkeypatch.setattr("model_lego.disassembly.disassembling.CALIBRATION", 12)
+    monkeypatch.setattr("model_lego.disassembly.judging.CALIBRATION", 12)
     monkeypatch.setattr("model_lego.evaluation.baselines.as_many", lambda graph, kept, scores: kept)
     settings = RepairSettings(strength=0.3, seed=2)
     source, batches = build("plain"), [data("plain")]

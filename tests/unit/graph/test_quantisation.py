@@ -43,7 +43,7 @@ def in_training(x):
     [
         (static, "layer '1.0' is quantised to whole numbers; take the float network apart"),
         (dynamic, "layer '2.linear' is quantised to whole numbers; take the float network apart"),
-        (in_training, r"rounds values for quantisation \(.*fake_quant.*\); take the float network apart"),
+        (in_training, r"rounds values for quantisation \(.*FakeQuantize\); take the float network apart"),
     ],
 )
 def test_a_quantised_network_is_refused_as_that(make, message):

@@ -144,7 +144,6 @@ def test_a_write_into_a_view_is_refused_with_its_layer(function):
 @pytest.mark.parametrize(
     ("function", "message"),
     [
-        (lambda x: (x, x), "gives a tuple; it has to give one tensor of logits"),
         (lambda x: x[:, :, None], "batch x classes logits"),
         (lambda x: x[:, 0], "batch x classes logits"),
         (lambda x: torch.cat([-x, x], 1), "two logits are tied to the same channel"),
