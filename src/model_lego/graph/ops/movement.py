@@ -226,6 +226,20 @@ def whole_moves(call: Call) -> Tensor:
     return result
 
 
+def roll(call: Call) -> Tensor:
+    """Channels that come round to the other end are kept whole: of fewer channels, others would come round."""
+    labels = lab.spread(call.args[0], call.shape())
+    shifts, dims = (list(one) if isinstance(one, list | tuple) else [one] for one in (*call.args[1:], [])[:2])
+    for shift, dim in zip(shifts, dims or [0], strict=True):
+        size = labels.shape[dim]
+        if call.args[0].shape[dim] > 1 or not dims:  # without dimensions the value is rolled as one row
+            round_the_end = size if abs(shift) >= size or not dims else abs(shift)
+            start = size - round_the_end if shift > 0 else 0
+            reason = "comes round to the other end by a number written into the forward"
+            call.tracker.freeze(labels.narrow(dim, start, round_the_end), reason, call)
+    return moved(call, torch.roll, shifts, dims)
+
+
 def channel_shuffle(call: Call) -> Tensor:
     """The labels are shuffled along; blocks must keep equal numbers."""
     return _shuffled(call, lambda channels: _same_columns(call, channels.reshape(call.args[1], -1)))
@@ -281,7 +295,8 @@ ROWS: dict[object, OpRule] = {
     **rows(["slice.Tensor", "narrow"], OpRule("", Route.MOVES, slice_)),
     **rows(["select.int"], OpRule("", Route.MOVES, select)),
     **rows(["pad", "constant_pad_nd"], OpRule("", Route.MOVES, pad)),
-    **rows(["flip", "roll", "repeat", "tile", "repeat_interleave.self_int"], OpRule("", Route.MOVES, whole_moves)),
+    **rows(["roll"], OpRule("", Route.MOVES, roll)),
+    **rows(["flip", "repeat", "tile", "repeat_interleave.self_int"], OpRule("", Route.MOVES, whole_moves)),
     **rows(["channel_shuffle"], OpRule("", Route.MOVES, channel_shuffle)),
     **rows(["pixel_unshuffle"], OpRule("", Route.MOVES, pixel_unshuffle)),
     **rows(["pixel_shuffle"], OpRule("", Route.MOVES, pixel_shuffle)),
