@@ -18,6 +18,7 @@ from model_lego.graph.ops.mixing import COMPUTED
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import concrete, weights_only
 from model_lego.graph.rule import OpRule, Route
+from model_lego.graph.same_answer import refuse_other_network
 from model_lego.parts.wrappers import unwrapped
 
 #: Plain layers by the name of the operator that they run.
@@ -58,6 +59,7 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         layer.train(old.training)
         parent, _, name = path.rpartition(".")
         setattr(twin.get_submodule(parent), name, layer)
+    refuse_other_network(twin, model, example)
     return twin
 
 

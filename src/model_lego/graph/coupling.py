@@ -22,6 +22,7 @@ from model_lego.graph.propagation import carry_labels
 from model_lego.graph.quantisation import refuse_quantised
 from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
+from model_lego.graph.same_answer import refuse_other_operators
 from model_lego.graph.spare import spare_modules
 from model_lego.graph.written_images import refuse_written_images
 
@@ -45,6 +46,7 @@ def read_graph(
     written into it. A single logit is refused, but for `lone`: a component of one class. Raises UnsupportedOpError,
     RefusedError, TraceFailed, ShapeMismatch.
     """
+    exported = program is None
     if program is None:
         program = export_program(model, example)
         refuse_written_images(program, model, example)
@@ -52,12 +54,14 @@ def read_graph(
         raise RefusedError(f"the network gives {len(program.outputs)} values; it has to give one tensor of logits")
     refuse_random(program)
     refuse_quantised(program.nodes)
+    images = example[:1].repeat(2, *[1] * (example.dim() - 1))
+    if exported:
+        refuse_other_operators(program, model, images)
     builder = Builder(program)
     values = carry_labels(program, rules, builder)
     refuse_foreign(model, program, builder.axes)
     find_group_counts(builder, model)
     graph = _finish(builder, rules, values, model, whole, lone)
-    images = example[:1].repeat(2, *[1] * (example.dim() - 1))
     return replace(graph, spare=spare_modules(model, graph.unused, images))
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections import namedtuple
+from itertools import count
 
 import pytest
 import torch
@@ -10,7 +11,7 @@ from torch.nn.utils import prune
 from torch.optim.swa_utils import AveragedModel
 
 import model_lego as ml
-from model_lego.errors import BadConfig, CorruptComponent, RefusedError
+from model_lego.errors import BadConfig, CorruptComponent, RefusedError, TraceFailed
 from model_lego.models import build
 from model_lego.parts.answers import answer_of, difference, operators_of
 from model_lego.parts.component import Builder
@@ -267,3 +268,22 @@ def test_operators_are_the_same_whatever_the_weights_and_other_with_another_numb
     with torch.random.fork_rng():
         assert digest(1, 0) == digest(1, 1)
         assert digest(1, 0) != digest(0, 0)
+
+
+# ------------------------------------------------------------------------------------------- the exported program
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        lambda logits, number: logits * number,
+        lambda logits, number: logits + (3.0 if number % 2 else 0.0),
+        lambda logits, number: logits.flip(1) if number % 2 else logits,
+    ],
+    ids=["scaled", "shifted", "turned"],
+)
+def test_an_export_that_gives_something_else_is_refused(how):
+    calls = count(1)  # which no copy has for itself
+    network = Giving(lambda logits, features: how(logits, next(calls)))
+    with pytest.raises(TraceFailed, match=r"beside the network itself, logits that differ by .*call to call"):
+        ml.trace(network, IMAGES)
