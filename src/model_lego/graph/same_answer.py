@@ -21,7 +21,7 @@ def refuse_other_network(twin: nn.Module, model: nn.Module, images: Tensor) -> N
 
 
 def _refuse(expected: Tensor, found: Tensor, what: str) -> None:
-    known = expected.dim() == 2 and bool(torch.isfinite(expected).all())  # what is no batch of logits is said elsewhere
+    known = found.dim() == 2 and bool(torch.isfinite(expected).all())  # what is no batch of logits is said elsewhere
     if known and (apart := difference(expected, found)):
         raise TraceFailed(
             f"{what}, beside the network itself, {apart}; its forward goes by something that no export keeps, such as "
