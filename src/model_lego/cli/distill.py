@@ -18,6 +18,7 @@ from model_lego.models import build
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_size
+from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.distillation import FROM_THE_START
 from model_lego.training.distillation_gain import GainOptions
 
@@ -44,6 +45,7 @@ def distill_command(
     settings = training.settings(run)
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
     pair = _opened(teacher, student, data, opening, run)
+    check_room(out, bytes_of(pair.student))
     names = tuple(name for name in pair.student.classes if name != NONE_OF_THESE)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
     train, test = (data_for(parts, data, names, run.batch_size, train=which) for which in (True, False))

@@ -10,6 +10,7 @@ from model_lego.cli.sources import data_for, open_part
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.finetuning import GENTLE
 
 DEFAULTS = o.TrainingOptions.like(GENTLE)
@@ -29,6 +30,7 @@ def finetune_command(
     settings = training.settings(run)
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
     part = open_part(folder)
+    check_room(out, bytes_of(part))
     names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
     train, test = (data_for([part], data, names, run.batch_size, train=which) for which in (True, False))
     before = evaluate(part, test, class_names=names, progress=Bar())

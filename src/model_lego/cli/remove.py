@@ -50,7 +50,9 @@ def remove_command(
     }
     check_out(out, overwrite=run.overwrite)
     if opening.weights is None and ":" not in part:
-        made = _from_part(part, classes, data, calibration_per_class, run.batch_size, head, how)
+        opened = open_part(part)
+        check_room(out, bytes_of(opened))
+        made = _from_part(opened, classes, data, calibration_per_class, run.batch_size, head, how)
     elif data is None:
         raise BadConfig("a network is cut by what its images say; give --data")
     else:
@@ -64,7 +66,7 @@ def remove_command(
 
 
 def _from_part(
-    folder: str,
+    part: Component | Assembly,
     classes: Sequence[str],
     data: str | None,
     images_a_class: int,
@@ -74,7 +76,6 @@ def _from_part(
 ) -> Component | Assembly:
     from model_lego import remove_classes
 
-    part = open_part(folder)
     gone = label_numbers(spelled(classes, part.classes), part.classes, owner="part")
     names = [name for place, name in enumerate(part.classes) if place not in gone and name != NONE_OF_THESE]
     feed = None

@@ -1,5 +1,6 @@
 """Values of a whole calibration set at the frontier of a walk, in memory up to a budget and in mapped files beyond."""
 
+import os
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -8,6 +9,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
+
+from model_lego.errors import CannotWrite
 
 
 class Frontier:
@@ -43,6 +46,27 @@ class Frontier:
             if isinstance(chunk, Tensor) and not hasattr(chunk, "_mapped"):
                 self.held -= chunk.numel() * chunk.element_size()
 
+    def _reserved(self, size: int) -> Path:
+        """A file that has so many bytes on the disk already: memory that stands for a full disk ends the process.
+
+        Raises CannotWrite.
+        """
+        try:
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="model-lego-")
+            self._files += 1
+            path = Path(self._folder.name) / f"{self._files}.bin"
+            with path.open("wb") as file:
+                if hasattr(os, "posix_fallocate") and size:
+                    os.posix_fallocate(file.fileno(), 0, size)
+        except OSError as error:
+            raise CannotWrite(
+                tempfile.gettempdir(),
+                f"the repair keeps values there that are beyond its memory, now {size:,} bytes ({error.strerror}); "
+                "make room, name another folder by TMPDIR, or give fewer images",
+            ) from error
+        return path
+
     def _settled(self, chunk: Any) -> Any:
         if not isinstance(chunk, Tensor):
             return chunk
@@ -50,10 +74,7 @@ class Frontier:
         if self.held + size <= self.budget:
             self.held += size
             return chunk
-        if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="model-lego-")
-        self._files += 1
-        path = Path(self._folder.name) / f"{self._files}.bin"
+        path = self._reserved(size)
         mapped = torch.from_file(str(path), shared=True, size=chunk.numel(), dtype=chunk.dtype)
         with suppress(PermissionError):  # Windows keeps the name until nothing maps the file
             path.unlink()  # its room is free as soon as the value is dropped, or the process killed

@@ -1,6 +1,8 @@
 """Repair: the closed form against a least-squares oracle, whole networks, and what it must leave alone."""
 
 import copy
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,10 @@ from torch.nn import functional as F
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
+from model_lego.errors import CannotWrite
 from model_lego.graph import keep_all
 from model_lego.graph.program import export_program
+from model_lego.repairing import activation_store
 from model_lego.repairing.activation_store import Frontier
 from model_lego.repairing.intercepts import give_biases
 from model_lego.repairing.layerwise import RepairSettings, repair_model
@@ -259,3 +263,20 @@ def test_inputs_that_are_the_same_on_all_images_are_fitted_by_the_intercept(valu
         fit = ridge(moments, torch.zeros(1, 3, 4, dtype=torch.float64), 1e-2)
         given = fit.intercept[0] + x[0].double() @ fit.change[0]
         assert (given - y[0].double().mean(0)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("fails", ["posix_fallocate", "folder", "open"])
+def test_a_disk_that_is_full_is_one_error_before_it_is_written_to(monkeypatch, fails):
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    where = {
+        "posix_fallocate": (activation_store.os, "posix_fallocate"),
+        "folder": (activation_store.tempfile, "TemporaryDirectory"),
+        "open": (activation_store.Path, "open"),
+    }
+    with Frontier(budget=0) as frontier:
+        monkeypatch.setattr(*where[fails], full, raising=False)
+        with pytest.raises(CannotWrite, match=r"beyond its memory, now 400 bytes \(No space left.*TMPDIR"):
+            frontier.put(object(), [torch.zeros(100)])
+        monkeypatch.undo()
