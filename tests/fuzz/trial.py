@@ -7,6 +7,7 @@ other exception and any disagreement is a failure.
 import copy
 import tempfile
 import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -185,15 +186,19 @@ class Trial:
             self.model(self.x)
         stats = attribute(self.model, batches, graph=self.graph, classes=[0, 1], sampling="all")
         each: dict[str, Tensor] = {}
+        called = Counter(layer.weight for layer in self.graph.layers)
+        calls = {weight: len(of_weight) for weight, of_weight in reads.items()}
         for layer in self.graph.layers:
-            if layer.depthwise or not reads.get(layer.weight):
+            if layer.depthwise or calls.get(layer.weight) != called[layer.weight]:  # some calls read no channels
                 continue
             module, x = reads[layer.weight].pop(0)
             each[layer.name] = contributions_of(module, x, layer.groups, COUNT)
+            terms = float(contributions_of(_positive(module), x.abs(), layer.groups, COUNT).max())
             positive = each[layer.name].clamp(min=0)
             for place, label in enumerate((0, 1)):
                 expected = positive[labels == label].sum(0)
-                self._equal(f"the contributions of {module}", stats.layers[layer.name].summed(place), expected)
+                found = stats.layers[layer.name].summed(place)
+                self._equal(f"the contributions of {module}", found, expected, of=terms)
         if not self.network.single:  # rounding may decide there
             self._located(stats, {name: s[labels == 1] for name, s in each.items()})
 
@@ -257,11 +262,12 @@ class Trial:
             return logits / logits.sum(1, keepdim=True)
         return logits.log_softmax(1) if how == "log_softmax" else logits
 
-    def _equal(self, what: str, found: Tensor, expected: Tensor) -> None:
+    def _equal(self, what: str, found: Tensor, expected: Tensor, *, of: float = 0.0) -> None:
+        """Two values are the same, but for rounding of the largest value or of terms `of` a size that make it."""
         if found.shape != expected.shape:
             raise Wrong(f"{what} differ: {tuple(found.shape)} and {tuple(expected.shape)}")
         difference, largest = float((found - expected).abs().max()), float(expected.abs().max())
-        if not difference <= self.alike * max(largest, 1e-3):
+        if not difference <= self.alike * max(largest, of, 1e-3):
             raise Wrong(f"{what} differ by {difference:.3g} (largest {largest:.3g})")
 
 
@@ -279,6 +285,14 @@ def read_by(model: nn.Module, graph: ChannelGraph) -> Iterator[dict[str, list[tu
 
                 hooks.callback(module.register_forward_pre_hook(note).remove)
         yield reads
+
+
+def _positive(module: nn.Module) -> nn.Module:
+    """The same module with the absolute values of its weight: by its sums rounding is measured where terms cancel."""
+    twin = copy.deepcopy(module)
+    with torch.no_grad():
+        twin.weight.abs_()
+    return twin
 
 
 def contributions_of(module: nn.Module, x: Tensor, groups: int, images: int) -> Tensor:
