@@ -7,7 +7,7 @@ from tests.fuzz.describing import Network, Steps, build, images
 from tests.fuzz.layers import Act, Conv, Linear, Norm, Up
 from tests.fuzz.moving import Blur, End, Flat, Scale, Tokens
 from tests.fuzz.trial import Outcome, tried
-from tests.fuzz.wiring import Join, Split
+from tests.fuzz.wiring import Grid, Join, Split
 
 STEM = Conv(4, (1, 1), bias=False)
 POOLED = (Flat("mean"), Linear(4))
@@ -117,3 +117,11 @@ def test_channels_that_go_with_the_images_are_named_by_their_layer():
 def test_a_size_behind_attention_is_found():
     found = tried(Network(IMAGE, (STEM, Tokens("attend"), Split("chunk", ((), ()))), FLAT))
     assert not found.failures, found.failures
+
+
+@pytest.mark.parametrize("end", ["softmax", "log_softmax"])
+@pytest.mark.parametrize("last", [2, 4])
+def test_a_number_in_the_forward_is_noticed_behind_a_softmax_too(end, last):
+    """What a trial cut gives was not compared where the network ends in a softmax: such a cut was wrong in silence."""
+    steps = (Conv(4, (3, 1), padding="same"), Grid("softmax", 2), Conv(6, (1, 3), padding="same"))
+    held(steps, (Flat("mean"), Linear(8), Act(how="relu"), Linear(last), End(end)), image=(1, 4, 70))
