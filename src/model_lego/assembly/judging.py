@@ -8,7 +8,7 @@ from model_lego.heads.fitting import FittedHead, Settled
 from model_lego.parts.verdict import Verdict
 from model_lego.verdicts.judging import Basis, by_hits
 
-PARTS = "its parts, each on its own classes,"
+PARTS = "its parts (each on its own classes)"
 
 
 def verdict_on(fitted: FittedHead, settled: Settled, labelled: Labelled) -> Verdict | None:

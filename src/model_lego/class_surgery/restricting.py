@@ -24,7 +24,7 @@ from model_lego.parts.verdict import Verdict
 from model_lego.progress import Progress, quiet
 from model_lego.verdicts.judging import warn_of
 
-BEFORE = "what it was before, over the same classes,"
+BEFORE = "what it was before (over the same classes)"
 
 
 @dataclass(frozen=True, slots=True)

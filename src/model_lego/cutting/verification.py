@@ -54,8 +54,11 @@ def check_cut(
     expected = masked_run(source, graph, selection, images)
     if graph.normalises and len(selection.logits) < len(graph.head):
         expected = _over_fewer(expected)
-    known = torch.isfinite(expected).all(1)  # of a softmax that gives the others everything nothing is left
-    _compare(logits[known], expected[known])
+        left = torch.isfinite(expected).all(1)  # where the softmax gave all to the other classes there is nothing
+        if not bool(left.any()):
+            return Cut(module, program, source, graph, selection)
+        logits, expected = logits[left], expected[left]
+    _compare(logits, expected)
     return Cut(module, program, source, graph, selection)
 
 
@@ -122,13 +125,13 @@ def _operators(program: Program) -> list[str]:
 
 def _over_fewer(expected: Tensor) -> Tensor:
     """What a softmax, or its logarithm, gives over the kept classes alone: it adds up to one again."""
-    if bool((expected <= 0).all()):
+    if bool((expected < 0).any()):
         return expected.log_softmax(1)
     return expected / expected.sum(1, keepdim=True)
 
 
 def _compare(logits: Tensor, expected: Tensor) -> None:
-    if len(logits) and (apart := difference(expected, logits)):
+    if apart := difference(expected, logits):
         raise CutMismatch(
             f"the cut network gives, beside its masked source, {apart}; its forward depends on channel numbers"
         )

@@ -4,15 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from model_lego.cutting.cut import Cut
 from model_lego.data.batching import Drawn, drawn
 from model_lego.disassembly.request import Request
 from model_lego.graph.modules import first_parameter
+from model_lego.parts.answers import answer_of
+from model_lego.parts.class_names import places_of
 from model_lego.parts.component import Component, Origin
 from model_lego.parts.image_shapes import taken
-from model_lego.parts.logits import main_logits
 from model_lego.parts.verdict import Verdict
 from model_lego.repairing.refitting import CALIBRATION, calibration_images, repair_cut
 from model_lego.verdicts.judging import JUDGED, Basis, judge
@@ -74,10 +75,10 @@ def verdict_on(
     fewest = min(int((images.fit.labels == label).sum()) for label in request.labels)
     columns = list(request.labels)
     return judge(
-        lambda some: main_logits(module(some)),
+        lambda some: answer_of(module, some),
         lambda some: request.graph.program.run(request.model, some)[:, columns],
         held.images.to(first_parameter(request.model)),
-        _places(held.labels, request.labels),
+        places_of(request.classes, request.names)[held.labels],
         Basis("cut", reference, held_out, fewest if _repairs(request) else None, _kept(component.origin)),
     )
 
@@ -136,9 +137,3 @@ def _joined(one: Drawn, other: Drawn) -> Drawn:
         return one
     images, labels = torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels])
     return Drawn(images, labels, one.digests + other.digests)
-
-
-def _places(labels: Tensor, wanted: Sequence[int]) -> Tensor:
-    """Position of each label among the wanted ones, -1 for others."""
-    alike = labels[:, None] == torch.tensor(list(wanted))
-    return torch.where(alike.any(1), alike.int().argmax(1), -1)

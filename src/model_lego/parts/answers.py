@@ -53,15 +53,16 @@ def difference(expected: Tensor, found: Tensor, *, tolerance: float | None = Non
     return f"logits that differ by {apart:.3g}, where the largest is {largest:.3g}"
 
 
-def operators_of(network: nn.Module, images: Tensor) -> str:
-    """A digest (sha256, hex) of the operators that a network runs on images, with their numbers, not their tensors.
+def answer_and_operators(network: nn.Module, images: Tensor) -> tuple[Tensor, str]:
+    """The logits of a network, and a digest (sha256, hex) of the operators that it ran, with their numbers.
 
-    It is the same for the same network in the same version of torch; how tensors lie in memory does not count.
+    The digest is the same for the same network, whatever its tensors hold and however they lie in memory, in the same
+    version of torch.
     """
     heard = _Listener()
     with heard:
-        answer_of(network, images)
-    return heard.digest.hexdigest()
+        logits = answer_of(network, images)
+    return logits, heard.digest.hexdigest()
 
 
 class _Listener(TorchDispatchMode):

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from model_lego.graph.modules import device_of, first_parameter
 from model_lego.models.node_classifier import NodeClassifier
-from model_lego.parts.answers import TOLERANCE, answer_of, difference, operators_of
+from model_lego.parts.answers import TOLERANCE, answer_and_operators, difference
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import noise_of, taken_by
@@ -43,26 +43,27 @@ def probe_of(part: Component | Assembly) -> ProbeRecord | None:
         return None
     image = _image(part)
     try:
-        logits = answer_of(part, image)[0].double().cpu()
+        given, operators = answer_and_operators(part, image)
     except (RuntimeError, ValueError, IndexError):  # graphs as images: random ones need not be any
         return None
+    logits = given[0].double().cpu()
     if not bool(torch.isfinite(logits).all()):
         return None
     rounded = tuple(float(f"{value:.{DIGITS}g}") for value in logits.tolist())
-    return ProbeRecord(logits=rounded, operators=operators_of(part, image), ran_on=_here(part))
+    return ProbeRecord(logits=rounded, operators=operators, ran_on=_here(part))
 
 
 def other_answer(part: Component | Assembly, probe: ProbeRecord | None) -> str:
     """How a part answers otherwise than its probe, in words; empty where it does not, or there is no probe."""
     if probe is None:
         return ""
-    image = _image(part)
-    logits = answer_of(part, image)[0]
+    given, operators = answer_and_operators(part, _image(part))
+    logits = given[0]
     tolerance = max(ALIKE, TOLERANCE.get(logits.dtype, ALIKE))
     expected = torch.tensor(probe.logits, dtype=torch.float64)
     if apart := difference(expected, logits.double().cpu(), tolerance=tolerance):
         return f"it gives {apart}"
-    if probe.ran_on == _here(part) and operators_of(part, image) != probe.operators:
+    if probe.ran_on == _here(part) and operators != probe.operators:
         return "it gives these logits by other operators, which on other images may give others"
     return ""
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from model_lego.parts.verdict import DoubtfulResult, Making, Verdict
 from model_lego.verdicts.metrics import DRAWS, LEVEL, area, difference_interval
 
-#: Images that a verdict rests on at most; with 500 of them a point is half of the usual interval.
+#: Images that a verdict rests on at most: its interval is some three points wide then.
 JUDGED = 500
 #: Images that run at once.
 CHUNK = 64
@@ -31,6 +31,21 @@ class Basis:
     held_out: bool
     fitted: int | None = None
     kept: float | None = None
+
+    def verdict(self, classes: int, own: float, theirs: float, interval: tuple[float, float], images: int) -> Verdict:
+        """The verdict with these figures."""
+        return Verdict(
+            making=self.making,
+            reference=self.reference,
+            classes=classes,
+            own=own,
+            theirs=theirs,
+            interval=interval,
+            images=images,
+            held_out=self.held_out,
+            fitted=self.fitted,
+            kept=self.kept,
+        )
 
 
 @torch.no_grad()
@@ -56,18 +71,8 @@ def by_hits(right: Tensor, theirs_right: Tensor, classes: int, basis: Basis) -> 
     if not total:
         return None
     gained, lost = int((theirs_right & ~right).sum()), int((right & ~theirs_right).sum())
-    return Verdict(
-        making=basis.making,
-        reference=basis.reference,
-        classes=classes,
-        own=100 * float(right.double().mean()),
-        theirs=100 * float(theirs_right.double().mean()),
-        interval=difference_interval(gained, lost, total),
-        images=total,
-        held_out=basis.held_out,
-        fitted=basis.fitted,
-        kept=basis.kept,
-    )
+    own, theirs = (100 * float(each.double().mean()) for each in (right, theirs_right))
+    return basis.verdict(classes, own, theirs, difference_interval(gained, lost, total), total)
 
 
 def answers(answer: Answer, images: Tensor) -> Tensor:
@@ -90,15 +95,4 @@ def _by_area(own: Tensor, theirs: Tensor, mine: Tensor, basis: Basis) -> Verdict
         if bool(mine[some].any()) and not bool(mine[some].all()):
             drawn.append(100 * (area(theirs[some], mine[some]) - area(own[some], mine[some])))
     low, high = np.quantile(drawn or [0.0], [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Verdict(
-        making=basis.making,
-        reference=basis.reference,
-        classes=1,
-        own=100 * area(own, mine),
-        theirs=100 * area(theirs, mine),
-        interval=(float(low), float(high)),
-        images=len(mine),
-        held_out=basis.held_out,
-        fitted=basis.fitted,
-        kept=basis.kept,
-    )
+    return basis.verdict(1, 100 * area(own, mine), 100 * area(theirs, mine), (float(low), float(high)), len(mine))

@@ -77,3 +77,43 @@ def test_a_depthwise_layer_follows():
     assert cut[1].groups < 8
     assert program.run(cut, x).shape == (2, 2)
     assert graph.program.run(model, x).shape == (2, 3)  # and the source's program is as it was
+
+
+def ending(*last, weight=1.0):
+    """A classifier of four classes whose last two take all where a softmax follows and the weight is large."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        model = nn.Sequential(nn.Flatten(), nn.Linear(12, 6), nn.ReLU(), nn.Linear(6, 4), *last).double().eval()
+    with torch.no_grad():
+        model[3].bias[2:] += weight
+    return model
+
+
+def kept_two(model):
+    x = torch.rand(2, 3, 2, 2, dtype=torch.float64)
+    graph = trace(model, x)
+    selection = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=[1, 0])
+    return slice_model(model, graph, selection).module, model, graph, selection, x
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LogSoftmax(1)])
+@pytest.mark.parametrize("weight", [1.0, 1e4])
+def test_a_softmax_over_fewer_classes_is_compared_where_it_left_them_anything(last, weight):
+    check_cut(*kept_two(ending(last, weight=weight)))
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LogSoftmax(1)])
+def test_a_wrong_cut_is_noticed_behind_a_softmax(last):
+    module, *others = kept_two(ending(last))
+    with torch.no_grad():
+        module[3].weight.mul_(2)
+    with pytest.raises(CutMismatch, match="logits that differ"):
+        check_cut(module, *others)
+
+
+def test_a_network_that_gives_no_numbers_is_no_cut_that_was_checked():
+    module, model, *others = kept_two(ending())
+    with torch.no_grad():
+        model[3].bias.fill_(float("nan"))
+    with pytest.raises(CutMismatch, match="differ by nan"):
+        check_cut(module, model, *others)

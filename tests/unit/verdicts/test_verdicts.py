@@ -1,5 +1,6 @@
 """Every verb says how its result does beside what it was made of, as data and, where that is doubtful, as a warning."""
 
+import copy
 import warnings
 
 import pytest
@@ -117,23 +118,22 @@ def test_an_assembly_is_judged_beside_its_parts_by_cross_validation():
     assembly = ml.assemble(pair(), calibration=blobs(150))
     assert (assembly.verdict.own, assembly.verdict.theirs, assembly.verdict.images) == (100.0, 100.0, 150)
     assert (assembly.verdict.held_out, assembly.verdict.fitted, assembly.verdict.making) == (True, 50, "joined")
-    assert "its parts, each on its own classes, 100.0 %" in str(assembly)
+    assert "its parts (each on its own classes) 100.0 %" in str(assembly)
     assert ml.assemble(pair()).verdict is None
 
 
 def test_an_assembly_far_behind_its_parts_is_warned_of():
     first, second = pair()
-    with pytest.warns(DoubtfulResult, match="points behind its parts, each on its own classes,; try more calibration"):
-        made = ml.assemble(
-            [first, crippled(second)], calibration=[(0 * images, labels) for images, labels in blobs(150)]
-        )
+    black = [(0 * images, labels) for images, labels in blobs(150)]
+    with pytest.warns(DoubtfulResult, match=r"behind its parts \(each on its own classes\); try more calibration"):
+        made = ml.assemble([first, crippled(second)], calibration=black)
     assert made.verdict.lost > 2
 
 
 def test_removing_a_class_is_judged_beside_what_was_there():
     part = ml.disassemble(colours(), blobs(900), classes=[0, 1, 2])
     less = ml.remove_classes(part, [1], blobs(900))
-    assert less.verdict.reference == "what it was before, over the same classes,"
+    assert less.verdict.reference == "what it was before (over the same classes)"
     assert (less.verdict.classes, less.verdict.lost) == (2, 0.0)
     assert ml.remove_classes(part, [1]).verdict is None
     of_network = ml.remove_classes(colours(), [1], blobs(900))
@@ -203,3 +203,17 @@ def test_images_of_other_classes_do_not_count_where_there_are_several():
 def test_when_a_source_is_doubted(classes, theirs, doubtful):
     verdict = Verdict("cut", "its source", classes, theirs, theirs, (0.0, 0.0), 500, held_out=True, fitted=100)
     assert bool(verdict.concerns) == doubtful
+
+
+@pytest.mark.parametrize(("repair", "count"), [("none", 600), ("ridge", 1800), ("ridge", 90)])
+def test_a_network_in_training_mode_is_judged_in_eval_mode_and_its_component_is_left_alone(repair, count):
+    def network():
+        first = colours()
+        return nn.Sequential(first[0], nn.BatchNorm2d(9), nn.Dropout2d(0.5), *first[1:])
+
+    source = network().eval()
+    trained = copy.deepcopy(source).train()
+    one, other = (ml.disassemble(each, blobs(count), classes=[0, 1], repair=repair) for each in (source, trained))
+    assert other.verdict == one.verdict
+    torch.testing.assert_close(other.module.state_dict(), one.module.state_dict(), rtol=0, atol=0)
+    assert all(module.training for module in other.module.modules())
