@@ -82,7 +82,15 @@ def expand(call: Call) -> Tensor:
 
 def cat(call: Call) -> Tensor:
     """Put values side by side; along any other dimension than the channels' they are tied."""
-    dim = call.arg(1, "dim", 0) % len(call.out)
+    return _side_by_side(call, call.arg(1, "dim", 0) % len(call.out))
+
+
+def side_by_side(dim: int) -> Callable[[Call], Tensor]:
+    """Operators that put values side by side along the same dimension always, the only one where there is but one."""
+    return lambda call: _side_by_side(call, min(dim, len(call.out) - 1))
+
+
+def _side_by_side(call: Call, dim: int) -> Tensor:
     operands = list(zip(call.args[0], call.shapes[0], strict=True))
     operands = [(labels, shape) for labels, shape in operands if shape != (0,)]
     others = {axis for labels, _ in operands for axis in lab.carried(labels) if axis != dim}
@@ -240,6 +248,17 @@ def roll(call: Call) -> Tensor:
     return moved(call, torch.roll, shifts, dims)
 
 
+def glu(call: Call) -> Tensor:
+    """Half of the channels gates the other: equal positions of both halves go together."""
+    labels: Tensor = call.args[0]
+    dim = call.arg(1, "dim", -1) % labels.dim()
+    if labels.shape[dim] == 1:
+        return labels
+    values, gates = labels.chunk(2, dim)
+    call.tracker.couple(values, gates, call)
+    return lab.compress(values)
+
+
 def channel_shuffle(call: Call) -> Tensor:
     """The labels are shuffled along; blocks must keep equal numbers."""
     return _shuffled(call, lambda channels: _same_columns(call, channels.reshape(call.args[1], -1)))
@@ -279,7 +298,7 @@ def _unflatten(call: Call) -> Tensor:
 
 ROWS: dict[object, OpRule] = {
     **rows(
-        ["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "swapaxes", "numpy_T", "mT"],
+        ["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "moveaxis.int", "swapaxes", "numpy_T", "mT"],
         OpRule("", Route.MOVES, dims_only),
     ),
     **rows(["squeeze", "squeeze.dim", "squeeze.dims"], OpRule("", Route.MOVES, squeeze)),
@@ -288,6 +307,9 @@ ROWS: dict[object, OpRule] = {
     **rows(["unflatten.int", "view_as", "reshape_as"], OpRule("", Route.MOVES, _unflatten)),
     **rows(["expand", "expand_as"], OpRule("", Route.MOVES, expand)),
     **rows(["cat", "concat", "concatenate"], OpRule("", Route.JOINS, cat)),
+    **rows(["hstack", "column_stack"], OpRule("", Route.JOINS, side_by_side(1))),
+    **rows(["dstack"], OpRule("", Route.JOINS, side_by_side(2))),
+    **rows(["glu"], OpRule("", Route.JOINS, glu)),
     **rows(["stack"], OpRule("", Route.JOINS, stack)),
     **rows(["chunk"], OpRule("", Route.MOVES, chunk)),
     **rows(["split.Tensor", "split_with_sizes", "split.sizes"], OpRule("", Route.MOVES, split)),
@@ -296,7 +318,10 @@ ROWS: dict[object, OpRule] = {
     **rows(["select.int"], OpRule("", Route.MOVES, select)),
     **rows(["pad", "constant_pad_nd"], OpRule("", Route.MOVES, pad)),
     **rows(["roll"], OpRule("", Route.MOVES, roll)),
-    **rows(["flip", "repeat", "tile", "repeat_interleave.self_int"], OpRule("", Route.MOVES, whole_moves)),
+    **rows(
+        ["flip", "fliplr", "flipud", "repeat", "tile", "repeat_interleave.self_int"],
+        OpRule("", Route.MOVES, whole_moves),
+    ),
     **rows(["channel_shuffle"], OpRule("", Route.MOVES, channel_shuffle)),
     **rows(["pixel_unshuffle"], OpRule("", Route.MOVES, pixel_unshuffle)),
     **rows(["pixel_shuffle"], OpRule("", Route.MOVES, pixel_shuffle)),

@@ -40,8 +40,21 @@ def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
 
 
 def norm(call: Call) -> Tensor | tuple[Tensor, ...]:
-    """A norm over dimensions, which stand behind its order."""
+    """A norm or a quantile over dimensions, which stand behind its order."""
     return _reduced(call, call.arg(2, "dim"))
+
+
+def scan(dim_at: int, default: int | None = None) -> Callable[[Call], Tensor]:
+    """Operators that go along one dimension, named by an argument, such as sums and differences of neighbours."""
+
+    def carry(call: Call) -> Tensor:
+        labels: Tensor = call.args[0]
+        if call.arg(dim_at, "dim", default) % labels.dim() not in lab.carried(labels):
+            return labels
+        call.tracker.freeze(labels, "is added up or compared along the channels", call)
+        return lab.neutral(len(call.out))
+
+    return carry
 
 
 def _reduced(call: Call, given: Any) -> Tensor | tuple[Tensor, ...]:
@@ -63,13 +76,14 @@ def _reduced(call: Call, given: Any) -> Tensor | tuple[Tensor, ...]:
 _REDUCING = [
     "mean.dim", "sum.dim_IntList", "amax", "amin", "max.dim", "min.dim", "var.correction", "std.correction", "mean",
     "sum", "logsumexp", "prod.dim_int", "var.dim", "var_mean.correction", "std.dim",
+    "median.dim", "nanmean",
 ]  # fmt: skip
 
 _POOLING_1D = ["avg_pool1d", "max_pool1d", "adaptive_avg_pool1d", "upsample_linear1d.vec", "upsample_nearest1d.vec"]
 _POOLING_2D = [
     "avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d.vec", "upsample_bilinear2d.vec",
     "upsample_bicubic2d.vec", "_upsample_bilinear2d_aa.vec", "reflection_pad2d", "replication_pad2d",
-    "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d",
+    "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_nearest_exact2d.vec",
 ]  # fmt: skip
 _POOLING_3D = ["avg_pool3d", "max_pool3d", "adaptive_avg_pool3d", "upsample_trilinear3d.vec"]
 
@@ -80,6 +94,8 @@ ROWS: dict[object, OpRule] = {
     **rows(["adaptive_max_pool1d", "max_pool1d_with_indices"], OpRule("", Route.KEEPS, with_indices(1))),
     **rows(["adaptive_max_pool2d", "max_pool2d_with_indices"], OpRule("", Route.KEEPS, with_indices(2))),
     **rows(["adaptive_max_pool3d", "max_pool3d_with_indices"], OpRule("", Route.KEEPS, with_indices(3))),
+    **rows(["cumsum"], OpRule("", Route.KEEPS, scan(1))),
+    **rows(["diff"], OpRule("", Route.KEEPS, scan(2, -1))),
     **rows(_REDUCING, OpRule("", Route.KEEPS, reduce)),
-    **rows(["linalg_vector_norm", "norm.ScalarOpt_dim"], OpRule("", Route.KEEPS, norm)),
+    **rows(["linalg_vector_norm", "norm.ScalarOpt_dim", "kthvalue", "quantile.scalar"], OpRule("", Route.KEEPS, norm)),
 }
