@@ -57,8 +57,10 @@ def answer_and_operators(network: nn.Module, images: Tensor) -> tuple[Tensor, st
     """The logits of a network, and a digest (sha256, hex) of the operators that it ran, with their numbers.
 
     The digest is the same for the same network, whatever its tensors hold and however they lie in memory, in the same
-    version of torch.
+    version of torch, and whether it ran before: networks that keep what they computed (LeViT its attention biases) are
+    asked once first.
     """
+    answer_of(network, images)
     heard = _Listener()
     with heard:
         logits = answer_of(network, images)

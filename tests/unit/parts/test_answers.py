@@ -287,3 +287,17 @@ def test_an_export_that_gives_something_else_is_refused(how):
     network = Giving(lambda logits, features: how(logits, next(calls)))
     with pytest.raises(TraceFailed, match=r"beside the network itself, logits that differ by .*call to call"):
         ml.trace(network, IMAGES)
+
+
+def test_a_network_that_keeps_what_it_computed_is_the_same_before_its_first_answer():
+    class Keeping(nn.Linear):
+        kept = None
+
+        def forward(self, x):
+            if self.kept is None:
+                self.kept = self.weight.softmax(1)
+            return nn.functional.linear(x.mean((2, 3)), self.kept, self.bias)
+
+    used, fresh = Keeping(3, 2), Keeping(3, 2)
+    answer_of(used, IMAGES)
+    assert answer_and_operators(used, IMAGES)[1] == answer_and_operators(fresh, IMAGES)[1]
