@@ -15,7 +15,7 @@ SRC = Path(__file__).parents[2] / "src"
 #: Needed by one verb, one command or one extra, never for `import model_lego` itself.
 LATE = (
     "PIL", "accelerate", "huggingface_hub", "matplotlib", "mlxtend", "onnx", "onnxruntime", "onnxscript", "rich",
-    "scipy", "timm", "torch_geometric", "torch_pruning", "torchmetrics", "torchvision", "typer",
+    "scipy", "timm", "torch_geometric", "torch_pruning", "torchmetrics", "torchvision", "transformers", "typer",
 )  # fmt: skip
 #: What the command line needs at once, to say a word of help.
 TERMINAL = ("rich", "typer")
