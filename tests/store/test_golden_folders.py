@@ -26,6 +26,13 @@ PARTS = [
 ]
 
 
+#: How the components take their images that do not take them as they are.
+TAKEN = {
+    "component-resized": ml.Preprocessing(mean=0.25, std=0.5, size=28),
+    "component-cropped": ml.Preprocessing(mean=0.25, std=0.5, size=32, crop=28, interpolation="bicubic"),
+}
+
+
 def named(folder):
     return f"{folder.parent.name}/{folder.name}" if folder.parent != GOLDEN else folder.name
 
@@ -57,6 +64,14 @@ def test_a_part_of_an_earlier_version_can_be_saved_anew(folder, tmp_path):
     assert str(again) == str(part)
 
 
+@pytest.mark.parametrize("folder", [folder for folder in PARTS if folder.name in TAKEN], ids=named)
+def test_a_component_of_an_earlier_version_takes_images_as_it_took_them(folder):
+    part, images = ml.load(folder), waves((1, 40, 60))
+    assert part.preprocessing == TAKEN[folder.name]
+    with torch.no_grad():
+        assert torch.equal(part(images), part.module(TAKEN[folder.name](images)))
+
+
 #: What each assembly was when it was saved: the state of its head, and some fields of its record.
 RECORDS = {
     "assembly-bare": (HeadState.SIDE_BY_SIDE, {"check": JoinCheck(2, 0.0, 2.2590794563293457), "outsiders": None}),
@@ -85,7 +100,7 @@ RECORDS = {
 }
 
 
-@pytest.mark.parametrize("folder", [folder for folder in PARTS if folder.name != "component"], ids=named)
+@pytest.mark.parametrize("folder", [folder for folder in PARTS if folder.name.startswith("assembly")], ids=named)
 def test_an_assembly_of_an_earlier_version_tells_how_it_was_put_together(folder):
     record = ml.load(folder).record
     state, told = RECORDS[folder.name]

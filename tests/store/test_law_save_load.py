@@ -27,7 +27,7 @@ BUILDERS = {
     "resnet20": (Builder("zoo:resnet20", {"num_classes": 5, "width": 0.5, "blocks": 2}), (3, 32, 32)),
 }
 BUILDERS |= {name: (Builder(f"torchvision:{name}", {"num_classes": 5}), (3, 64, 64)) for name in ZOO}
-NORMALISED = Preprocessing(mean=(0.25,), std=(0.5,), size=(28, 28))
+NORMALISED = Preprocessing(mean=(0.25,), std=(0.5,), size=32, crop=(28, 28), interpolation="bicubic")
 
 
 def pictures(shape: tuple[int, ...], count: int = 10, *, seed: int = 0) -> Tensor:

@@ -127,8 +127,8 @@ def test_a_manifest_too_large_to_be_one(saved):
 
 
 def test_a_newer_schema_is_named(saved):
-    edit(saved, ("schema",), 4)
-    with pytest.raises(SchemaTooNew, match=r"schema 4, .* up to 3: install a newer"):
+    edit(saved, ("schema",), 5)
+    with pytest.raises(SchemaTooNew, match=r"schema 5, .* up to 4: install a newer"):
         load(saved, factory=Tiny)
 
 
@@ -154,6 +154,9 @@ def test_an_older_schema_is_migrated(saved, monkeypatch):
         (("parts", 0, "preprocessing", "std"), [1.0, 1.0], "3 means but 2"),
         (("parts", 0, "preprocessing", "std"), [1.0, 1.0, 0.0], "not positive"),
         (("parts", 0, "preprocessing", "size"), [10**10, 10**10], "size"),
+        (("parts", 0, "preprocessing", "crop"), [9, 9], "crops"),
+        (("parts", 0, "preprocessing", "crop"), 9, "crop"),
+        (("parts", 0, "preprocessing", "interpolation"), "lanczos", "interpolation"),
         (("weights", "file"), "../elsewhere.safetensors", "weights.file"),
         (("weights", "file"), "/model.safetensors", "weights.file"),
         (("weights", "sha256"), "0" * 64, "sha256 differs"),

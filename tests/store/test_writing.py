@@ -57,7 +57,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
     assert list(manifest) == sorted(
         ["format", "schema", "kind", "parts", "assembly", "tensors", "aliases", "weights", "versions", "probe"]
     )
-    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 3, "assembly")
+    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 4, "assembly")
     assert sorted(manifest["parts"][0]) == ["classes", "labels", "memory_format", "origin", "preprocessing", "verdict"]
     assert sorted(manifest["parts"][0]["origin"]) == sorted(
         [

@@ -109,6 +109,6 @@ def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.S
         network = build(name, **given).eval()
     inner = [teacher] if isinstance(teacher, Component) else teacher.networks()
     preprocessing = parse_preprocessing(opening) if opening.given else inner[0].preprocessing
-    size = None if preprocessing is None else preprocessing.size
+    size = None if preprocessing is None else preprocessing.final_size
     example, _ = next(iter(batches(open_data(data, size=size).train, batch_size=2)))
     return whole(network, example, classes=teacher.classes, preprocessing=preprocessing, builder=Builder(name, given))

@@ -58,7 +58,7 @@ def open_source(
     if options.weights is None:
         raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
     preprocessing = parse_preprocessing(options, like)
-    split = open_data(data, size=preprocessing.size)
+    split = open_data(data, size=preprocessing.final_size)
     names = of_data(options.source_classes, split.class_names)
     given = parse_arguments(options.argument)
     given.setdefault("num_classes", infer_classes(options.weights, key=options.weights_key) or len(names))

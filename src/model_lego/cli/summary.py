@@ -104,8 +104,7 @@ def _images(origin: OriginRecord, preprocessing: PreprocessingRecord | None) -> 
     shape = " x ".join(map(str, origin.input_shape))
     if preprocessing is None:
         return f"{shape}, as the network takes them"
-    mean, std = (", ".join(f"{value:g}" for value in values) for values in (preprocessing.mean, preprocessing.std))
-    return f"{shape}, in 0..1" + (f", then less mean {mean}, by deviation {std}" if mean else "")
+    return f"{shape}, {preprocessing.noun()}"
 
 
 def _cut(settings: Mapping[str, Any]) -> Iterator[str]:

@@ -44,7 +44,7 @@ def train_command(
     settings = training.settings(run)
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
     preprocessing = parse_preprocessing(taking)
-    split = open_data(data, download=download, size=preprocessing.size)
+    split = open_data(data, download=download, size=preprocessing.final_size)
     names = list(of_data(classes, split.class_names))
     task = TrainingTask(
         model, names, settings, parse_arguments(argument), preprocessing, per_class, weights, weights_key

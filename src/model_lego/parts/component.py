@@ -1,15 +1,15 @@
 """The nouns that people handle: Component, its preprocessing, cost and origin."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from model_lego.digest import digest_of
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
+from model_lego.parts.geometry import Interpolation, brought, checked_geometry, traced
 from model_lego.parts.logits import main_logits
 from model_lego.parts.scripting import Unscripted
 from model_lego.parts.verdict import Verdict
@@ -25,18 +25,23 @@ BEYOND = 10.0
 class Preprocessing:
     """What a network expects of an image scaled to 0..1: its size in pixels and its normalisation.
 
-    `mean` and `std` are numbers, one a channel or one for all (also as a list, an array or a tensor), `size` is height
-    and width, or one side of a square. Raises BadConfig.
+    `mean` and `std` are numbers, one a channel or one for all (also as a list, an array or a tensor). `size` is height
+    and width, or one number: the side of a square, and with a `crop` the length of the shorter side. `crop` is height
+    and width (or one side) of the middle, which is cut out after resizing. Raises BadConfig.
     """
 
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
-    size: tuple[int, int] | None = None
+    size: tuple[int, int] | int | None = None
+    crop: tuple[int, int] | None = None
+    interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
+        size, crop = checked_geometry(self.size, self.crop, self.interpolation)
         object.__setattr__(self, "mean", _numbers("mean", self.mean))
         object.__setattr__(self, "std", _numbers("std", self.std))
-        object.__setattr__(self, "size", _sides(self.size))
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "crop", crop)
         if len(self.mean) != len(self.std):
             raise BadConfig(f"preprocessing has {len(self.mean)} means but {len(self.std)} standard deviations")
         if any(value <= 0 for value in self.std):
@@ -47,25 +52,55 @@ class Preprocessing:
                 "0..255: divide means and standard deviations by 255"
             )
 
+    @property
+    def final_size(self) -> tuple[int, int] | None:
+        """Height and width of the images that come out, None where they keep the size that they have."""
+        final = self.size if self.crop is None else self.crop
+        return (final, final) if isinstance(final, int) else final
+
     def __call__(self, images: Tensor) -> Tensor:
-        """Resize (bilinear, antialiased) and normalise images, batch x channels x height x width.
+        """Resize, crop and normalise images, batch x channels x height x width.
 
         Pixels of 0..255 (uint8) are scaled to 0..1 first. Raises ShapeMismatch for another number of channels than
         there are means, one mean serves them all; BadBatches for other integers, and for floats far beyond 0..1.
         """
         images = scaled(images)
-        if not _traced() and len(self.mean) > 1 and images.shape[1] != len(self.mean):
+        if not traced() and len(self.mean) > 1 and images.shape[1] != len(self.mean):
             raise ShapeMismatch(
                 f"images have shape {tuple(images.shape[1:])}, but the preprocessing has {len(self.mean)} means; "
                 "give one for each channel"
             )
-        if self.size is not None and (_traced() or tuple(images.shape[2:]) != self.size):  # a trace serves all sizes
-            images = F.interpolate(images, size=self.size, mode="bilinear", antialias=True, align_corners=False)
+        images = self.resized(images)
         if self.mean:
             mean = images.new_tensor(self.mean)[:, None, None]
             std = images.new_tensor(self.std)[:, None, None]
             images = (images - mean) / std
         return images
+
+    def resized(self, images: Tensor) -> Tensor:
+        """Images in 0..1 (batch x channels x height x width) as they are before normalisation.
+
+        Those of the final size stay as they are, so that to resize them again changes nothing.
+        """
+        if self.size is None:
+            return images
+        return brought(images, self.size, self.crop, self.interpolation)
+
+    def __str__(self) -> str:
+        return ", ".join(["in 0..1", *self._steps()])
+
+    def _steps(self) -> Iterator[str]:
+        """What is done with an image, in words."""
+        how = "" if self.interpolation == "bilinear" else f" ({self.interpolation})"
+        if isinstance(self.size, int):
+            yield f"shorter side brought to {self.size}{how}"
+        elif self.size is not None:
+            yield f"brought to {' x '.join(map(str, self.size))}{how}"
+        if self.crop is not None:
+            yield f"cropped to {' x '.join(map(str, self.crop))}"
+        if self.mean:
+            mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
+            yield f"then less mean {mean}, by deviation {std}"
 
 
 def scaled(images: Tensor) -> Tensor:
@@ -77,18 +112,13 @@ def scaled(images: Tensor) -> Tensor:
         return images / 255
     if not images.is_floating_point():
         raise BadBatches(f"images are {images.dtype}; give uint8 in 0..255, or floats scaled to 0..1")
-    unknown = _traced() or torch.compiler.is_compiling() or images.is_meta
+    unknown = traced() or torch.compiler.is_compiling() or images.is_meta
     if not unknown and images.numel() and float(images.detach().abs().amax()) > BEYOND:
         raise BadBatches(
             f"images have values from {float(images.min()):g} to {float(images.max()):g}, where floats scaled to 0..1 "
             "are normalised: divide them by 255, or give uint8"
         )
     return images
-
-
-def _traced() -> bool:
-    """Whether torch.jit.trace is listening."""
-    return torch._C._get_tracing_state() is not None
 
 
 def _numbers(what: str, given: Any) -> tuple[float, ...]:
@@ -98,17 +128,6 @@ def _numbers(what: str, given: Any) -> tuple[float, ...]:
         return tuple(float(value) for value in (values if isinstance(values, Iterable) else [values]))
     except (TypeError, ValueError) as error:
         raise BadConfig(f"preprocessing takes numbers as {what}, one a channel, not {given!r}") from error
-
-
-def _sides(given: Any) -> tuple[int, int] | None:
-    """Height and width, from these two or from the side of a square."""
-    if given is None:
-        return None
-    values = given.tolist() if hasattr(given, "tolist") else given
-    sides = tuple(values) if isinstance(values, Iterable) else (values, values)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise BadConfig(f"preprocessing takes height and width in pixels as size, or one side, not {given!r}")
-    return sides
 
 
 @dataclass(frozen=True, slots=True)

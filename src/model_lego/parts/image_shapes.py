@@ -16,7 +16,7 @@ Shape = tuple[int | None, ...]
 
 def taken(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Shape:
     """Shape of the images that are given to a network which sees `shape`: of any size where they are resized for it."""
-    resizes = preprocessing is not None and preprocessing.size is not None
+    resizes = preprocessing is not None and preprocessing.final_size is not None
     return (shape[0], *(None if resizes else side for side in shape[1:]))
 
 
@@ -32,7 +32,7 @@ def common_size(*parts: Component | Assembly) -> tuple[int, int] | None:
     None where one of them does not resize.
     """
     known = [network.preprocessing for network in _networks(parts)]
-    sizes = [each.size for each in known if each is not None and each.size is not None]
+    sizes = [each.final_size for each in known if each is not None and each.final_size is not None]
     return max(sizes, key=math.prod) if len(sizes) == len(known) else None
 
 

@@ -67,9 +67,7 @@ def _part(part: PartRecord, title: str) -> Iterator[str]:
     yield ""
     yield from _verdict(part.verdict)
     if part.preprocessing is not None:
-        size = " x ".join(map(str, part.preprocessing.size)) if part.preprocessing.size else "as given"
-        mean, std = list(part.preprocessing.mean), list(part.preprocessing.std)
-        yield from (f"Images: values 0..1, size {size}, then mean {mean} and standard deviation {std}.", "")
+        yield from (f"Images: {part.preprocessing.noun()}.", "")
     yield from _settings("Settings of the cut", origin.settings)
 
 

@@ -13,6 +13,8 @@ import torch
 from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_validator, model_validator
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
+from model_lego.parts.component import Preprocessing
+from model_lego.parts.geometry import Interpolation
 from model_lego.parts.join_record import JoinRecord
 from model_lego.parts.verdict import Verdict
 from model_lego.store.exact import Count, Record, Size
@@ -20,7 +22,7 @@ from model_lego.store.migrations import MIGRATIONS
 from model_lego.store.probe import ProbeRecord
 
 #: The schema that is written.
-SCHEMA = 3
+SCHEMA = 4
 
 _LINE = 110
 _SHOWN = 3
@@ -69,11 +71,17 @@ class CostRecord(Record):
 
 
 class PreprocessingRecord(Record):
-    """Normalisation and size of the images, as in `Preprocessing`."""
+    """Normalisation, size and crop of the images, as in `Preprocessing`."""
 
     mean: tuple[FiniteFloat, ...]
     std: tuple[FiniteFloat, ...]
-    size: tuple[Size, Size] | None
+    size: tuple[Size, Size] | Size | None
+    crop: tuple[Size, Size] | None
+    interpolation: Interpolation
+
+    def noun(self) -> Preprocessing:
+        """As the library takes it; raises BadConfig where that is none."""
+        return Preprocessing(**self.model_dump())
 
 
 class OriginRecord(Record):
@@ -149,7 +157,7 @@ class Manifest(Record):
     """Everything about a saved component or assembly but its tensors."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[3], Field(alias="schema")]
+    schema_number: Annotated[Literal[4], Field(alias="schema")]
     kind: Literal["component", "assembly"]
     parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
     assembly: AssemblyRecord | None

@@ -67,5 +67,22 @@ def judged_and_probed(manifest: Json) -> Json:
     }
 
 
+def cropped(manifest: Json) -> Json:
+    """Schema 3 to 4: images may be cropped, and resized in other ways than bilinearly, which older ones are not."""
+    parts = manifest.get("parts")
+    if not isinstance(parts, list):  # statistics know no images
+        return manifest
+    return manifest | {"parts": [_uncropped(part) if isinstance(part, dict) else part for part in parts]}
+
+
+def _uncropped(part: Json) -> Json:
+    known = part.get("preprocessing")
+    if not isinstance(known, dict):
+        return part
+    return part | {"preprocessing": known | {"crop": None, "interpolation": "bilinear"}}
+
+
 #: From a schema number to the function that turns such a manifest into one of the next number.
-MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType({1: typed_assembly, 2: judged_and_probed})
+MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType(
+    {1: typed_assembly, 2: judged_and_probed, 3: cropped}
+)

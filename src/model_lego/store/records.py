@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.digest import digest_of_bytes
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.component import Builder, Component, Cost, Origin, Preprocessing
+from model_lego.parts.component import Builder, Component, Cost, Origin
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
 from model_lego.store.probe import probe_of
 from model_lego.store.tensors import dtype_name, is_channels_last
@@ -53,13 +53,12 @@ def parts_of(part: Component | Assembly) -> list[Component]:
 
 def component_from(record: PartRecord, module: nn.Module) -> Component:
     """Make a component of its record and its network."""
-    saved = record.preprocessing
     return Component(
         module,
         classes=record.classes,
         labels=record.labels,
         origin=_origin_from(record.origin),
-        preprocessing=Preprocessing(mean=saved.mean, std=saved.std, size=saved.size) if saved else None,
+        preprocessing=record.preprocessing.noun() if record.preprocessing else None,
         verdict=record.verdict,
     )
 

@@ -29,6 +29,7 @@ def images(*shape, count=8, classes=2):
     ("preprocessing", "expected"),
     [
         (None, (3, 8, 9)), (Preprocessing((0.5,), (0.2,)), (3, 8, 9)), (Preprocessing(size=(8, 9)), (3, None, None)),
+        (Preprocessing(size=9, crop=8), (3, None, None)),
     ],
 )  # fmt: skip
 def test_a_network_takes_its_channels_and_any_size_where_images_are_resized(preprocessing, expected):
@@ -45,6 +46,7 @@ def test_images_of_several_sizes_are_brought_to_the_largest_that_parts_resize_to
     small, large = part(), part("cd", shape=(1, 2, 3), preprocessing=Preprocessing(size=(2, 3)))
     assert common_size(small) == (2, 2)
     assert common_size(small, large) == common_size(ml.assemble([large, small])) == (2, 3)
+    assert common_size(small, part(preprocessing=Preprocessing(size=9, crop=3))) == (3, 3)
     assert common_size(small, part(preprocessing=Preprocessing())) is None
     assert common_size(part(preprocessing=None)) is None
 

@@ -1,0 +1,92 @@
+"""The geometry of images: what of them a network sees, in how many pixels; the same for tensors and for files."""
+
+from collections.abc import Iterable
+from typing import Any, Literal, get_args
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from model_lego.errors import BadConfig
+
+Sides = tuple[int, int]
+Interpolation = Literal["bilinear", "bicubic", "nearest"]
+#: What torch takes for each of them; what is made smaller is averaged over, as Pillow does.
+MODES: dict[Interpolation, dict[str, Any]] = {
+    "bilinear": {"mode": "bilinear", "antialias": True, "align_corners": False},
+    "bicubic": {"mode": "bicubic", "antialias": True, "align_corners": False},
+    "nearest": {"mode": "nearest-exact"},
+}
+
+
+def brought(images: Tensor, size: Sides | int, crop: Sides | None, interpolation: Interpolation) -> Tensor:
+    """Resize images (batch x channels x height x width), then cut out the middle; those of the final size stay.
+
+    A `size` that is one number is the length of the shorter side. Bicubic values, which overshoot, are kept in 0..1.
+    """
+    final = size if crop is None else crop
+    if not traced() and tuple(images.shape[2:]) == final:
+        return images
+    sides = _traced_sides(images, size, final) if traced() else _sides((images.shape[2], images.shape[3]), size)
+    images = F.interpolate(images, size=sides, **MODES[interpolation])
+    if interpolation == "bicubic":
+        images = images.clamp(0, 1)
+    if crop is None:
+        return images
+    top, left = (_half(side - kept) for side, kept in zip(sides, crop, strict=True))
+    return images[:, :, top : top + crop[0], left : left + crop[1]]
+
+
+def _sides(given: Sides, size: Sides | int) -> Sides:
+    """Height and width before the crop; the longer side is rounded down, as torchvision, timm and transformers do."""
+    if not isinstance(size, int):
+        return size
+    return size * given[0] // min(given), size * given[1] // min(given)
+
+
+def _traced_sides(images: Tensor, size: Sides | int, final: Sides | int) -> tuple[Any, Any]:
+    """The same as numbers that a trace follows, so that it serves images of all sizes."""
+    given = torch._shape_as_tensor(images)[2:]
+    wanted = size * given // given.min() if isinstance(size, int) else given.new_tensor(size)
+    sides = torch.where((given == given.new_tensor(final)).all(), given, wanted)
+    return sides[0], sides[1]
+
+
+def _half(rest: Any) -> Any:
+    """Half of what is cut off, rounded to even as torchvision and timm do; of a number, or of one that is traced."""
+    return rest // 2 + rest % 2 * (rest // 2 % 2)
+
+
+def traced() -> bool:
+    """Whether torch.jit.trace is listening."""
+    return torch._C._get_tracing_state() is not None
+
+
+def checked_geometry(size: Any, crop: Any, interpolation: Any) -> tuple[Sides | int | None, Sides | None]:
+    """Size and crop as numbers of pixels, from numbers in whatever holds them; raises BadConfig."""
+    if interpolation not in get_args(Interpolation):
+        known = ", ".join(get_args(Interpolation))
+        raise BadConfig(f"preprocessing has interpolation {interpolation!r}; use one of {known}")
+    middle, whole = _pair("crop", crop), _pair("size", size)
+    if middle is None:
+        return whole, None
+    if whole is None:
+        raise BadConfig(f"preprocessing crops to {middle}, which needs a size to which images are brought before")
+    if middle[0] > whole[0] or middle[1] > whole[1]:
+        raise BadConfig(f"preprocessing crops {middle} out of images brought to {whole}, which are smaller")
+    return whole if isinstance(_plain(size), Iterable) else whole[0], middle
+
+
+def _pair(what: str, given: Any) -> Sides | None:
+    """Height and width, from these two or from the side of a square."""
+    if given is None:
+        return None
+    values = _plain(given)
+    sides = tuple(values) if isinstance(values, Iterable) else (values, values)
+    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
+        raise BadConfig(f"preprocessing takes height and width in pixels as {what}, or one side, not {given!r}")
+    return sides
+
+
+def _plain(given: Any) -> Any:
+    return given.tolist() if hasattr(given, "tolist") else given
