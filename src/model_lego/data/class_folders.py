@@ -1,34 +1,29 @@
 """Folders of classes: which are classes, in which order, the pictures of each, and what is left out and why."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_lego.data.pictures import flaw
 from model_lego.errors import EmptySelection
+from model_lego.pictures.left_out import (
+    BESIDE,
+    FOREIGN,
+    HIDDEN,
+    INSIDE,
+    SPECIAL,
+    UNREADABLE,
+    LeftOut,
+    by_suffix,
+    first,
+    hidden,
+    holds_picture,
+    listed,
+)
 
-#: What the name of a picture ends in.
-SUFFIXES = (
-    *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff"),
-)
-#: Why something is left out, in the order in which it is said.
-HIDDEN, INSIDE, SPECIAL, FOREIGN, UNREADABLE, BESIDE = REASONS = (
-    *("hidden", "sub-folders", "no regular files", "another suffix", "unreadable", "in no class folder"),
-)
 #: Threads that look at pictures: each may hold a large one.
 LOOKING = 4
-#: So many names are shown, of classes, and of what is left out for one reason.
-SHOWN = 5
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """A file or folder that is not read, and why."""
-
-    path: Path
-    reason: str
-    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class Pictures:
 
 def class_names(folder: Path) -> tuple[str, ...]:
     """The classes that a folder has folders for, by name; where all are numbers, by number."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not _hidden(path))
+    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not hidden(path))
     return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else names)
 
 
@@ -66,7 +61,7 @@ def pictures_of(folders: Mapping[str, Path], *, wrong: Callable[[Path], str | No
             mine = [reason for reason in reasons if reason is not None]
             by_class[name] = [path for path, reason in zip(entries, reasons, strict=True) if reason is None]
             if not by_class[name]:
-                found = f"; left out of it: {_listed(mine, folder)}" if mine else ""
+                found = f"; left out of it: {listed(mine, folder)}" if mine else ""
                 raise EmptySelection(f"class folder '{folder}' holds no image{found}")
             left_out += mine
     return Pictures(by_class, left_out)
@@ -74,8 +69,8 @@ def pictures_of(folders: Mapping[str, Path], *, wrong: Callable[[Path], str | No
 
 def beside_classes(folder: Path) -> list[LeftOut]:
     """The pictures in a folder of class folders that are in none of these."""
-    hidden = [LeftOut(path, HIDDEN) for path in _entries(folder) if _hidden(path)]
-    return hidden + [LeftOut(path, BESIDE) for path in _entries(folder) if not path.is_dir() and _by_suffix(path)]
+    unseen = [LeftOut(path, HIDDEN) for path in _entries(folder) if hidden(path)]
+    return unseen + [LeftOut(path, BESIDE) for path in _entries(folder) if not path.is_dir() and by_suffix(path)]
 
 
 def notes_on(root: Path, names: Sequence[str], left_out: Sequence[LeftOut]) -> tuple[str, ...]:
@@ -83,54 +78,26 @@ def notes_on(root: Path, names: Sequence[str], left_out: Sequence[LeftOut]) -> t
     notes = []
     if list(names) != sorted(names):
         notes.append(
-            f"the class folders of '{root}' are numbers and come by number ({_some(names)}), not by name "
-            f"({_some(sorted(names))}); where a network learned them by name, give that order: --source-classes, or "
+            f"the class folders of '{root}' are numbers and come by number ({first(names)}), not by name "
+            f"({first(sorted(names))}); where a network learned them by name, give that order: --source-classes, or "
             "subset() in Python"
         )
     if left_out:
-        notes.append(f"left out of '{root}': {_listed(left_out, root)}")
+        notes.append(f"left out of '{root}': {listed(left_out, root)}")
     return tuple(notes)
-
-
-def _hidden(path: Path) -> bool:
-    return path.name.startswith(".")
-
-
-def _by_suffix(path: Path) -> bool:
-    return path.suffix.lower() in SUFFIXES
 
 
 def _entries(folder: Path) -> list[Path]:
     """What is in a folder, by name, without the hidden things that a system leaves there and that are no pictures."""
-    return [path for path in sorted(folder.iterdir()) if not _hidden(path) or _holds_picture(path)]
-
-
-def _holds_picture(path: Path) -> bool:
-    try:
-        return any(map(_by_suffix, path.iterdir())) if path.is_dir() else _by_suffix(path)
-    except OSError:  # a system's own folder, which is closed to us
-        return False
+    return [path for path in sorted(folder.iterdir()) if not hidden(path) or holds_picture(path)]
 
 
 def _no_picture(path: Path) -> str | None:
     """Why something in a class folder is left out unread."""
-    if _hidden(path):
+    if hidden(path):
         return HIDDEN
     if path.is_dir():
         return INSIDE
     if not path.is_file():
         return SPECIAL
-    return None if _by_suffix(path) else FOREIGN
-
-
-def _listed(left_out: Iterable[LeftOut], root: Path) -> str:
-    """Numbers and names, reason by reason."""
-    names: dict[str, list[str]] = {reason: [] for reason in REASONS}
-    for each in left_out:
-        name = each.path.relative_to(root).as_posix() + each.detail
-        names[each.reason].append("".join(c if c.isprintable() else ascii(c)[1:-1] for c in name))  # one line, in UTF-8
-    return "; ".join(f"{reason} {len(some)}: {_some(some)}" for reason, some in names.items() if some)
-
-
-def _some(names: Sequence[str]) -> str:
-    return ", ".join(names[:SHOWN]) + (" …" if len(names) > SHOWN else "")
+    return None if by_suffix(path) else FOREIGN
