@@ -17,7 +17,9 @@ from model_lego.evaluation.baselines import Contender, baselines, ensemble
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
 from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.models.network import Network
 from model_lego.models.node_classifier import NodeClassifier
+from model_lego.models.opening import open_network
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Cost, Preprocessing
 from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
@@ -51,6 +53,7 @@ __all__ = [
     "DoubtfulResult",
     "Gain",
     "LegoError",
+    "Network",
     "NodeClassifier",
     "Plan",
     "Preprocessing",
@@ -82,6 +85,7 @@ __all__ = [
     "load_statistics",
     "locate",
     "merge",
+    "open_network",
     "plan",
     "remove_classes",
     "repair",

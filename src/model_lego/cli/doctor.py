@@ -1,18 +1,18 @@
 """model-lego doctor: can a network be taken apart, and how far?"""
 
-from typing import Annotated, Any
+from dataclasses import asdict
+from typing import Annotated
 
 import torch
 import typer
 from torch import nn
 
 from model_lego.cli import options as o
+from model_lego.cli.networks import is_folder, open_named, refuse_said
 from model_lego.cli.render import show, show_json
-from model_lego.cli.sources import is_folder, open_component, parse_arguments, refuse_said
+from model_lego.cli.sources import open_component
 from model_lego.errors import BadConfig
-from model_lego.models import build, image_shape, load_weights
-from model_lego.models.weights import infer_classes
-from model_lego.parts.component import Builder
+from model_lego.models import image_shape
 
 Side = Annotated[int | None, typer.Option("--size", help="side of the images in pixels; the network's own by default")]
 Everything = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, timm:NAME, or a saved component")]
@@ -20,19 +20,14 @@ Everything = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, tim
 
 def doctor_command(
     model: Everything,
-    weights: o.Weights = None,
-    weights_key: o.WeightsKey = None,
-    argument: o.Arguments = None,
+    opening: o.WeightsOptions,
     size: Side = None,
     json: o.Json = False,
 ) -> None:
     """Say whether a network can be taken apart, what is kept whole and why, and how much can be cut."""
     from model_lego import canonize, diagnose
 
-    o.check_weights(weights, weights_key)
-    if is_folder(model):
-        refuse_said(model, o.SourceOptions(weights=weights, argument=argument or None))
-    network, shape = _network(model, parse_arguments(argument), weights, weights_key)
+    network, shape = _network(model, opening)
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")
     shape = shape if size is None else (shape[0], size, size)
@@ -47,16 +42,11 @@ def doctor_command(
     show(str(diagnosis))
 
 
-def _network(
-    model: str, given: dict[str, Any], weights: str | None, key: str | None
-) -> tuple[nn.Module, tuple[int, ...]]:
+def _network(model: str, options: o.WeightsOptions) -> tuple[nn.Module, tuple[int, ...]]:
     """A network, trained or not, and the shape of its images."""
     if is_folder(model):
+        refuse_said(model, o.SourceOptions(**asdict(options)))
         component = open_component(model)
         return component.module, component.origin.input_shape
-    classes = infer_classes(weights, key=key) if weights is not None else None
-    if classes is not None:
-        given.setdefault("num_classes", classes)
-    builder = Builder(model, given)
-    network = build(model, **given)
-    return (network if weights is None else load_weights(network, weights, key=key)), image_shape(builder, network)
+    opened = open_named(model, options, trained=False)
+    return opened.model, image_shape(opened.builder, opened.model)

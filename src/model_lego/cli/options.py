@@ -97,22 +97,23 @@ Download = Annotated[bool, typer.Option("--download", help="fetch a data set of 
 
 
 @dataclass(frozen=True)
-class NetworkOptions:
-    """Which weights a network has, how it is built, and what its classes are."""
+class WeightsOptions:
+    """Which weights a network has, and how it is built."""
 
     weights: Weights = None
     weights_key: WeightsKey = None
     argument: Arguments = None
-    source_classes: SourceClasses = None
 
     def __post_init__(self) -> None:
-        check_weights(self.weights, self.weights_key)
+        if self.weights_key is not None and self.weights is None:
+            raise BadConfig(f"--weights-key {self.weights_key} is a place in a weights file; give that by --weights")
 
 
-def check_weights(weights: str | None, key: str | None) -> None:
-    """Refuse a place in a file that is not given; raises BadConfig."""
-    if key is not None and weights is None:
-        raise BadConfig(f"--weights-key {key} is a place in a weights file; give that by --weights")
+@dataclass(frozen=True)
+class NetworkOptions(WeightsOptions):
+    """Which weights a network has, how it is built, and what its classes are."""
+
+    source_classes: SourceClasses = None
 
 
 @dataclass(frozen=True)

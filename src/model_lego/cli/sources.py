@@ -1,6 +1,5 @@
-"""What the words on a command line stand for: networks, data, classes, preprocessing."""
+"""What the words on a command line stand for: a source with its data, classes, preprocessing."""
 
-import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from model_lego.class_surgery.restricting import from_the_source_on
+from model_lego.cli.networks import is_folder, open_named, refuse_said
 from model_lego.cli.options import PreprocessingOptions, SourceOptions
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
@@ -18,9 +18,7 @@ from model_lego.data.sets import Batched, subset
 from model_lego.errors import BadConfig, UnknownClass
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
-from model_lego.models import build, load_weights
 from model_lego.models.registry import suggested
-from model_lego.models.weights import infer_classes
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Builder, Component, Preprocessing
@@ -55,46 +53,28 @@ def open_source(
     """
     if is_folder(model):
         return _of_part(model, data, options, batch_size)
-    if options.weights is None:
-        raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
-    preprocessing = parse_preprocessing(options, like)
+    opened = open_named(model, options)
+    preprocessing = parse_preprocessing(options, like or opened.preprocessing)
     split = open_data(data, size=preprocessing.final_size)
     names = of_data(options.source_classes, split.class_names)
-    given = parse_arguments(options.argument)
-    given.setdefault("num_classes", infer_classes(options.weights, key=options.weights_key) or len(names))
-    if given["num_classes"] != len(names):
+    if opened.classes not in (None, len(names)):
         raise UnknownClass(
-            f"the network has {given['num_classes']} classes, but {len(names)} are named "
+            f"the network has {opened.classes} classes, but {len(names)} are named "
             f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
         )
     train = _of_classes(split.train, split, names, batch_size)
-    trained = load_weights(build(model, **given), options.weights, key=options.weights_key)
-    network, graph = _opened(trained.eval(), train, preprocessing)
+    network, graph = _opened(opened.model, train, preprocessing)
     test = _of_classes(split.test, split, names, batch_size)
     next(checked(test.few(2), shape=taken(graph.program.image_shape, preprocessing)))
     return Source(
         model=network,
         graph=graph,
-        builder=Builder(model, given),
+        builder=opened.builder,
         class_names=names,
         preprocessing=preprocessing,
         train=train,
         test=test,
     )
-
-
-def is_folder(model: str) -> bool:
-    """Whether a model is a folder, of a saved part, and no name."""
-    return ":" not in model and Path(model).is_dir()
-
-
-def refuse_said(folder: str, options: SourceOptions) -> None:
-    """Refuse options about a network where a saved part says all by itself; raises BadConfig."""
-    if options != SourceOptions():
-        raise BadConfig(
-            f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, "
-            "--source-classes, --mean, --std and --size out"
-        )
 
 
 def _of_part(folder: str, data: str, options: SourceOptions, batch_size: int) -> Source:
@@ -158,20 +138,6 @@ def of_data(texts: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...
     if not texts:
         return tuple(known)
     return tuple(known[label] for label in label_numbers(spelled(texts, known), known, owner="data"))
-
-
-def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
-    """Builder arguments key=value; values are Python literals, else text."""
-    values: dict[str, Any] = {}
-    for argument in arguments or ():
-        key, equals, value = argument.partition("=")
-        if not equals or not key.isidentifier():
-            raise BadConfig(f"'{argument}' is no key=value")
-        try:
-            values[key] = ast.literal_eval(value)
-        except (ValueError, SyntaxError):
-            values[key] = value
-    return values
 
 
 def parse_preprocessing(options: PreprocessingOptions, like: Preprocessing | None = None) -> Preprocessing:

@@ -7,8 +7,9 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
+from model_lego.cli.networks import is_folder, parse_arguments
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import is_folder, of_data, parse_arguments, parse_preprocessing
+from model_lego.cli.sources import of_data, parse_preprocessing
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place
@@ -23,9 +24,7 @@ def train_command(
     model: o.Name,
     data: o.Data,
     out: o.Out,
-    weights: o.Weights = None,
-    weights_key: o.WeightsKey = None,
-    argument: o.Arguments = None,
+    starting: o.WeightsOptions,
     classes: Annotated[
         list[str] | None, typer.Option("--classes", "-c", help="classes to learn, all by default")
     ] = None,
@@ -36,7 +35,6 @@ def train_command(
     run: o.RunOptions,
 ) -> None:
     """Train a classifier; the weights are then taken apart with `disassemble`."""
-    o.check_weights(weights, weights_key)
     if is_folder(model):
         raise BadConfig(
             f"'{model}' is a folder; train builds a network by its name, finetune trains a saved part further"
@@ -47,7 +45,14 @@ def train_command(
     split = open_data(data, download=download, size=preprocessing.final_size)
     names = list(of_data(classes, split.class_names))
     task = TrainingTask(
-        model, names, settings, parse_arguments(argument), preprocessing, per_class, weights, weights_key
+        model,
+        names,
+        settings,
+        parse_arguments(starting.argument),
+        preprocessing,
+        per_class,
+        starting.weights,
+        starting.weights_key,
     )
     record = train_into(folder, split, task, Bar())
     if run.json:

@@ -1,0 +1,46 @@
+"""Networks as a command line names them."""
+
+import ast
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from model_lego.cli.options import SourceOptions, WeightsOptions
+from model_lego.errors import BadConfig
+from model_lego.models import Network, open_network
+
+
+def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> Network:
+    """Open a network by its name; raises LegoError, also for one without weights where it has to be `trained`."""
+    if trained and options.weights is None:
+        raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
+    arguments = parse_arguments(options.argument)
+    return open_network(model, weights=options.weights, weights_key=options.weights_key, arguments=arguments)
+
+
+def is_folder(model: str) -> bool:
+    """Whether a model is a folder, of a saved part, and no name."""
+    return ":" not in model and Path(model).is_dir()
+
+
+def refuse_said(folder: str, options: SourceOptions) -> None:
+    """Refuse options about a network where a saved part says all by itself; raises BadConfig."""
+    if options != SourceOptions():
+        raise BadConfig(
+            f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, "
+            "--source-classes, --mean, --std and --size out"
+        )
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
+    """Builder arguments key=value; values are Python literals, else text."""
+    values: dict[str, Any] = {}
+    for argument in arguments or ():
+        key, equals, value = argument.partition("=")
+        if not equals or not key.isidentifier():
+            raise BadConfig(f"'{argument}' is no key=value")
+        try:
+            values[key] = ast.literal_eval(value)
+        except (ValueError, SyntaxError):
+            values[key] = value
+    return values
