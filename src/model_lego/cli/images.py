@@ -1,26 +1,28 @@
 """Single images that a command line names: a number of the test images where it is digits only, else a file."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from model_lego.cli.sources import Source
-from model_lego.data.pictures import in_colours, read_picture
 from model_lego.errors import BadConfig
 from model_lego.graph.runner import running
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.image_shapes import filled
+from model_lego.pictures.reading import read_picture
+from model_lego.pictures.taking import picture_for
 
 
-def read_files(values: Sequence[str]) -> dict[str, Tensor]:
-    """The pictures of the values that are files, each C x H x W in 0..1; raises BadConfig, BadBatches."""
-    files = [value for value in values if not value.isdecimal()]
-    for file in files:
+def check_files(values: Sequence[str]) -> None:
+    """Refuse files that are not there or cannot be read, before work begins; raises BadConfig, BadBatches."""
+    for file in values:
+        if file.isdecimal():
+            continue
         if not file or not Path(file).exists():
             raise BadConfig(f"--image '{file}' is no number of a test image, and there is no such file")
-    return {file: read_picture(file) for file in files}
+        read_picture(file)
 
 
 def image_names(values: Sequence[str]) -> list[str]:
@@ -30,7 +32,7 @@ def image_names(values: Sequence[str]) -> list[str]:
     return [value if names.count(short[value]) > 1 else short[value] for value in values]
 
 
-def as_taken(source: Source, values: Sequence[str], pictures: Mapping[str, Tensor]) -> Tensor | None:
+def as_taken(source: Source, values: Sequence[str]) -> Tensor | None:
     """The images as the network takes them, N x C x H x W, None for no image; raises BadConfig, ShapeMismatch.
 
     Pictures of files get the network's number of colours and its size.
@@ -44,16 +46,15 @@ def as_taken(source: Source, values: Sequence[str], pictures: Mapping[str, Tenso
                 f"--image {value} is not among the {there} test images (0 to {there - 1}); "
                 f"a file of that name is ./{value}"
             )
-    channels, height, width = source.graph.program.image_shape
-    own = source.preprocessing or Preprocessing()
-    sized = replace(own, size=(height, width))
-    taken = []
-    for value in values:
-        if value.isdecimal():
-            taken.append(own(source.test.read(torch.tensor([int(value)]))[0]))
-        else:
-            taken.append(sized(in_colours(pictures[value], channels)[None]))
-    return torch.cat(taken)
+    shape = source.graph.program.image_shape
+    own = filled(source.preprocessing, shape)
+    images = [
+        source.test.read(torch.tensor([int(value)]))[0]
+        if value.isdecimal()
+        else picture_for(value, shape[0], own.resized)[None]
+        for value in values
+    ]
+    return torch.cat([own(image) for image in images])
 
 
 @dataclass(frozen=True, slots=True)

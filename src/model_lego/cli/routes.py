@@ -9,7 +9,7 @@ from torch import Tensor
 
 from model_lego.attribution import ContributionStats, Thresholds
 from model_lego.cli import options as o
-from model_lego.cli.images import answers, as_taken, image_names, read_files
+from model_lego.cli.images import answers, as_taken, check_files, image_names
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import Source, open_source
 from model_lego.data.batching import prepared
@@ -81,11 +81,11 @@ def routes_command(
     """Show through which channels a network decides for classes and images, and what they share."""
     _check(files, samples)
     limits = thresholds.thresholds()
-    pictures = read_files(image or [])
+    check_files(image or [])
     source = open_source(model, data, opening, batch_size)
     names = source.class_names
     wanted = spelled(classes, names) if classes else ([] if image else list(names))
-    shown = _Shown(wanted, as_taken(source, image or [], pictures), image_names(image or []))
+    shown = _Shown(wanted, as_taken(source, image or []), image_names(image or []))
     _check_number(len(wanted) + len(image or []), files)
     answered = [] if shown.images is None else answers(source, image or [], shown.images)
     stats = _statistics(source, wanted, statistics, seed)

@@ -5,7 +5,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_lego.data.pictures import flaw
 from model_lego.errors import EmptySelection
 from model_lego.pictures.left_out import (
     BESIDE,
@@ -21,6 +20,7 @@ from model_lego.pictures.left_out import (
     holds_picture,
     listed,
 )
+from model_lego.pictures.reading import flaw
 
 #: Threads that look at pictures: each may hold a large one.
 LOOKING = 4

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from model_lego.data.class_folders import Pictures, beside_classes, class_names, notes_on, pictures_of
-from model_lego.data.pictures import form_of, in_colours, read_picture
 from model_lego.data.sets import DataSplit, ImageSet, resized
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.parts.component import Preprocessing
+from model_lego.pictures.reading import form_of, read_picture
+from model_lego.pictures.taking import in_colours
 
 #: Side to which the shorter side of an ImageNet picture is brought, and that of the square cut out of its middle.
 SHORTER, SQUARE = 256, 224

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 
 from model_lego.digest import digest_of
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
-from model_lego.parts.geometry import Interpolation, brought, checked_geometry, traced
 from model_lego.parts.logits import main_logits
 from model_lego.parts.scripting import Unscripted
 from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
+from model_lego.pictures.geometry import Interpolation, brought, checked_geometry, traced
 
 #: No mean or standard deviation of images in 0..1 is larger.
 LARGEST = 2.0

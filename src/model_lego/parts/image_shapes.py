@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -18,6 +19,12 @@ def taken(shape: tuple[int, ...], preprocessing: Preprocessing | None) -> Shape:
     """Shape of the images that are given to a network which sees `shape`: of any size where they are resized for it."""
     resizes = preprocessing is not None and preprocessing.final_size is not None
     return (shape[0], *(None if resizes else side for side in shape[1:]))
+
+
+def filled(preprocessing: Preprocessing | None, shape: tuple[int, ...]) -> Preprocessing:
+    """How single pictures of any size are taken: where nothing is said of it, in the size that the network sees."""
+    known = preprocessing or Preprocessing()
+    return known if known.final_size else replace(known, size=(shape[1], shape[2]))
 
 
 def taken_by(*parts: Component | Assembly) -> Shape:

@@ -1,1 +1,1 @@
-"""Picture files: which there are, and what is in one."""
+"""Picture files: which there are, what is in one, and how it comes in the colours and size of a network."""

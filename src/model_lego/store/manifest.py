@@ -14,9 +14,9 @@ from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_valid
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
 from model_lego.parts.component import Preprocessing
-from model_lego.parts.geometry import Interpolation
 from model_lego.parts.join_record import JoinRecord
 from model_lego.parts.verdict import Verdict
+from model_lego.pictures.geometry import Interpolation
 from model_lego.store.exact import Count, Record, Size
 from model_lego.store.migrations import MIGRATIONS
 from model_lego.store.probe import ProbeRecord

@@ -1,16 +1,18 @@
-"""Pictures: one image file, read as it is, and brought to the colours that a network takes."""
+"""Reading one picture file: its pixels as they are, upright, and what is wrong with it."""
 
 import os
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from model_lego.errors import BadBatches, ShapeMismatch
+from model_lego.errors import BadBatches
+from model_lego.pictures.room import Room
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -23,8 +25,6 @@ WHITES = {"F": (1, 255), "I": (255, 65535)}
 UNCLEAR = 10
 #: TIFF's tag of the form of the samples, and what it says of signed integers, which Pillow reads as unsigned bytes.
 SAMPLES, SIGNED = 339, 2
-#: What red, green and blue count in a grey, as in ITU-R BT.601.
-LUMA = (0.299, 0.587, 0.114)
 #: EXIF's tag of the orientation, how Pillow calls the way back from each but the upright 1, and those with other sides.
 ORIENTATION = 0x0112
 TURNS = {
@@ -40,6 +40,9 @@ SIDEWAYS = (5, 6, 7, 8)
 #: What Pillow calls photos of one picture and of several, and what they end in.
 JPEG, END_OF_JPEG = ("JPEG", "MPO"), b"\xff\xd9"
 
+#: For the pixels of all pictures that are being decoded.
+ROOM = Room()
+
 
 class Unreadable(BadBatches):
     """A file that holds no picture, a damaged one, or one that is too large; `reason` says which."""
@@ -52,20 +55,54 @@ class Unreadable(BadBatches):
 def read_picture(path: str | Path) -> Tensor:
     """One image file as float channels x height x width in 0..1: grey stays one channel, all else becomes RGB.
 
-    A photo comes upright: its EXIF says how the camera was held. Raises BadBatches for a file that cannot be read, that
-    is no image, or of whose values white is not known.
+    A photo comes upright: its EXIF says how the camera was held. What is see-through is taken as if it were not, as
+    torchvision's loader does. Raises BadBatches for a file that cannot be read, that is no image, or of whose values
+    white is not known.
     """
-    with _opened(path) as opened:
-        mode, of_16_bits = opened.mode, (opened.format, opened.mode) == ("PPM", "I")
-        signed = mode in FLAT and SIGNED in _samples(opened)
-        picture = opened if mode in DEEP else opened.convert("L" if mode in FLAT else "RGB")
-        pixels = torch.from_numpy(np.array(_upright(picture, _orientation(opened))).astype(np.float32))
-    if signed:
-        raise BadBatches(f"image '{path}' has signed bytes as values; save it with values of 0 to 255")
-    if mode in WHITES and not of_16_bits:
-        pixels = pixels / _white(path, pixels, WHITES[mode])
-    else:
-        pixels = pixels / (65535 if mode in DEEP else 255)
+    with decoded(path) as pixels:
+        return in_unit_range(pixels)
+
+
+def in_unit_range(pixels: Tensor) -> Tensor:
+    """Values in 0..1: bytes are divided by 255, floats stay."""
+    return pixels / 255 if pixels.dtype == torch.uint8 else pixels
+
+
+@contextmanager
+def decoded(path: str | Path) -> Iterator[Tensor]:
+    """The pixels of a file as for `read_picture`: uint8, or floats in 0..1 of a file of more than 8 bits.
+
+    Of several threads only so many work at once that their pictures have no more pixels than one may have.
+    """
+    with ExitStack() as until_used:
+        with _opened(path) as opened:
+            until_used.enter_context(ROOM.taken(opened.width * opened.height, _most_pixels()))
+            mode, of_16_bits = opened.mode, (opened.format, opened.mode) == ("PPM", "I")
+            signed = mode in FLAT and SIGNED in _samples(opened)
+            picture = opened if mode in DEEP else _plain(opened)
+            values = np.array(_upright(picture, _orientation(opened)))
+            opened.close()  # gives back its memory, more than that of the values
+        if signed:
+            raise BadBatches(f"image '{path}' has signed bytes as values; save it with values of 0 to 255")
+        whites = None if of_16_bits else WHITES.get(mode)
+        yield _floats(path, values, whites) if mode in DEEP else _channels_first(torch.from_numpy(values))
+
+
+def _plain(picture: "Image.Image") -> "Image.Image":
+    """A picture of 8 bits in grey or RGB."""
+    if picture.mode == "P" and "transparency" in picture.info:  # which the palette's colours are not mixed with
+        picture = picture.convert("RGBA")
+    wanted = "L" if picture.mode in FLAT else "RGB"
+    return picture if picture.mode == wanted else picture.convert(wanted)
+
+
+def _floats(path: str | Path, values: "np.ndarray[Any, Any]", whites: tuple[int, int] | None) -> Tensor:
+    """Values of more than 8 bits in 0..1, by what is white: as it is found, or 65535."""
+    pixels = _channels_first(torch.from_numpy(values.astype(np.float32)))
+    return pixels / (_white(path, pixels, whites) if whites else 65535)
+
+
+def _channels_first(pixels: Tensor) -> Tensor:
     return pixels[None] if pixels.dim() == 2 else pixels.permute(2, 0, 1)
 
 
@@ -97,7 +134,8 @@ def flaw(path: str | Path) -> str | None:
     if _ends_well(path):
         return None
     try:
-        read_picture(path)
+        with decoded(path):
+            pass
     except Unreadable as error:
         return error.reason
     return None
@@ -140,6 +178,13 @@ def _upright(picture: "Image.Image", orientation: int) -> "Image.Image":
     return picture.transpose(Image.Transpose[TURNS[orientation]]) if orientation in TURNS else picture
 
 
+def _most_pixels() -> int:
+    """Beyond so many pixels Pillow warns, and beyond twice as many fails; any number where the user lifted that."""
+    from PIL import Image
+
+    return Image.MAX_IMAGE_PIXELS or sys.maxsize
+
+
 @contextmanager
 def _opened(path: str | Path) -> "Iterator[Image.Image]":
     """A picture, of which the header is read; raises Unreadable, also for what is read of it later."""
@@ -147,11 +192,11 @@ def _opened(path: str | Path) -> "Iterator[Image.Image]":
 
     if Path(path).exists() and not Path(path).is_file():  # to open a pipe would wait for ever
         raise Unreadable(path, "it is no regular file")
-    most = Image.MAX_IMAGE_PIXELS  # beyond which Pillow warns, and beyond twice as many fails
-    too_large = Unreadable(path, f"it has more than {most or 0:,} pixels", "make it smaller")
+    most = _most_pixels()
+    too_large = Unreadable(path, f"it has more than {most:,} pixels", "make it smaller")
     try:
         with Image.open(path) as picture:
-            if most and picture.width * picture.height > most:
+            if picture.width * picture.height > most:
                 raise too_large
             yield picture
     except Unreadable:
@@ -162,17 +207,3 @@ def _opened(path: str | Path) -> "Iterator[Image.Image]":
         raise too_large from error
     except (OSError, SyntaxError, ValueError) as error:  # of damaged files, all of them
         raise Unreadable(path, str(error)) from error
-
-
-def in_colours(picture: Tensor, channels: int) -> Tensor:
-    """A picture of one or three channels in as many as a network takes: grey three times, RGB as its grey.
-
-    Raises ShapeMismatch for any other number.
-    """
-    if len(picture) == channels:
-        return picture
-    if channels == 3:
-        return picture.expand(3, -1, -1)
-    if channels == 1:
-        return (picture * picture.new_tensor(LUMA)[:, None, None]).sum(0, keepdim=True)
-    raise ShapeMismatch(f"the network takes images of {channels} channels; image files are grey or have three")

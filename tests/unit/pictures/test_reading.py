@@ -10,8 +10,9 @@ import pytest
 import torch
 from PIL import Image, ImageOps
 
-from model_lego.data.pictures import Unreadable, flaw, form_of, in_colours, read_picture
 from model_lego.errors import BadBatches, ShapeMismatch
+from model_lego.pictures.reading import Unreadable, flaw, form_of, read_picture
+from model_lego.pictures.taking import in_colours
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (4, 5, 3), dtype=np.uint8)
 

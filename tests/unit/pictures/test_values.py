@@ -7,8 +7,8 @@ import pytest
 import torch
 from PIL import Image
 
-from model_lego.data.pictures import form_of, read_picture
 from model_lego.errors import BadBatches
+from model_lego.pictures.reading import form_of, read_picture
 
 RAMP = np.linspace(0, 1, 20, dtype=np.float32).reshape(4, 5)
 GREY = torch.from_numpy(RAMP)[None]
