@@ -38,8 +38,8 @@ def find_pictures(names: Iterable[str | Path]) -> Found:
     by their suffix; patterns such as "photos/**/*.jpg" for what a shell finds.
     """
     search = _Search()
-    for name in map(os.fspath, names):
-        search.add(name)
+    for name in names:
+        search.add(str(name))
     return Found(tuple(search.paths), search.missing, tuple(search.notes))
 
 
