@@ -35,7 +35,7 @@ def one_size(folder):
             for path in sorted((folder / part / name).iterdir()):
                 x = torch.from_numpy(np.array(Image.open(path)))[None, None].float() / 255
                 x = F.interpolate(x, size=(16, 16), mode="bilinear", antialias=True, align_corners=False)
-                images.append(x[0, 0].numpy())
+                images.append((255 * x[0, 0]).round().to(torch.uint8).numpy())  # as files are kept
                 labels.append(label)
         found |= {f"x_{part}": np.stack(images), f"y_{part}": np.array(labels)}
     return write_npz(folder.with_name("one-size.npz"), **found)

@@ -10,7 +10,7 @@ from torch import nn
 from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_part, open_source, parse_preprocessing
+from model_lego.cli.sources import data_for, open_data_for, open_part, open_source, parse_preprocessing
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
@@ -18,7 +18,7 @@ from model_lego.errors import BadConfig
 from model_lego.models import build
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Builder, Component, Preprocessing
-from model_lego.parts.image_shapes import common_size
+from model_lego.parts.image_shapes import taken_by
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.distillation import FROM_THE_START
 from model_lego.training.distillation_gain import GainOptions
@@ -63,7 +63,7 @@ def distill_command(
         gain = distillation_gain(pair.teacher, pair.student, train, test, settings, progress=Bar(), **how)
         taught, report = gain.taught, gain.report
     else:
-        split = open_data(data, size=common_size(*parts))
+        split = open_data_for(parts, data)
         every = batches(split.train, batch_size=run.batch_size) if hard == 0 else train
         taught = distill(pair.teacher, pair.student, every, settings, progress=Bar(), **how)
         report = evaluate(taught, test, class_names=names, progress=Bar())
@@ -110,6 +110,6 @@ def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.S
         network = build(name, **given).eval()
     inner = [teacher] if isinstance(teacher, Component) else teacher.networks()
     preprocessing = parse_preprocessing(opening) if opening.given else inner[0].preprocessing
-    size = None if preprocessing is None else preprocessing.final_size
-    example, _ = next(iter(batches(open_data(data, size=size).train, batch_size=2)))
+    split = open_data(data, preprocessing=preprocessing, channels=taken_by(teacher)[0])
+    example, _ = next(iter(batches(split.train, batch_size=2)))
     return whole(network, example, classes=teacher.classes, preprocessing=preprocessing, builder=Builder(name, given))

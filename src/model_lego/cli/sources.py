@@ -22,7 +22,7 @@ from model_lego.models.registry import suggested
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Builder, Component, Preprocessing
-from model_lego.parts.image_shapes import common_size, taken
+from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
 from model_lego.store import load
 
 
@@ -55,7 +55,7 @@ def open_source(
         return _of_part(model, data, options, batch_size)
     opened = open_named(model, options)
     preprocessing = parse_preprocessing(options, like or opened.preprocessing)
-    split = open_data(data, size=preprocessing.final_size)
+    split = open_data(data, preprocessing=preprocessing)
     names = of_data(options.source_classes, split.class_names)
     if opened.classes not in (None, len(names)):
         raise UnknownClass(
@@ -114,6 +114,11 @@ def open_component(folder: str) -> Component:
     return part
 
 
+def open_data_for(parts: Sequence[Component | Assembly], data: str) -> DataSplit:
+    """Data whose picture files come in the size and the colours that some parts take."""
+    return open_data(data, preprocessing=common_preprocessing(*parts), channels=taken_by(*parts)[0])
+
+
 def data_for(
     parts: Sequence[Component | Assembly],
     data: str,
@@ -125,7 +130,7 @@ def data_for(
     seed: int = 0,
 ) -> Batched:
     """Batches of the named classes for some parts, labels being positions of the names."""
-    split = open_data(data, size=common_size(*parts))
+    split = open_data_for(parts, data)
     images = split.train if train else split.test
     return batches(
         subset(images, _numbers(split, names), per_class=per_class, seed=seed, class_names=split.class_names),

@@ -42,7 +42,7 @@ def train_command(
     settings = training.settings(run)
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
     preprocessing = parse_preprocessing(taking)
-    split = open_data(data, download=download, size=preprocessing.final_size)
+    split = open_data(data, download=download, preprocessing=preprocessing)
     names = list(of_data(classes, split.class_names))
     task = TrainingTask(
         model,

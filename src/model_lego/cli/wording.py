@@ -15,7 +15,7 @@ PHRASES: Mapping[str, str] = {
     r"give the source or factory=": "give --source and --data",
     r"give calibration=": "give --data",
     r"give a preprocessing": "give --mean and --std",
-    r"open_data\(size=\(N, N\)\)": "--size N",
+    r"Preprocessing\(size=N\)": "--size N",
     r"class_names has to name (it|the label numbers)": "the data has to have it under this name",
     r"class_names do not name": "the data does not have",
     r"leave class_names out": "leave their names out",

@@ -1,6 +1,6 @@
 """Folders of classes: which are classes, in which order, the pictures of each, and what is left out and why."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,35 +36,53 @@ class Pictures:
 
 def class_names(folder: Path) -> tuple[str, ...]:
     """The classes that a folder has folders for, by name; where all are numbers, by number."""
-    names = sorted(path.name for path in folder.iterdir() if path.is_dir() and not hidden(path))
-    return tuple(sorted(names, key=int) if all(name.isdecimal() for name in names) else names)
+    return in_order(path.name for path in folder.iterdir() if path.is_dir() and not hidden(path))
+
+
+def in_order(names: Iterable[str]) -> tuple[str, ...]:
+    """Classes by name; where all are numbers, by number."""
+    by_name = sorted(names)
+    return tuple(sorted(by_name, key=int) if all(name.isdecimal() for name in by_name) else by_name)
 
 
 def pictures_of(folders: Mapping[str, Path], *, wrong: Callable[[Path], str | None] = flaw) -> Pictures:
-    """The pictures in the folder of each class; of each is asked what is `wrong` with it.
+    """The pictures in the folder of each class, which may hold none; of each is asked what is `wrong` with it.
 
-    Raises EmptySelection for a class without any, and BadBatches as `flaw`.
+    Raises BadBatches as `flaw`.
     """
-    by_class, left_out = {}, []
 
     def why_not(path: Path) -> LeftOut | None:
         reason = _no_picture(path)
-        if reason is not None:
-            return LeftOut(path, reason)
-        detail = wrong(path)
-        return None if detail is None else LeftOut(path, UNREADABLE, f" ({detail})")
+        return unreadable(path, wrong) if reason is None else LeftOut(path, reason)
 
+    return looked_at({name: _entries(folder) if folder.is_dir() else [] for name, folder in folders.items()}, why_not)
+
+
+def unreadable(path: Path, wrong: Callable[[Path], str | None] = flaw) -> LeftOut | None:
+    """Why a file that should be a picture is left out, None where it is one."""
+    detail = wrong(path)
+    return None if detail is None else LeftOut(path, UNREADABLE, f" ({detail})")
+
+
+def looked_at(files: Mapping[str, Sequence[Path]], why_not: Callable[[Path], LeftOut | None]) -> Pictures:
+    """What of the files of each class is a picture, and `why_not` the others."""
+    by_class: dict[str, list[Path]] = {}
+    left_out: list[LeftOut] = []
     with ThreadPoolExecutor(LOOKING) as pool:
-        for name, folder in folders.items():
-            entries = _entries(folder) if folder.is_dir() else []
-            reasons = list(pool.map(why_not, entries))
-            mine = [reason for reason in reasons if reason is not None]
-            by_class[name] = [path for path, reason in zip(entries, reasons, strict=True) if reason is None]
-            if not by_class[name]:
-                found = f"; left out of it: {listed(mine, folder)}" if mine else ""
-                raise EmptySelection(f"class folder '{folder}' holds no image{found}")
-            left_out += mine
+        for name, paths in files.items():
+            reasons = list(pool.map(why_not, paths))
+            by_class[name] = [path for path, reason in zip(paths, reasons, strict=True) if reason is None]
+            left_out += [reason for reason in reasons if reason is not None]
     return Pictures(by_class, left_out)
+
+
+def note_on_empty(where: str, found: Pictures, root: Path) -> tuple[str, ...]:
+    """Which classes have no picture in a part of a data set; raises EmptySelection where none has any."""
+    empty = [name for name, paths in found.by_class.items() if not paths]
+    if len(empty) == len(found.by_class):
+        beside = f"; left out of it: {listed(found.left_out, root)}" if found.left_out else ""
+        raise EmptySelection(f"{where} holds no image{beside}")
+    return (f"{where} holds no image of class {first(empty)}",) if empty else ()
 
 
 def beside_classes(folder: Path) -> list[LeftOut]:
@@ -78,7 +96,7 @@ def notes_on(root: Path, names: Sequence[str], left_out: Sequence[LeftOut]) -> t
     notes = []
     if list(names) != sorted(names):
         notes.append(
-            f"the class folders of '{root}' are numbers and come by number ({first(names)}), not by name "
+            f"the classes of '{root}' are numbers and come by number ({first(names)}), not by name "
             f"({first(sorted(names))}); where a network learned them by name, give that order: --source-classes, or "
             "subset() in Python"
         )

@@ -1,31 +1,52 @@
-"""Data by name: an .npz file, an image folder, `torchvision:NAME` or `digits`."""
+"""Data by name: an .npz file, an image folder, a csv file of image files, `torchvision:NAME` or `digits`."""
 
 import warnings
 from pathlib import Path
 
 from model_lego.data.digits import open_digits
 from model_lego.data.folders import open_folder
+from model_lego.data.label_lists import open_label_list
 from model_lego.data.npz import open_npz
+from model_lego.data.photo_sets import CACHE, Reading
 from model_lego.data.sets import DataSplit
 from model_lego.data.torchvision_sets import open_torchvision
 from model_lego.errors import BadConfig
+from model_lego.parts.component import Preprocessing
 
 
 def open_data(
-    source: str | Path, *, root: str | Path = "data", download: bool = False, size: tuple[int, int] | None = None
+    source: str | Path,
+    *,
+    root: str | Path = "data",
+    download: bool = False,
+    preprocessing: Preprocessing | None = None,
+    channels: int | None = None,
+    cache: int = CACHE,
+    seed: int = 0,
 ) -> DataSplit:
     """Open a data set; raises BadConfig and what the readers raise.
 
-    Pictures of a folder that are not of one form are brought to a `size` (height and width) where one is given. What
-    has to be said of the data, such as which files are left out, is in `.notes` and comes as warnings.
+    What has to be said of the data, such as which files are left out, is in `.notes` and comes as warnings. Arguments
+    of picture files (folders and csv files):
+
+    Args:
+        source: what to open.
+        root: the folder of torchvision's sets, which `download` fetches.
+        download: fetch what is not there.
+        preprocessing: of a network; files are brought to its size as they are read. Its normalisation is left to it.
+        channels: colours as the network takes them, 1 or 3; by default those of the preprocessing's means, else three
+            where one of the files is coloured.
+        cache: bytes of pictures that are kept once they were read; the others are read again each time.
+        seed: which images of a set without parts are measured.
     """
-    split = _opened(source, Path(root), size, download=download)
+    reading = Reading(preprocessing or Preprocessing(), channels, cache)
+    split = _opened(source, Path(root), reading, download=download, seed=seed)
     for note in split.notes:
         warnings.warn(note, stacklevel=1)  # from one place, so that a set that is opened twice says it once
     return split
 
 
-def _opened(source: str | Path, root: Path, size: tuple[int, int] | None, *, download: bool) -> DataSplit:
+def _opened(source: str | Path, root: Path, reading: Reading, *, download: bool, seed: int) -> DataSplit:
     text = str(source)
     if text == "digits":
         return open_digits()
@@ -33,7 +54,9 @@ def _opened(source: str | Path, root: Path, size: tuple[int, int] | None, *, dow
         return open_torchvision(text.partition(":")[2], root=root, download=download)
     path = Path(source)
     if path.is_dir():
-        return open_folder(path, size=size)
+        return open_folder(path, reading, seed=seed)
     if path.suffix == ".npz" and path.is_file():
         return open_npz(path)
-    raise BadConfig(f"data '{text}' is no .npz file, image folder, torchvision:NAME or 'digits'")
+    if path.suffix.lower() == ".csv" and path.is_file():
+        return open_label_list(path, reading, seed=seed)
+    raise BadConfig(f"data '{text}' is no .npz file, image folder, .csv file of images, torchvision:NAME or 'digits'")

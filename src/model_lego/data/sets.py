@@ -1,9 +1,10 @@
 """Labelled images and the batches that are made of them."""
 
 import math
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,13 @@ class DataSplit:
     notes: tuple[str, ...] = ()
 
 
-#: Batches that are read ahead, each by a thread of its own, while the network runs on an earlier one.
+#: Batches that are read ahead, by as many threads as there are processors, while the network runs on an earlier one.
 AHEAD = 2
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class Batched:
@@ -58,18 +64,18 @@ class Batched:
         order = torch.arange(len(self.images))
         if self.shuffle_seed is not None:
             order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
-        coming: deque[Future[tuple[Tensor, Tensor]]] = deque()
-        with ThreadPoolExecutor(AHEAD) as pool:
+        coming: deque[Callable[[], tuple[Tensor, Tensor]]] = deque()
+        threads = processors()
+        with ThreadPoolExecutor(threads) as pool:
             try:
                 for places in order.split(self.batch_size) if len(order) else ():
-                    coming.append(pool.submit(self.read, places))
+                    coming.append(self._begun(places, pool, threads))
                     if len(coming) > AHEAD:
-                        yield coming.popleft().result()
+                        yield coming.popleft()()
                 while coming:
-                    yield coming.popleft().result()
+                    yield coming.popleft()()
             finally:
-                for batch in coming:
-                    batch.cancel()
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def only(self, labels: Iterable[int]) -> "Batched":
         """Without the images of other classes."""
@@ -90,13 +96,30 @@ class Batched:
 
     def read(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """The batch of the images at these places."""
+        places, labels = self._mine(places)
+        return self._batch(self._images(places)), labels
+
+    def _begun(self, places: Tensor, pool: ThreadPoolExecutor, threads: int) -> Callable[[], tuple[Tensor, Tensor]]:
+        """Begin to read a batch, a share in each thread; what is given waits for it."""
+        places, labels = self._mine(places)
+        size = max(1, math.ceil(len(places) / threads))
+        shares = [pool.submit(self._images, some) for some in places.split(size)]
+        return lambda: (self._batch([image for share in shares for image in share.result()]), labels)
+
+    def _mine(self, places: Tensor) -> tuple[Tensor, Tensor]:
+        """The places of images that are wanted, and their labels."""
         labels = self.images.labels[places]
-        if self.wanted is not None:
-            mine = torch.isin(labels, torch.tensor(self.wanted))
-            places, labels = places[mine], labels[mine]
-        if not len(places):  # an empty batch has the shape of the others
-            return self.images.image(int(self.images.numbers[0]))[None][:0], labels
-        return stacked([self.images.image(number) for number in self.images.numbers[places].tolist()]), labels
+        if self.wanted is None:
+            return places, labels
+        mine = torch.isin(labels, torch.tensor(self.wanted))
+        return places[mine], labels[mine]
+
+    def _images(self, places: Tensor) -> list[Tensor]:
+        return [self.images.image(number) for number in self.images.numbers[places].tolist()]
+
+    def _batch(self, images: list[Tensor]) -> Tensor:
+        """Images as a batch; an empty one has the shape of the others."""
+        return stacked(images) if images else self.images.image(int(self.images.numbers[0]))[None][:0]
 
 
 def stacked(images: list[Tensor]) -> Tensor:
@@ -104,7 +127,7 @@ def stacked(images: list[Tensor]) -> Tensor:
     shapes = {tuple(image.shape) for image in images}
     if len(shapes) > 1:
         some = ", ".join(map(str, sorted(shapes)[:3])) + (" …" if len(shapes) > 3 else "")
-        raise BadBatches(f"images have different sizes [{some}]; bring them to one size: open_data(size=(N, N))")
+        raise BadBatches(f"images have different sizes [{some}]; bring them to one size: Preprocessing(size=N)")
     return torch.stack(images)
 
 

@@ -33,7 +33,7 @@ class Preprocessing:
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
     size: tuple[int, int] | int | None = None
-    crop: tuple[int, int] | None = None
+    crop: tuple[int, int] | int | None = None
     interpolation: Interpolation = "bilinear"
 
     def __post_init__(self) -> None:
@@ -84,7 +84,7 @@ class Preprocessing:
         """
         if self.size is None:
             return images
-        return brought(images, self.size, self.crop, self.interpolation)
+        return brought(images, self.size, None if self.crop is None else self.final_size, self.interpolation)
 
     def __str__(self) -> str:
         return ", ".join(["in 0..1", *self._steps()])
@@ -96,8 +96,8 @@ class Preprocessing:
             yield f"shorter side brought to {self.size}{how}"
         elif self.size is not None:
             yield f"brought to {' x '.join(map(str, self.size))}{how}"
-        if self.crop is not None:
-            yield f"cropped to {' x '.join(map(str, self.crop))}"
+        if self.crop is not None and self.final_size is not None:
+            yield f"cropped to {' x '.join(map(str, self.final_size))}"
         if self.mean:
             mean, std = (", ".join(f"{value:g}" for value in values) for values in (self.mean, self.std))
             yield f"then less mean {mean}, by deviation {std}"

@@ -33,14 +33,16 @@ def taken_by(*parts: Component | Assembly) -> Shape:
     return next((shape for shape in shapes if None not in shape), shapes[0])
 
 
-def common_size(*parts: Component | Assembly) -> tuple[int, int] | None:
-    """Size (height and width) to which images of several sizes are brought for parts: the largest they resize to.
+def common_preprocessing(*parts: Component | Assembly) -> Preprocessing | None:
+    """How picture files are brought to a size for parts: as the part with the largest takes them, which all then get.
 
     None where one of them does not resize.
     """
     known = [network.preprocessing for network in _networks(parts)]
-    sizes = [each.final_size for each in known if each is not None and each.final_size is not None]
-    return max(sizes, key=math.prod) if len(sizes) == len(known) else None
+    sizes = {each: each.final_size for each in known if each is not None}
+    if None in known or None in sizes.values():
+        return None
+    return max(sizes, key=lambda each: math.prod(sizes[each] or ()))
 
 
 def _networks(parts: Sequence[Component | Assembly]) -> list[Component]:

@@ -1,5 +1,6 @@
 """Files and folders among pictures that are not read: why, and how that is told."""
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,7 +49,7 @@ def listed(left_out: Iterable[LeftOut], root: Path) -> str:
     """Numbers and names, reason by reason."""
     names: dict[str, list[str]] = {reason: [] for reason in REASONS}
     for each in left_out:
-        names[each.reason].append(printable(each.path.relative_to(root).as_posix() + each.detail))
+        names[each.reason].append(printable(Path(os.path.relpath(each.path, root)).as_posix() + each.detail))
     return "; ".join(f"{reason} {len(some)}: {first(some)}" for reason, some in names.items() if some)
 
 

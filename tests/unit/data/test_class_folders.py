@@ -9,8 +9,9 @@ import pytest
 import torch
 from PIL import Image
 
-from model_lego.data import batches, open_data
+from model_lego.data import batches, open_data, subset
 from model_lego.errors import BadBatches, EmptySelection
+from model_lego.parts.component import Preprocessing
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
 
@@ -208,10 +209,26 @@ def test_there_is_one_line_for_all_of_it_and_of_many_names_the_first_are_shown(r
     )
 
 
-def test_a_class_of_which_all_is_left_out_says_what(root):
+def test_a_class_of_which_all_is_left_out_keeps_its_number_and_that_is_said(root):
     for path in (root / "train" / "ant").iterdir():
         path.rename(path.with_suffix(".heic"))
-    with pytest.raises(EmptySelection, match=r"train/ant' holds no image; left out of it: another suffix 2: 0\.heic"):
+    with pytest.warns(UserWarning, match="ant") as told:
+        split = open_data(root)
+    assert split.class_names == ("ant", "bee")
+    assert (split.train.labels.tolist(), split.test.labels.tolist()) == ([1, 1], [0, 1])
+    assert [str(each.message) for each in told] == [
+        f"'{root / 'train'}' holds no image of class ant",
+        f"left out of '{root}': another suffix 2: train/ant/0.heic, train/ant/1.heic",
+    ]
+    with pytest.raises(EmptySelection, match="there is no image of class 'ant' in the data"):
+        subset(split.train, [0, 1], class_names=split.class_names)
+
+
+def test_a_part_of_which_all_is_left_out_says_what(root):
+    for path in (root / "test").rglob("*.png"):
+        path.rename(path.with_suffix(".heic"))
+    words = r"test' holds no image; left out of it: another suffix 2: ant/0\.heic, bee/0\.heic"
+    with pytest.raises(EmptySelection, match=words):
         open_data(root)
 
 
@@ -270,7 +287,7 @@ def test_a_picture_with_too_many_pixels_is_left_out_by_name(root, monkeypatch):
 def test_with_a_size_bad_pictures_are_left_out_alike(root):
     picture(root / "train" / "ant" / "9.png").write_bytes(b"broken")
     Image.new("L", (9, 9)).save(root / "train" / "ant" / "8.png")
-    split, note = opened(root, size=(4, 4))
+    split, note = opened(root, preprocessing=Preprocessing(size=4))
     assert values(split.train)[1] == [0, 0, 0, 1, 1]
     assert note == f"left out of '{root}': unreadable 1: train/ant/9.png (it holds no picture)"
 

@@ -7,7 +7,9 @@ from PIL import Image
 
 from model_lego.data import batches, open_data
 from model_lego.data.folders import open_folder
+from model_lego.data.photo_sets import Reading
 from model_lego.errors import BadConfig, EmptySelection
+from model_lego.parts.component import Preprocessing
 
 
 def pictures(folder, count, *, shade=0):
@@ -66,10 +68,25 @@ def test_of_few_pictures_one_at_least_is_measured(tmp_path, count, measured):
     assert (len(split.train), len(split.test)) == (count - measured, measured)
 
 
-def test_a_class_of_one_picture_cannot_be_divided(alone):
-    pictures(alone / "dog", 1)
-    with pytest.raises(EmptySelection, match=r"alone/dog' holds one image, too few"):
-        open_data(alone)
+def test_a_class_of_one_picture_is_not_measured_and_that_is_said(alone):
+    pictures(alone / "dog", 1, shade=200)
+    pictures(alone / "elk", 0)
+    split = open_folder(alone)
+    assert split.class_names == ("ant", "bee", "cat", "dog", "elk")
+    assert values(split.train)[-1] == 200
+    assert values(split.test) == MEASURED
+    assert split.notes[1:] == (
+        f"'{alone}' holds no image of class elk",
+        "classes of one image, which is learned from and not measured: dog",
+    )
+
+
+def test_another_seed_measures_others(alone):
+    found = [values(open_folder(alone, seed=seed).test) for seed in (0, 1, 1, 2)]
+    assert found[0] == MEASURED
+    assert found[1] == found[2]
+    assert len({tuple(each) for each in found}) == 3
+    assert [len(each) for each in found] == [5] * 4
 
 
 def test_of_classes_alone_bad_pictures_are_left_out_before_they_are_divided(alone):
@@ -85,7 +102,7 @@ def test_of_classes_alone_bad_pictures_are_left_out_before_they_are_divided(alon
 def test_classes_alone_of_several_sizes_are_brought_to_one(alone):
     Image.new("L", (9, 5)).save(alone / "ant" / "10.png")
     Image.new("L", (9, 5)).save(alone / "bee" / "10.png")
-    split = open_folder(alone, size=(4, 4))
+    split = open_folder(alone, Reading(Preprocessing(size=4)))
     assert next(iter(batches(split.train, batch_size=100)))[0].shape[1:] == (3, 4, 4)
 
 
@@ -104,7 +121,7 @@ def test_a_class_may_be_called_as_a_part(alone, name):
 
 
 def test_a_folder_above_the_data_set_says_what_is_in_it(alone):
-    with pytest.raises(EmptySelection, match=r"alone' holds no image; left out of it: sub-folders 3: ant, bee, cat"):
+    with pytest.raises(EmptySelection, match=r"holds no image; left out of it: sub-folders 3: alone/ant, alone/bee"):
         open_data(alone.parent)
 
 

@@ -7,7 +7,7 @@ from torch import nn
 import model_lego as ml
 from model_lego.errors import ShapeMismatch
 from model_lego.parts.component import Preprocessing
-from model_lego.parts.image_shapes import check_shape, common_size, noise_of, taken, taken_by
+from model_lego.parts.image_shapes import check_shape, common_preprocessing, filled, noise_of, taken, taken_by
 from model_lego.report import confusion
 from tests.support.components import pixel_part, random_batch
 
@@ -44,11 +44,20 @@ def test_the_first_part_that_does_not_resize_decides():
 
 def test_images_of_several_sizes_are_brought_to_the_largest_that_parts_resize_to():
     small, large = part(), part("cd", shape=(1, 2, 3), preprocessing=Preprocessing(size=(2, 3)))
-    assert common_size(small) == (2, 2)
-    assert common_size(small, large) == common_size(ml.assemble([large, small])) == (2, 3)
-    assert common_size(small, part(preprocessing=Preprocessing(size=9, crop=3))) == (3, 3)
-    assert common_size(small, part(preprocessing=Preprocessing())) is None
-    assert common_size(part(preprocessing=None)) is None
+    cropped = Preprocessing(size=9, crop=3, interpolation="bicubic")
+    assert common_preprocessing(small) == RESIZED
+    assert (
+        common_preprocessing(small, large) == common_preprocessing(ml.assemble([large, small])) == large.preprocessing
+    )
+    assert common_preprocessing(small, part(preprocessing=cropped)) == cropped
+    assert common_preprocessing(small, part(preprocessing=Preprocessing())) is None
+    assert common_preprocessing(part(preprocessing=None)) is None
+
+
+def test_single_pictures_come_in_the_size_of_the_network_where_nothing_else_is_said():
+    assert filled(None, (1, 8, 9)) == Preprocessing(size=(8, 9))
+    assert filled(Preprocessing(0.5, 0.25), (1, 8, 9)) == Preprocessing(0.5, 0.25, size=(8, 9))
+    assert filled(RESIZED, (1, 8, 9)) is RESIZED
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 9), (3, None, 9), (3, None, None), (None, None, None)])
