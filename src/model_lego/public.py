@@ -22,6 +22,7 @@ from model_lego.models.node_classifier import NodeClassifier
 from model_lego.models.opening import open_network
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Cost, Preprocessing
+from model_lego.parts.predictions import Prediction, Predictions
 from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import repair
@@ -56,6 +57,8 @@ __all__ = [
     "Network",
     "NodeClassifier",
     "Plan",
+    "Prediction",
+    "Predictions",
     "Preprocessing",
     "RepairSettings",
     "Report",

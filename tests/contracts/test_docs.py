@@ -8,6 +8,7 @@ import pytest
 import torch
 import typer
 from safetensors.torch import save_file
+from torchvision.utils import save_image
 
 ROOT = Path(__file__).parents[2]
 #: Folders of the package.
@@ -146,7 +147,7 @@ def few_digits():
 
 @pytest.fixture(scope="module")
 def weights(few_digits, tmp_path_factory):
-    """The weight files that the pages talk of: a LeNet for the digits 0 to 4, one for 5 to 9."""
+    """The files that the pages talk of: weights of a LeNet for the digits 0 to 4, of one for 5 to 9, and photos."""
     from model_lego import TrainingSettings, train
     from model_lego.data.sets import subset
     from model_lego.models import build
@@ -159,6 +160,9 @@ def weights(few_digits, tmp_path_factory):
         settings = TrainingSettings(epochs=4, batch_size=50, learning_rate=0.05, crop=0, flip=False)
         train(model, subset(few_digits.train, labels), settings)
         save_file(model.state_dict(), folder / f"{name}.safetensors")
+    (folder / "photos").mkdir()
+    for label in (1, 3, 7, 8, 9):
+        save_image(few_digits.test.image(10 * label), folder / f"photos/{label}.png")
     return folder
 
 

@@ -34,6 +34,8 @@ NAMES = [
     "Network",
     "NodeClassifier",
     "Plan",
+    "Prediction",
+    "Predictions",
     "Preprocessing",
     "RepairSettings",
     "Report",

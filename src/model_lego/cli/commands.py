@@ -109,6 +109,7 @@ COMMANDS = (
         "evaluate",
         shared=True,
     ),
+    Command("predict", "Say what photos are, with a saved component or assembly; sort them into folders.", "predict"),
     Command(
         "routes",
         "Show through which channels a network decides for classes and images, and what they share.",

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_lego.parts.classifier import Classifier
 from model_lego.parts.component import Component
 from model_lego.parts.join_record import HeadState, JoinRecord, Layout
 from model_lego.parts.layer_inputs import pooled, run_and_hear
-from model_lego.parts.scripting import Unscripted
 from model_lego.parts.verdict import Verdict
 
 #: The class of an assembly for images that belong to none of its parts.
@@ -48,7 +48,7 @@ class Head(nn.Module):
         return Head("concat", torch.ones(width, dtype=dtype), torch.zeros(width, dtype=dtype))
 
 
-class Assembly(Unscripted):
+class Assembly(Classifier):
     """A classifier built from components; called on images it gives logits in the order of `.classes`.
 
     `parallel` keeps the parts side by side, each with its own preprocessing; `padded` holds one dense network of the

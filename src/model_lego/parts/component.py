@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from model_lego.digest import digest_of
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
+from model_lego.parts.classifier import Classifier
 from model_lego.parts.logits import main_logits
-from model_lego.parts.scripting import Unscripted
 from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
 from model_lego.pictures.geometry import Interpolation, brought, checked_geometry, traced
@@ -175,7 +175,7 @@ class Origin:
     cost_after: Cost
 
 
-class Component(Unscripted):
+class Component(Classifier):
     """A smaller network for some classes of its source; called on images it gives logits in the order of `.classes`.
 
     `module` is an ordinary module of the source's own class. With a `preprocessing`, images are taken scaled to 0..1;
