@@ -18,7 +18,7 @@ from model_lego.parts.answers import answer_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.classifier import Images
 from model_lego.parts.component import Component, Preprocessing, scaled
-from model_lego.parts.image_shapes import Shape, check_shape, common_size, taken_by
+from model_lego.parts.image_shapes import Shape, check_shape, common_preprocessing, taken_by
 from model_lego.parts.predictions import Predictions
 from model_lego.pictures.finding import find_pictures
 from model_lego.pictures.reading import Unreadable
@@ -119,7 +119,9 @@ class _Reader:
 def _geometry(part: Component | Assembly) -> Preprocessing | None:
     """How files are brought to the size of a part: as it resizes, else to the size of its network; None without any."""
     sides = taken_by(part)[1:]
-    return Preprocessing(size=common_size(part) or cast("tuple[int, int]", sides)) if len(sides) == 2 else None
+    if len(sides) != 2:
+        return None
+    return common_preprocessing(part) or Preprocessing(size=cast("tuple[int, int]", sides))
 
 
 def ahead(read: Callable[[Item], Read], items: Iterable[Item], number: int) -> Iterator[Read]:
