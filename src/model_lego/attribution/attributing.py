@@ -72,7 +72,7 @@ def sum_up(
     add_up(summer.tensors(), reading.group)
     empty = [label for label, count in zip(classes, summer.counts.tolist(), strict=True) if not count]
     if empty:
-        raise EmptySelection(samples.no_sample(empty[0]))
+        raise EmptySelection(samples.no_samples(empty))
     return ContributionStats(
         classes=classes,
         counts=tuple(summer.counts.tolist()),

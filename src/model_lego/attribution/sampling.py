@@ -22,6 +22,8 @@ from model_lego.parts.class_names import ClassNames, names_of
 from model_lego.processes import in_all, place_in
 from model_lego.progress import tracked
 
+#: So many classes without samples are named.
+MENTIONED = 10
 #: Length of the fingerprint of a labelled image.
 PRINT_BYTES = 12
 
@@ -57,9 +59,12 @@ class SampleChoice:
         """What messages call a class: its name in quotation marks, or its number."""
         return str(label) if self.class_names is None else f"'{names_of(self.class_names)[label]}'"
 
-    def no_sample(self, label: int) -> str:
-        """The words for a class without samples."""
-        return f"class {self.name(label)} has no sample in the batches; give some, or leave the class out"
+    def no_samples(self, labels: Sequence[int]) -> str:
+        """The words for classes without samples."""
+        if len(labels) == 1:
+            return f"class {self.name(labels[0])} has no sample in the batches; give some, or leave the class out"
+        some = ", ".join(map(self.name, labels[:MENTIONED])) + (" …" if len(labels) > MENTIONED else "")
+        return f"{len(labels)} classes have no sample in the batches: {some}; give some, or leave these classes out"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +136,7 @@ def choose(
     """
     prepared(batches, None)  # refuses what a network by itself cannot take
     if missing := absent(batches, classes):
-        raise EmptySelection(samples.no_sample(missing[0]))
+        raise EmptySelection(samples.no_samples(missing))
     if samples.sampling == "all":
         return None
     rank, count = place_in(reading.group)
@@ -139,7 +144,7 @@ def choose(
     seen = _by_class(shares, classes)
     empty = [label for label, of_class in seen.items() if not of_class.prints]
     if empty:
-        raise EmptySelection(samples.no_sample(empty[0]))
+        raise EmptySelection(samples.no_samples(empty))
     smallest = min(len(of_class.prints) for of_class in seen.values())
     number = samples.per_class or max(50, math.ceil(0.01 * smallest))
     generator = torch.Generator().manual_seed(samples.seed)

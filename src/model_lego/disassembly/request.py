@@ -133,7 +133,7 @@ def ask(
             "together can be kept; take that number from the size of a tensor, or `compress`"
         )
     if missing := absent(batches, labels):
-        raise EmptySelection(SampleChoice(class_names=names).no_sample(missing[0]))
+        raise EmptySelection(SampleChoice(class_names=names).no_samples(missing))
     return Request(
         model=model,
         graph=graph,

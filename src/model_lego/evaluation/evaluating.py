@@ -53,6 +53,7 @@ def evaluate(
     ]
     reference = next((tally for tally in tallies if tally.contender.reference), None)
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
+    seen = torch.zeros(len(places), dtype=torch.int64)  # samples of each label
 
     def count() -> None:
         with evaluating(*(contender.model for contender in contenders)):
@@ -60,6 +61,7 @@ def evaluate(
             for images, labels in tracked(reader, "evaluating", progress):
                 where = places[labels]
                 overlap.add(images)
+                seen.add_(torch.bincount(labels, minlength=len(seen)))
                 counts.add_(torch.bincount(where % len(counts), minlength=len(counts)))
                 logits = _run(contenders, images)
                 for tally, given in zip(tallies, logits, strict=True):
@@ -70,7 +72,7 @@ def evaluate(
                     member.add(logits[0], where)
 
     in_all(count, group)
-    add_up([counts, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
+    add_up([counts, seen, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
     add_up([tally.against for tally in tallies], group)
     for tally in tallies:
         tally.gather(group)
@@ -91,10 +93,13 @@ def evaluate(
         outsiders=tallies[0].outsiders(),
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
-        other_classes=tuple(
-            name for name in names_of(() if class_names is None else class_names) if name not in part.classes
-        ),
+        other_classes=() if class_names is None else _others(part.classes, names_of(class_names), seen),
     )
+
+
+def _others(classes: Sequence[str], names: Sequence[str], seen: Tensor) -> tuple[str, ...]:
+    """The names of classes that are not the part's and of which there were samples."""
+    return tuple(name for name, count in zip(names, seen.tolist(), strict=True) if count and name not in classes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

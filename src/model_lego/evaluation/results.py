@@ -65,7 +65,7 @@ class Report:
     """A component or an assembly beside its baselines; the first row is the part itself.
 
     `counts` are the samples of each class, `others` those of classes that the part does not have, which `outsiders`
-    tells how well it notices; `other_classes` are their names, as far as labels can have them. `overlap` is how many
+    tells how well it notices; `other_classes` are their names, where labels have them. `overlap` is how many
     of the test images were used for calibration of the part.
     """
 

@@ -6,7 +6,7 @@ from itertools import accumulate
 
 from model_lego.attribution import attribute
 from model_lego.cutting.tracing import trace
-from model_lego.data.batching import Batches, Relabelled, first_images, only, prepared
+from model_lego.data.batching import Batches, Relabelled, absent, first_images, only, prepared
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
@@ -66,8 +66,8 @@ def part_routes(
     """Find the routes of each part's own classes, one for each part (a component is one); None for a single logit.
 
     Statistics are taken from labelled images as the part takes them; labels are positions in `part.classes`, unless
-    `class_names` names them. Where an assembly has many parts, routes are of the first classes of each, as many as a
-    page shows. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
+    `class_names` names them. Classes without images have no routes. Of many parts they are of the first classes, as
+    many as a page shows. Raises BadBatches, EmptySelection, ShapeMismatch, UnknownClass.
     """
     names = part.classes if class_names is None else names_of(class_names)
     places = seats(part)
@@ -80,19 +80,20 @@ def _routes(
     seat: Seat, batches: Batches, names: Sequence[str], most: int, graphs: dict[int, ChannelGraph], progress: Progress
 ) -> DecisionRoutes | None:
     """The routes of one part; `graphs` keeps the graph of a network that several parts share."""
-    network, classes = seat.network, seat.classes[:most]
-    if len(network.classes) < 2:
+    network, empty = seat.network, [names[number] for number in absent(batches, range(len(names)))]
+    chosen = [place for place, name in enumerate(seat.classes) if name not in empty][:most]
+    if len(network.classes) < 2 or not chosen:
         return None
-    places = label_places(seat.classes, range(len(classes)), names)
+    places = label_places(seat.classes, chosen, names)
     labels = [seat.first + place if place >= 0 else -1 for place in places]
     mine = only(batches, [number for number, label in enumerate(labels) if label >= 0])
     feed = prepared(Relabelled(mine, labels), network.preprocessing)
     if id(network) not in graphs:
         graphs[id(network)] = trace(network.module, first_images(feed).to(first_parameter(network.module)))
-    graph, wanted = graphs[id(network)], range(seat.first, seat.first + len(classes))
+    graph, wanted = graphs[id(network)], [seat.first + place for place in chosen]
     stats = attribute(network.module, feed, graph=graph, classes=wanted, class_names=network.classes, progress=progress)
     routes = decision_routes(network.module, stats, wanted, graph=graph, class_names=network.classes)
-    return replace(routes, names=classes)
+    return replace(routes, names=tuple(seat.classes[place] for place in chosen))
 
 
 def routes_shown(

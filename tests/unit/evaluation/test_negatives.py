@@ -42,11 +42,10 @@ def test_samples_of_other_classes_are_counted_and_named():
 @pytest.mark.parametrize("count", [1, 3, 40])
 def test_a_part_of_one_class_is_told_from_other_classes_alone(count):
     names = [f"class{number}" for number in range(count)]
-    report = evaluate(
-        component(Pixels(0), ["cat"], channels=1), [batch([[1], [2], [0]], [0, 0, 1])], class_names=["cat", *names]
-    )
+    seen = [batch([[1], [2], *[[0]] * count], [0, 0, *range(1, count + 1)])]
+    report = evaluate(component(Pixels(0), ["cat"], channels=1), seen, class_names=["cat", *names, "never seen"])
     shown = ", ".join(names[:5]) + (", … 40 in all" if count == 40 else "")
-    assert report.negatives["separation"] == f"its logit, its samples against 1 of other classes ({shown})"
+    assert report.negatives["separation"] == f"its logit, its samples against {count} of other classes ({shown})"
 
 
 def test_the_two_figures_of_one_part_say_in_json_what_they_are():
