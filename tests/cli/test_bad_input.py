@@ -232,7 +232,7 @@ def test_an_npz_with_pickled_objects(world, tmp_path):
         (("--multiple", "0"), "give 1 or more"),
         (("--per-class", "0"), "give at least 1"),
         (("--source-classes", "ant,bee"), "the network has 4 classes, but 2 are named"),
-        (("--source-classes", "ant,bee,cat,cow"), "the data has no class 'cow'"),
+        (("--source-classes", "ant,bee,cat,cow"), "(without images: cow): 'dog' is no class"),
     ],
 )
 def test_options_that_make_no_sense(world, tmp_path, options, words):
@@ -295,7 +295,8 @@ def test_an_assembly_is_no_part_of_another(world, tmp_path):
 
 def test_data_without_the_classes_of_a_part(world, tmp_path):
     data = write_npz(tmp_path / "other.npz", class_names=np.array(["elk", "fox", "gnu", "hen"]))
-    assert "the data has no class 'ant'" in refused(run("evaluate", world.one, "--data", data))
+    words = refused(run("evaluate", world.one, "--data", data))
+    assert "(without images: ant, bee): 'elk' is no class of the network; 'fox' is no class" in words
 
 
 def test_a_source_for_an_assembly(world):

@@ -8,6 +8,7 @@ import pytest
 import torch
 import typer
 from safetensors.torch import save_file
+from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import save_image
 
 ROOT = Path(__file__).parents[2]
@@ -166,11 +167,25 @@ def weights(few_digits, tmp_path_factory):
     return folder
 
 
+@pytest.fixture(scope="module")
+def photos(few_digits, tmp_path_factory):
+    """The photos that the pages talk of: ones and threes, with the class map of their folders."""
+    root = tmp_path_factory.mktemp("photos")
+    (root / "classes.yaml").write_text("ones: 1\n", encoding="utf-8")
+    for part, images in (("train", few_digits.train), ("val", few_digits.test)):
+        for name, label in (("Three", 3), ("ones", 1)):
+            folder = root / "photos" / part / name
+            folder.mkdir(parents=True)
+            for place in (images.labels == label).nonzero().flatten().tolist():
+                to_pil_image(images.image(int(images.numbers[place]))).save(folder / f"{place}.png")
+    return root
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if sessions(page)], ids=names)
-def test_the_sessions_run_as_they_are_written(page, weights, few_digits, tmp_path, monkeypatch, capsys):
+def test_the_sessions_run_as_they_are_written(page, weights, photos, few_digits, tmp_path, monkeypatch, capsys):
     from model_lego.cli import main
 
-    for file in weights.iterdir():
+    for file in (*weights.iterdir(), *photos.iterdir()):
         (tmp_path / file.name).symlink_to(file)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("model_lego.data.registry.open_digits", lambda: few_digits)

@@ -28,6 +28,7 @@ class JoiningOptions:
     """How parts are joined."""
 
     data: Annotated[str | None, AllImages] = None
+    class_map: o.ClassMap = None
     calibration_per_class: o.CalibrationPerClass = 50
     head: o.HeadOpt = "auto"
     on_clash: ClashOpt = None
@@ -114,5 +115,13 @@ def _images(
     """Calibration images of some classes; labels are their positions."""
     if joining.data is None:
         return None
-    count = joining.calibration_per_class
-    return data_for(parts, joining.data, names, run.batch_size, train=True, per_class=count, seed=run.seed)
+    train, _ = data_for(
+        parts,
+        joining.data,
+        names,
+        run.batch_size,
+        class_map=joining.class_map,
+        per_class=joining.calibration_per_class,
+        seed=run.seed,
+    )
+    return train

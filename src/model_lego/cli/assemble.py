@@ -21,6 +21,7 @@ def assemble_command(
     parts: Annotated[list[str], typer.Argument(help="folders of saved components")],
     out: o.Out,
     data: o.CalibrationData = None,
+    class_map: o.ClassMap = None,
     calibration_per_class: o.CalibrationPerClass = 50,
     layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
     scaling: Annotated[str | None, typer.Option(help="logit (as published) or layer (equation 9)")] = None,
@@ -45,7 +46,15 @@ def assemble_command(
         per_class *= max(len(component.classes) for component in components)
     calibration = None
     if data is not None:
-        calibration = data_for(components, data, names, run.batch_size, train=True, per_class=per_class, seed=run.seed)
+        calibration, _ = data_for(
+            components,
+            data,
+            names,
+            run.batch_size,
+            class_map=class_map,
+            per_class=per_class,
+            seed=run.seed,
+        )
     assembly = assemble(
         components,
         calibration=calibration,

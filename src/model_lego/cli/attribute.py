@@ -37,7 +37,7 @@ def attribute_command(
     """Sum up what each channel adds to each other, class by class, for any number of components."""
     from model_lego import collect, load_statistics, merge, save_statistics
     from model_lego.data.batching import prepared
-    from model_lego.parts.class_names import label_numbers, spelled
+    from model_lego.parts.class_names import label_numbers
 
     check_out(out, overwrite=run.overwrite)
     if memory < 1:
@@ -47,7 +47,7 @@ def attribute_command(
     for other in others:
         if (other.source, other.sampling) != (digest_of(source.model), sampling):
             raise BadConfig("statistics to add have to be of this network, and sampled in the same way")
-    asked = None if not classes else label_numbers(spelled(classes, source.class_names), source.class_names)
+    asked = label_numbers(source.asked(classes), source.class_names)
     with team() as group:
         stats = collect(
             source.model,

@@ -13,7 +13,6 @@ from model_lego.cli.verdict import as_json, on_test_images, show_verdict
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
-from model_lego.parts.class_names import spelled
 from model_lego.parts.component import Component, Origin
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_apart, check_room
@@ -41,7 +40,7 @@ def plan_command(
     limits = parse_budget(budget)
     check_curve(curves.curve_out)
     source = open_source(model, data, opening, batch_size)
-    wanted = spelled(classes, source.class_names)
+    wanted = source.asked(classes)
     drawn_curve = None
     with team() as group:
         planned = plan(
@@ -129,7 +128,7 @@ def disassemble_command(
     check_apart(out, curves.curve_out)
     source = open_source(model, data, opening, run.batch_size)
     check_room(out, bytes_of(source.model))
-    wanted = spelled(classes, source.class_names)
+    wanted = source.asked(classes)
     settings, drawn_curve, sums = RepairSettings(method=repair, seed=run.seed), None, _statistics(statistics.stats)  # type: ignore[arg-type]
     with team() as group:
         component = disassemble(

@@ -49,7 +49,7 @@ def distill_command(
     check_room(out, bytes_of(pair.student))
     names = tuple(name for name in pair.student.classes if name != NONE_OF_THESE)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
-    train, test = (data_for(parts, data, names, run.batch_size, train=which) for which in (True, False))
+    train, test = data_for(parts, data, names, run.batch_size, class_map=opening.class_map)
     how = GainOptions(
         temperature=temperature,
         hard=hard,

@@ -6,9 +6,9 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
-from model_lego.cli.sources import Source, data_for, open_part, open_source
+from model_lego.cli.sources import Source, open_part, open_source, part_data
 from model_lego.cli.team import team
-from model_lego.data import open_data
+from model_lego.data import batches
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
@@ -50,10 +50,9 @@ def images_of(
     Raises BadConfig, and as `open_source`.
     """
     if source is None:
-        names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
-        if NONE_OF_THESE in part.classes:  # images of all other classes are of that one
-            names = (*names, *(name for name in open_data(data).class_names if name not in names))
-        return data_for([part], data, names, batch_size, train=False), names, ()
+        names = [name for name in part.classes if name != NONE_OF_THESE]  # images of all other classes are of that one
+        split = part_data([part], data, names, opening.class_map, more=NONE_OF_THESE in part.classes)
+        return batches(split.test, batch_size=batch_size), split.class_names, ()
     if not isinstance(part, Component):
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
     opened = open_source(source, data, opening, batch_size, like=part.preprocessing)

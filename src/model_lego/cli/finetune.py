@@ -21,6 +21,7 @@ def finetune_command(
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
     data: o.Data,
     out: o.Out,
+    class_map: o.ClassMap = None,
     training: o.TrainingOptions = DEFAULTS,
     run: o.RunOptions,
 ) -> None:
@@ -32,7 +33,7 @@ def finetune_command(
     part = open_part(folder)
     check_room(out, bytes_of(part))
     names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
-    train, test = (data_for([part], data, names, run.batch_size, train=which) for which in (True, False))
+    train, test = data_for([part], data, names, run.batch_size, class_map=class_map)
     before = evaluate(part, test, class_names=names, progress=Bar())
     tuned = finetune(part, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())
     after = evaluate(tuned, test, class_names=names, progress=Bar())

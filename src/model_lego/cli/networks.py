@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ def is_folder(model: str) -> bool:
 
 def refuse_said(folder: str, options: SourceOptions) -> None:
     """Refuse options about a network where a saved part says all by itself; raises BadConfig."""
-    if options != SourceOptions():
+    if replace(options, class_map=None) != SourceOptions():
         raise BadConfig(
             f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, "
             "--source-classes, --mean, --std and --size out"

@@ -31,13 +31,19 @@ Data = Annotated[
 Classes = Annotated[
     list[str],
     typer.Option(
-        "--classes", "-c", help="classes of the component: names, numbers or ranges, with commas or several times"
+        "--classes",
+        "-c",
+        help="classes of the component: names, numbers or ranges, with commas or several times, or all",
     ),
 ]
 SourceClasses = Annotated[
     list[str] | None,
+    typer.Option("--source-classes", help="classes of the network in the order of its logits, or imagenet"),
+]
+ClassMap = Annotated[
+    str | None,
     typer.Option(
-        "--source-classes", help="classes of the network in the order of its logits, where not all the data's"
+        "--class-map", help="which class each of the data's is, in a .csv, .json or .yaml file: folder, then class"
     ),
 ]
 Mean = Annotated[
@@ -114,6 +120,7 @@ class NetworkOptions(WeightsOptions):
     """Which weights a network has, how it is built, and what its classes are."""
 
     source_classes: SourceClasses = None
+    class_map: ClassMap = None
 
 
 @dataclass(frozen=True)

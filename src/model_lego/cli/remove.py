@@ -9,9 +9,9 @@ from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
-from model_lego.cli.sources import data_for, open_part, open_source
+from model_lego.cli.sources import open_part, open_source, part_data
 from model_lego.cli.verdict import as_json, show_concerns
-from model_lego.data import open_data
+from model_lego.data import batches, subset
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.class_names import label_numbers, spelled
@@ -52,7 +52,16 @@ def remove_command(
     if opening.weights is None and ":" not in part:
         opened = open_part(part)
         check_room(out, bytes_of(opened))
-        made = _from_part(opened, classes, data, calibration_per_class, run.batch_size, head, how)
+        made = _from_part(
+            opened,
+            classes,
+            data,
+            head,
+            how,
+            class_map=opening.class_map,
+            images_a_class=calibration_per_class,
+            batch_size=run.batch_size,
+        )
     elif data is None:
         raise BadConfig("a network is cut by what its images say; give --data")
     else:
@@ -60,7 +69,7 @@ def remove_command(
         check_room(out, bytes_of(source.model))
         how |= {"preprocessing": source.preprocessing, "builder": source.builder}
         names = source.class_names
-        made = remove_classes(source.model, spelled(classes, names), source.train, class_names=names, **how)
+        made = remove_classes(source.model, source.asked(classes), source.train, class_names=names, **how)
     folder = save(made, out, overwrite=run.overwrite)
     show_part(made, str(folder), data is not None, json=run.json)
 
@@ -69,10 +78,12 @@ def _from_part(
     part: Component | Assembly,
     classes: Sequence[str],
     data: str | None,
-    images_a_class: int,
-    batch_size: int,
     head: str,
     how: dict[str, Any],
+    *,
+    class_map: str | None,
+    images_a_class: int,
+    batch_size: int,
 ) -> Component | Assembly:
     from model_lego import remove_classes
 
@@ -80,9 +91,13 @@ def _from_part(
     names = [name for place, name in enumerate(part.classes) if place not in gone and name != NONE_OF_THESE]
     feed = None
     if data is not None and names:
-        known = open_data(data).class_names
-        names += [part.classes[place] for place in gone if part.classes[place] in known]
-        feed = data_for([part], data, names, batch_size, train=True, per_class=images_a_class, seed=how["seed"])
+        known = [name for name in part.classes if name != NONE_OF_THESE]
+        split = part_data([part], data, known, class_map, more=True)
+        names += [part.classes[place] for place in gone if part.classes[place] in split.present]
+        labels = label_numbers(names, split.class_names, owner="data")
+        seed, called = how["seed"], split.class_names
+        images = subset(split.train, labels, per_class=images_a_class, seed=seed, class_names=called)
+        feed = batches(images, batch_size=batch_size)
     return remove_classes(part, gone, feed, class_names=names or None, head=head, **how)  # type: ignore[arg-type]
 
 

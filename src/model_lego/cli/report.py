@@ -7,7 +7,8 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.evaluate import SourceOpt, images_of
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_part
+from model_lego.cli.sources import open_part, part_data
+from model_lego.data import batches
 from model_lego.parts.assembly import NONE_OF_THESE
 
 SomeData = Annotated[
@@ -41,7 +42,7 @@ def report_command(
     if data is not None:
         test, names, contenders = images_of(part, data, source, opening, batch_size)
         own = [name for name in part.classes if name != NONE_OF_THESE]
-        train = data_for([part], data, own, batch_size, train=True)
+        train = batches(part_data([part], data, own, opening.class_map).train, batch_size=batch_size)
         given["measured"] = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())
         given["confused"] = confusion(part, test, class_names=names, progress=Bar())
         given["routes"] = part_routes(part, train, class_names=own, progress=Bar())

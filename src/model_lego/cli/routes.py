@@ -14,7 +14,6 @@ from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import Source, open_source
 from model_lego.data.batching import prepared
 from model_lego.errors import BadConfig
-from model_lego.parts.class_names import spelled
 from model_lego.routes import ContributionMaps, DecisionRoutes
 
 SomeClasses = Annotated[
@@ -83,8 +82,7 @@ def routes_command(
     limits = thresholds.thresholds()
     check_files(image or [])
     source = open_source(model, data, opening, batch_size)
-    names = source.class_names
-    wanted = spelled(classes, names) if classes else ([] if image else list(names))
+    wanted = [] if image and not classes else source.asked(classes)
     shown = _Shown(wanted, as_taken(source, image or []), image_names(image or []))
     _check_number(len(wanted) + len(image or []), files)
     answered = [] if shown.images is None else answers(source, image or [], shown.images)

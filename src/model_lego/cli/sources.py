@@ -8,14 +8,16 @@ from typing import Any
 from torch import nn
 
 from model_lego.class_surgery.restricting import from_the_source_on
+from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
 from model_lego.cli.networks import is_folder, open_named, refuse_said
 from model_lego.cli.options import PreprocessingOptions, SourceOptions
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
-from model_lego.data import DataSplit, ImageSet, batches, open_data
+from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.batching import checked
+from model_lego.data.matched import matched
 from model_lego.data.sets import Batched, subset
-from model_lego.errors import BadConfig, UnknownClass
+from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
@@ -39,6 +41,15 @@ class Source:
     test: Batched
     part: Component | None = None  # whose module it is
 
+    @property
+    def present(self) -> list[str]:
+        """The classes that have training images."""
+        return [self.class_names[label] for label in self.train.images.labels.unique().tolist()]
+
+    def asked(self, texts: Sequence[str] | None) -> list[str | int]:
+        """Classes as they are written, by default all that have images; raises UnknownClass, BadConfig."""
+        return asked_classes(texts, self.class_names, self.present)
+
     def as_saved(self, component: Component) -> Component:
         """A component that was cut from it as it is saved: one of a part is of the part's own source."""
         return component if self.part is None else from_the_source_on(self.part, self.graph, component)
@@ -56,21 +67,19 @@ def open_source(
     opened = open_named(model, options)
     preprocessing = parse_preprocessing(options, like or opened.preprocessing)
     split = open_data(data, preprocessing=preprocessing)
-    names = of_data(options.source_classes, split.class_names)
-    if opened.classes not in (None, len(names)):
-        raise UnknownClass(
-            f"the network has {opened.classes} classes, but {len(names)} are named "
-            f"({', '.join(names[:5])} …); say which with --source-classes, in the order of its logits"
-        )
-    train = _of_classes(split.train, split, names, batch_size)
-    network, graph = _opened(opened.model, train, preprocessing)
-    test = _of_classes(split.test, split, names, batch_size)
+    named = source_classes(options.source_classes, split.class_names) or opened.class_names
+    if opened.classes is not None:  # what is wrong with names is said before anything is run
+        split = in_classes(split, opened.classes, named, options.class_map)
+    network, graph = _opened(opened.model, batches(split.train, batch_size=batch_size), preprocessing)
+    if opened.classes is None:
+        split = in_classes(split, len(graph.head), named, options.class_map)
+    train, test = (batches(images, batch_size=batch_size) for images in (split.train, split.test))
     next(checked(test.few(2), shape=taken(graph.program.image_shape, preprocessing)))
     return Source(
         model=network,
         graph=graph,
         builder=opened.builder,
-        class_names=names,
+        class_names=split.class_names,
         preprocessing=preprocessing,
         train=train,
         test=test,
@@ -81,7 +90,8 @@ def _of_part(folder: str, data: str, options: SourceOptions, batch_size: int) ->
     """A saved component as a source: its module, classes and preprocessing."""
     refuse_said(folder, options)
     part = open_component(folder)
-    train, test = (data_for([part], data, part.classes, batch_size, train=which) for which in (True, False))
+    split = part_data([part], data, part.classes, options.class_map)
+    train, test = (batches(images, batch_size=batch_size) for images in (split.train, split.test))
     network, graph = _opened(part.module, train, part.preprocessing)
     next(checked(test.few(2), shape=taken(graph.program.image_shape, part.preprocessing)))
     return Source(network, graph, part.origin.builder, part.classes, part.preprocessing, train, test, part)
@@ -125,17 +135,28 @@ def data_for(
     names: Sequence[str],
     batch_size: int,
     *,
-    train: bool,
+    class_map: str | None = None,
     per_class: int | None = None,
     seed: int = 0,
-) -> Batched:
-    """Batches of the named classes for some parts, labels being positions of the names."""
+) -> tuple[Batched, Batched]:
+    """Training batches of all the named classes for some parts, and test batches; labels are positions of the names."""
+    split = part_data(parts, data, names, class_map)
+    train = subset(split.train, range(len(names)), per_class=per_class, seed=seed, class_names=names)
+    return batches(train, batch_size=batch_size), batches(split.test, batch_size=batch_size)
+
+
+def part_data(
+    parts: Sequence[Component | Assembly], data: str, names: Sequence[str], class_map: str | None, *, more: bool = False
+) -> DataSplit:
+    """Data in the named classes of some parts; with `more` the data's other classes come behind them.
+
+    Numbers are those of the parts' sources. Raises LegoError.
+    """
     split = open_data_for(parts, data)
-    images = split.train if train else split.test
-    return batches(
-        subset(images, _numbers(split, names), per_class=per_class, seed=seed, class_names=split.class_names),
-        batch_size=batch_size,
-    )
+    networks = [each for part in parts for each in ([part] if isinstance(part, Component) else part.networks())]
+    sources = [each.origin.source_classes for each in networks]
+    own = set(names) <= set().union(*sources)  # else they are numbers of parts
+    return matched(split, names, class_map=class_map, sources=sources if own else None, more=more)
 
 
 def of_data(texts: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:
@@ -162,13 +183,3 @@ def parse_preprocessing(options: PreprocessingOptions, like: Preprocessing | Non
         return Preprocessing(mean=mean, std=std, size=known.size if size is None else (size, size))
     except BadConfig as error:
         raise BadConfig(f"--mean {options.mean or 'unset'} with --std {options.std or 'unset'}: {error}") from error
-
-
-def _of_classes(images: ImageSet, split: DataSplit, names: Sequence[str], batch_size: int) -> Batched:
-    if tuple(names) == split.class_names:
-        return batches(images, batch_size=batch_size)
-    return batches(subset(images, _numbers(split, names), class_names=split.class_names), batch_size=batch_size)
-
-
-def _numbers(split: DataSplit, names: Sequence[str]) -> list[int]:
-    return list(label_numbers(list(names), split.class_names, owner="data"))

@@ -19,6 +19,7 @@ PHRASES: Mapping[str, str] = {
     r"class_names has to name (it|the label numbers)": "the data has to have it under this name",
     r"class_names do not name": "the data does not have",
     r"leave class_names out": "leave their names out",
+    r"\(classes=\)": "(--source-classes)",
     r"`diagnose`": "`model-lego doctor`",
     r"`(assemble|attribute|compress|disassemble|distill|evaluate|finetune|plan|unite)`": r"`model-lego \1`",
     r"\baccuracy_drop\b": "drop",

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import TypedDict
 
 import torch
 from torch import Tensor
@@ -34,6 +35,14 @@ class Kept:
             if path not in self._found and pixels.nbytes <= self._left:
                 self._found[path] = pixels
                 self._left -= pixels.nbytes
+
+
+class ReadingOptions(TypedDict, total=False):
+    """Keyword arguments about picture files; None stands for the default."""
+
+    preprocessing: Preprocessing | None
+    channels: int | None
+    cache: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,11 @@ class DataSplit:
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def present(self) -> tuple[str, ...]:
+        """The classes that have training images, in order: a network has more of them than many a folder of photos."""
+        return tuple(self.class_names[label] for label in self.train.labels.unique().tolist())
+
 
 #: Batches that are read ahead, by as many threads as there are processors, while the network runs on an earlier one.
 AHEAD = 2
