@@ -35,6 +35,7 @@ PYTHONIC = {
     "disassembly/compressing.py": r"Budget\(macs=0\.5\)",  # the command line makes a Budget
     "report/seats.py": "None",  # the command line finds the routes
     "store/rebuild.py": "factory=lambda: Net\\(\\)|head_reads",  # no command has factories; a word of the file
+    "store/loading.py": r"factory= or by model=|arguments= are .* model=",  # the command line gives what goes together
     "training/settings.py": "True, False",  # the option is a switch
 }
 

@@ -100,10 +100,11 @@ def _skeleton(part: Component, factory: Callable[[], nn.Module] | None) -> nn.Mo
 
     if part.origin.settings.get("plain_layers"):
         raise BadConfig("the source's computed weights were made plain: give the source (canonize does it again)")
-    if factory is None and part.origin.builder is None:
+    builder = part.origin.builder
+    if factory is None and (builder is None or builder.is_own_code):
         raise BadConfig("these components do not say how to build their uncut network; give the source or factory=")
     with torch.random.fork_rng(devices=[]):
-        built = build_from(part.origin.builder) if factory is None else factory()  # type: ignore[arg-type]
+        built = build_from(builder) if factory is None else factory()  # type: ignore[arg-type]
     return hookless_copy(built).to(first_parameter(part)).eval()
 
 

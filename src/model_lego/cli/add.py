@@ -41,13 +41,14 @@ def add_command(
     out: o.Out,
     joining: JoiningOptions,
     outsiders: o.Outsiders = None,
+    loading: o.LoadingOptions,
     run: o.RunOptions,
 ) -> None:
     """Join a component to a saved component or assembly, without training."""
     from model_lego import add_classes, save
 
     check_out(out, overwrite=run.overwrite)
-    opened, new = open_part(part), open_component(component)
+    opened, new = open_part(part, loading), open_component(component, loading)
     check_room(out, bytes_of(opened, new))
     names = _names((*opened.classes, *new.classes))
     made = add_classes(
@@ -71,13 +72,14 @@ def replace_command(
     new: Annotated[str, typer.Argument(help="folder of the component that takes its place")],
     out: o.Out,
     joining: JoiningOptions,
+    loading: o.LoadingOptions,
     run: o.RunOptions,
 ) -> None:
     """Put another component in the place of a part of a saved assembly, without training."""
     from model_lego import replace_part, save
 
     check_out(out, overwrite=run.overwrite)
-    opened, component = open_part(assembly), open_component(new)
+    opened, component = open_part(assembly, loading), open_component(new, loading)
     check_room(out, bytes_of(opened, component))
     if not isinstance(opened, Assembly):
         raise BadConfig(f"'{assembly}' holds a component; parts are exchanged in assemblies")

@@ -31,13 +31,14 @@ def assemble_command(
         str, typer.Option(help="what the data's classes are: classes, or parts (named 1, 2 … in the order given)")
     ] = "classes",
     outsiders: o.Outsiders = None,
+    loading: o.LoadingOptions,
     run: o.RunOptions,
 ) -> None:
     """Build one classifier from components, without training."""
     from model_lego import assemble, save
 
     check_out(out, overwrite=run.overwrite)
-    components = [open_component(part) for part in parts]
+    components = [open_component(part, loading) for part in parts]
     check_room(out, bytes_of(*components))
     names = list(dict.fromkeys(name for component in components for name in component.classes))
     per_class = calibration_per_class

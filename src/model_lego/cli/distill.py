@@ -1,6 +1,6 @@
 """model-lego distill: train a smaller network towards a saved part, or a component towards its source."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import torch
@@ -15,7 +15,7 @@ from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig
-from model_lego.models import build
+from model_lego.models.registry import build_named, for_classes
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import taken_by
@@ -29,7 +29,7 @@ DEFAULTS = o.TrainingOptions.like(FROM_THE_START)
 def distill_command(
     *,
     teacher: Annotated[str, typer.Argument(help="a saved component or assembly, or a network with --weights")],
-    student: Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME, or a saved component")],
+    student: Annotated[str, typer.Argument(help=f"{o.NAMED}, or a saved component's folder")],
     data: o.Data,
     out: o.Out,
     temperature: Annotated[float, typer.Option(help="divides the logits of both")] = 2.0,
@@ -91,12 +91,12 @@ def _opened(teacher: str, student: str, data: str, opening: o.SourceOptions, run
         if ":" in student:
             raise BadConfig("a student by its name needs a saved component or assembly as teacher, for its classes")
         opened = open_source(teacher, data, opening, run.batch_size)
-        return _Pair(opened.model, open_part(student), opened.preprocessing)
+        return _Pair(opened.model, open_part(student, opening, source=teacher), opened.preprocessing)
     if opening.weights is not None or opening.source_classes is not None:
         raise BadConfig(f"'{teacher}' is a folder, which says all by itself; leave --weights and --source-classes out")
-    known = open_part(teacher)
     if ":" not in student:
-        return _Pair(known, open_part(student), None)
+        return _Pair(open_part(teacher, opening), open_part(student, opening), None)
+    known = open_part(teacher, replace(opening, argument=None))  # they are the student's
     return _Pair(known, _untrained(known, student, data, opening, run.seed), None)
 
 
@@ -104,10 +104,10 @@ def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.S
     """A network by its name, with a logit for each class of the teacher, whose normalisation it takes by default."""
     from model_lego.disassembly.disassembling import whole
 
-    given = parse_arguments(opening.argument) | {"num_classes": len(teacher.classes)}
+    given = for_classes(name, parse_arguments(opening.argument), len(teacher.classes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build(name, **given).eval()
+        network = build_named(name, given).eval()
     inner = [teacher] if isinstance(teacher, Component) else teacher.networks()
     preprocessing = parse_preprocessing(opening) if opening.given else inner[0].preprocessing
     split = open_data(data, preprocessing=preprocessing, channels=taken_by(teacher)[0])

@@ -15,12 +15,12 @@ from model_lego.errors import BadConfig
 from model_lego.models import image_shape
 
 Side = Annotated[int | None, typer.Option("--size", help="side of the images in pixels; the network's own by default")]
-Everything = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME, timm:NAME, or a saved component")]
+Everything = Annotated[str, typer.Argument(help=f"{o.NAMED}, or a saved component's folder")]
 
 
 def doctor_command(
     model: Everything,
-    opening: o.WeightsOptions,
+    opening: o.ModelOptions,
     size: Side = None,
     json: o.Json = False,
 ) -> None:
@@ -42,11 +42,11 @@ def doctor_command(
     show(str(diagnosis))
 
 
-def _network(model: str, options: o.WeightsOptions) -> tuple[nn.Module, tuple[int, ...]]:
+def _network(model: str, options: o.ModelOptions) -> tuple[nn.Module, tuple[int, ...]]:
     """A network, trained or not, and the shape of its images."""
     if is_folder(model):
         refuse_said(model, o.SourceOptions(**asdict(options)))
-        component = open_component(model)
+        component = open_component(model, options)
         return component.module, component.origin.input_shape
     opened = open_named(model, options, trained=False)
     return opened.model, image_shape(opened.builder, opened.model)

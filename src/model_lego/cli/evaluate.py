@@ -32,7 +32,7 @@ def evaluate_command(
     """Measure a saved component or assembly on the test images of its classes."""
     from model_lego import evaluate
 
-    part = open_part(folder)
+    part = open_part(folder, opening, source=source)
     test, names, contenders = images_of(part, data, source, opening, batch_size)
     with team() as group:
         report = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar(), group=group)

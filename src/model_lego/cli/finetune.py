@@ -21,6 +21,7 @@ def finetune_command(
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
     data: o.Data,
     out: o.Out,
+    loading: o.LoadingOptions,
     class_map: o.ClassMap = None,
     training: o.TrainingOptions = DEFAULTS,
     run: o.RunOptions,
@@ -30,7 +31,7 @@ def finetune_command(
 
     settings = training.settings(run)
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
-    part = open_part(folder)
+    part = open_part(folder, loading)
     check_room(out, bytes_of(part))
     names = tuple(name for name in part.classes if name != NONE_OF_THESE)  # which no data has
     train, test = data_for([part], data, names, run.batch_size, class_map=class_map)

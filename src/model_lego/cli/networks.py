@@ -7,16 +7,27 @@ from pathlib import Path
 from typing import Any
 
 from model_lego.cli.options import SourceOptions, WeightsOptions
+from model_lego.cli.render import say
 from model_lego.errors import BadConfig
 from model_lego.models import Network, open_network
+from model_lego.parts.component import OWN_CODE
+
+#: What is said of a network that nobody has trained.
+UNTRAINED = "a network without trained weights decides nothing; give --weights FILE"
 
 
 def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> Network:
     """Open a network by its name; raises LegoError, also for one without weights where it has to be `trained`."""
-    if trained and options.weights is None:
-        raise BadConfig("a network without trained weights decides nothing; give --weights FILE")
+    own = model.startswith(OWN_CODE)  # which may come with its weights
+    if trained and options.weights is None and not own:
+        raise BadConfig(UNTRAINED)
     arguments = parse_arguments(options.argument)
-    return open_network(model, weights=options.weights, weights_key=options.weights_key, arguments=arguments)
+    opened = open_network(model, weights=options.weights, weights_key=options.weights_key, arguments=arguments)
+    if trained and not opened.trained:
+        raise BadConfig(f"{UNTRAINED} ({model} gives other weights each time that it is called)")
+    for note in opened.notes:
+        say(f"note: {note}")
+    return opened
 
 
 def is_folder(model: str) -> bool:
@@ -26,7 +37,8 @@ def is_folder(model: str) -> bool:
 
 def refuse_said(folder: str, options: SourceOptions) -> None:
     """Refuse options about a network where a saved part says all by itself; raises BadConfig."""
-    if replace(options, class_map=None) != SourceOptions():
+    loading = SourceOptions(uncut=options.uncut, argument=options.argument if options.uncut else None)
+    if replace(options, class_map=None) != loading:
         raise BadConfig(
             f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, "
             "--source-classes, --mean, --std and --size out"

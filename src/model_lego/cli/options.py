@@ -16,14 +16,20 @@ def _seed(value: int) -> int:
     return value
 
 
-Name = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME")]
-Model = Annotated[str, typer.Argument(help="zoo:NAME, torchvision:NAME or timm:NAME, or a saved component's folder")]
+#: How a network is named.
+NAMED = "zoo:NAME, torchvision:NAME, timm:NAME or python:FILE.py:CALLABLE"
+Name = Annotated[str, typer.Argument(help=NAMED)]
+Model = Annotated[str, typer.Argument(help=f"{NAMED}, or a saved component's folder")]
 Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or what torch.save wrote")]
 WeightsKey = Annotated[
     str | None, typer.Option("--weights-key", help="where in the file they are, such as ema, where several fit")
 ]
 Arguments = Annotated[
     list[str] | None, typer.Option("--argument", "-a", help="builder argument as key=value, for instance width=0.5")
+]
+Uncut = Annotated[
+    list[str] | None,
+    typer.Option("--model", help="code of your own, python:…, from whose network a saved part was cut; it then runs"),
 ]
 Data = Annotated[
     str, typer.Option("--data", "-d", help=".npz file, image folder, torchvision:NAME (in ./data), or digits")
@@ -103,6 +109,14 @@ Download = Annotated[bool, typer.Option("--download", help="fetch a data set of 
 
 
 @dataclass(frozen=True)
+class LoadingOptions:
+    """How the network of a saved part is built that was cut from code of the user's own."""
+
+    uncut: Uncut = None
+    argument: Arguments = None
+
+
+@dataclass(frozen=True)
 class WeightsOptions:
     """Which weights a network has, and how it is built."""
 
@@ -116,8 +130,13 @@ class WeightsOptions:
 
 
 @dataclass(frozen=True)
-class NetworkOptions(WeightsOptions):
-    """Which weights a network has, how it is built, and what its classes are."""
+class ModelOptions(WeightsOptions, LoadingOptions):
+    """How a network is opened by its name, or a saved part."""
+
+
+@dataclass(frozen=True)
+class NetworkOptions(ModelOptions):
+    """How a network is opened, and what its classes are."""
 
     source_classes: SourceClasses = None
     class_map: ClassMap = None

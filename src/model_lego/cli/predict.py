@@ -42,12 +42,13 @@ def predict_command(
     top: Top = 1,
     csv: Csv = None,
     sort_into: SortInto = None,
+    loading: o.LoadingOptions,
     batch_size: o.BatchSize = 128,
     json: JsonLines = False,
 ) -> None:
     """Say what photos are, with a saved component or assembly."""
     _check(top, csv, sort_into, json=json)
-    opened = open_part(part)
+    opened = open_part(part, loading)
     if len(opened.classes) == 1:
         say(f"note: {LONE.format(*opened.classes)}")
     found = _found(paths)

@@ -50,7 +50,7 @@ def remove_command(
     }
     check_out(out, overwrite=run.overwrite)
     if opening.weights is None and ":" not in part:
-        opened = open_part(part)
+        opened = open_part(part, opening)
         check_room(out, bytes_of(opened))
         made = _from_part(
             opened,

@@ -37,7 +37,7 @@ def report_command(
     check_page(html)
     if source is not None and data is None:
         raise BadConfig("--source is for baselines, which are measured on images; give --data as well")
-    part, manifest = open_part(folder), inspect(folder)
+    part, manifest = open_part(folder, opening, source=source), inspect(folder)
     given: dict[str, Any] = {}
     if data is not None:
         test, names, contenders = images_of(part, data, source, opening, batch_size)

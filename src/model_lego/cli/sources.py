@@ -9,8 +9,8 @@ from torch import nn
 
 from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
-from model_lego.cli.networks import is_folder, open_named, refuse_said
-from model_lego.cli.options import PreprocessingOptions, SourceOptions
+from model_lego.cli.networks import is_folder, open_named, parse_arguments, refuse_said
+from model_lego.cli.options import LoadingOptions, PreprocessingOptions, SourceOptions
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
@@ -23,7 +23,7 @@ from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import label_numbers, spelled
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
 from model_lego.store import load
 
@@ -89,7 +89,7 @@ def open_source(
 def _of_part(folder: str, data: str, options: SourceOptions, batch_size: int) -> Source:
     """A saved component as a source: its module, classes and preprocessing."""
     refuse_said(folder, options)
-    part = open_component(folder)
+    part = open_component(folder, options)
     split = part_data([part], data, part.classes, options.class_map)
     train, test = (batches(images, batch_size=batch_size) for images in (split.train, split.test))
     network, graph = _opened(part.module, train, part.preprocessing)
@@ -108,17 +108,22 @@ def _opened(network: nn.Module, train: Batched, preprocessing: Preprocessing | N
     return plain, trace(plain, example)
 
 
-def open_part(folder: str) -> Any:
-    """Load a saved component or assembly; raises LegoError."""
+def open_part(folder: str, options: LoadingOptions, *, source: str | None = None) -> Any:
+    """Load a saved component or assembly; raises LegoError.
+
+    A `source` that is the user's own code is named in the call already, and builds the network of the part as well.
+    """
     if not Path(folder).is_dir():
         hint = "; a network by its name is taken apart with `disassemble` first" if ":" in folder else suggested(folder)
         raise BadConfig(f"'{folder}' is no folder of a saved component or assembly{hint}")
-    return load(folder)
+    names = options.uncut or ([source] if source is not None and source.startswith(OWN_CODE) else [])
+    arguments = parse_arguments(options.argument) if names else None  # else they are those of a network by name
+    return load(folder, model=names, arguments=arguments)
 
 
-def open_component(folder: str) -> Component:
-    """Load a saved component; raises LegoError."""
-    part = open_part(folder)
+def open_component(folder: str, options: LoadingOptions, *, source: str | None = None) -> Component:
+    """Load a saved component as `open_part` does; raises LegoError."""
+    part = open_part(folder, options, source=source)
     if not isinstance(part, Component):
         raise BadConfig(f"'{folder}' holds an assembly; name components")
     return part

@@ -7,6 +7,7 @@ from typing import Any
 from model_lego.cli.render import share
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import Manifest, OriginRecord, PartRecord, PreprocessingRecord
+from model_lego.store.records import builder_from
 
 #: Items of a list that are shown, letters of a line, and parts of an assembly that are told of in full.
 ITEMS, WIDTH, FULL = 10, 80, 3
@@ -79,10 +80,7 @@ def _history(part: PartRecord) -> Iterator[Row]:
     """Where a component comes from, and what was done to it."""
     origin = part.origin
     settings: Mapping[str, Any] = origin.settings
-    source = "a network of the user's own"
-    if origin.builder is not None:
-        given = ", ".join(f"{name}={value}" for name, value in sorted(origin.builder.arguments.items()))
-        source = f"{origin.builder.name} ({given})" if given else origin.builder.name
+    source = "a network of the user's own" if origin.builder is None else str(builder_from(origin))
     yield "source", f"{source}, for {_few(origin.source_classes)}"
     yield "images", _images(origin, part.preprocessing)
     yield "cut", "; ".join(_cut(settings)) if origin.kept_outputs else "no: its parts stand side by side in it"

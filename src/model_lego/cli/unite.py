@@ -5,11 +5,15 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
+from model_lego.cli.networks import parse_arguments
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import open_component, open_source
 from model_lego.errors import BadConfig
+from model_lego.parts.component import Component
 from model_lego.store.files import check_out
+from model_lego.store.named import named_factory
 from model_lego.store.outputs import bytes_of, check_room
+from model_lego.store.rebuild import Factory
 
 
 def unite_command(
@@ -29,10 +33,10 @@ def unite_command(
     if (source is None) != (data is None):
         raise BadConfig("--source and --data go together: the images serve the repair towards the source")
     check_out(out, overwrite=run.overwrite)
-    components = [open_component(part) for part in parts]
+    components = [open_component(part, network, source=source) for part in parts]
     check_room(out, bytes_of(*components))
     if source is None or data is None:
-        united = unite(components, seed=run.seed)
+        united = unite(components, factory=_factory(components[0], network), seed=run.seed)
     else:
         like = components[0].preprocessing
         opened = open_source(source, data, o.SourceOptions.of(network, taking), run.batch_size, like=like)
@@ -63,3 +67,10 @@ def unite_command(
     if source is None:
         show("weights that several parts have are averaged; with --source and --data they are cut and repaired anew")
     say(f"written to {folder}")
+
+
+def _factory(part: Component, options: o.LoadingOptions) -> Factory | None:
+    """What builds the uncut network of a part that was cut from code of the user's own."""
+    if not options.uncut:
+        return None
+    return named_factory("the part", part.origin.builder, options.uncut, parse_arguments(options.argument))

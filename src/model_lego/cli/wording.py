@@ -11,7 +11,8 @@ from typer.models import OptionInfo
 #: Words of Python that have others here, whatever the command; the first that fits counts.
 PHRASES: Mapping[str, str] = {
     r"pass overwrite=True": "give --overwrite",
-    r"pass factory=, .* network": "load it in Python, with a function that builds that network",
+    r"pass factory=, .* network, or model=": "give --model ",
+    r"in arguments=\{…\}": "by -a key=value",
     r"give the source or factory=": "give --source and --data",
     r"give calibration=": "give --data",
     r"give a preprocessing": "give --mean and --std",

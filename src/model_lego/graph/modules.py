@@ -85,7 +85,7 @@ def tied_names(model: nn.Module) -> dict[str, tuple[str, ...]]:
     return {name: tuple(names) for names in by_identity.values() for name in names}
 
 
-def first_line(error: Exception) -> str:
+def first_line(error: BaseException) -> str:
     """The first line of an error's message, or what kind of error it is."""
     return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__).strip()
 

@@ -15,7 +15,8 @@ class Network:
     """A network that was opened by its name, in eval mode, and what its weights say of it.
 
     `class_names` are those of its logits and `preprocessing` is how it takes its images, each None where that is not
-    known. `trained` is False for random weights. `notes` say in words what was taken from where.
+    known. `trained` is False for random weights. `notes` say in words what was taken from where. `logits` are as many
+    as it gave for a trial image, where there was one.
     """
 
     model: nn.Module
@@ -24,11 +25,13 @@ class Network:
     preprocessing: Preprocessing | None = None
     trained: bool = False
     notes: tuple[str, ...] = ()
+    logits: int | None = None
 
     @property
     def classes(self) -> int | None:
         """How many classes it has, where that is known."""
-        return len(self.class_names) if self.class_names else self.builder.arguments.get("num_classes")
+        known = self.builder.arguments.get("num_classes") if self.logits is None else self.logits
+        return len(self.class_names) if self.class_names else known
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ from typing import Any
 from torch import nn
 
 from model_lego.errors import BadConfig, LegoError
-from model_lego.models import of_timm, of_torchvision, zoo
+from model_lego.models import of_timm, of_torchvision, own_code, zoo
 from model_lego.models.network import Kind, Network, Wanted
 from model_lego.models.weights import infer_classes, load_weights
-from model_lego.parts.component import Builder
+from model_lego.parts.component import OWN_CODE, Builder
 
 #: Arguments that would fetch weights or name code.
 FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
@@ -39,6 +39,17 @@ def build(name: str, **arguments: Any) -> nn.Module:
 def build_from(builder: Builder) -> nn.Module:
     """Build the uncut network that a component's file names."""
     return build(builder.name, **builder.arguments)
+
+
+def build_named(name: str, arguments: Mapping[str, Any]) -> nn.Module:
+    """Build a network by a name that the caller says, which may be code of the user's own; raises BadConfig."""
+    return own_code.made(name, arguments) if name.startswith(OWN_CODE) else build(name, **arguments)
+
+
+def for_classes(name: str, arguments: Mapping[str, Any], count: int) -> dict[str, Any]:
+    """Arguments that make a network of so many classes; the user's own code is told where it takes `num_classes`."""
+    told = not name.startswith(OWN_CODE) or own_code.takes(name, "num_classes")
+    return {**arguments, "num_classes": count} if told else dict(arguments)
 
 
 def image_shape(builder: Builder, model: nn.Module) -> tuple[int, int, int]:
@@ -91,5 +102,6 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             partial(_from_a_file, "torchvision"),
         ),
         "timm": Kind("timm:NAME", of_timm.names, of_timm.build, of_timm.image_shape, partial(_from_a_file, "timm")),
+        "python": Kind(own_code.FORM, own_code.names, own_code.build, own_code.image_shape, own_code.open_own),
     }
 )

@@ -130,15 +130,29 @@ def _numbers(what: str, given: Any) -> tuple[float, ...]:
         raise BadConfig(f"preprocessing takes numbers as {what}, one a channel, not {given!r}") from error
 
 
+#: How names of code of the user's own begin.
+OWN_CODE = "python:"
+
+
 @dataclass(frozen=True, slots=True)
 class Builder:
     """How to build the uncut network again: a name from the allow-list and plain arguments.
 
-    `name` is `zoo:NAME`, `torchvision:NAME` or `timm:NAME`; `arguments` are JSON values.
+    `name` is `zoo:NAME`, `torchvision:NAME` or `timm:NAME`; `arguments` are JSON values. A name of the user's own code,
+    `python:FILE.py:CALLABLE`, is there to be read: it is never run because a file says so.
     """
 
     name: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_own_code(self) -> bool:
+        """Whether it names code of the user's own."""
+        return self.name.startswith(OWN_CODE)
+
+    def __str__(self) -> str:
+        given = ", ".join(f"{name}={value!r}" for name, value in sorted(self.arguments.items()))
+        return f"{self.name} ({given})" if given else self.name
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,7 +191,7 @@ def _origin(part: Component | Assembly, provenance: Mapping[str, str]) -> Markup
         origin = one.origin
         rows = [
             (name, ", ".join(one.classes)),
-            ("source", origin.builder.name if origin.builder else "a network of the user's own"),
+            ("source", str(origin.builder or "a network of the user's own")),
             ("digest of the source", origin.source_digest),
             ("classes of the source", ", ".join(origin.source_classes)),
             ("images", " x ".join(map(str, origin.input_shape))),

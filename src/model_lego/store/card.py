@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from model_lego.digest import SEEN
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import Manifest, PartRecord
+from model_lego.store.records import builder_from
 
 _HEADER = """---
 library_name: model-lego
@@ -39,7 +40,8 @@ def card(manifest: Manifest) -> str:
             lines += [f"It has {_text(lacks)}.", ""]
         if advice := manifest.assembly.joined.advice:
             lines += [f"Note: {_text(advice)}.", ""]
-    own = any(part.origin.builder is None for part in manifest.parts)
+    builders = [builder_from(part.origin) for part in manifest.parts]
+    own = any(builder is None or builder.is_own_code for builder in builders)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
     for number, part in enumerate(manifest.parts, 1):
         lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
@@ -54,7 +56,8 @@ def card(manifest: Manifest) -> str:
 def _part(part: PartRecord, title: str) -> Iterator[str]:
     origin = part.origin
     before, after = origin.cost_before, origin.cost_after
-    source = f"`{origin.builder.name}`" if origin.builder else "a network of the user's own"
+    builder = builder_from(origin)
+    source = "a network of the user's own" if builder is None else f"`{_text(str(builder))}`"
     yield from (f"## {title}", "")
     yield f"Cut from {source} with {len(origin.source_classes)} classes (digest `{_text(origin.source_digest)}`);"
     yield f"input {' x '.join(map(str, origin.input_shape))} (channels x height x width)."

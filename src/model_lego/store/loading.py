@@ -1,18 +1,26 @@
 """Load a saved component or assembly, or look at its manifest only; whatever is wrong is refused in words."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from model_lego.errors import CorruptComponent
+from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.files import MANIFEST, read_manifest, read_verified, read_weights
 from model_lego.store.manifest import Manifest, parse_manifest
+from model_lego.store.named import named_factories
 from model_lego.store.probe import other_answer
 from model_lego.store.rebuild import Factory, rebuild
 
 
-def load(folder: str | Path, *, factory: Factory | Mapping[str, Factory] | None = None) -> Component | Assembly:
+def load(
+    folder: str | Path,
+    *,
+    factory: Factory | Mapping[str, Factory] | None = None,
+    model: str | Sequence[str] = (),
+    arguments: Mapping[str, Any] | None = None,
+) -> Component | Assembly:
     """Load a saved component or assembly, on the CPU and in eval mode; the global random state is left alone.
 
     Args:
@@ -20,22 +28,32 @@ def load(folder: str | Path, *, factory: Factory | Mapping[str, Factory] | None 
         factory: builds the uncut network, for sources that are not from torchvision, timm or our zoo; it wins over a
             builder. For an assembly a mapping gives each part its own: by "0", "1" and so on, or "padded"; a part
             that is not named is built by its builder.
+        model: the same by a name, for instance "python:net.py:Net", code that then runs (a file that names it does not
+            run it); for an assembly of several such networks their names, each for the parts that record it.
+        arguments: of that name's callable, in place of those that the file records.
 
     The loaded part has to answer a seeded image as the saved one did, which tells its network from any other.
 
     Raises:
         CorruptComponent: the folder is damaged, was tampered with, or the factory builds another network.
         SchemaTooNew: a newer version of this library saved it.
-        BadConfig: a part needs a factory and there is none.
+        BadConfig: a part needs a factory or a name and there is none, or the code of that name fails.
     """
     folder = Path(folder)
     manifest = inspect(folder)
+    names = (model,) if isinstance(model, str) else tuple(model)
+    if names and factory is not None:
+        raise BadConfig("a network is built by factory= or by model=, not by both")
+    if arguments and not names:
+        raise BadConfig("arguments= are those of the network that model= names; give that as well")
+    if names:
+        factory = named_factories(folder, manifest, names, arguments or {})
     tensors = read_weights(folder, manifest.weights, manifest.tensors)
     part = rebuild(folder, manifest, tensors, factory)
     if apart := other_answer(part, manifest.probe):
         raise CorruptComponent(
-            f"{folder}: the network that was built is not the one that was saved: {apart}; a factory has to build the "
-            "same uncut network, and a builder the same as the one whose component this is"
+            f"{folder}: the network that was built is not the one that was saved: {apart}; a factory or model has to "
+            "build the same uncut network, and a builder the same as the one whose component this is"
         )
     return part
 

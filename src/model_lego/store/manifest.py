@@ -1,6 +1,7 @@
 """The manifest of a saved component or assembly: its records, and how it is written and read as JSON.
 
-Nothing in a manifest names code to import: a builder is one of the allow-listed kinds with plain arguments.
+Nothing in a manifest is code to import: a builder is one of the allow-listed kinds with plain arguments, or the name
+of the user's own code, which is there to be read.
 """
 
 import json
@@ -13,7 +14,7 @@ import torch
 from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_validator, model_validator
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.component import OWN_CODE, Preprocessing
 from model_lego.parts.join_record import JoinRecord
 from model_lego.parts.verdict import Verdict
 from model_lego.pictures.geometry import Interpolation
@@ -32,7 +33,7 @@ _DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16
 ITEM_BYTES: Mapping[str, int] = MappingProxyType({name: getattr(torch, name).itemsize for name in _DTYPES})
 
 #: Arguments of torchvision and timm builders that would download weights, read a file or a pickle.
-_FETCHING = frozenset(
+FETCHING = frozenset(
     {
         "cache_dir",
         "checkpoint_path",
@@ -45,21 +46,27 @@ _FETCHING = frozenset(
     }
 )
 
+#: Names that are built, and of the user's own code (`\P{C}`: no control characters), which are only read.
+_BUILT, _READ = r"(zoo|torchvision|timm):[A-Za-z0-9_.\-]+", r"python:\P{C}+:[\w.]+"
+
 R = TypeVar("R", bound=Record)
 
 
 class BuilderRecord(Record):
-    """How to build the uncut network: `zoo:`, `torchvision:` or `timm:` and a name, with JSON arguments."""
+    """How to build the uncut network: `zoo:`, `torchvision:` or `timm:` and a name, with JSON arguments.
 
-    name: Annotated[str, Field(pattern=r"\A(zoo|torchvision|timm):[A-Za-z0-9_.\-]+\z")]
-    arguments: dict[str, JsonValue]
+    Or the user's own code that built it, which nothing runs because a file names it.
+    """
 
-    @field_validator("arguments")
-    @classmethod
-    def _fetches_nothing(cls, arguments: dict[str, JsonValue]) -> dict[str, JsonValue]:
-        if fetching := sorted(name for name in _FETCHING & arguments.keys() if arguments[name]):
+    name: Annotated[str, Field(pattern=rf"\A({_BUILT}|{_READ})\z")]
+    arguments: dict[Annotated[str, Field(pattern=r"\A\w+\z")], JsonValue]
+
+    @model_validator(mode="after")
+    def _fetches_nothing(self) -> "BuilderRecord":
+        fetching = sorted(name for name in FETCHING & self.arguments.keys() if self.arguments[name])
+        if fetching and not self.name.startswith(OWN_CODE):
             raise ValueError(f"{', '.join(fetching)} would fetch weights: leave it out, the tensors are in the file")
-        return arguments
+        return self
 
 
 class CostRecord(Record):

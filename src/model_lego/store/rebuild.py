@@ -35,7 +35,8 @@ def rebuild(
         BadConfig: a part needs a factory and there is none.
         CorruptComponent: the manifest and the tensors do not make a network.
     """
-    parts = [_component(folder, part, key, factory) for key, part in zip(_keys(manifest), manifest.parts, strict=True)]
+    keyed = zip(part_keys(manifest), manifest.parts, strict=True)
+    parts = [_component(folder, part, key, factory) for key, part in keyed]
     root = parts[0] if manifest.assembly is None else _assembly(folder, manifest, parts)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
     if isinstance(root, Assembly):
@@ -43,7 +44,7 @@ def rebuild(
     return root.eval()
 
 
-def _keys(manifest: Manifest) -> tuple[str, ...]:
+def part_keys(manifest: Manifest) -> tuple[str, ...]:
     """Name the parts as a mapping of factories does: "component", "padded", or "0", "1" and so on."""
     return tuple(prefix.rstrip(".").removeprefix("parts.") or "component" for prefix in manifest.prefixes())
 
@@ -67,12 +68,11 @@ def _component(
 def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None) -> nn.Module:
     """Build the uncut network without touching the global random state; its initial values are all replaced."""
     builder = builder_from(record)
-    build = partial(_built, folder, builder) if factory is None and builder is not None else factory
+    build = factory
+    if build is None and builder is not None and not builder.is_own_code:
+        build = partial(_built, folder, builder)
     if build is None:
-        raise BadConfig(
-            f"{folder}: part '{key}' was cut from a network that is not from torchvision, timm or our zoo: "
-            "pass factory=, a function without arguments that builds the uncut network"
-        )
+        raise BadConfig(f"{folder}: part '{key}' {_unknown(builder)}")
     if isinstance(build, nn.Module) or not callable(build):
         raise BadConfig(
             f"the factory of part '{key}' is a {type(build).__name__}; give a function without arguments that builds "
@@ -84,6 +84,15 @@ def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None
     if not isinstance(module, nn.Module):
         raise BadConfig(f"the factory of part '{key}' gave {type(module).__name__}, not a torch.nn.Module")
     return module
+
+
+def _unknown(builder: Builder | None) -> str:
+    """What to do where a file alone cannot build a network again."""
+    ways = "pass factory=, a function without arguments that builds the uncut network, or model="
+    if builder is None:
+        return f"was cut from a network that is not from torchvision, timm or our zoo: {ways}NAME"
+    runs = "code that does not run because a file names it; if you trust it"
+    return f"was cut from {builder}, {runs}, {ways}{builder.name}"
 
 
 def _built(folder: Path, builder: Builder) -> nn.Module:

@@ -13,7 +13,7 @@ from model_lego.store.files import CARD, MANIFEST, WEIGHTS, replacing, write_wei
 from model_lego.store.manifest import Manifest, to_json
 from model_lego.store.probe import first_difference, other_answer
 from model_lego.store.rebuild import rebuild
-from model_lego.store.records import manifest_of
+from model_lego.store.records import builder_from, manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
 
 _INSTEAD = "leave the builder out and give load a factory that builds the network as it was"
@@ -52,7 +52,8 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
 
 def _prove(part: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
     """Build the part again as `load` will, where its builders are known; raises BadConfig where that is another one."""
-    if any(record.origin.builder is None for record in manifest.parts):
+    builders = [builder_from(record.origin) for record in manifest.parts]
+    if any(builder is None or builder.is_own_code for builder in builders):
         return
     own = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:

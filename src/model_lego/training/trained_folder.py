@@ -12,13 +12,17 @@ from torch import nn
 
 from model_lego.data import DataSplit, batches
 from model_lego.data.sets import ImageSet, subset
+from model_lego.errors import ShapeMismatch
 from model_lego.graph.modules import device_of
-from model_lego.models import build, load_weights
+from model_lego.models import load_weights
+from model_lego.models.registry import build_named, for_classes
+from model_lego.parts.answers import answer_of
 from model_lego.parts.component import Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.store.outputs import writing
 from model_lego.training import TrainingSettings
 from model_lego.training.classifier import train
+from model_lego.training.examples import Whole
 
 WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.pt"
 
@@ -49,12 +53,13 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
     """
     settings, preprocessing, names = task.settings, task.preprocessing, split.class_names
     numbers = [names.index(name) for name in task.classes]
-    arguments = {**task.arguments, "num_classes": len(task.classes)}
+    arguments = for_classes(task.network, task.arguments, len(task.classes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = build(task.network, **arguments)
+        model = build_named(task.network, arguments)
     model = model if task.weights is None else load_weights(model, task.weights, key=task.weights_key)
     images = subset(split.train, numbers, per_class=task.per_class, seed=settings.seed, class_names=names)
+    _refuse_width(model, images, task)
     train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
     test = subset(split.test, numbers, class_names=names)
     record = {
@@ -68,6 +73,17 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
     }
     _write(folder, model, record)
     return record
+
+
+def _refuse_width(model: nn.Module, images: ImageSet, task: TrainingTask) -> None:
+    """Refuse a network with a logit that no class has, which only the user's own code can give."""
+    prepare = task.preprocessing or Preprocessing()
+    logits = answer_of(model, prepare(Whole(images).first()).to(device_of(model))).shape[1]
+    if logits > len(task.classes):
+        raise ShapeMismatch(
+            f"{task.network} gives {logits} logits, but {len(task.classes)} classes are to be learned; say how many "
+            "it gives by an argument of its own"
+        )
 
 
 def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing | None) -> float:
