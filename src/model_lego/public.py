@@ -26,7 +26,14 @@ from model_lego.parts.predictions import Prediction, Predictions
 from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import repair
-from model_lego.routes import ContributionMaps, DecisionRoutes, contribution_maps, decision_routes
+from model_lego.routes import (
+    ContributionMaps,
+    DecisionRoutes,
+    TopImages,
+    contribution_maps,
+    decision_routes,
+    top_images,
+)
 from model_lego.store import load, load_statistics, save, save_statistics
 from model_lego.store.collecting import collect
 from model_lego.training import TrainingSettings
@@ -63,6 +70,7 @@ __all__ = [
     "RepairSettings",
     "Report",
     "Thresholds",
+    "TopImages",
     "TrainingSettings",
     "Verdict",
     "__version__",
@@ -95,6 +103,7 @@ __all__ = [
     "replace_part",
     "save",
     "save_statistics",
+    "top_images",
     "trace",
     "train",
     "unite",

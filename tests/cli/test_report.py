@@ -17,13 +17,16 @@ def test_a_component_with_images_baselines_and_routes(world, tmp_path):
     ran = run("report", world.one, "--html", page, "--source", network, *rest)
     assert ran.code == 0, ran.err
     assert headings(page) == [
-        "What it is", "How good it is", "What is taken for what", "Routes", "Which are alike", "Layer by layer",
-        "What it costs", "Which channels it keeps", "Where it comes from",
+        "What it is", "How good it is", "What is taken for what", "The surest mistakes", "Right ones", "Routes",
+        "What the channels answer to", "Which are alike", "Layer by layer", "What it costs", "Which channels it keeps",
+        "Where it comes from",
     ]  # fmt: skip
     text = page.read_text(encoding="utf-8")
     for words in ("ant", "bee", "zoo:lenet5", "restricted", "magnitude", "written with"):
         assert words in text
     assert "component" in ran.out
+    assert "Images of other classes" in text  # of the source's
+    assert text.count("data:image/png") > 8
 
 
 @pytest.fixture
@@ -41,12 +44,13 @@ def test_an_assembly_has_the_routes_of_each_part(world, tmp_path, padded):
         page = tmp_path / "both.html"
         ran = run("report", folder, "--html", page, "--data", world.data)
         assert ran.code == 0, ran.err
-        assert headings(page)[:6] == [
-            "What it is", "How good it is", "What is taken for what", "Routes", "Which are alike", "Layer by layer",
+        assert headings(page)[:9] == [
+            "What it is", "How good it is", "What is taken for what", "The surest mistakes", "Right ones", "Routes",
+            "What the channels answer to", "Which are alike", "Layer by layer",
         ]  # fmt: skip
         text = page.read_text(encoding="utf-8")
         assert words in text
-        assert re.findall(r"<h3>(.*?)</h3>", text) == ["part 1 (ant, bee)", "part 2 (dog, cat)"] * 2
+        assert re.findall(r"data-part.*?<h3>(.*?)</h3>", text) == ["part 1 (ant, bee)", "part 2 (dog, cat)"] * 3
 
 
 def test_a_component_of_a_single_class_says_why_it_has_no_routes(world, tmp_path):

@@ -137,3 +137,13 @@ def test_what_cannot_be_shown_is_said_before_anything_is_written(world, tmp_path
     monkeypatch.chdir(tmp_path)
     assert words in refused(run("routes", *world.source(), *more))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_page_shows_photos_out_of_so_many_test_images(world, tmp_path):
+    for number, words in (("5", "Out of 5 images"), ("0", None)):
+        ran = run("routes", *world.source(), "--html", tmp_path / "page.html", "--photos", number)
+        assert ran.code == 0, ran.err
+        text = (tmp_path / "page.html").read_text(encoding="utf-8")
+        assert ("data:image/png" in text) == (words is not None)
+        assert words is None or words in text
+    assert "--photos -1 is no number of images" in refused(run("routes", *world.source(), "--photos", "-1"))

@@ -21,6 +21,13 @@ def planted_routes(images: int = 1):
 
 
 @functools.cache
+def planted_top_images():
+    """The images that the channels of the same network answer to most."""
+    model, pixels, labels, _ = planted(4)
+    return ml.top_images(model, [(pixels, labels)], graph=ml.trace(model, pixels[:2]), class_names=NAMES)
+
+
+@functools.cache
 def planted_maps():
     """Maps of the same classes, three samples of each."""
     model, pixels, labels, _ = planted(4)

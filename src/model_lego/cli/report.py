@@ -31,7 +31,7 @@ def report_command(
     """Write a page about a saved component or assembly: what it is, how good, its routes, its cost and origin."""
     from model_lego import evaluate
     from model_lego.errors import BadConfig
-    from model_lego.report import check_page, confusion, part_routes, write_report
+    from model_lego.report import check_page, confusion, illustrated, part_routes, write_report
     from model_lego.store import inspect
 
     check_page(html)
@@ -45,7 +45,8 @@ def report_command(
         train = batches(part_data([part], data, own, opening.class_map).train, batch_size=batch_size)
         given["measured"] = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())
         given["confused"] = confusion(part, test, class_names=names, progress=Bar())
-        given["routes"] = part_routes(part, train, class_names=own, progress=Bar())
+        routes = part_routes(part, train, class_names=own, progress=Bar())
+        given["routes"] = illustrated(part, routes, test, class_names=names, progress=Bar())
     file = {"file": f"{manifest.weights.file}, {manifest.weights.bytes:,} bytes", "sha256": manifest.weights.sha256}
     versions = {"written with": ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))}
     write_report(part, html, provenance=file | versions, **given)

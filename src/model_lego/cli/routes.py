@@ -37,6 +37,13 @@ Maps = Annotated[
     str | None, typer.Option("--maps", help="draw contributions, class and sample x channel, into a .png or .svg file")
 ]
 Samples = Annotated[int, typer.Option("--samples", help="single training images a class in the maps")]
+Photos = Annotated[
+    int,
+    typer.Option(
+        "--photos",
+        help="test images out of which the page shows, for each channel, those that it answers to most; 0 for none",
+    ),
+]
 Layers = Annotated[
     str | None, typer.Option("--layers", help="layers of the maps, and first and last of the drawn routes")
 ]
@@ -70,6 +77,7 @@ def routes_command(
     opening: o.SourceOptions,
     files: RouteFiles,
     samples: Samples = 4,
+    photos: Photos = 500,
     layers: Layers = None,
     thresholds: o.ThresholdOptions,
     statistics: o.StatisticsOptions,
@@ -79,6 +87,8 @@ def routes_command(
 ) -> None:
     """Show through which channels a network decides for classes and images, and what they share."""
     _check(files, samples)
+    if photos < 0:
+        raise BadConfig(f"--photos {photos} is no number of images; give 0 for none")
     limits = thresholds.thresholds()
     check_files(image or [])
     source = open_source(model, data, opening, batch_size)
@@ -88,6 +98,8 @@ def routes_command(
     answered = [] if shown.images is None else answers(source, image or [], shown.images)
     stats = _statistics(source, wanted, statistics, seed)
     routes = _routes(source, shown, stats, limits)
+    if files.html:
+        routes = _illustrated(source, routes, photos, seed)
     mapped = _maps(source, wanted, stats, limits, samples, seed) if files.maps else None
     _write(routes, mapped, files, _layers(routes, layers))
     if json:
@@ -178,6 +190,26 @@ def _routes(source: Source, shown: _Shown, stats: ContributionStats | None, thre
         class_names=source.class_names,
         thresholds=thresholds,
     )
+
+
+def _illustrated(source: Source, routes: DecisionRoutes, photos: int, seed: int) -> DecisionRoutes:
+    """The routes with the test images that their channels answer to most, where these are pictures."""
+    from model_lego import top_images
+    from model_lego.data.thumbnails import can_be_shown
+
+    if not photos or not can_be_shown(source.graph.program.image_shape):
+        return routes
+    found = top_images(
+        source.model,
+        source.test,
+        graph=source.graph,
+        class_names=source.class_names,
+        preprocessing=source.preprocessing,
+        progress=Bar(),
+        images=photos,
+        seed=seed,
+    )
+    return routes.with_top_images(found)
 
 
 def _maps(

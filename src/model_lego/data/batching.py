@@ -112,6 +112,16 @@ def shuffled(batches: Batches, seed: int) -> Batches:
     return batches if shuffler is None else shuffler(seed)
 
 
+def sampled(batches: Batches, limit: int, seed: int) -> tuple[Batches, Callable[[int], int]]:
+    """A seeded sample of at most so many images where the batches can give one, else as they come; and their numbers.
+
+    Batches that can have a method `sampled(limit, seed)`. The numbers are those of the images in the whole, by their
+    places in the sample.
+    """
+    sampler = getattr(batches, "sampled", None)
+    return (batches, int) if sampler is None else sampler(limit, seed)
+
+
 def absent(batches: Batches, labels: Iterable[int]) -> list[int]:
     """The labels that no image has, where the batches know that without reading: by a method `absent(labels)`."""
     known = getattr(batches, "absent", None)

@@ -5,7 +5,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -98,6 +98,15 @@ class Batched:
     def shuffled(self, seed: int) -> "Batched":
         """The same images in another order."""
         return Batched(self.images, self.batch_size, seed, self.wanted)
+
+    def sampled(self, limit: int, seed: int) -> tuple["Batched", Callable[[int], int]]:
+        """A seeded sample of at most so many of the images, and where each of them stands among all."""
+        labels = self.images.labels
+        mine = torch.isin(labels, labels.unique() if self.wanted is None else torch.tensor(self.wanted)).nonzero()[:, 0]
+        order = torch.randperm(len(mine), generator=torch.Generator().manual_seed(seed))
+        places = mine[order[:limit]].sort().values
+        some = replace(self.images, labels=labels[places], numbers=self.images.numbers[places])
+        return Batched(some, self.batch_size, None), places.tolist().__getitem__
 
     def read(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """The batch of the images at these places."""

@@ -2,11 +2,14 @@
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from model_lego.report.answering import Answering
 from model_lego.routes.folding import Step, steps
 from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
 from model_lego.routes.step_names import label_lines
@@ -17,18 +20,25 @@ MOST_EDGES = 60_000
 MOST_COLUMNS = 24
 
 
-def diagram(routes: DecisionRoutes, *, title: str = "", most: int = MOST_EDGES) -> dict[str, Any]:
-    """What the script of the page draws: the network folded, and each step by itself; `title` says whose it is."""
+def diagram(
+    routes: DecisionRoutes, *, title: str = "", most: int = MOST_EDGES, answering: Answering | None = None
+) -> dict[str, Any]:
+    """What the script of the page draws: the network folded, and each step by itself; `title` says whose it is.
+
+    `answering` has the photos that the channels answer to most.
+    """
     folded = steps(routes, most=MOST_COLUMNS)
     used = routes.relevant.any(0)
     many = len(routes.names)
-    return {
+    column = _Columns(used, answering)
+    made: dict[str, Any] = {
         "title": title,
         "names": routes.names,
         "contributions": [_bytes(row, value) for row, value in zip(routes.relevant, routes.contributions, strict=True)],
-        "overview": _overview(folded, used, max(20, most // (many * len(folded)))),
-        "steps": [_view(folded, at, used, max(20, most // (many * len(routes.layers)))) for at in range(len(folded))],
+        "overview": _overview(folded, column, max(20, most // (many * len(folded)))),
+        "steps": [_view(folded, at, column, max(20, most // (many * len(routes.layers)))) for at in range(len(folded))],
     }
+    return made if answering is None else made | {"answers": answering.packed()}
 
 
 def _bytes(relevant: Tensor, contributions: Tensor) -> str:
@@ -37,17 +47,26 @@ def _bytes(relevant: Tensor, contributions: Tensor) -> str:
     return base64.b64encode(levels.to(torch.uint8).numpy().tobytes()).decode("ascii")
 
 
-def _column(name: str, channels: Tensor, used: Tensor, **more: Any) -> dict[str, Any]:
-    """A column with the channels that some subject uses, and their numbers in the column."""
-    numbers = used[channels].nonzero().flatten()
-    return {
-        "name": name,
-        "lines": label_lines(name),
-        "total": len(channels),
-        "channels": channels[numbers].tolist(),
-        "numbers": numbers.tolist(),
-        **more,
-    }
+@dataclass(frozen=True, slots=True, eq=False)
+class _Columns:
+    """What columns are made of: which channels some subject uses, and what they answer to."""
+
+    used: Tensor
+    answering: Answering | None
+
+    def made(self, name: str, channels: Tensor, *, done: int, **more: Any) -> dict[str, Any]:
+        """A column after so many layers: the channels that are used, their numbers there, the rows of their photos."""
+        numbers = self.used[channels].nonzero().flatten()
+        answers = {} if self.answering is None else {"answers": self.answering.rows_of(channels[numbers], done)}
+        return {
+            "name": name,
+            "lines": label_lines(name),
+            "total": len(channels),
+            "channels": channels[numbers].tolist(),
+            "numbers": numbers.tolist(),
+            **answers,
+            **more,
+        }
 
 
 def _link(
@@ -64,10 +83,16 @@ def _link(
     return {"from": start, "to": end, "edges": rows}
 
 
-def _overview(folded: Sequence[Step], used: Tensor, most: int) -> dict[str, Any]:
-    columns = [_column("image", folded[0].reads, used, step=None)]
-    columns += [_column(step.name, step.writes, used, step=at) for at, step in enumerate(folded)]
-    links = [_link(at, at + 1, step.reads, step.writes, step.edges, used, most) for at, step in enumerate(folded)]
+def _overview(folded: Sequence[Step], column: _Columns, most: int) -> dict[str, Any]:
+    columns = [column.made("image", folded[0].reads, done=0, step=None)]
+    done = accumulate(len(step.layers) for step in folded)
+    columns += [
+        column.made(step.name, step.writes, done=after, step=at)
+        for at, (step, after) in enumerate(zip(folded, done, strict=True))
+    ]
+    links = [
+        _link(at, at + 1, step.reads, step.writes, step.edges, column.used, most) for at, step in enumerate(folded)
+    ]
     return _without_empty(columns, links)
 
 
@@ -85,17 +110,17 @@ def _without_empty(columns: Sequence[dict[str, Any]], links: Sequence[dict[str, 
     }
 
 
-def _view(folded: Sequence[Step], at: int, used: Tensor, most: int) -> dict[str, Any]:
+def _view(folded: Sequence[Step], at: int, column: _Columns, most: int) -> dict[str, Any]:
     """One step, layer by layer: each layer reads each channel from the last column that has it."""
-    step = folded[at]
-    columns = [_column(folded[at - 1].name if at else "image", step.reads, used)]
+    step, done = folded[at], sum(len(earlier.layers) for earlier in folded[:at])
+    columns = [column.made(folded[at - 1].name if at else "image", step.reads, done=done)]
     stands = [step.reads]
     links = []
-    for layer in step.layers:
-        columns.append(_column(layer.name, layer.writes, used))
+    for after, layer in enumerate(step.layers, done + 1):
+        columns.append(column.made(layer.name, layer.writes, done=after))
         stands.append(layer.writes)
         links += [
-            _link(start, len(stands) - 1, stands[start], layer.writes, edges, used, most)
+            _link(start, len(stands) - 1, stands[start], layer.writes, edges, column.used, most)
             for start, edges in _sources(layer, stands[:-1])
         ]
     return {"name": step.name} | _without_empty(columns, links)

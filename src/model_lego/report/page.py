@@ -89,10 +89,14 @@ def joined(blocks: Iterable[Markup]) -> Markup:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """A cell that is shaded by a share (0..1; nan is a dash), and says it in % or has a text of its own."""
+    """A cell that is shaded by a share (0..1; nan is a dash), and says it in % or has a text of its own.
+
+    It leads to the anchor of a part of the page, if it is given one.
+    """
 
     share: float
     text: str | None = None
+    anchor: str = ""
 
 
 Cell = str | float | Share
@@ -105,6 +109,7 @@ class _Cell:
     text: str
     left: bool = False
     share: float | None = None
+    anchor: str = ""
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[Cell]]) -> Markup:
@@ -132,7 +137,7 @@ def _shown(cell: Cell, left: bool) -> _Cell:
     if math.isnan(value):
         return _Cell("–")
     if isinstance(cell, Share):
-        return _Cell(f"{100 * value:.1f} %" if cell.text is None else cell.text, share=value)
+        return _Cell(f"{100 * value:.1f} %" if cell.text is None else cell.text, share=value, anchor=cell.anchor)
     return _Cell(f"{cell:,}" if isinstance(cell, int) else f"{cell:g}")
 
 

@@ -7,11 +7,13 @@ from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
-from torch import Tensor
 
+from model_lego.errors import BadConfig
 from model_lego.evaluation.results import Report, Row
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
+from model_lego.report.confusion import Confusion
+from model_lego.report.confusion_sections import confusion_sections
 from model_lego.report.page import (
     Cell,
     Section,
@@ -36,7 +38,7 @@ def write_report(
     file: str | Path,
     *,
     measured: Report | None = None,
-    confused: Tensor | None = None,
+    confused: Confusion | None = None,
     routes: DecisionRoutes | Sequence[DecisionRoutes | None] | None = None,
     provenance: Mapping[str, str] | None = None,
     title: str | None = None,
@@ -48,12 +50,14 @@ def write_report(
     what is not given are left out. `provenance` adds facts, such as the digest of the file.
     """
     check_page(file)
-    routed, diagrams = _routed(part, routes)
+    if confused is not None and confused.classes != part.classes:
+        raise BadConfig("what is taken for what was counted for other classes; count it for this part")
+    routed, drawn = _routed(part, routes)
     made = [Section("What it is", "what", _what(part))]
     if measured is not None:
         made.append(Section("How good it is", "accuracy", _accuracy(measured)))
     if confused is not None:
-        made.append(Section("What is taken for what", "confusion", _confusion(part.classes, confused)))
+        made += confusion_sections(confused)
     made += routed
     made += [
         Section("What it costs", "cost", _cost(part)),
@@ -64,19 +68,19 @@ def write_report(
         title or f"{type(part).__name__}: {', '.join(part.classes)}",
         str(part),
         made,
-        data=diagrams,
-        styles=STYLES if diagrams else (),
-        scripts=SCRIPTS if diagrams else (),
+        data=drawn,
+        styles=STYLES if drawn else (),
+        scripts=SCRIPTS if drawn else (),
     )
     write_page(file, text)
 
 
 def _routed(
     part: Component | Assembly, routes: DecisionRoutes | Sequence[DecisionRoutes | None] | None
-) -> tuple[list[Section], list[dict[str, Any]]]:
-    """The sections about routes, none where none are given, and their diagrams."""
+) -> tuple[list[Section], dict[str, Any]]:
+    """The sections about routes, none where none are given, and the data of their diagrams."""
     rows, about = routes_shown(part, routes)
-    return route_sections(rows, about=about) if rows else ([], [])
+    return route_sections(rows, about=about) if rows else ([], {})
 
 
 def _members(part: Component | Assembly) -> list[tuple[str, Component]]:
@@ -107,7 +111,7 @@ def _accuracy(measured: Report) -> Markup:
     shown = zip(measured.classes, measured.counts, first.per_class, strict=True)
     classes: list[list[Cell]] = [[name, count, Share(accuracy / 100)] for name, count, accuracy in shown]
     for row, area in zip(classes, first.separation, strict=False):
-        row.append(area)
+        row.append(round(area, 4))
     parts = table(
         ["part", "images", "own, %", "joint, %", "other, %"],
         (
@@ -117,11 +121,11 @@ def _accuracy(measured: Report) -> Markup:
     )
     notes = [f"AUROC, {words}" for words in measured.negatives.values() if scored]
     notes += [f"{row.name}: {row.note}" for row in measured.rows if row.note] + list(measured.notes)
-    others = f" and {measured.others} of other classes" if measured.others else ""
+    others = f" and {measured.others:,} of other classes" if measured.others else ""
     below = "; baselines stand below the part" if len(measured.rows) > 1 else ""
     return joined(
         [
-            hint(f"{sum(measured.counts)} images{others}{below}."),
+            hint(f"{sum(measured.counts):,} images{others}{below}."),
             contenders,
             *map(hint, notes),
             *([parts] if measured.parts else []),
@@ -133,20 +137,10 @@ def _accuracy(measured: Report) -> Markup:
 def _contender(row: Row, scored: bool) -> list[Cell]:
     low, high = row.interval
     defined = [area for area in row.separation if not math.isnan(area)]
-    area: list[Cell] = [sum(defined) / len(defined) if defined else math.nan] if scored else []
+    area: list[Cell] = [round(sum(defined) / len(defined), 4) if defined else math.nan] if scored else []
     interval: Cell = math.nan if math.isnan(low) else f"{low:.1f} to {high:.1f}"
     numbers: list[Cell] = [round(row.accuracy, 2), interval, round(row.agreement, 2), round(row.calibration_error, 2)]
     return [row.name, *numbers, *area, row.parameters, row.macs, row.bytes]
-
-
-def _confusion(classes: Sequence[str], confused: Tensor) -> Markup:
-    rows: list[list[Cell]] = []
-    for name, counts in zip([*classes, "other classes"], confused.tolist(), strict=True):
-        whole = sum(counts)
-        if whole:
-            rows.append([name, *(Share(count / whole, f"{count:,}") for count in counts)])
-    words = hint("Rows are what images are, columns what they are taken for; shades are shares of a row.")
-    return table(["images of", *classes], rows) + words
 
 
 def _cost(part: Component | Assembly) -> Markup:

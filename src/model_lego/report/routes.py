@@ -1,4 +1,4 @@
-"""The page of decision routes: a diagram to look into, what classes share beside it; of one network or of several."""
+"""The page of decision routes: a diagram to look into, photos, what classes share; of one network or of several."""
 
 import json
 from collections.abc import Callable, Iterator, Sequence
@@ -10,14 +10,18 @@ import torch
 from markupsafe import Markup
 
 from model_lego.errors import BadConfig
+from model_lego.report.answering import Answering, strongest
 from model_lego.report.diagram import MOST_EDGES, diagram
 from model_lego.report.page import Cell, Section, Share, asset, block, check_page, hint, joined, page, table, write_page
+from model_lego.report.photos import Pool
 from model_lego.routes.nouns import DecisionRoutes
 
 #: Classes and images that a page shows at the most, so that it stays small.
 MOST_SUBJECTS = 40
 #: Bytes of all diagrams in a page; of several networks those are left out for which there is no more room.
-MOST_BYTES = 4_000_000
+MOST_BYTES = 6_000_000
+#: Bytes of all the photos that channels answer to.
+MOST_PHOTO_BYTES = 2_000_000
 #: What a page with routes needs of the assets.
 STYLES, SCRIPTS = ("routes.css",), ("routes.js",)
 
@@ -42,52 +46,78 @@ def write_routes(routes: DecisionRoutes, file: str | Path, *, title: str = "Deci
     write_page(file, text)
 
 
-def sections(shown: Sequence[Shown], *, about: str = "") -> tuple[list[Section], list[dict[str, Any]]]:
-    """The sections of a page that are about routes, and the diagrams that its script draws with STYLES and SCRIPTS.
+def sections(shown: Sequence[Shown], *, about: str = "") -> tuple[list[Section], dict[str, Any]]:
+    """The sections of a page that are about routes, and the data that its script draws with STYLES and SCRIPTS.
 
-    `about` says what they are of. Where no routes are, there are only the notes. Raises BadConfig.
+    `about` says what they are of. Where no routes are, there are only the notes, and no data. Raises BadConfig.
     """
     for one in shown:
         if one.routes is not None and len(one.routes.names) > MOST_SUBJECTS:
             raise BadConfig(
                 f"a page shows at most {MOST_SUBJECTS} classes and images, not {len(one.routes.names)}; name fewer"
             )
-    shown, diagrams = _fitting(shown)
-    drawn = [(one.title, one.routes) for one in shown if one.routes is not None]
+    pool = Pool(MOST_PHOTO_BYTES)
+    shown, drawn = _fitting(shown, pool)
     notes = [": ".join(filter(None, (one.title, one.note))) for one in shown if one.note]
     body = [hint(about)] * bool(about) + [asset("routes.html")] * bool(drawn)
     body += [hint(f"{note[:1].upper()}{note[1:]}.") for note in notes]
     made = [Section("Routes", "routes", joined(body))]
-    if any(len(routes.names) > 1 for _, routes in drawn):
+    if any(one.answering is not None for one in drawn):
+        told = [*_blocks(drawn, _answers), *([hint(pool.note())] if pool.left_out else [])]
+        made.append(Section("What the channels answer to", "answers", joined(told)))
+    if any(len(one.routes.names) > 1 for one in drawn):
         made.append(Section("Which are alike", "alike", joined(_blocks(drawn, _alike))))
     if drawn:
         made.append(Section("Layer by layer", "layers", joined(_blocks(drawn, _layers))))
-    return made, diagrams
+    return made, {"diagrams": [one.diagram for one in drawn], "photos": pool.photos} if drawn else {}
 
 
-def _fitting(shown: Sequence[Shown]) -> tuple[list[Shown], list[dict[str, Any]]]:
-    """The routes for which a page has room, those left out with a note in their place; and their diagrams."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _Drawn:
+    """Routes for which a page has room: whose they are, their diagram, the photos that the channels answer to."""
+
+    title: str
+    routes: DecisionRoutes
+    diagram: dict[str, Any]
+    answering: Answering | None
+
+
+def _fitting(shown: Sequence[Shown], pool: Pool) -> tuple[list[Shown], list[_Drawn]]:
+    """The routes for which a page has room, those left out with a note in their place; and what is drawn of them."""
     many = sum(one.routes is not None for one in shown)
     fitting: list[Shown] = []
-    diagrams: list[dict[str, Any]] = []
+    drawn: list[_Drawn] = []
     size = 0
     for one in shown:
-        if one.routes is not None:
-            made = diagram(one.routes, title=one.title, most=MOST_EDGES // many)
+        if (routes := one.routes) is not None:
+            answering = None if routes.top is None else Answering(routes, routes.top, pool)
+            made = diagram(routes, title=one.title, most=MOST_EDGES // many, answering=answering)
             more = len(json.dumps(made, separators=(",", ":")))
-            if diagrams and size + more > MOST_BYTES:
+            if drawn and size + more > MOST_BYTES:
                 one = replace(one, routes=None, note="left out, so that the page stays small; report this part alone")
             else:
-                diagrams.append(made)
+                drawn.append(_Drawn(one.title, routes, made, answering))
                 size += more
         fitting.append(one)
-    return fitting, diagrams
+    return fitting, drawn
 
 
-def _blocks(drawn: Sequence[tuple[str, DecisionRoutes]], told: Callable[[DecisionRoutes], Markup]) -> Iterator[Markup]:
+def _blocks(drawn: Sequence[_Drawn], told: Callable[[_Drawn], Markup]) -> Iterator[Markup]:
     """What is told of each network, with whose it is; the script shows the one that is chosen."""
-    for number, (title, routes) in enumerate(drawn):
-        yield block("of_network", number, title, told(routes))
+    for number, one in enumerate(drawn):
+        yield block("of_network", number, one.title, told(one))
+
+
+def _answers(drawn: _Drawn) -> Markup:
+    top = drawn.routes.top
+    if top is None or drawn.answering is None:
+        return hint("No images were looked at.")
+    words = (
+        f"Out of {len(top.photos):,} images those that a channel answers to most: its mean over the positions that the "
+        "next layer reads is largest, and the ring is where it is strongest. Shown are the channels that add most to "
+        "each logit, with what they add (the largest is 100 %); a dot in the picture above shows any other."
+    )
+    return joined([hint(words), strongest(drawn.routes, drawn.answering)])
 
 
 def _lead(routes: DecisionRoutes) -> str:
@@ -99,7 +129,8 @@ def _lead(routes: DecisionRoutes) -> str:
     )
 
 
-def _alike(routes: DecisionRoutes) -> Markup:
+def _alike(drawn: _Drawn) -> Markup:
+    routes = drawn.routes
     if len(routes.names) < 2:
         return hint("One class is compared with nothing.")
     overlap = routes.overlap().tolist()
@@ -130,7 +161,8 @@ def _tree(routes: DecisionRoutes) -> Markup:
     return block("tree", wide + 160, row * (len(routes.names) + 1), paths, names)
 
 
-def _layers(routes: DecisionRoutes) -> Markup:
+def _layers(drawn: _Drawn) -> Markup:
+    routes = drawn.routes
     several = len(routes.names) > 1
     pairs = ~torch.eye(len(routes.names), dtype=torch.bool)
     rows = []

@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
+from typing import Unpack
 
 from model_lego.attribution import attribute
 from model_lego.cutting.tracing import trace
 from model_lego.data.batching import Batches, Relabelled, absent, first_images, only, prepared
+from model_lego.data.thumbnails import can_be_shown
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
@@ -14,9 +16,11 @@ from model_lego.graph.modules import first_parameter
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import ClassNames, label_places, names_of
 from model_lego.parts.component import Component
+from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet
 from model_lego.report.routes import MOST_SUBJECTS, Shown
-from model_lego.routes import DecisionRoutes, decision_routes
+from model_lego.routes import DecisionRoutes, TopImages, decision_routes, top_images
+from model_lego.routes.top_images import TopOptions
 
 #: Classes of a part that are named in its title.
 MOST_NAMED = 8
@@ -94,6 +98,43 @@ def _routes(
     stats = attribute(network.module, feed, graph=graph, classes=wanted, class_names=network.classes, progress=progress)
     routes = decision_routes(network.module, stats, wanted, graph=graph, class_names=network.classes)
     return replace(routes, names=tuple(seat.classes[place] for place in chosen))
+
+
+def illustrated(
+    part: Component | Assembly,
+    routes: Sequence[DecisionRoutes | None],
+    batches: Batches,
+    *,
+    class_names: ClassNames | None = None,
+    progress: Progress = quiet,
+    **options: Unpack[TopOptions],
+) -> tuple[DecisionRoutes | None, ...]:
+    """The routes of each part with the images that their channels answer to most, out of the batches.
+
+    Labels are positions in `part.classes`, unless `class_names` names them; `options` are those of `top_images`. Where
+    images are no pictures the routes stay as they are. Raises BadConfig, BadBatches, ShapeMismatch.
+    """
+    names = part.classes if class_names is None else names_of(class_names)
+    found: dict[int, TopImages] = {}
+    made: list[DecisionRoutes | None] = []
+    for seat, one in zip(seats(part), routes, strict=True):
+        network = seat.network
+        if one is not None and can_be_shown(taken_by(network)):
+            if id(network) not in found:
+                example = first_images(prepared(batches, network.preprocessing))
+                graph = trace(network.module, example.to(first_parameter(network.module)))
+                found[id(network)] = top_images(
+                    network.module,
+                    batches,
+                    graph=graph,
+                    class_names=names,
+                    preprocessing=network.preprocessing,
+                    progress=progress,
+                    **options,
+                )
+            one = one.with_top_images(found[id(network)])
+        made.append(one)
+    return tuple(made)
 
 
 def routes_shown(

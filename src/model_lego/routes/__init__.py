@@ -2,7 +2,8 @@
 
 from model_lego.routes.deciding import decision_routes
 from model_lego.routes.mapping import ContributionMaps, LayerMap, contribution_maps
-from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer
+from model_lego.routes.nouns import DecisionRoutes, Edges, RouteLayer, TopImages, TopLayer
+from model_lego.routes.top_images import top_images
 
 __all__ = [
     "ContributionMaps",
@@ -10,6 +11,9 @@ __all__ = [
     "Edges",
     "LayerMap",
     "RouteLayer",
+    "TopImages",
+    "TopLayer",
     "contribution_maps",
     "decision_routes",
+    "top_images",
 ]

@@ -6,13 +6,15 @@ A *subject* is what a route belongs to: a class (its samples together) or one im
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from model_lego.attribution import Thresholds
+from model_lego.data.thumbnails import Photo
+from model_lego.errors import BadConfig
 from model_lego.routes.similarity import jaccard, linkage, mean_defined
 
 #: Subjects that have a column of their own in a printed table.
@@ -80,6 +82,41 @@ class RouteLayer:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class TopLayer:
+    """The images that the channels which one layer reads answer to most; the layer "logits" has the logits themselves.
+
+    `images` are places among the photos (channels x most, -1 for none), the largest answer first; `answers` how large
+    these are, `spots` where in the image the channel is strongest (down and across, 0..1; nan where that is nowhere).
+    """
+
+    name: str
+    reads: Tensor  # number in the graph of each channel
+    images: Tensor
+    answers: Tensor
+    spots: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TopImages:
+    """The images that each channel answers to most, layer by layer, out of all the `photos` that were looked at."""
+
+    layers: tuple[TopLayer, ...]
+    photos: tuple[Photo, ...]
+    source: str  # digest of the network
+
+    def layer(self, name: str) -> TopLayer:
+        """Find a layer by the path of its module, "logits" for the logits; raises KeyError."""
+        for layer in self.layers:
+            if layer.name == name:
+                return layer
+        raise KeyError(name)
+
+    def of(self, layer: str, channel: int) -> tuple[Photo, ...]:
+        """The photos of one of the channels that a layer reads, by its number there; raises KeyError, IndexError."""
+        return tuple(self.photos[place] for place in self.layer(layer).images[channel].tolist() if place >= 0)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DecisionRoutes:
     """Through which channels a network comes to its answers, for some classes and images.
 
@@ -97,6 +134,13 @@ class DecisionRoutes:
     cuttable: Tensor  # bool, one a channel of the graph
     thresholds: Thresholds
     source: str  # digest of the network
+    top: TopImages | None = None
+
+    def with_top_images(self, top: TopImages) -> "DecisionRoutes":
+        """The same routes with the images that the channels answer to most; raises BadConfig for another network's."""
+        if top.source != self.source:
+            raise BadConfig("the images are those that another network's channels answer to; find them in its own")
+        return replace(self, top=top)
 
     def layer(self, name: str) -> RouteLayer:
         """Find a layer by the path of its module; raises KeyError."""
@@ -137,8 +181,18 @@ class DecisionRoutes:
             "overlap": self.overlap().tolist(),
             "layers": [self._layer_dict(layer) for layer in self.layers],
         }
+        if self.top is not None:
+            given["top_images"] = {"images": len(self.top.photos), "layers": self._top_dict(self.top)}
         plain: dict[str, Any] = json.loads(json.dumps(given), parse_constant=lambda _: None)
         return plain
+
+    def _top_dict(self, top: TopImages) -> Mapping[str, Any]:
+        """The numbers of the images of each relevant channel that a layer reads."""
+        used = {layer.name: layer.inputs.any(0).nonzero().flatten().tolist() for layer in self.layers}
+        return {
+            name: {channel: [photo.number for photo in top.of(name, channel)] for channel in channels}
+            for name, channels in used.items()
+        }
 
     def _layer_dict(self, layer: RouteLayer) -> Mapping[str, Any]:
         return {

@@ -43,11 +43,14 @@ def test_a_resnet50_is_folded_into_its_blocks(routes):
 
 
 @pytest.mark.zoo
-def test_a_resnet50_is_drawn_and_its_page_is_small(routes, tmp_path):
+def test_a_resnet50_is_drawn_and_its_page_with_photos_is_small(traced, routes, tmp_path):
     pytest.importorskip("matplotlib")
     draw_routes(routes, tmp_path / "routes.png")
     assert (tmp_path / "routes.png").stat().st_size > 0
-    write_routes(routes, tmp_path / "routes.html")
+    model, graph, _ = traced
+    images = torch.rand(20, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    top = ml.top_images(model, [(images, torch.arange(20) % 10)], graph=graph)
+    write_routes(routes.with_top_images(top), tmp_path / "routes.html")
     assert (tmp_path / "routes.html").stat().st_size < 5_000_000
 
 
@@ -55,9 +58,11 @@ def test_a_resnet50_is_drawn_and_its_page_is_small(routes, tmp_path):
 def test_a_page_of_ten_resnet50s_with_as_many_classes_as_it_shows_is_small_too(traced):
     model, graph, stats = traced
     routes = ml.decision_routes(model, stats, range(MOST_SUBJECTS // 10), graph=graph)
-    made, diagrams = sections([Shown(f"part {number}", routes) for number in range(10)])
-    text = page("ten", "", made, data=diagrams)
+    made, data = sections([Shown(f"part {number}", routes) for number in range(10)])
+    text = page("ten", "", made, data=data)
     assert len(text.encode()) < 5_000_000
-    assert len(diagrams) == 10
-    overview = [len(edges) // 3 for one in diagrams for link in one["overview"]["links"] for edges in link["edges"]]
+    assert len(data["diagrams"]) == 10
+    overview = [
+        len(edges) // 3 for one in data["diagrams"] for link in one["overview"]["links"] for edges in link["edges"]
+    ]
     assert 0 < sum(overview) <= 60_000

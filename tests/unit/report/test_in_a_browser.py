@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from model_lego.report import write_report, write_routes
-from tests.support.routed import planted_assembly, planted_routes
+from tests.support.routed import planted_assembly, planted_routes, planted_top_images
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 
@@ -36,13 +36,21 @@ def opened(browser, file):
     yield page
     page.close()
     assert said == []
-    assert asked == [file.as_uri()]
+    assert [address for address in asked if not address.startswith("data:image/")] == [file.as_uri()]
 
 
 @pytest.fixture
 def page(browser, tmp_path):
     """The page of the routes through one network."""
     write_routes(planted_routes(), tmp_path / "routes.html")
+    with opened(browser, tmp_path / "routes.html") as page:
+        yield page
+
+
+@pytest.fixture
+def illustrated(browser, tmp_path):
+    """The page of the same routes with the images that their channels answer to."""
+    write_routes(planted_routes().with_top_images(planted_top_images()), tmp_path / "routes.html")
     with opened(browser, tmp_path / "routes.html") as page:
         yield page
 
@@ -163,3 +171,49 @@ def test_another_part_starts_with_its_whole_network(report):
     assert report.locator("#where").inner_text() == "whole network"
     assert report.locator("#tip").is_hidden()
     assert report.locator("#classes input:checked").count() == 3
+
+
+def test_pointing_at_a_channel_shows_the_images_that_it_answers_to(illustrated):
+    routes, top = planted_routes(), planted_top_images()
+    names = [layer.name for layer in routes.layers]
+    layer = top.layer("fc2")  # reads what fc1 writes
+    used = routes.layer("fc2").inputs[:2].any(0)
+    place = int((used & (layer.images[:, 0] >= 0)).nonzero()[0])
+    column = names.index("fc1") + 1
+    illustrated.locator(f"circle[data-channel='{int(layer.reads[place])}'][data-column='{column}']").hover()
+    photos = illustrated.locator("#tip figure")
+    wanted = [f"image {photo.number}: {photo.label}" for photo in top.of("fc2", place)]
+    assert [photos.nth(at).locator("img").get_attribute("alt") for at in range(photos.count())] == wanted
+    assert illustrated.locator("#tip .ring").count() == 0  # fc2 reads vectors
+    assert photos.first.locator("img").evaluate("image => image.complete && image.naturalWidth") == 8
+    early = illustrated.locator("circle[data-column='1']").first
+    early.hover()
+    assert illustrated.locator("#tip .ring").count() == illustrated.locator("#tip figure").count() > 0
+
+
+def test_the_strongest_channels_of_each_class_show_their_images_at_once(illustrated):
+    routes = planted_routes()
+    albums = illustrated.locator("#answers .album")
+    assert albums.locator("h3").all_inner_texts() == list(routes.names)
+    assert albums.first.locator("figure img").count() > 0
+    assert illustrated.locator("#answers figure").count() == illustrated.locator("#answers figure img").count()
+
+
+def test_the_arrow_keys_lead_from_channel_to_channel(illustrated):
+    circles = illustrated.locator("#stage circle")
+    illustrated.locator("#stage circle[tabindex='0']").focus()
+    assert illustrated.locator("#tip").is_visible()
+    for key, column in (("ArrowRight", "1"), ("ArrowRight", "2"), ("ArrowLeft", "1")):
+        illustrated.keyboard.press(key)
+        assert illustrated.evaluate("document.activeElement.dataset.column") == column
+        assert illustrated.locator("#stage circle.chosen").count() >= 1
+    before = illustrated.evaluate("document.activeElement.getAttribute('cy')")
+    illustrated.keyboard.press("ArrowUp")
+    assert float(illustrated.evaluate("document.activeElement.getAttribute('cy')")) <= float(before)
+    assert circles.count() > 0
+
+
+def test_a_page_without_images_says_nothing_of_them(page):
+    assert page.locator("#answers").count() == 0
+    page.locator("#stage circle").first.hover()
+    assert page.locator("#tip figure").count() == 0

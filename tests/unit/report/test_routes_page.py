@@ -27,7 +27,8 @@ def text(tmp_path_factory):
 
 
 def embedded(text):
-    (drawn,) = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1])
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)[1]
+    (drawn,) = json.loads(found)["diagrams"]
     return drawn
 
 

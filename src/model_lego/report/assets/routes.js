@@ -1,7 +1,7 @@
 "use strict";
 // Decision routes as columns of channels. Edges are painted on a canvas; channels are circles, which can be reached.
 
-const diagrams = JSON.parse(document.getElementById("data").textContent); // one of each part
+const { diagrams, photos } = JSON.parse(document.getElementById("data").textContent); // a diagram of each part
 const stage = document.getElementById("stage");
 const canvas = stage.querySelector("canvas");
 const svg = stage.querySelector("svg");
@@ -11,12 +11,14 @@ const strength = document.getElementById("strength");
 const DASHES = [[], [6, 4], [2, 3]];
 const SIDE = 46, TOP = 26, BOTTOM = 140;
 const LETTER = 5, LINE = 12; // how far a letter of a turned label reaches to the left, and the height of a line
+const ENTRY = 4, NO_PHOTO = 0xffff, NOWHERE = 0xff, FAR = 250; // an entry of a row of photos, as the page has them
 
-let data, contributions, homes, state, drawn; // of the part that is shown
+let data, contributions, answers, homes, state, drawn; // of the part that is shown
 
 function openPart(part) {
   data = diagrams[part];
-  contributions = data.contributions.map((text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+  contributions = data.contributions.map(bytesOf);
+  answers = data.answers && { most: data.answers.most, bytes: bytesOf(data.answers.rows) };
   homes = homesOf(data.steps);
   const first = data.names.length > 4 ? [0, 1] : data.names.keys();
   state = { shown: new Set(first), view: null, chosen: null, pinned: false };
@@ -25,6 +27,50 @@ function openPart(part) {
   classSwitch();
   choose(null);
   draw();
+}
+
+function bytesOf(text) {
+  return Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
+}
+
+// The photos that a channel answers to most: number, and where it is strongest, across and down.
+function photosOf(row) {
+  const found = [];
+  if (!answers || row === undefined || row < 0) return found;
+  for (let at = row * answers.most * ENTRY; at < (row + 1) * answers.most * ENTRY; at += ENTRY) {
+    const [low, high, across, down] = answers.bytes.subarray(at, at + ENTRY);
+    if (low + 256 * high !== NO_PHOTO) found.push([low + 256 * high, across, down]);
+  }
+  return found;
+}
+
+// Puts a photo of the page into a figure, with a ring where a channel is strongest.
+function fill(figure, number, across, down) {
+  const { uri, label, number: image, width, height, small } = photos[number];
+  const shown = new Image(width, height);
+  shown.src = uri;
+  shown.alt = `image ${image}: ${label}`;
+  if (small) shown.className = "small";
+  const frame = document.createElement("div");
+  frame.className = "frame";
+  frame.append(shown);
+  if (across !== NOWHERE) {
+    const ring = document.createElement("span");
+    ring.className = "ring";
+    ring.style.left = `${(100 * across) / FAR}%`;
+    ring.style.top = `${(100 * down) / FAR}%`;
+    frame.append(ring);
+  }
+  const words = document.createElement("figcaption");
+  for (const text of [label, `no. ${image}`]) {
+    const line = document.createElement("span");
+    line.textContent = text;
+    words.append(line);
+  }
+  figure.className = "photo";
+  figure.style.width = `${Math.max(width, 72)}px`;
+  figure.replaceChildren(frame, words);
+  return figure;
 }
 
 // The layer that writes a channel first, and the channel's number there.
@@ -58,7 +104,7 @@ function layOut(column, most) {
     if (!by.length) return;
     used += 1;
     const weight = Math.max(...by.map((subject) => contributions[subject][channel]));
-    blocks.get(by.length > 1 ? -1 : by[0]).push({ channel, place, by, weight });
+    blocks.get(by.length > 1 ? -1 : by[0]).push({ channel, place, by, weight, row: column.answers?.[place] });
   });
   const share = Math.min(1, most / Math.max(1, used));
   const dots = [];
@@ -101,9 +147,10 @@ function draw() {
       byPlace.set(dot.place, dot);
     }
     drawn.columns.push({ ...column, dots, byPlace });
-    for (const dot of dots) svg.append(circle(dot, column, Math.max(1.6, Math.min(4.5, unit / 2.2))));
+    for (const dot of dots) svg.append(circle(dot, Math.max(1.6, Math.min(4.5, unit / 2.2))));
     svg.append(heading(column, number, x, height, used, dots.length));
   });
+  svg.querySelector("circle")?.setAttribute("tabindex", 0); // from there on by the arrows
   paint();
 }
 
@@ -114,19 +161,42 @@ function element(name, attributes, text) {
   return made;
 }
 
-function circle(dot, column, radius) {
+function circle(dot, radius) {
   const fill = dot.owner < 0 ? "var(--shared)" : `var(--class-${dot.owner % 6})`;
   const made = element("circle", {
     cx: dot.x, cy: dot.y, r: radius, fill, tabindex: -1, "data-channel": dot.channel, "data-column": dot.column,
   });
   made.addEventListener("pointerenter", () => { if (!state.pinned) choose(dot); });
   made.addEventListener("pointerleave", () => { if (!state.pinned) choose(null); });
+  made.addEventListener("focus", () => { if (!state.pinned) choose(dot); });
+  made.addEventListener("blur", () => { if (!state.pinned) choose(null); });
+  made.addEventListener("keydown", (event) => {
+    const next = neighbour(dot, event.key);
+    if (!next) return;
+    event.preventDefault();
+    state.pinned = false;
+    next.circle.focus();
+  });
   made.addEventListener("click", (event) => {
     event.stopPropagation();
     state.pinned = !(state.pinned && state.chosen && state.chosen.channel === dot.channel);
     choose(dot);
   });
+  dot.circle = made;
   return made;
+}
+
+// The dot that an arrow leads to: up and down in the column, else the nearest of the next column that has any.
+function neighbour(dot, key) {
+  const step = { ArrowLeft: -1, ArrowRight: 1 }[key];
+  if (key === "ArrowUp" || key === "ArrowDown") {
+    const { dots } = drawn.columns[dot.column];
+    return dots[dots.indexOf(dot) + (key === "ArrowUp" ? 1 : -1)];
+  }
+  let at = dot.column + step;
+  while (step && drawn.columns[at] && !drawn.columns[at].dots.length) at += step;
+  const away = (other) => Math.abs(other.y - dot.y);
+  return drawn.columns[at]?.dots.reduce((best, other) => (away(other) < away(best) ? other : best));
 }
 
 function heading(column, number, x, height, used, shown) {
@@ -229,7 +299,10 @@ function tell(dot) {
   note.className = "hint";
   const others = by.length - rows.length;
   note.textContent = by.length > 1 ? `shared by ${by.length}` + (others > 0 ? `, ${others} more` : "") : "used by this one alone";
-  tip.replaceChildren(title, note, ...rows);
+  const gallery = document.createElement("div");
+  gallery.className = "photos";
+  gallery.append(...photosOf(dot.row).map((photo) => fill(document.createElement("figure"), ...photo)));
+  tip.replaceChildren(title, note, ...rows, ...(gallery.children.length ? [gallery] : []));
   const { width, height } = stage.getBoundingClientRect();
   tip.style.left = `${Math.min(dot.x + 14, width - tip.offsetWidth - 6)}px`;
   tip.style.top = `${Math.max(4, Math.min(dot.y - 20, height - tip.offsetHeight - 6))}px`;
@@ -269,6 +342,10 @@ function classSwitch() {
   });
 }
 
+for (const figure of document.querySelectorAll("[data-photo]")) {
+  const { photo, across, down } = figure.dataset;
+  fill(figure, Number(photo), Number(across), Number(down));
+}
 partSwitch();
 openPart(0);
 strength.addEventListener("input", () => {
