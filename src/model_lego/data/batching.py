@@ -115,11 +115,17 @@ def shuffled(batches: Batches, seed: int) -> Batches:
 def sampled(batches: Batches, limit: int, seed: int) -> tuple[Batches, Callable[[int], int]]:
     """A seeded sample of at most so many images where the batches can give one, else as they come; and their numbers.
 
-    Batches that can have a method `sampled(limit, seed)`. The numbers are those of the images in the whole, by their
-    places in the sample.
+    Batches that can have a method `sampled(limit, seed)`. The numbers are the places at which images come in the whole,
+    by their places in the sample.
     """
     sampler = getattr(batches, "sampled", None)
     return (batches, int) if sampler is None else sampler(limit, seed)
+
+
+def called(batches: Batches) -> Callable[[int], str]:
+    """What the image that comes at a place is called: as the batches' method `called(place)` says, else its number."""
+    known: Callable[[int], str] = getattr(batches, "called", "no. {}".format)
+    return known
 
 
 def absent(batches: Batches, labels: Iterable[int]) -> list[int]:

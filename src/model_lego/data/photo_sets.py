@@ -84,4 +84,5 @@ class Reading:
                 kept.keep(paths[number], pixels)
             return in_unit_range(pixels)
 
-        return ImageSet(torch.tensor(labels, dtype=torch.int64), image, torch.arange(len(paths)))
+        numbers = torch.arange(len(paths))
+        return ImageSet(torch.tensor(labels, dtype=torch.int64), image, numbers, lambda number: paths[number].name)

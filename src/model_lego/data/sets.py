@@ -16,11 +16,15 @@ from model_lego.parts.component import Preprocessing
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ImageSet:
-    """Images with labels; `image` gives one as float channels x height x width, scaled to 0..1."""
+    """Images with labels; `image` gives one as float channels x height x width, scaled to 0..1.
+
+    `file` gives the name of the file of one that comes from a file.
+    """
 
     labels: Tensor  # int64
     image: Callable[[int], Tensor]
     numbers: Tensor  # which images of the source these are
+    file: Callable[[int], str] | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -66,9 +70,7 @@ class Batched:
         return math.ceil(len(self.images) / self.batch_size)
 
     def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        order = torch.arange(len(self.images))
-        if self.shuffle_seed is not None:
-            order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
+        order = self._order()
         coming: deque[Callable[[], tuple[Tensor, Tensor]]] = deque()
         threads = processors()
         with ThreadPoolExecutor(threads) as pool:
@@ -99,14 +101,26 @@ class Batched:
         """The same images in another order."""
         return Batched(self.images, self.batch_size, seed, self.wanted)
 
+    def called(self, place: int) -> str:
+        """What the image that comes at a place is called: its file, or its number among the images."""
+        at = int(self._order()[place])
+        return f"no. {at}" if self.images.file is None else self.images.file(int(self.images.numbers[at]))
+
     def sampled(self, limit: int, seed: int) -> tuple["Batched", Callable[[int], int]]:
-        """A seeded sample of at most so many of the images, and where each of them stands among all."""
-        labels = self.images.labels
+        """A seeded sample of at most so many of the images, in their order, and the places at which they come here."""
+        order = self._order()
+        labels = self.images.labels[order]
         mine = torch.isin(labels, labels.unique() if self.wanted is None else torch.tensor(self.wanted)).nonzero()[:, 0]
-        order = torch.randperm(len(mine), generator=torch.Generator().manual_seed(seed))
-        places = mine[order[:limit]].sort().values
-        some = replace(self.images, labels=labels[places], numbers=self.images.numbers[places])
+        chosen = torch.randperm(len(mine), generator=torch.Generator().manual_seed(seed))[:limit]
+        places = mine[chosen].sort().values
+        some = replace(self.images, labels=labels[places], numbers=self.images.numbers[order[places]])
         return Batched(some, self.batch_size, None), places.tolist().__getitem__
+
+    def _order(self) -> Tensor:
+        order = torch.arange(len(self.images))
+        if self.shuffle_seed is not None:
+            order = torch.randperm(len(order), generator=torch.Generator().manual_seed(self.shuffle_seed))
+        return order
 
     def read(self, places: Tensor) -> tuple[Tensor, Tensor]:
         """The batch of the images at these places."""
@@ -184,7 +198,7 @@ def subset(
         labels.append(torch.full((len(mine),), position))
     joined, numbers = torch.cat(places), torch.cat(labels)
     order = torch.argsort(joined)
-    return ImageSet(numbers[order], images.image, images.numbers[joined[order]])
+    return replace(images, labels=numbers[order], numbers=images.numbers[joined[order]])
 
 
 def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
@@ -199,7 +213,7 @@ def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
     def image(number: int) -> Tensor:
         return prepare(images.image(number)[None])[0]
 
-    return ImageSet(images.labels, image, images.numbers)
+    return replace(images, image=image)
 
 
 def in_memory(pixels: Tensor, labels: Tensor) -> ImageSet:

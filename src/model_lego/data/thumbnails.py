@@ -16,11 +16,12 @@ ROUNDING = 0.05
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Photo:
-    """A small copy of an image (uint8, channels x height x width), its number among the images, its class."""
+    """A small copy of an image (uint8, channels x height x width), its number among the images, its class, its name."""
 
     pixels: Tensor
     number: int
     label: str
+    name: str
 
 
 def can_be_shown(shape: Shape) -> bool:

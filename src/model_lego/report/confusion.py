@@ -1,12 +1,12 @@
 """Which classes are taken for which, and the images that show it: right ones and the surest mistakes."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-from model_lego.data.batching import Batches, checked
+from model_lego.data.batching import Batches, called, checked
 from model_lego.data.thumbnails import Photo, can_be_shown, thumbnail
 from model_lego.errors import UnknownClass
 from model_lego.graph.modules import device_of
@@ -95,7 +95,7 @@ def confusion(
     count, shape = len(part.classes), taken_by(part)
     rows = torch.tensor([part.classes.index(name) if name in part.classes else count for name in names])
     counts = torch.zeros(count + 1, count, dtype=torch.int64)
-    surest = _Surest(part.classes, names)
+    surest = _Surest(part.classes, names, called(batches))
     device = device_of(part)
     with evaluating(part):
         for images, labels in tracked(checked(batches, shape=shape, labels=len(names)), "counting answers", progress):
@@ -119,6 +119,7 @@ class _Surest:
 
     classes: tuple[str, ...]
     names: Sequence[str]
+    called: Callable[[int], str]
     found: dict[tuple[int, int], list[Answered]] = field(default_factory=dict)
     seen: int = 0
 
@@ -131,7 +132,8 @@ class _Surest:
             most = RIGHT if pair[0] == right[pair[1]] else WRONG
             probability = float(probabilities[at])
             if len(kept) < most or probability > kept[-1].probability:
-                photo = Photo(thumbnail(images[at]), self.seen + at, self.names[int(labels[at])])
+                number = self.seen + at
+                photo = Photo(thumbnail(images[at]), number, self.names[int(labels[at])], self.called(number))
                 kept.append(Answered(photo, self.classes[pair[1]], probability))
                 kept.sort(key=lambda one: -one.probability)  # stable: of equally sure ones the first stay
                 del kept[most:]

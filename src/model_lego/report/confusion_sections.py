@@ -98,8 +98,8 @@ def _first(confused: Confusion, found: Sequence[Answered], album: Album, others:
 
 
 def _wrong(one: Answered, album: Album) -> Markup:
-    alt = f"image {one.photo.number}: {one.photo.label}, taken for {one.answer}"
-    lines = f"{one.answer}, {_percent(one)}", f"is {one.photo.label}", f"no. {one.photo.number}"
+    alt = f"image {one.photo.name}: {one.photo.label}, taken for {one.answer}"
+    lines = f"{one.answer}, {_percent(one)}", f"is {one.photo.label}", one.photo.name
     return album.figure(one.photo, alt, *lines, anchor=_anchor(one))
 
 
@@ -110,7 +110,7 @@ def _right(confused: Confusion, album: Album) -> Markup:
         note = f"{hits:,} of {whole:,} images are right" if whole else "there are no images of it"
         figures = [
             album.figure(
-                one.photo, f"image {one.photo.number}: {one.photo.label}", _percent(one), f"no. {one.photo.number}",
+                one.photo, f"image {one.photo.name}: {one.photo.label}", _percent(one), one.photo.name,
                 anchor=_anchor(one),
             )
             for one in confused.shown.get((row, column), ())

@@ -82,7 +82,7 @@ class Pool:
             if fits := len(uri) <= self.room:
                 self.room -= len(uri)
                 width, height = drawn_size(photo.pixels, IN_A_ROW)
-                told = {"label": photo.label, "number": photo.number, "width": width, "height": height}
+                told = {"label": photo.label, "name": photo.name, "width": width, "height": height}
                 self.photos.append({"uri": uri, **told, "small": is_small(photo.pixels)})
             self.left_out += not fits
             self._places[key] = len(self.photos) - 1 if fits else -1

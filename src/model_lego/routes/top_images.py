@@ -14,7 +14,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 from torch import Tensor, fx, nn
 
-from model_lego.data.batching import Batches, checked, sampled
+from model_lego.data.batching import Batches, called, checked, sampled
 from model_lego.data.thumbnails import Photo, can_be_shown, thumbnail
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, ShapeMismatch
@@ -76,12 +76,13 @@ def top_images(
     if not can_be_shown(shape):
         raise ShapeMismatch(f"images of shape {shape} are no pictures, which are grey or have three colours")
     network, listener = running(graph.program, model), _Listener(graph, bounds.most)
-    some, number_of = sampled(batches, bounds.images, bounds.seed)
+    (some, number_of), name_of = sampled(batches, bounds.images, bounds.seed), called(batches)
     photos: list[Photo] = []
     for images, labels in checked(some, shape=shape, labels=len(names)):
         images, labels = images[: bounds.images - len(photos)], labels[: bounds.images - len(photos)]
         for image, label in zip(images, labels.tolist(), strict=True):
-            photos.append(Photo(thumbnail(image), number_of(len(photos)), names[label]))
+            number = number_of(len(photos))
+            photos.append(Photo(thumbnail(image), number, names[label], name_of(number)))
         for portion in network.portions(images if preprocessing is None else preprocessing(images)):
             listener.portion = len(portion)
             listener.finish(network.run(portion, listener))

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from model_lego.data.batching import sampled
+from model_lego.data import open_data
+from model_lego.data.batching import called, sampled
 from model_lego.data.sets import batches, in_memory
 from model_lego.data.thumbnails import can_be_shown, thumbnail
 
@@ -53,6 +54,25 @@ def test_a_sample_knows_where_its_images_stand_among_all():
     of_two, number_of = sampled(whole.only([1, 3]), 100, 0)
     assert [number_of(place) for place in range(20)] == list(range(1, 40, 2))
     assert sum(len(images) for images, _ in of_two) == 20
+
+
+def test_images_are_called_by_their_files_else_by_their_numbers(tmp_path):
+    from PIL import Image
+
+    for name in ("b ü.png", "a.png", "c.png"):
+        for part in ("train", "val"):
+            (tmp_path / part / "class").mkdir(parents=True, exist_ok=True)
+            Image.new("L", (4, 4)).save(tmp_path / part / "class" / name)
+    files = batches(open_data(str(tmp_path)).test)
+    assert [called(files)(place) for place in range(3)] == ["a.png", "b ü.png", "c.png"]
+    whole = in_memory(torch.arange(9.0).reshape(-1, 1, 1, 1), torch.zeros(9, dtype=torch.int64))
+    mixed = batches(whole, shuffle_seed=1)
+    values = torch.cat([images for images, _ in mixed]).flatten().tolist()
+    assert [called(mixed)(place) for place in range(9)] == [f"no. {int(value)}" for value in values]
+    some, number_of = sampled(mixed, 4, 0)
+    found = torch.cat([images for images, _ in some]).flatten().tolist()
+    assert [called(mixed)(number_of(place)) for place in range(4)] == [f"no. {int(value)}" for value in found]
+    assert called([])(3) == "no. 3"
 
 
 def test_other_batches_are_taken_as_they_come():

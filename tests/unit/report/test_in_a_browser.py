@@ -182,7 +182,7 @@ def test_pointing_at_a_channel_shows_the_images_that_it_answers_to(illustrated):
     column = names.index("fc1") + 1
     illustrated.locator(f"circle[data-channel='{int(layer.reads[place])}'][data-column='{column}']").hover()
     photos = illustrated.locator("#tip figure")
-    wanted = [f"image {photo.number}: {photo.label}" for photo in top.of("fc2", place)]
+    wanted = [f"image {photo.name}: {photo.label}" for photo in top.of("fc2", place)]
     assert [photos.nth(at).locator("img").get_attribute("alt") for at in range(photos.count())] == wanted
     assert illustrated.locator("#tip .ring").count() == 0  # fc2 reads vectors
     assert photos.first.locator("img").evaluate("image => image.complete && image.naturalWidth") == 8

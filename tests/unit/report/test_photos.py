@@ -51,7 +51,7 @@ def made(shown, counts, classes=("a", "b")):
 
 
 def answered(number, answer, probability, label="a"):
-    return Answered(Photo(torch.zeros(1, 2, 2, dtype=torch.uint8), number, label), answer, probability)
+    return Answered(Photo(torch.zeros(1, 2, 2, dtype=torch.uint8), number, label, f"no. {number}"), answer, probability)
 
 
 def test_the_surest_right_and_wrong_images_are_kept():
@@ -158,7 +158,9 @@ def test_a_larger_photo_is_a_small_file():
 
 
 def test_what_there_is_no_room_for_is_left_out_and_said():
-    photos = [Photo(torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8), number, "x") for number in range(3)]
+    photos = [
+        Photo(torch.randint(0, 256, (3, 40, 40), dtype=torch.uint8), number, "x", str(number)) for number in range(3)
+    ]
     room = len(data_uri(photos[0].pixels)) + len(data_uri(photos[1].pixels))
     album, pool = Album(room), Pool(room)
     figures = [album.figure(photo, "alt", "line") for photo in photos]
@@ -195,8 +197,8 @@ def test_photos_lie_in_the_file_once_for_all_parts(reported):
         layer = one.top.layer("fc2")
         for channel, row in zip(column["channels"], column["answers"], strict=True):
             numbers = (rows[row, :, 0] + 256 * rows[row, :, 1]).tolist()
-            shown = [data["photos"][number]["number"] for number in numbers if number != 0xFFFF]
-            assert shown == [photo.number for photo in one.top.of("fc2", layer.reads.tolist().index(channel))]
+            shown = [data["photos"][number]["name"] for number in numbers if number != 0xFFFF]
+            assert shown == [photo.name for photo in one.top.of("fc2", layer.reads.tolist().index(channel))]
         logits = diagram["overview"]["columns"][-1]
         assert all(row >= 0 for row in logits["answers"])
 
@@ -206,7 +208,7 @@ def test_photos_are_said_in_words_and_names_stay_text(reported):
     assert "<b>grey" not in text
     images = re.findall(r"<img [^>]*>", text)
     assert images
-    assert all(re.search(r'alt="image \d+: [^"]+"', image) for image in images)
+    assert all(re.search(r'alt="image no. \d+: [^"]+"', image) for image in images)
     assert all(re.search(r'src="data:image/png;base64,[^"]+"', image) for image in images)
     assert "img-src data:" in text
 

@@ -46,10 +46,10 @@ function photosOf(row) {
 
 // Puts a photo of the page into a figure, with a ring where a channel is strongest.
 function fill(figure, number, across, down) {
-  const { uri, label, number: image, width, height, small } = photos[number];
+  const { uri, label, name, width, height, small } = photos[number];
   const shown = new Image(width, height);
   shown.src = uri;
-  shown.alt = `image ${image}: ${label}`;
+  shown.alt = `image ${name}: ${label}`;
   if (small) shown.className = "small";
   const frame = document.createElement("div");
   frame.className = "frame";
@@ -62,7 +62,7 @@ function fill(figure, number, across, down) {
     frame.append(ring);
   }
   const words = document.createElement("figcaption");
-  for (const text of [label, `no. ${image}`]) {
+  for (const text of [label, name]) {
     const line = document.createElement("span");
     line.textContent = text;
     words.append(line);
