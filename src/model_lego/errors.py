@@ -92,3 +92,7 @@ class BadConfig(LegoError, ValueError):
 
 class BadWeights(LegoError, ValueError):
     """A weights file holds no state dict, or none that fits the network."""
+
+
+class CannotFetch(LegoError, OSError):
+    """Published weights or a network are not in the cache, and there is no way to fetch them."""

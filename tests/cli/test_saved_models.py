@@ -77,7 +77,7 @@ def test_other_commands_take_it_as_before(world, part, tmp_path):
 @pytest.mark.parametrize("command", ["plan", "routes"])
 def test_what_the_part_says_is_not_said_again(world, part, command, options):
     words = refused(run(command, part, "--data", world.data, "--classes", "ant", *options))
-    assert "is a folder, which says all by itself; leave --weights" in words
+    assert "is a folder, which says all by itself; leave --pretrained, --weights" in words
 
 
 @pytest.mark.parametrize("options", [("--weights", "x.pt"), ("-a", "width=2")])

@@ -108,7 +108,7 @@ def test_wrong_input_to_finetune_is_one_line(world, tmp_path, more, words):
     [
         (("--temperature", 0), "temperature 0.0 has to be more than 0"),
         (("--hard", 1, "--alone"), "nothing to compare"),
-        (("--weights", "w.pt"), "leave --weights and --source-classes out"),
+        (("--weights", "w.pt"), "leave --pretrained, --weights and --source-classes out"),
         (("-a", "in_channels=3"), "channels"),
     ],
 )

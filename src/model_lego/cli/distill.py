@@ -15,9 +15,10 @@ from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig
-from model_lego.models.registry import build_named, for_classes
+from model_lego.models import open_network
+from model_lego.models.registry import for_classes
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import taken_by
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.distillation import FROM_THE_START
@@ -28,7 +29,7 @@ DEFAULTS = o.TrainingOptions.like(FROM_THE_START)
 
 def distill_command(
     *,
-    teacher: Annotated[str, typer.Argument(help="a saved component or assembly, or a network with --weights")],
+    teacher: Annotated[str, typer.Argument(help="a saved component or assembly, or a MODEL with its weights")],
     student: Annotated[str, typer.Argument(help=f"{o.NAMED}, or a saved component's folder")],
     data: o.Data,
     out: o.Out,
@@ -92,8 +93,10 @@ def _opened(teacher: str, student: str, data: str, opening: o.SourceOptions, run
             raise BadConfig("a student by its name needs a saved component or assembly as teacher, for its classes")
         opened = open_source(teacher, data, opening, run.batch_size)
         return _Pair(opened.model, open_part(student, opening, source=teacher), opened.preprocessing)
-    if opening.weights is not None or opening.source_classes is not None:
-        raise BadConfig(f"'{teacher}' is a folder, which says all by itself; leave --weights and --source-classes out")
+    if opening.trained or opening.source_classes is not None:
+        raise BadConfig(
+            f"'{teacher}' is a folder, which says all by itself; leave --pretrained, --weights and --source-classes out"
+        )
     if ":" not in student:
         return _Pair(open_part(teacher, opening), open_part(student, opening), None)
     known = open_part(teacher, replace(opening, argument=None))  # they are the student's
@@ -107,9 +110,9 @@ def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.S
     given = for_classes(name, parse_arguments(opening.argument), len(teacher.classes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        network = build_named(name, given).eval()
+        opened = open_network(name, arguments=given)
     inner = [teacher] if isinstance(teacher, Component) else teacher.networks()
     preprocessing = parse_preprocessing(opening) if opening.given else inner[0].preprocessing
     split = open_data(data, preprocessing=preprocessing, channels=taken_by(teacher)[0])
     example, _ = next(iter(batches(split.train, batch_size=2)))
-    return whole(network, example, classes=teacher.classes, preprocessing=preprocessing, builder=Builder(name, given))
+    return whole(opened.model, example, classes=teacher.classes, preprocessing=preprocessing, builder=opened.builder)

@@ -49,4 +49,6 @@ def _network(model: str, options: o.ModelOptions) -> tuple[nn.Module, tuple[int,
         component = open_component(model, options)
         return component.module, component.origin.input_shape
     opened = open_named(model, options, trained=False)
-    return opened.model, image_shape(opened.builder, opened.model)
+    channels, *sides = image_shape(opened.builder, opened.model)
+    final = None if opened.preprocessing is None else opened.preprocessing.final_size
+    return opened.model, (channels, *(final or sides))

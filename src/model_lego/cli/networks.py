@@ -13,16 +13,21 @@ from model_lego.models import Network, open_network
 from model_lego.parts.component import OWN_CODE
 
 #: What is said of a network that nobody has trained.
-UNTRAINED = "a network without trained weights decides nothing; give --weights FILE"
+UNTRAINED = "a network without trained weights decides nothing; give --weights FILE or --pretrained"
 
 
 def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> Network:
     """Open a network by its name; raises LegoError, also for one without weights where it has to be `trained`."""
     own = model.startswith(OWN_CODE)  # which may come with its weights
-    if trained and options.weights is None and not own:
+    if trained and not options.trained and not own:
         raise BadConfig(UNTRAINED)
-    arguments = parse_arguments(options.argument)
-    opened = open_network(model, weights=options.weights, weights_key=options.weights_key, arguments=arguments)
+    opened = open_network(
+        model,
+        pretrained=options.pretrained,
+        weights=options.weights,
+        weights_key=options.weights_key,
+        arguments=parse_arguments(options.argument),
+    )
     if trained and not opened.trained:
         raise BadConfig(f"{UNTRAINED} ({model} gives other weights each time that it is called)")
     for note in opened.notes:
@@ -40,8 +45,8 @@ def refuse_said(folder: str, options: SourceOptions) -> None:
     loading = SourceOptions(uncut=options.uncut, argument=options.argument if options.uncut else None)
     if replace(options, class_map=None) != loading:
         raise BadConfig(
-            f"'{folder}' is a folder, which says all by itself; leave --weights, --weights-key, --argument, "
-            "--source-classes, --mean, --std and --size out"
+            f"'{folder}' is a folder, which says all by itself; leave --pretrained, --weights, --weights-key, "
+            "--argument, --source-classes, --mean, --std and --size out"
         )
 
 

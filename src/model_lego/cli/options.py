@@ -17,10 +17,13 @@ def _seed(value: int) -> int:
 
 
 #: How a network is named.
-NAMED = "zoo:NAME, torchvision:NAME, timm:NAME or python:FILE.py:CALLABLE"
+NAMED = "zoo:NAME, torchvision:NAME[.TAG], timm:NAME[.TAG] or python:FILE.py:CALLABLE"
 Name = Annotated[str, typer.Argument(help=NAMED)]
 Model = Annotated[str, typer.Argument(help=f"{NAMED}, or a saved component's folder")]
 Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or what torch.save wrote")]
+Pretrained = Annotated[
+    bool, typer.Option("--pretrained", help="with the weights that its library publishes, fetched if need be")
+]
 WeightsKey = Annotated[
     str | None, typer.Option("--weights-key", help="where in the file they are, such as ema, where several fit")
 ]
@@ -120,13 +123,21 @@ class LoadingOptions:
 class WeightsOptions:
     """Which weights a network has, and how it is built."""
 
+    pretrained: Pretrained = False
     weights: Weights = None
     weights_key: WeightsKey = None
     argument: Arguments = None
 
     def __post_init__(self) -> None:
+        if self.pretrained and self.weights is not None:
+            raise BadConfig(f"--pretrained and --weights {self.weights} are two sets of weights; give one of them")
         if self.weights_key is not None and self.weights is None:
             raise BadConfig(f"--weights-key {self.weights_key} is a place in a weights file; give that by --weights")
+
+    @property
+    def trained(self) -> bool:
+        """Whether weights are asked for."""
+        return self.pretrained or self.weights is not None
 
 
 @dataclass(frozen=True)

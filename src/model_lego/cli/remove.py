@@ -22,7 +22,7 @@ from model_lego.store.outputs import bytes_of, check_room
 
 def remove_command(
     *,
-    part: Annotated[str, typer.Argument(help="folder of a saved part; or a MODEL, with --weights")],
+    part: Annotated[str, typer.Argument(help="folder of a saved part; or a MODEL, with its weights")],
     classes: Annotated[list[str], typer.Option("--classes", "-c", help="classes to take out: names or numbers")],
     out: o.Out,
     data: Annotated[str | None, typer.Option("--data", "-d", help="where images of the others come from")] = None,
@@ -49,7 +49,7 @@ def remove_command(
         "progress": Bar(),
     }
     check_out(out, overwrite=run.overwrite)
-    if opening.weights is None and ":" not in part:
+    if not opening.trained and ":" not in part:
         opened = open_part(part, opening)
         check_room(out, bytes_of(opened))
         made = _from_part(

@@ -51,6 +51,7 @@ def train_command(
         parse_arguments(starting.argument),
         preprocessing,
         per_class,
+        starting.pretrained,
         starting.weights,
         starting.weights_key,
     )

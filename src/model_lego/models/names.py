@@ -15,3 +15,19 @@ def unknown(name: str, names: Sequence[str]) -> BadConfig:
     every = ", ".join(names[:MOST_NAMED]) + (f" … ({len(names)} in all)" if len(names) > MOST_NAMED else "")
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {every}"
     return BadConfig(f"'{name}' is unknown; {hint}")
+
+
+def without_tag(name: str) -> tuple[str, str]:
+    """A network's name and the tag of its weights, "resnet50.a1_in1k"; no tag is empty."""
+    plain, _, tag = name.partition(".")
+    return plain, tag
+
+
+def unknown_tag(name: str, tags: Sequence[str]) -> BadConfig:
+    """The refusal of `KIND:NAME.TAG`, with the nearest of the tags that there are."""
+    whole, tag = without_tag(name)
+    if not tags:
+        return BadConfig(f"'{name}' is unknown; {whole} has no weights, so leave '.{tag}' out")
+    near = difflib.get_close_matches(tag, tags, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(tags[:MOST_NAMED])}"
+    return BadConfig(f"'{name}' is unknown: {whole} has no weights of this tag; {hint}")

@@ -1,11 +1,17 @@
-"""Networks of torchvision by name."""
+"""Networks of torchvision by name, `torchvision:NAME` or with the weights that are meant, `torchvision:NAME.TAG`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from model_lego.models.names import unknown
-from model_lego.parts.component import Builder
+from model_lego.models.names import unknown, unknown_tag, without_tag
+from model_lego.models.network import Network, Wanted
+from model_lego.models.published import Library, Published, fetching, open_published
+from model_lego.parts.component import Builder, Preprocessing
+
+#: Arguments that weights decide, and that the networks which take them keep as attributes.
+OF_WEIGHTS = ("aux_logits", "image_size", "transform_input")
 
 
 def names() -> list[str]:
@@ -17,21 +23,59 @@ def names() -> list[str]:
 
 
 def build(name: str, arguments: dict[str, Any]) -> nn.Module:
-    """Build one untrained; raises BadConfig for a name that is not there, and as torchvision does."""
+    """Build one untrained; raises BadConfig for a name or a tag that is not there, and as torchvision does."""
     import torchvision
 
-    if name not in names():
-        raise unknown(f"torchvision:{name}", names())
-    if name in ("googlenet", "inception_v3"):
+    _weights(name)
+    plain, _ = without_tag(name)
+    if plain in ("googlenet", "inception_v3"):
         arguments = {"init_weights": False} | arguments
-    model: nn.Module = torchvision.models.get_model(name, weights=None, **arguments)
+    model: nn.Module = torchvision.models.get_model(plain, weights=None, **arguments)
     return model
 
 
 def image_shape(builder: Builder, _: nn.Module) -> tuple[int, int, int]:
     """Channels, height and width of the images that its published weights were trained for."""
+    side = int(_weights(builder.name.partition(":")[2]).transforms.keywords["crop_size"])
+    return 3, side, side
+
+
+def open_named(wanted: Wanted) -> Network:
+    """Open one with published weights, with those of a file, or untrained."""
+    return open_published(Library("torchvision", build, published, _fetch), wanted)
+
+
+def _weights(name: str) -> Any:
+    """The weights that a name means, torchvision's best ones where it has no tag."""
     import torchvision
 
-    weights = torchvision.models.get_model_weights(builder.name.partition(":")[2]).DEFAULT
-    side = int(weights.transforms.keywords["crop_size"])
-    return 3, side, side
+    plain, tag = without_tag(name)
+    if plain not in names():
+        raise unknown(f"torchvision:{name}", names())
+    known = torchvision.models.get_model_weights(plain)
+    if tag and tag != "DEFAULT" and tag not in known.__members__:
+        raise unknown_tag(f"torchvision:{name}", list(known.__members__))
+    return known[tag or "DEFAULT"]
+
+
+def published(name: str, _: Mapping[str, Any]) -> Published:
+    """What the weights that a name means say of classes and images."""
+    weights = _weights(name)
+    how, classes = weights.transforms(), tuple(weights.meta["categories"] or ())
+    preprocessing = Preprocessing(
+        how.mean, how.std, how.resize_size[0], how.crop_size[0], interpolation=how.interpolation.value
+    )
+    return Published(f"torchvision's {weights}", len(classes), classes or None, preprocessing)
+
+
+def _fetch(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
+    import torch
+    import torchvision
+
+    weights, plain = _weights(name), without_tag(name)[0]
+    file = weights.url.rpartition("/")[2]
+    with fetching(f"the weights of torchvision:{name} ('{file}')", f"{torch.hub.get_dir()}/checkpoints", "TORCH_HOME"):
+        weights.get_state_dict(progress=False, check_hash=True, weights_only=True)  # from here on they are in the cache
+    model = torchvision.models.get_model(plain, weights=weights, progress=False, **arguments)
+    decided = {key: getattr(model, key) for key in OF_WEIGHTS if hasattr(model, key)}
+    return model, {"num_classes": len(weights.meta["categories"])} | decided | arguments

@@ -8,32 +8,17 @@ from typing import Any
 
 from torch import nn
 
-from model_lego.errors import BadConfig, LegoError
+from model_lego.errors import BadConfig
 from model_lego.models import of_timm, of_torchvision, own_code, zoo
-from model_lego.models.network import Kind, Network, Wanted
-from model_lego.models.weights import infer_classes, load_weights
+from model_lego.models.building import built
+from model_lego.models.network import Kind
 from model_lego.parts.component import OWN_CODE, Builder
-
-#: Arguments that would fetch weights or name code.
-FORBIDDEN = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")
 
 
 def build(name: str, **arguments: Any) -> nn.Module:
     """Build an untrained network, "zoo:vgg16" or "torchvision:resnet18"; raises BadConfig."""
     kind, plain = kind_of(name)
-    for argument in FORBIDDEN:
-        if arguments.get(argument):
-            raise BadConfig(f"argument '{argument}' of {name} would fetch weights; load them from a file instead")
-    given = {key: value for key, value in arguments.items() if key not in FORBIDDEN}
-    try:
-        return kind.build(plain, given)
-    except (TypeError, ValueError, RuntimeError, ArithmeticError) as error:
-        if isinstance(error, LegoError):
-            raise
-        said = ", ".join(f"{key}={value!r}" for key, value in given.items())
-        text = [key for key, value in given.items() if isinstance(value, str)]
-        hint = f"; '{text[0]}' is text, and has to be a number perhaps" if text else ""
-        raise BadConfig(f"{name} cannot be built with {said}: {error}{hint}") from error
+    return built(name, partial(kind.build, plain), arguments)
 
 
 def build_from(builder: Builder) -> nn.Module:
@@ -77,31 +62,18 @@ def suggested(word: str) -> str:
     return f"; did you mean {' or '.join(found)}?" if found else ""
 
 
-def _from_a_file(kind: str, wanted: Wanted) -> Network:
-    """A network with the weights of a file, of as many classes as these have; untrained without one."""
-    given = dict(wanted.arguments)
-    classes = None if wanted.weights is None else infer_classes(wanted.weights, key=wanted.weights_key)
-    if classes is not None:
-        given.setdefault("num_classes", classes)
-    builder = Builder(f"{kind}:{wanted.name}", given)
-    model = build_from(builder)
-    if wanted.weights is not None:
-        model = load_weights(model, wanted.weights, key=wanted.weights_key)
-    return Network(model.eval(), builder, trained=wanted.weights is not None)
-
-
 #: What stands in front of the colon: where such networks come from.
 KINDS: Mapping[str, Kind] = MappingProxyType(
     {
-        "zoo": Kind("zoo:NAME", zoo.names, zoo.build, zoo.image_shape, partial(_from_a_file, "zoo")),
+        "zoo": Kind("zoo:NAME", zoo.names, zoo.build, zoo.image_shape, zoo.open_named),
         "torchvision": Kind(
             "torchvision:NAME",
             of_torchvision.names,
             of_torchvision.build,
             of_torchvision.image_shape,
-            partial(_from_a_file, "torchvision"),
+            of_torchvision.open_named,
         ),
-        "timm": Kind("timm:NAME", of_timm.names, of_timm.build, of_timm.image_shape, partial(_from_a_file, "timm")),
+        "timm": Kind("timm:NAME", of_timm.names, of_timm.build, of_timm.image_shape, of_timm.open_named),
         "python": Kind(own_code.FORM, own_code.names, own_code.build, own_code.image_shape, own_code.open_own),
     }
 )

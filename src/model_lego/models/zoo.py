@@ -14,6 +14,8 @@ from model_lego.models.googlenet import GoogLeNet
 from model_lego.models.lenet import LeNet5
 from model_lego.models.mobilenet import MobileNet
 from model_lego.models.names import unknown
+from model_lego.models.network import Network, Wanted
+from model_lego.models.published import from_a_file
 from model_lego.models.resnet import ResNet20
 from model_lego.models.simplenet import SimpleNet
 from model_lego.models.vgg import VGG16
@@ -53,6 +55,13 @@ def build(name: str, arguments: dict[str, Any]) -> nn.Module:
         if wanted and (isinstance(value, bool) or not isinstance(value, wanted[1])):
             raise BadConfig(f"zoo:{name} cannot be built: '{key}' has to be {wanted[0]}, not {value!r}")
     return ZOO[name](**arguments)
+
+
+def open_named(wanted: Wanted) -> Network:
+    """Open one with the weights of a file, or untrained; raises BadConfig for published weights, of which none are."""
+    if wanted.pretrained:
+        raise BadConfig(f"zoo:{wanted.name} has no published weights; give weights=FILE")
+    return from_a_file("zoo", build, wanted)
 
 
 def image_shape(builder: Builder, _: nn.Module) -> tuple[int, int, int]:

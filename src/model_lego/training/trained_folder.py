@@ -14,8 +14,8 @@ from model_lego.data import DataSplit, batches
 from model_lego.data.sets import ImageSet, subset
 from model_lego.errors import ShapeMismatch
 from model_lego.graph.modules import device_of
-from model_lego.models import load_weights
-from model_lego.models.registry import build_named, for_classes
+from model_lego.models import open_network
+from model_lego.models.registry import for_classes
 from model_lego.parts.answers import answer_of
 from model_lego.parts.component import Preprocessing
 from model_lego.progress import Progress, quiet
@@ -31,8 +31,8 @@ WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.
 class TrainingTask:
     """Which network learns which classes, and how.
 
-    `per_class` training images a class are drawn by the seed, all by default; `weights` is a file to start from
-    (`weights_key`: where in it they are).
+    `per_class` training images a class are drawn by the seed, all by default; it starts from `pretrained` weights, from
+    those of a file, `weights` (`weights_key`: where in it they are), or from random ones.
     """
 
     network: str  # as `build` knows it
@@ -41,6 +41,7 @@ class TrainingTask:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     preprocessing: Preprocessing | None = None
     per_class: int | None = None
+    pretrained: bool = False
     weights: str | Path | None = None
     weights_key: str | None = None
 
@@ -56,8 +57,13 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
     arguments = for_classes(task.network, task.arguments, len(task.classes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
-        model = build_named(task.network, arguments)
-    model = model if task.weights is None else load_weights(model, task.weights, key=task.weights_key)
+        model = open_network(
+            task.network,
+            pretrained=task.pretrained,
+            weights=task.weights,
+            weights_key=task.weights_key,
+            arguments=arguments,
+        ).model
     images = subset(split.train, numbers, per_class=task.per_class, seed=settings.seed, class_names=names)
     _refuse_width(model, images, task)
     train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
