@@ -288,9 +288,21 @@ def test_assembling_in_a_way_that_there_is_not(world, tmp_path, option, words):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_assembly_is_no_part_of_another(world, tmp_path):
-    ran = run("assemble", world.both, world.one, "--out", tmp_path / "more")
-    assert "holds an assembly; name components" in refused(ran)
+def test_an_assembly_is_no_part_of_one_dense_network(world, tmp_path):
+    ran = run("assemble", world.both, "--layout", "padded", "--out", tmp_path / "more")
+    assert "part 1 is an assembly, and layout 'padded' takes components" in refused(ran)
+
+
+@pytest.mark.parametrize(
+    ("option", "words"),
+    [
+        (["--group", "ant"], "--group 'ant' is no group; write its name and its classes"),
+        (["--group", "insect=ant,be"], "did you mean bee"),
+        (["--order", "ant"], "the order leaves out"),
+    ],
+)
+def test_groups_and_orders_that_there_are_not(world, tmp_path, option, words):
+    assert words in refused(run("assemble", world.one, world.two, "--out", tmp_path / "both", *option))
 
 
 def test_data_without_the_classes_of_a_part(world, tmp_path):

@@ -142,7 +142,10 @@ def test_a_network_that_comes_trained_needs_no_weights(world):
 
 def test_random_weights_are_not_taken_for_trained_ones(world):
     words = refused(run("plan", NAME, "--data", world.data, "--classes", "cat"))
-    assert "give --weights FILE or --pretrained (python:net.py:net gives other weights each time that it is called)" in words
+    assert (
+        "give --weights FILE or --pretrained (python:net.py:net gives other weights each time that it is called)"
+        in words
+    )
 
 
 def test_it_is_trained(world, here):

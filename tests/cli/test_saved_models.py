@@ -104,7 +104,7 @@ def test_a_network_where_a_part_is_wanted(world, tmp_path, monkeypatch, command,
 
 def test_an_assembly_is_no_source(world):
     words = refused(run("plan", world.both, "--data", world.data, "--classes", "ant"))
-    assert "holds an assembly; name components" in words
+    assert "holds an assembly, and here one network is needed: name a component" in words
 
 
 def test_a_network_to_train_is_built_by_its_name(part, world, tmp_path):

@@ -1,5 +1,7 @@
 """Law 4: the joined logits of an assembly are its components' logits side by side, in both layouts.
 
+A group of classes has the sum of its members' probabilities, and an order changes nothing but the order.
+
 Whole networks of torchvision and timm are put to it in tests/networks.
 """
 
@@ -86,6 +88,16 @@ def check(parts: tuple[Component, ...] | list[Component], layout: str, x: Tensor
         assert type(assembly.padded.module) is type(parts[0].module)
 
 
+def check_groups(parts: tuple[Component, ...], layout: str, x: Tensor) -> None:
+    groups = {"odd": ["a", "c"], "even": ["b", "d", "e"]}
+    plain, made = (
+        assemble(parts, layout=layout, **more) for more in ({}, {"groups": groups, "order": ["even", "odd"]})
+    )
+    with torch.no_grad():
+        shares, given = plain(x).softmax(1), made(x).softmax(1)
+    assert torch.allclose(given, torch.stack([shares[:, [1, 3, 4]].sum(1), shares[:, [0, 2]].sum(1)], 1), rtol=1e-9)
+
+
 # ------------------------------------------------------------------------------------------------------ tiny networks
 
 
@@ -100,6 +112,28 @@ def test_parallel_parts_are_their_logits_side_by_side(name):
 def test_one_dense_network_is_its_parts_side_by_side(name):
     count = 3 if name in {"plain", "residual", "concat"} else 2
     check(unequal(name)[:count], "padded", inputs(name, batch=5, seed=9))
+
+
+@pytest.mark.parametrize("layout", ["parallel", "padded"])
+@pytest.mark.parametrize("name", ["plain", "residual"])
+def test_groups_are_sums_of_what_the_parts_give(name, layout):
+    check_groups(unequal(name)[:2], layout, inputs(name, batch=5, seed=9))
+
+
+@pytest.mark.parametrize("layout", ["parallel", "padded"])
+def test_an_order_is_a_permutation_of_the_logits(layout):
+    parts, x = unequal("plain"), inputs("plain", batch=5, seed=9)
+    plain, made = assemble(parts, layout=layout), assemble(parts, layout=layout, order=list("gfedcba"))
+    assert made.classes == tuple("gfedcba")
+    assert torch.equal(made(x), plain(x).flip(1))
+
+
+@pytest.mark.parametrize("layout", ["parallel", "padded"])
+def test_an_assembly_inside_is_itself(layout):
+    parts, x = unequal("plain"), inputs("plain", batch=5, seed=9)
+    inside = assemble(parts[:2], layout=layout)
+    with torch.no_grad():
+        assert torch.equal(assemble([parts[2], inside])(x), torch.cat([parts[2](x), inside(x)], 1))
 
 
 @pytest.mark.parametrize("layout", ["parallel", "padded"])

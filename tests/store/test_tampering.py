@@ -262,9 +262,14 @@ def test_arguments_that_the_builder_refuses(tmp_path, registry):
     ("path", "value", "words"),
     [
         (("assembly",), None, "'assembly' says otherwise"),
-        (("assembly", "layout"), "padded", "2 parts where there must be one"),
+        (("assembly", "layout"), "padded", "a padded assembly is one network"),
         (("assembly", "layout"), "sideways", "assembly.layout"),
-        (("assembly", "classes"), ["a"], "the head has weight"),
+        (("assembly", "classes"), ["a"], "classes are not its terms"),
+        (("assembly", "terms"), ["bee", "dog", "elk", "elk"], "classes are not its terms"),
+        (("assembly", "groups"), {"ant": ["bee"]}, "classes are not its terms"),
+        (("assembly", "made_of"), [1, 0], "each once and in order"),
+        (("assembly", "made_of"), [0, 0], "each once and in order"),
+        (("assembly", "made_of"), [0], "2 parts where there must be 1"),
     ],
 )
 def test_an_edited_assembly(assembled, path, value, words):

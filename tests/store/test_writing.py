@@ -76,6 +76,9 @@ def test_golden_keys_of_the_manifest(tmp_path):
     assert manifest["assembly"] == {
         "layout": "parallel",
         "classes": ["bee", "dog", "elk", "fox"],
+        "terms": ["bee", "dog", "elk", "fox"],
+        "groups": {},
+        "made_of": [0, 1],
         "head": "ridge",
         "head_reads": [],
         "joined": {
@@ -84,6 +87,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
             "on_clash": "error",
             "seed": 7,
             "one_source": [],
+            "rejecting": [],
             "check": None,
             "calibration": None,
             "calibration_digests": "",

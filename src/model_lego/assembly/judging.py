@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
-from model_lego.assembly.calibration import Labelled
-from model_lego.heads.fitting import FittedHead, Settled
+from model_lego.heads.fitting import FittedHead, Labelled, Settled
+from model_lego.parts.grouping import counted_as, group_of, grouped, merged
 from model_lego.parts.verdict import Verdict
 from model_lego.verdicts.judging import Basis, by_hits
 
@@ -18,22 +18,25 @@ def verdict_on(fitted: FittedHead, settled: Settled, labelled: Labelled) -> Verd
     """
     if labelled.of == "parts":
         return None
-    places = labelled.labels
-    fewest = int(torch.bincount(places, minlength=len(settled.classes)).min())
+    told = counted_as(labelled.classes, group_of(settled.groups))
+    places = torch.tensor([settled.classes.index(name) for name in told])[labelled.labels]
+    fewest = int(torch.bincount(labelled.labels, minlength=len(labelled.classes)).min())
     basis = Basis("joined", PARTS, held_out=fitted.held_out, fitted=fewest)
     right = fitted.scores.argmax(1).cpu() == places
-    return by_hits(right, _right_alone(fitted.joined, settled, places), len(settled.classes), basis)
+    return by_hits(right, _right_alone(fitted.joined, settled, labelled), len(settled.classes), basis)
 
 
-def _right_alone(joined: Tensor, settled: Settled, places: Tensor) -> Tensor:
-    """Whether the (first) part that has the class of an image gives it, among its own classes (bool)."""
-    right, first = torch.zeros(len(places), dtype=torch.bool), 0
-    names = list(settled.classes)
+def _right_alone(joined: Tensor, settled: Settled, labelled: Labelled) -> Tensor:
+    """Whether the (first) part that has the class of an image gives it, or its group, among its own (bool)."""
+    right, first = torch.zeros(len(joined), dtype=torch.bool), 0
+    group, owner = group_of(settled.groups), torch.full((len(labelled.classes),), -1)
     for number, part in enumerate(settled.owned):
-        before = {name for owned in settled.owned[:number] for name in owned}
-        given = joined[:, first : first + len(part)].argmax(1)
-        for at, name in enumerate(part):
-            if name not in before:
-                right |= (places == names.index(name)) & (given == at)
+        classes, columns = grouped(part, settled.groups)
+        given = merged(joined[:, first : first + len(part)], columns).argmax(1)
+        told = [group.get(name, name) for name in labelled.classes]
+        mine = [name in part or name in classes for name in labelled.classes]
+        owner[(owner < 0) & torch.tensor(mine)] = number
+        answer = torch.tensor([classes.index(name) if name in classes else -1 for name in told])
+        right |= (owner == number)[labelled.labels] & (given == answer[labelled.labels])
         first += len(part)
     return right

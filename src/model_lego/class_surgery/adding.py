@@ -13,9 +13,10 @@ from model_lego.disassembly.disassembling import whole
 from model_lego.errors import BadConfig, IncompatibleComponents, UnknownClass
 from model_lego.heads.settings import HeadOptions
 from model_lego.options import refuse_unknown
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, Part, own_classes
 from model_lego.parts.class_names import ClassNames, label_numbers
 from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.grouping import grouped
 from model_lego.parts.join_record import Clash
 from model_lego.progress import Progress, quiet
 
@@ -30,7 +31,7 @@ class AddOptions(HeadOptions, total=False):
 
 def add_classes(
     part: nn.Module,
-    component: Component,
+    component: Part,
     *,
     calibration: Batches | None = None,
     class_names: ClassNames | None = None,
@@ -43,7 +44,7 @@ def add_classes(
 
     Args:
         part: an Assembly, which gets one more part; a Component; or a whole network, taken with all its classes.
-        component: brings the new classes.
+        component: brings the new classes; an assembly becomes one part, as in `assemble`.
         calibration: images of all classes, old and new; the head is then fitted again, as `assemble` does. Without, old
             classes are judged as they were and new ones by their own logits, which `.settings["lacks"]` says.
         class_names: names of the calibration's label numbers; by default these are positions in the result's classes.
@@ -63,7 +64,7 @@ def add_classes(
         ClassClash, IncompatibleComponents, UnknownClass, BadBatches, ShapeMismatch, BadConfig.
     """
     refuse_unknown("add_classes", options, AddOptions)
-    if not isinstance(component, Component):
+    if not isinstance(component, Component | Assembly):
         raise BadConfig(f"a component can be added, not a {type(component).__name__}; name the network first")
     if not isinstance(part, Component | Assembly):
         part = _whole(part, calibration, options)
@@ -74,15 +75,17 @@ def add_classes(
         _refuse_features(old)
         networks = [*_networks(old), copy.deepcopy(component).eval()]
         return carried_over(old, networks, [*head_inputs(old), None], on_clash=on_clash or old.record.on_clash)
+    networks = [*_networks(old), component]
     settings = settings_like(
         old,
+        [own_classes(network) for network in networks],
         head=options.get("head", "auto"),
         class_names=class_names,
         outsiders=share_of_outsiders(old) if outsiders is None else outsiders,
         seed=options.get("seed", 0),
         on_clash=on_clash,
     )
-    return assembled([*_networks(old), component], calibration, settings, progress)
+    return assembled(networks, calibration, settings, progress)
 
 
 def _whole(model: nn.Module, calibration: Batches | None, options: AddOptions) -> Component:
@@ -101,7 +104,7 @@ def _whole(model: nn.Module, calibration: Batches | None, options: AddOptions) -
 def replace_part(
     assembly: Assembly,
     old: int | str,
-    new: Component,
+    new: Part,
     *,
     calibration: Batches | None = None,
     class_names: ClassNames | None = None,
@@ -117,7 +120,7 @@ def replace_part(
     BadConfig, IncompatibleComponents (a padded network has no parts any more), BadBatches, ShapeMismatch.
     """
     refuse_unknown("replace_part", options, HeadOptions)
-    if not isinstance(new, Component):
+    if not isinstance(new, Component | Assembly):
         raise BadConfig(f"a component can take a part's place, not a {type(new).__name__}")
     if assembly.padded is not None:
         raise IncompatibleComponents(
@@ -132,6 +135,7 @@ def replace_part(
         return carried_over(assembly, parts, columns, on_clash=on_clash or assembly.record.on_clash)
     settings = settings_like(
         assembly,
+        [own_classes(each) for each in parts],
         head=options.get("head", "auto"),
         class_names=class_names,
         outsiders=share_of_outsiders(assembly),
@@ -149,13 +153,13 @@ def _part_of(assembly: Assembly, old: int | str) -> int:
             raise BadConfig(f"there is no part at position {old}; positions in assembly.parts go from 0 to {last}")
         return old
     label_numbers([old], assembly.classes, owner="assembly")
-    owners = [number for number, classes in enumerate(assembly.owned()) if old in classes]
+    owners = [number for number, owned in enumerate(assembly.owned()) if old in grouped(owned, assembly.groups)[0]]
     if len(owners) != 1:
         raise UnknownClass(f"class '{old}' is in {len(owners)} parts; give the position of the part that is meant")
     return owners[0]
 
 
-def _networks(assembly: Assembly) -> list[Component]:
+def _networks(assembly: Assembly) -> list[Part]:
     """Copies of the components of an assembly; a padded network goes by its classes alone."""
     networks = [copy.deepcopy(network) for network in assembly.networks()]
     if assembly.padded is not None:

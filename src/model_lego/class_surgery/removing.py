@@ -1,11 +1,11 @@
 """remove_classes: take classes out of a network, a component or an assembly."""
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain
 from typing import TypedDict, Unpack
 
-from torch import nn
+from torch import Tensor, nn
 
 from model_lego.attribution import Thresholds
 from model_lego.budgets.budget import Budget
@@ -27,9 +27,10 @@ from model_lego.disassembly.request import InputOptions, ask, traced
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
 from model_lego.options import refuse_unknown, value_of
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_classes
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
 from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.grouping import group_of
 from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings
@@ -98,7 +99,8 @@ def remove_classes(
         if preprocessing is not None or builder is not None:
             raise BadConfig("components and assemblies have their own preprocessing and builder; leave them out")
         if isinstance(part, Assembly):
-            return _from_assembly(part, classes, batches, known or part.classes, head, how)
+            kept = {part.classes[place] for place in _rest(classes, part.classes, "assembly")}
+            return _from_assembly(part, kept, batches, known or part.classes, head, how)
         rest = _rest(classes, part.classes, "component")
         return narrowed(part, rest, batches, known or part.classes, how)[0]
     if batches is None:
@@ -127,25 +129,34 @@ def _rest(classes: Classes, names: Sequence[str], owner: str) -> list[int]:
 
 def _from_assembly(
     assembly: Assembly,
-    classes: Classes,
+    left: Collection[str],
     batches: Batches | None,
     known: Sequence[str],
     head: HeadKind,
     how: Restriction,
 ) -> Assembly:
-    rest = _rest(classes, assembly.classes, "assembly")
-    left = {assembly.classes[place] for place in rest}
+    """An assembly with the classes that are left, of images whose labels are called as is `known`."""
     owned = assembly.owned() if assembly.padded is None else [tuple(chain.from_iterable(assembly.owned()))]
-    networks, columns = [], []
+    networks: list[Part] = []
+    columns: list[Tensor | None] = []
     reads: list[Sequence[str]] = []
+    group = group_of(assembly.groups)
     for number, (network, own) in enumerate(zip(assembly.networks(), owned, strict=True)):
-        stay = [place for place, name in enumerate(own) if name in left]
+        stay = [place for place, name in enumerate(own) if group.get(name, name) in left]
         reads += assembly.head.reads[number : number + 1] if stay else ()
         if len(stay) == len(own):
             networks.append(copy.deepcopy(network))
             columns.append(head_inputs(assembly)[number])
-        elif stay:
-            feed = None if assembly.padded is not None else batches  # a repair would connect the parts of a padded one
+        elif not stay:
+            continue
+        elif isinstance(network, Assembly):
+            inside = (*(own[place] for place in stay), NONE_OF_THESE)  # which is of no use here, and stays its own
+            networks.append(_from_assembly(network, inside, None, known, head, how))
+            columns.append(head_inputs(assembly)[number][stay])
+        else:
+            untold = [own[place] for place in stay if own[place] in group and own[place] not in known]
+            # a repair would connect the parts of a padded one, and needs images of each class
+            feed = None if assembly.padded is not None or untold else batches
             small, inner = narrowed(network, stay, feed, known, how)
             networks.append(small)
             columns.append(inputs_left(assembly, number, stay, inner))
@@ -155,6 +166,7 @@ def _from_assembly(
         return carried_over(assembly, networks, columns, on_clash=clash, outsiders=outsiders, reads=reads)
     settings = settings_like(
         assembly,
+        owned_classes(networks, assembly.layout),
         head=head,
         class_names=known,
         outsiders=share_of_outsiders(assembly) if outsiders else None,

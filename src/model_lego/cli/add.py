@@ -9,10 +9,11 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
-from model_lego.cli.sources import data_for, open_component, open_part
+from model_lego.cli.sources import data_for, open_part
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.class_names import data_names
 from model_lego.parts.component import Component
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -37,7 +38,7 @@ class JoiningOptions:
 def add_command(
     *,
     part: Annotated[str, typer.Argument(help="folder of a saved component or assembly")],
-    component: Annotated[str, typer.Argument(help="folder of the component that brings the new classes")],
+    component: Annotated[str, typer.Argument(help="folder of the component, or assembly, that brings the new classes")],
     out: o.Out,
     joining: JoiningOptions,
     outsiders: o.Outsiders = None,
@@ -48,9 +49,9 @@ def add_command(
     from model_lego import add_classes, save
 
     check_out(out, overwrite=run.overwrite)
-    opened, new = open_part(part, loading), open_component(component, loading)
+    opened, new = open_part(part, loading), open_part(component, loading)
     check_room(out, bytes_of(opened, new))
-    names = _names((*opened.classes, *new.classes))
+    names = _names(opened, new)
     made = add_classes(
         opened,
         new,
@@ -69,7 +70,7 @@ def replace_command(
     *,
     assembly: Annotated[str, typer.Argument(help="folder of a saved assembly")],
     old: Annotated[str, typer.Argument(help="the part: a class that only it has, or its number, from 1")],
-    new: Annotated[str, typer.Argument(help="folder of the component that takes its place")],
+    new: Annotated[str, typer.Argument(help="folder of the component, or assembly, that takes its place")],
     out: o.Out,
     joining: JoiningOptions,
     loading: o.LoadingOptions,
@@ -79,12 +80,12 @@ def replace_command(
     from model_lego import replace_part, save
 
     check_out(out, overwrite=run.overwrite)
-    opened, component = open_part(assembly, loading), open_component(new, loading)
+    opened, component = open_part(assembly, loading), open_part(new, loading)
     check_room(out, bytes_of(opened, component))
     if not isinstance(opened, Assembly):
         raise BadConfig(f"'{assembly}' holds a component; parts are exchanged in assemblies")
     place = _position(old, len(opened.owned())) if old.isdecimal() and old not in opened.classes else old
-    names = _names((*opened.classes, *component.classes))
+    names = _names(opened, component)
     made = replace_part(
         opened,
         place,
@@ -106,9 +107,9 @@ def _position(number: str, parts: int) -> int:
     return int(number) - 1
 
 
-def _names(classes: tuple[str, ...]) -> list[str]:
+def _names(*parts: Component | Assembly) -> list[str]:
     """The classes that images can have, each once."""
-    return [name for name in dict.fromkeys(classes) if name != NONE_OF_THESE]
+    return list(dict.fromkeys(name for part in parts for name in data_names(part)))
 
 
 def _images(

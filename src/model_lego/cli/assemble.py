@@ -1,24 +1,27 @@
 """model-lego assemble: build one classifier from saved components."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_component
+from model_lego.cli.sources import data_for, open_part
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import open_data
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_of, own_classes
+from model_lego.parts.class_names import groups_of, spelled, spoken
+from model_lego.parts.grouping import grouped
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
 
 
 def assemble_command(
     *,
-    parts: Annotated[list[str], typer.Argument(help="folders of saved components")],
+    parts: Annotated[list[str], typer.Argument(help="folders of saved components, or of assemblies")],
     out: o.Out,
     data: o.CalibrationData = None,
     class_map: o.ClassMap = None,
@@ -31,6 +34,12 @@ def assemble_command(
         str, typer.Option(help="what the data's classes are: classes, or parts (named 1, 2 … in the order given)")
     ] = "classes",
     outsiders: o.Outsiders = None,
+    order: Annotated[
+        list[str] | None, typer.Option(help="all classes in the order of the logits, separated by commas")
+    ] = None,
+    group: Annotated[
+        list[str] | None, typer.Option(help='classes as one: "dog=Pug,Beagle"; several times for several groups')
+    ] = None,
     loading: o.LoadingOptions,
     run: o.RunOptions,
 ) -> None:
@@ -38,9 +47,12 @@ def assemble_command(
     from model_lego import assemble, save
 
     check_out(out, overwrite=run.overwrite)
-    components = [open_component(part, loading) for part in parts]
+    components = [open_part(part, loading) for part in parts]
     check_room(out, bytes_of(*components))
-    names = list(dict.fromkeys(name for component in components for name in component.classes))
+    terms = list(dict.fromkeys(name for component in components for name in own_classes(component)))
+    groups = groups_of(_groups(group or [], terms), terms)
+    classes = grouped(terms, groups)[0]
+    names = spoken(classes, aliases_of(components, terms, groups))
     per_class = calibration_per_class
     if labels == "parts":
         names = _numbers(len(components), data)
@@ -64,7 +76,10 @@ def assemble_command(
         head=head,  # type: ignore[arg-type]
         on_clash=on_clash,  # type: ignore[arg-type]
         labels=labels,  # type: ignore[arg-type]
+        class_names=None if labels == "parts" else names,
         outsiders=outsiders,
+        order=spelled(order, classes) if order else None,
+        groups=groups,
         seed=run.seed,
         progress=Bar(),
     )
@@ -78,6 +93,17 @@ def assemble_command(
     if calibration is None:
         say("calibration images come from --data")
     say(f"written to {folder}")
+
+
+def _groups(texts: Sequence[str], classes: Sequence[str]) -> dict[str, list[str | int]]:
+    """Groups as they are written, name=classes; raises BadConfig."""
+    groups: dict[str, list[str | int]] = {}
+    for text in texts:
+        name, equals, members = text.partition("=")
+        if not equals or not name.strip():
+            raise BadConfig(f"--group '{text}' is no group; write its name and its classes: \"dog=Pug,Beagle\"")
+        groups.setdefault(name.strip(), []).extend(spelled([members], classes))
+    return groups
 
 
 def _numbers(parts: int, data: str | None) -> list[str]:

@@ -51,8 +51,8 @@ def demo_command(
     names = [name for part in parts for name in part.classes]
     calibration = _of(digits, "train", [int(name) for name in names], per_class=PER_CLASS, seed=seed)
     say("joining the components …")
-    assembly = assemble(parts, calibration=calibration, seed=seed)  # type: ignore[arg-type]
-    plain = assemble(parts)  # type: ignore[arg-type]
+    assembly = assemble(parts, calibration=calibration, seed=seed)
+    plain = assemble(parts)
     folder = save(assembly, Path(out) / "assembly", overwrite=overwrite)
     test = _of(digits, "test", [int(name) for name in names])
     uncut = ensemble([(piece.source, piece.component) for piece in pieces])

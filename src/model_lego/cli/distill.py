@@ -17,7 +17,8 @@ from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig
 from model_lego.models import open_network
 from model_lego.models.registry import for_classes
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.assembly import Assembly, leaves
+from model_lego.parts.class_names import data_names
 from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import taken_by
 from model_lego.store.outputs import bytes_of, check_room
@@ -48,7 +49,7 @@ def distill_command(
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
     pair = _opened(teacher, student, data, opening, run)
     check_room(out, bytes_of(pair.student))
-    names = tuple(name for name in pair.student.classes if name != NONE_OF_THESE)
+    names = data_names(pair.student)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
     train, test = data_for(parts, data, names, run.batch_size, class_map=opening.class_map)
     how = GainOptions(
@@ -111,8 +112,7 @@ def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.S
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         opened = open_network(name, arguments=given)
-    inner = [teacher] if isinstance(teacher, Component) else teacher.networks()
-    preprocessing = parse_preprocessing(opening) if opening.given else inner[0].preprocessing
+    preprocessing = parse_preprocessing(opening) if opening.given else next(leaves(teacher)).preprocessing
     split = open_data(data, preprocessing=preprocessing, channels=taken_by(teacher)[0])
     example, _ = next(iter(batches(split.train, batch_size=2)))
     return whole(opened.model, example, classes=teacher.classes, preprocessing=preprocessing, builder=opened.builder)

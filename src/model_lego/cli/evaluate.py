@@ -14,6 +14,7 @@ from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.results import Report
 from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.parts.class_names import data_names
 from model_lego.parts.component import Component
 from model_lego.processes import Group
 
@@ -50,7 +51,7 @@ def images_of(
     Raises BadConfig, and as `open_source`.
     """
     if source is None:
-        names = [name for name in part.classes if name != NONE_OF_THESE]  # images of all other classes are of that one
+        names = data_names(part)  # images of all other classes are of "none of these"
         split = part_data([part], data, names, opening.class_map, more=NONE_OF_THESE in part.classes)
         return batches(split.test, batch_size=batch_size), split.class_names, ()
     if not isinstance(part, Component):

@@ -13,8 +13,8 @@ from model_lego.cli.sources import open_part, open_source, part_data
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import batches, subset
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import label_numbers, spelled
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, counted_by
+from model_lego.parts.class_names import data_names, label_numbers, spelled
 from model_lego.parts.component import Component
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -88,12 +88,12 @@ def _from_part(
     from model_lego import remove_classes
 
     gone = label_numbers(spelled(classes, part.classes), part.classes, owner="part")
-    names = [name for place, name in enumerate(part.classes) if place not in gone and name != NONE_OF_THESE]
-    feed = None
-    if data is not None and names:
-        known = [name for name in part.classes if name != NONE_OF_THESE]
-        split = part_data([part], data, known, class_map, more=True)
-        names += [part.classes[place] for place in gone if part.classes[place] in split.present]
+    left = [name for place, name in enumerate(part.classes) if place not in gone]
+    told, names, feed = data_names(part), [], None
+    if data is not None and any(name != NONE_OF_THESE for name in left):
+        split = part_data([part], data, told, class_map, more=True)
+        counted = zip(told, counted_by(part, told), strict=True)
+        names = [name for name, each in counted if each in left or name in split.present]
         labels = label_numbers(names, split.class_names, owner="data")
         seed, called = how["seed"], split.class_names
         images = subset(split.train, labels, per_class=images_a_class, seed=seed, class_names=called)

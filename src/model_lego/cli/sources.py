@@ -21,7 +21,7 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
@@ -125,7 +125,11 @@ def open_component(folder: str, options: LoadingOptions, *, source: str | None =
     """Load a saved component as `open_part` does; raises LegoError."""
     part = open_part(folder, options, source=source)
     if not isinstance(part, Component):
-        raise BadConfig(f"'{folder}' holds an assembly; name components")
+        raise BadConfig(
+            f"'{folder}' holds an assembly, and here one network is needed: name a component of it. "
+            "`remove` takes classes out of an assembly, `report` shows the routes of its parts, and `distill` makes "
+            "one network of it"
+        )
     return part
 
 
@@ -158,9 +162,11 @@ def part_data(
     Numbers are those of the parts' sources. Raises LegoError.
     """
     split = open_data_for(parts, data)
-    networks = [each for part in parts for each in ([part] if isinstance(part, Component) else part.networks())]
-    sources = [each.origin.source_classes for each in networks]
-    own = set(names) <= set().union(*sources)  # else they are numbers of parts
+    sources = [each.origin.source_classes for each in leaves(*parts)]
+    known = set().union(*sources)
+    if groups := tuple(name for name in names if name not in known):
+        sources.append(groups)
+    own = len(groups) < len(names)  # else they are numbers of parts
     return matched(split, names, class_map=class_map, sources=sources if own else None, more=more)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from model_lego.cli.render import share
 from model_lego.parts.verdict import Verdict
-from model_lego.store.manifest import Manifest, OriginRecord, PartRecord, PreprocessingRecord
+from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord, PreprocessingRecord
 from model_lego.store.records import builder_from
 
 #: Items of a list that are shown, letters of a line, and parts of an assembly that are told of in full.
@@ -18,11 +18,10 @@ Row = tuple[str, str]
 def summary(manifest: Manifest) -> str:
     """What a part is, where it comes from, how it was cut and repaired, and what is noted about it."""
     parts, assembly = manifest.parts, manifest.assembly
-    padded = assembly is not None and assembly.layout == "padded"
-    rows = _assembly(manifest) if assembly is not None else list(_component(parts[0]))
+    rows = list(_component(parts[0])) if assembly is None else [*_assembly(assembly), *_inside(assembly)]
     blocks = [_block(f"{manifest.kind.capitalize()} for {_few(_classes(manifest))}", rows)]
-    for number, part in enumerate(parts if assembly is not None else (), 1):
-        title = "padded network" if padded else f"part {number} for {_few(part.classes)}"
+    for number, part in zip(manifest.numbers(), parts, strict=True) if assembly is not None else ():
+        title = f"part {number} for {_few(part.classes)}" if number else "padded network"
         size = ("size", f"{_size(part.origin, 'parameters')} parameters, {_size(part.origin, 'macs')} multiply-adds")
         blocks.append(_block(title, [size, *(_history(part) if len(parts) <= FULL else ())]))
     return "\n\n".join([*blocks, _block("", _file(manifest))])
@@ -47,11 +46,19 @@ def _classes(manifest: Manifest) -> Sequence[str]:
     return manifest.parts[0].classes if manifest.assembly is None else manifest.assembly.classes
 
 
-def _assembly(manifest: Manifest) -> list[Row]:
-    assembly = manifest.assembly
-    assert assembly is not None
+def _inside(assembly: AssemblyRecord, number: str = "") -> Iterator[Row]:
+    """The assemblies among the parts of an assembly, and among theirs."""
+    for place, inner in enumerate(assembly.made_of, 1):
+        if not isinstance(inner, int):
+            mine = f"{number}.{place}" if number else str(place)
+            yield f"part {mine}", f"an assembly for {_few(inner.classes)}, head {inner.head}"
+            yield from _inside(inner, mine)
+
+
+def _assembly(assembly: AssemblyRecord) -> list[Row]:
     joined, tried = assembly.joined, assembly.joined.cross_validation
     rows = [("layout", assembly.layout), ("head", f"{assembly.head}, {joined.head_state.value}")]
+    rows += [(f"group {name}", _few(members)) for name, members in assembly.groups.items()]
     if joined.calibration is not None:
         rows.append(("calibrated", f"on {joined.calibration.images:,} images"))
     if tried is not None:

@@ -16,7 +16,9 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import as_many
+from model_lego.parts.assembly import Assembly, counted_by, own_classes
 from model_lego.parts.component import Component, Cost, Preprocessing, check_source, total
+from model_lego.parts.grouping import Columns, merged
 from model_lego.parts.image_shapes import noise_of
 from model_lego.parts.logits import main_logits
 from model_lego.parts.wrappers import unwrapped
@@ -86,23 +88,24 @@ def baselines(
     return tuple(contenders)
 
 
-def ensemble(sources: Sequence[tuple[nn.Module, Component]]) -> Contender:
+def ensemble(sources: Sequence[tuple[nn.Module, Component]], *, assembly: Assembly | None = None) -> Contender:
     """The uncut sources of an assembly's parts: their logits for the parts' classes side by side, in the parts' order.
 
     Of a class that several parts have, the first part's logit counts. A source of several parts runs and counts once.
-    Raises BadConfig.
+    With the `assembly` they come in the order of its classes, and in its groups. Raises BadConfig.
     """
     if not sources:
         raise BadConfig("there is no source to put side by side; give pairs (source, component)")
     for source, component in sources:
         check_source(source, component)
-    model = _SideBySide(sources)
     names = [name for _, component in sources for name in component.classes]
+    columns = _columns(names, assembly)
+    model = _SideBySide(sources, columns)
     once = {key: component.origin.cost_before for key, (_, component) in zip(model.keys, sources, strict=True)}
     return Contender(
         name="sources",
         model=model,
-        columns=tuple(names.index(name) for name in dict.fromkeys(names)),
+        columns=tuple(range(len(columns))),
         restricted=True,
         cost=total(once.values()),
         note="the uncut sources side by side, arg-max over the parts' classes",
@@ -110,11 +113,22 @@ def ensemble(sources: Sequence[tuple[nn.Module, Component]]) -> Contender:
     )
 
 
-class _SideBySide(nn.Module):
-    """Networks on the same images, each with its own preprocessing; gives the chosen logits, batch x chosen."""
+def _columns(names: Sequence[str], assembly: Assembly | None) -> Columns:
+    """Where the logits of each class stand among those of the parts' classes, each name counting once."""
+    told = names if assembly is None else counted_by(assembly, names)
+    classes = dict.fromkeys(names) if assembly is None else own_classes(assembly)
+    if missing := [name for name in classes if name not in told]:
+        raise BadConfig(f"no source has class '{missing[0]}' of the assembly; give a pair for each of its parts")
+    firsts = [(place, name) for place, name in enumerate(told) if names.index(names[place]) == place]
+    return tuple(tuple(place for place, name in firsts if name == each) for each in classes)
 
-    def __init__(self, sources: Sequence[tuple[nn.Module, Component]]) -> None:
+
+class _SideBySide(nn.Module):
+    """Networks on the same images, each with its own preprocessing; gives merged logits, batch x classes."""
+
+    def __init__(self, sources: Sequence[tuple[nn.Module, Component]], columns: Columns) -> None:
         super().__init__()
+        self.columns = columns
         self.keys = [(id(source), component.preprocessing) for source, component in sources]
         self.labels = [list(component.labels) for _, component in sources]
         self.models = nn.ModuleList(source for source, _ in sources)
@@ -124,7 +138,8 @@ class _SideBySide(nn.Module):
         for key, model in zip(self.keys, self.models, strict=True):
             if key not in done:
                 done[key] = logits_of(model, images, key[1])
-        return torch.cat([done[key][:, labels] for key, labels in zip(self.keys, self.labels, strict=True)], 1)
+        chosen = [done[key][:, labels] for key, labels in zip(self.keys, self.labels, strict=True)]
+        return merged(torch.cat(chosen, 1), self.columns)
 
 
 #: Baselines that are the source itself: whether the arg-max is over the component's classes only.

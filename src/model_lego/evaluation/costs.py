@@ -15,7 +15,7 @@ def part_cost(part: Component | Assembly) -> Cost:
     if isinstance(part, Component):
         return sized(part, macs=part.origin.cost_after.macs)
     mixing = part.head.weight.numel() if part.head.weight.dim() == 2 else 0
-    return sized(part, macs=sum(one.origin.cost_after.macs for one in part.networks()) + mixing)
+    return sized(part, macs=sum(part_cost(one).macs for one in part.networks()) + mixing)
 
 
 @torch.no_grad()

@@ -10,6 +10,7 @@ from torch import Tensor
 from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.results import PartRow, Row
+from model_lego.parts.grouping import Columns, merged
 from model_lego.processes import Group, in_all
 from model_lego.verdicts.metrics import (
     Outsiders,
@@ -123,16 +124,18 @@ class Member:
     name: str
     classes: tuple[str, ...]
     columns: slice  # of its own logits
+    inside: Columns  # which of these are summed up to each of its classes
     spots: Tensor  # place of each of the assembly's classes among the part's own, -1 of other parts, -2 of none
+    theirs: Tensor  # whether images with a label number are the part's (bool)
     #: Samples; right by its own logits; right in the assembly; taken for a class of another part.
     counts: Tensor = field(default_factory=lambda: torch.zeros(4, dtype=torch.int64))
 
-    def add(self, logits: Tensor, where: Tensor) -> None:
+    def add(self, logits: Tensor, where: Tensor, labels: Tensor) -> None:
         """Count a batch of logits: the assembly's, then those of its parts."""
-        mine = (where >= 0) & (self.spots[where] >= 0)
+        mine = self.theirs[labels]
         logits, where = logits[mine], where[mine]
         answer = logits[:, : len(self.spots)].argmax(1)
-        own = logits[:, self.columns].argmax(1) == self.spots[where]
+        own = merged(logits[:, self.columns], self.inside).argmax(1) == self.spots[where]
         hits = (torch.ones_like(own), own, answer == where, self.spots[answer] == -1)
         self.counts += torch.stack(hits).sum(1)
 

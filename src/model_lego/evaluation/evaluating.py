@@ -14,9 +14,10 @@ from model_lego.evaluation.counting import Member, Tally
 from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
 from model_lego.parts.answers import evaluating
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import ClassNames, names_of, places_of
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_in
+from model_lego.parts.class_names import ClassNames, names_for, names_of, places_of
 from model_lego.parts.component import Component
+from model_lego.parts.grouping import counted_as, grouped
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet, tracked
@@ -45,8 +46,9 @@ def evaluate(
     processes of a `group` share the batches, and all get the same report. Raises EmptySelection, BadBatches,
     ShapeMismatch, UnknownClass, BadConfig, CorruptComponent, ProcessFailed.
     """
-    subject, overlap = _subject(part), overlap_with(part)
-    places = places_of(part.classes, class_names)
+    subject, overlap = _subject(part, class_names), overlap_with(part)
+    names = names_for(part, class_names)
+    places = places_of(part.classes, names)
     contenders = (subject.contender, *baselines)
     tallies = [
         Tally(contender, len(part.classes), subject.scored, NONE_OF_THESE in part.classes) for contender in contenders
@@ -69,7 +71,7 @@ def evaluate(
                 for tally in tallies:
                     tally.compare(tallies[0], reference)
                 for member in subject.members:
-                    member.add(logits[0], where)
+                    member.add(logits[0], where, labels)
 
     in_all(count, group)
     add_up([counts, seen, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
@@ -93,7 +95,7 @@ def evaluate(
         outsiders=tallies[0].outsiders(),
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
-        other_classes=() if class_names is None else _others(part.classes, names_of(class_names), seen),
+        other_classes=() if class_names is None else _others(part.classes, names, seen),
     )
 
 
@@ -123,11 +125,12 @@ class _WithOwn(nn.Module):
         return torch.cat(self.assembly.both(images), 1)
 
 
-def _subject(part: Component | Assembly) -> _Subject:
+def _subject(part: Component | Assembly, class_names: ClassNames | None) -> _Subject:
     if isinstance(part, Component):
         return _Subject(_itself(part, part), taken_by(part), (), True)
     if isinstance(part, Assembly):
-        return _Subject(_itself(part, _WithOwn(part)), taken_by(part), _members(part), False)
+        names = part.classes if class_names is None else names_of(class_names)
+        return _Subject(_itself(part, _WithOwn(part)), taken_by(part), _members(part, names), False)
     raise BadConfig(f"evaluate takes a component or an assembly, not a {type(part).__name__}")
 
 
@@ -135,15 +138,18 @@ def _itself(part: Component | Assembly, model: nn.Module) -> Contender:
     return Contender(type(part).__name__.lower(), model, tuple(range(len(part.classes))), True, part_cost(part))
 
 
-def _members(assembly: Assembly) -> tuple[Member, ...]:
-    """The parts of an assembly."""
+def _members(assembly: Assembly, names: Sequence[str]) -> tuple[Member, ...]:
+    """The parts of an assembly, on images of their own classes, which the label numbers stand for as these `names`."""
     members, first = [], len(assembly.classes)
-    for number, classes in enumerate(assembly.owned(), 1):
+    known = counted_as(names, aliases_in(assembly.networks(), assembly.terms))
+    for number, owned in enumerate(assembly.owned(), 1):
+        classes, columns = grouped(owned, assembly.groups)
         spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
         spots[[name == NONE_OF_THESE for name in assembly.classes]] = -2  # which is of no other part either
+        theirs = torch.tensor([name in owned or name in classes for name in known])
         title = f"{number} ({', '.join(classes)})"
-        members.append(Member(title, classes, slice(first, first + len(classes)), spots))
-        first += len(classes)
+        members.append(Member(title, classes, slice(first, first + len(owned)), columns, spots, theirs))
+        first += len(owned)
     return tuple(members)
 
 

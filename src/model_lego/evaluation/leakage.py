@@ -69,6 +69,11 @@ def _settings(part: Component | Assembly) -> dict[str, object]:
         listed = part.padded.origin.settings.get("padded")
         inner = listed if isinstance(listed, list) else [part.padded.origin.settings]
     else:
-        inner = [network.origin.settings for network in part.networks()]
+        inner = [_told(network) for network in part.networks()]
     joined = {"the assembly": {SEEN: part.record.calibration_digests}}
     return joined | {f"part {number}": settings for number, settings in enumerate(inner, 1)}
+
+
+def _told(part: Component | Assembly) -> object:
+    """Settings of a part of an assembly; of an assembly inside all of them, by whose they are."""
+    return part.origin.settings if isinstance(part, Component) else _settings(part)

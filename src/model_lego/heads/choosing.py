@@ -4,7 +4,7 @@ The order is from the simplest on: `concat` has nothing to fit but the factors o
 logits, `ridge` and `lda` read the joined features, `blend` adds up `affine` and `ridge`.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -13,14 +13,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model_lego.errors import BadConfig, IncompatibleComponents
+from model_lego.graph import RULES
+from model_lego.graph.rule import OpRule
 from model_lego.heads.blend import BLENDED, blend_of, blended, factor_of
 from model_lego.heads.cross_validation import FOLDS, Judged, Kind, folds_of, judge, preferred
 from model_lego.heads.features import logit_map, parts_layers
 from model_lego.heads.linear import Fit, lda_fits, one_hot, ridge_fits
 from model_lego.heads.logistic import affine_fits
 from model_lego.heads.scaling import ScaleFactors
-from model_lego.parts.assembly import Head, features_and_logits, side_by_side
+from model_lego.parts.assembly import Head, Part, features_and_logits, leaves, side_by_side
 from model_lego.parts.component import Component
+from model_lego.parts.grouping import Columns
 from model_lego.parts.join_record import CrossValidation
 
 #: Kinds of head, the simplest first, and how many calibration images of each class they need.
@@ -53,10 +56,14 @@ class Calibrated:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plain:
-    """The head that changes nothing: `pick` (classes x joined) settles classes of several parts, `factors` scale."""
+    """The head that changes nothing: `pick` (terms x joined) settles classes of several parts, `factors` scale.
+
+    `columns` merge the terms to the classes of the labels, where these do not tell all terms apart.
+    """
 
     pick: Tensor | None = None
     factors: Factors | None = None
+    columns: Columns | None = None
 
     def unscaled(self, width: int) -> Head:
         """That many logits side by side, with clashes settled."""
@@ -71,14 +78,14 @@ class Plain:
         return Head("logit", head.weight * self.factors(logits, labels).factors, head.shift)
 
     def matrix(self, logits: Tensor, labels: Tensor) -> Tensor:
-        """The same as a matrix, classes x joined."""
+        """The same as a matrix, terms x joined."""
         weight = self.head(logits, labels).weight
         return torch.diag(weight) if weight.dim() == 1 else weight
 
     def fits(self, logits: Tensor, labels: Tensor) -> list[Fit]:
         """The same as a fit that has one strength only."""
         weight = self.matrix(logits, labels)
-        return [Fit(weight, weight.new_zeros(weight.shape[0]), 0.0)]
+        return [Fit(weight, weight.new_zeros(weight.shape[0]), 0.0, self.columns)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,13 +99,14 @@ class Chosen:
 
 @torch.no_grad()
 def calibrated(
-    networks: Sequence[Component],
+    networks: Sequence[Part],
     images: Tensor,
     labels: Tensor,
     kinds: Sequence[str],
     *,
     classes: Sequence[str],
     reads: Reads | None = None,
+    rules: Mapping[object, OpRule] = RULES,
 ) -> Calibrated:
     """Run the networks of an assembly on its calibration images, for these kinds of head.
 
@@ -108,7 +116,7 @@ def calibrated(
     why_not = ""
     if reads is None and any(kind in ON_FEATURES for kind in kinds):
         try:
-            reads = parts_layers(networks, images)
+            reads = parts_layers(networks, images, rules=rules)
         except IncompatibleComponents as error:
             if all(kind in ON_FEATURES for kind in kinds):
                 raise IncompatibleComponents(f"head '{kinds[0]}' reads features: {error}") from error
@@ -117,9 +125,10 @@ def calibrated(
     if not reads:
         joined = torch.cat([side_by_side(networks, some) for some in pieces]).double().cpu()
         return Calibrated(joined, None, reads, labels, tuple(classes), why_not=why_not)
-    pairs = [features_and_logits(networks, some, reads) for some in pieces]
+    components = list(leaves(*networks))  # what has features has no assemblies among its parts
+    pairs = [features_and_logits(components, some, reads) for some in pieces]
     features, joined = (torch.cat(column).double().cpu() for column in zip(*pairs, strict=True))
-    logits_of = _logits_of(networks, reads, features, joined)
+    logits_of = _logits_of(components, reads, features, joined)
     if logits_of is None and kinds == ("blend",):
         raise IncompatibleComponents("head 'blend' needs logits that are weighted sums of features; use head='ridge'")
     return Calibrated(joined, features, reads, labels, tuple(classes), logits_of)
@@ -189,7 +198,7 @@ def cross_validated(seen: Calibrated, plain: Plain, kinds: Sequence[str], *, see
     """
     fold = folds_of(seen.labels, count=_fold_count(seen), seed=seed)
     least = int(torch.bincount(seen.labels, minlength=len(seen.classes)).min())
-    blend = "blend" in kinds and seen.logits_of is not None
+    blend = "blend" in kinds and seen.logits_of is not None and plain.columns is None  # else of other rows each
     every = _kinds(seen, plain)
     judged = {
         name: judge(kind, seen.labels, fold)
@@ -214,7 +223,7 @@ def _kinds(seen: Calibrated, plain: Plain) -> dict[str, Kind]:
     """How each kind of head is fitted, and what its strength is chosen by."""
 
     def affine(logits: Tensor, labels: Tensor) -> list[Fit]:
-        return affine_fits(logits, labels, plain.matrix(logits, labels))
+        return affine_fits(logits, labels, plain.matrix(logits, labels), columns=plain.columns)
 
     likelihood = partial(F.cross_entropy, reduction="none")
     kinds = {"concat": Kind(seen.joined, plain.fits, likelihood), "affine": Kind(seen.joined, affine, likelihood)}

@@ -10,6 +10,7 @@ from model_lego.cutting.siblings import Known, read_like
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import RULES, ChannelGraph, Layer
 from model_lego.graph.rule import OpRule, Window
+from model_lego.parts.assembly import Part
 from model_lego.parts.component import Component
 from model_lego.parts.layer_inputs import run_and_hear
 
@@ -24,12 +25,17 @@ def logit_layers(module: nn.Module, images: Tensor, *, rules: Mapping[object, Op
 
 
 def parts_layers(
-    parts: Sequence[Component], images: Tensor, *, rules: Mapping[object, OpRule] = RULES
+    parts: Sequence[Part], images: Tensor, *, rules: Mapping[object, OpRule] = RULES
 ) -> tuple[tuple[str, ...], ...]:
-    """The same of the networks of components, part by part; `images` are as the components take them."""
+    """The same of the networks of components, part by part; `images` are as the components take them.
+
+    Raises IncompatibleComponents of an assembly among them as well, whose logits are its head's.
+    """
     known: Known | None = None
     layers = []
-    for part in parts:
+    for number, part in enumerate(parts, 1):
+        if not isinstance(part, Component):
+            raise IncompatibleComponents(f"part {number} is an assembly, whose logits are taken as they are; {_ADVICE}")
         seen = images[:2] if part.preprocessing is None else part.preprocessing(images[:2])
         graph = _graph(part.module, seen, rules, known)
         known = known or (part.module, graph)

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from model_lego.parts.grouping import Columns, merged
+
 #: Penalties of `ridge` that cross-validation tries, in parts of the mean diagonal of the centred X'X.
 RIDGE_STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)
 #: Shrinkages of `lda` that cross-validation tries: shares of the identity in the pooled covariance.
@@ -22,16 +24,18 @@ ROUNDING = 1e-12
 class Fit:
     """A linear classifier: `weight` (classes x inputs), `shift` (classes), and the strength that it was fitted with.
 
-    Of a sum of two the strengths of both, by name.
+    Of a sum of two the strengths of both, by name. With `columns` its scores are merged to those of groups.
     """
 
     weight: Tensor
     shift: Tensor
     strength: float | dict[str, Any]
+    columns: Columns | None = None
 
     def __call__(self, x: Tensor) -> Tensor:
         """Scores of rows (rows x inputs): rows x classes."""
-        return x @ self.weight.T + self.shift
+        scores = x @ self.weight.T + self.shift
+        return scores if self.columns is None else merged(scores, self.columns)
 
 
 def ridge_fits(x: Tensor, labels: Tensor, classes: int) -> list[Fit]:

@@ -1,11 +1,14 @@
 """How components are joined: one frozen value inside, keyword arguments for callers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypedDict
 
 from model_lego.errors import BadConfig
+from model_lego.graph import RULES
+from model_lego.graph.rule import OpRule
 from model_lego.heads.choosing import LEAST, ON_FEATURES
-from model_lego.parts.class_names import ClassNames
+from model_lego.parts.class_names import Classes, ClassNames, GroupedClasses
 from model_lego.parts.join_record import Clash, Labels, Layout, Scaling
 
 HeadKind = Literal["auto", "concat", "affine", "ridge", "lda", "blend"]
@@ -27,6 +30,9 @@ class JoinOptions(HeadOptions, total=False):
     labels: Labels  # of the calibration: "classes" (by default) or "parts"
     class_names: ClassNames | None  # names of the calibration's label numbers
     outsiders: float | None  # share of the calibration images that may be taken for outsiders
+    order: Classes | None  # all classes, in the order that the logits are to have
+    groups: GroupedClasses  # by their names, classes that are merged to one each
+    rules: Mapping[object, OpRule]  # the table of operators, where a network needs rows of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ class JoinSettings:
     labels: Labels = "classes"
     class_names: ClassNames | None = None
     outsiders: float | None = None
+    order: Classes | None = None
+    groups: GroupedClasses = field(default_factory=dict)
+    rules: Mapping[object, OpRule] = field(default_factory=lambda: RULES)
     seed: int = 0
 
     def __post_init__(self) -> None:

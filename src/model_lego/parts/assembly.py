@@ -1,8 +1,9 @@
-"""The noun Assembly: components side by side or as one dense network, and the head behind them."""
+"""The noun Assembly: parts side by side or as one dense network, the head behind them, and the classes it tells."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import MappingProxyType
 from typing import Any
 
 import torch
@@ -11,6 +12,7 @@ from torch.nn import functional as F
 
 from model_lego.parts.classifier import Classifier
 from model_lego.parts.component import Component
+from model_lego.parts.grouping import Groups, columns_of, counted_as, group_of, merged
 from model_lego.parts.join_record import HeadState, JoinRecord, Layout
 from model_lego.parts.layer_inputs import pooled, run_and_hear
 from model_lego.parts.verdict import Verdict
@@ -49,20 +51,24 @@ class Head(nn.Module):
 
 
 class Assembly(Classifier):
-    """A classifier built from components; called on images it gives logits in the order of `.classes`.
+    """A classifier built from parts; called on images it gives logits in the order of `.classes`.
 
-    `parallel` keeps the parts side by side, each with its own preprocessing; `padded` holds one dense network of the
-    parts' own class in `padded`, and `parts` is empty then. It is whole from the start and is not changed afterwards.
-    `record` tells how it was put together; without one the head counts as made for these parts.
+    `parallel` keeps the parts side by side, each with its own preprocessing, and a part may be an assembly itself;
+    `padded` holds one dense network of the parts' own class in `padded`, and `parts` is empty then. The head tells the
+    `terms` apart (the classes, unless it says otherwise), and the members of a group are merged behind it. It is whole
+    from the start and is not changed afterwards. `record` tells how it was put together; without one the head counts
+    as made for these parts.
     """
 
     def __init__(
         self,
-        parts: Sequence[Component],
+        parts: Sequence["Component | Assembly"],
         *,
         layout: Layout,
         classes: Sequence[str],
         head: Head,
+        terms: Sequence[str] | None = None,
+        groups: Groups = MappingProxyType({}),
         padded: Component | None = None,
         record: JoinRecord | None = None,
     ) -> None:
@@ -71,6 +77,9 @@ class Assembly(Classifier):
         self.padded = padded
         self.layout: Layout = layout
         self.classes = tuple(classes)
+        self.terms = tuple(classes if terms is None else terms)
+        self.groups = dict(groups)
+        self.columns = columns_of(self.classes, self.terms, self.groups)
         self.head = head
         self.record = record or JoinRecord(HeadState.FITTED)
 
@@ -78,7 +87,8 @@ class Assembly(Classifier):
     def settings(self) -> dict[str, Any]:
         """The record as JSON values, for people and other programs; changing them changes nothing."""
         reads = {"head_reads": [list(layers) for layers in self.head.reads]} if self.head.reads else {}
-        return {"layout": self.layout, "head": self.head.kind} | reads | self.record.settings()
+        groups = {"groups": {name: list(members) for name, members in self.groups.items()}} if self.groups else {}
+        return {"layout": self.layout, "head": self.head.kind} | groups | reads | self.record.settings()
 
     @property
     def verdict(self) -> Verdict | None:
@@ -91,9 +101,15 @@ class Assembly(Classifier):
 
     def with_record(self, record: JoinRecord) -> "Assembly":
         """The same networks and head under another record."""
-        parts = [] if self.padded is not None else self.networks()
         made = Assembly(
-            parts, layout=self.layout, classes=self.classes, head=self.head, padded=self.padded, record=record
+            [] if self.padded is not None else self.networks(),
+            layout=self.layout,
+            classes=self.classes,
+            head=self.head,
+            terms=self.terms,
+            groups=self.groups,
+            padded=self.padded,
+            record=record,
         )
         made.training, made.parts.training = self.training, self.parts.training
         return made
@@ -108,22 +124,30 @@ class Assembly(Classifier):
             features, joined = self.features(images, self.head.reads)
         else:
             features = joined = self.joined(images)
-        return self.head(features), joined
+        return self.told(self.head(features)), joined
+
+    def told(self, terms: Tensor) -> Tensor:
+        """Give the logits of the classes, of those that the head gives for the terms."""
+        return merged(terms, self.columns)
 
     def features(self, images: Tensor, layers: Sequence[Sequence[str]]) -> tuple[Tensor, Tensor]:
         """Give what some layers of each part read, one vector an image, side by side; and the parts' own logits.
 
         `layers` are paths in each part's module (in `padded`'s for that layout), as in `.head.reads`.
         """
-        return features_and_logits(self.networks(), images, layers)
+        return features_and_logits([*leaves(self)], images, layers)
 
-    def networks(self) -> list[Component]:
-        """The components that run: the parts, or the one dense network."""
+    def networks(self) -> list["Component | Assembly"]:
+        """The parts that run, or the one dense network."""
         return [self.padded] if self.padded is not None else list(self.parts)  # type: ignore[arg-type]
 
     def owned(self) -> list[tuple[str, ...]]:
         """Give the classes of each part; in a padded network these have the part's number in front."""
         return owned_classes(self.networks(), self.layout)
+
+    def aliases(self) -> dict[str, str]:
+        """Names of members of groups, here and in parts that are assemblies, and the class that each counts as."""
+        return aliases_of(self.networks(), self.terms, self.groups)
 
     def joined(self, images: Tensor) -> Tensor:
         """Give the parts' own logits side by side, before the head."""
@@ -137,9 +161,66 @@ class Assembly(Classifier):
         return f"Assembly({self.layout}; {', '.join(self.classes)}; head {self.head.kind}{lacks}{judged})"
 
 
-def side_by_side(networks: Sequence[Component], images: Tensor) -> Tensor:
-    """Give the logits of each network, side by side."""
-    return torch.cat([network(images) for network in networks], dim=1)
+#: What an assembly is made of.
+Part = Component | Assembly
+
+
+def leaves(*parts: Part) -> Iterator[Component]:
+    """The components that parts are made of in the end."""
+    for part in parts:
+        if isinstance(part, Component):
+            yield part
+        else:
+            yield from leaves(*part.networks())
+
+
+def numbered(part: Part, number: str = "") -> Iterator[tuple[str, Component]]:
+    """The components that a part is made of, with their numbers: 1, 2.1 and so on; none for itself, or one padded."""
+    if isinstance(part, Component):
+        yield number, part
+    elif part.padded is not None:
+        yield number, part.padded
+    else:
+        for place, inner in enumerate(part.networks(), 1):
+            yield from numbered(inner, f"{number}.{place}" if number else str(place))
+
+
+def own_classes(part: Part) -> tuple[str, ...]:
+    """The classes that a part brings into an assembly: all but an assembly's "none of these", which is of its own."""
+    return tuple(name for name in part.classes if name != NONE_OF_THESE) if isinstance(part, Assembly) else part.classes
+
+
+def aliases_in(parts: Sequence[Part], terms: Sequence[str]) -> dict[str, str]:
+    """Names of classes inside parts that are assemblies, by the class that the part counts them as."""
+    known: dict[str, str] = {}
+    for part in parts:
+        inner = part.aliases() if isinstance(part, Assembly) else {}
+        known |= {name: told for name, told in inner.items() if name not in terms and name not in known}
+    return known
+
+
+def aliases_of(parts: Sequence[Part], terms: Sequence[str], groups: Groups) -> dict[str, str]:
+    """The same by the classes of an assembly of these parts, which has the terms by groups."""
+    group = group_of(groups)
+    known = {name: group.get(term, term) for name, term in aliases_in(parts, terms).items()} | group
+    classes = counted_as(terms, group)
+    return {name: told for name, told in known.items() if name not in classes}
+
+
+def counted_by(part: Part, names: Sequence[str]) -> tuple[str, ...]:
+    """What a part counts classes as: a member of a group as the group."""
+    return counted_as(names, part.aliases()) if isinstance(part, Assembly) else tuple(names)
+
+
+def side_by_side(networks: Sequence[Part], images: Tensor) -> Tensor:
+    """Give the logits of each network for its own classes, side by side."""
+    return torch.cat([_own_logits(network, images) for network in networks], dim=1)
+
+
+def _own_logits(part: Part, images: Tensor) -> Tensor:
+    logits: Tensor = part(images)
+    own = len(own_classes(part))
+    return logits if own == len(part.classes) else logits[:, :own]  # "none of these" is the last
 
 
 def features_and_logits(
@@ -155,9 +236,9 @@ def features_and_logits(
     return torch.cat(features, 1), torch.cat(logits, 1)
 
 
-def owned_classes(networks: Sequence[Component], layout: Layout) -> list[tuple[str, ...]]:
+def owned_classes(networks: Sequence[Part], layout: Layout) -> list[tuple[str, ...]]:
     """Give the classes of each part of an assembly of these networks; "1.cat" in a padded one is part 1's "cat"."""
     if layout == "parallel":
-        return [network.classes for network in networks]
+        return [own_classes(network) for network in networks]
     pairs = [name.split(".", 1) for network in networks for name in network.classes]
     return [tuple(name for _, name in group) for _, group in groupby(pairs, key=lambda pair: pair[0])]

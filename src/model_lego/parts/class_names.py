@@ -12,12 +12,14 @@ from torch import Tensor, nn
 
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
-from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, counted_by
 
 #: Names of all classes: in the order of their numbers, or a mapping from names to numbers or from numbers to names.
 ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str]
 #: Some classes: names and label numbers, also of numpy and torch, or one text as a command line has it.
 Classes = str | int | Iterable[str | int]
+#: Classes in groups: by the name of each, the classes that it is made of.
+GroupedClasses = Mapping[str, Classes]
 #: What is counted.
 Item = TypeVar("Item")
 #: A range of more classes than this is a slip.
@@ -46,6 +48,57 @@ def spelled(texts: Iterable[str], names: Sequence[str]) -> list[str | int]:
     if not items:
         raise BadConfig("no class is named; give some, separated by commas")
     return items
+
+
+def groups_of(given: GroupedClasses, names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Groups of classes by the names of their members, given by name or number; raises UnknownClass, BadConfig."""
+    groups: dict[str, tuple[str, ...]] = {}
+    taken: dict[str, str] = {}
+    for name, classes in given.items():
+        members = tuple(names[number] for number in label_numbers(classes, names, owner="assembly"))
+        if not isinstance(name, str) or not name or name == NONE_OF_THESE or NONE_OF_THESE in members:
+            raise BadConfig(f"group {name!r} of {', '.join(members)} is none: name it, and leave '{NONE_OF_THESE}' out")
+        if name in names and name not in members:
+            raise BadConfig(f"group '{name}' has the name of a class that is not in it; name that class as a member")
+        if twice := [member for member in members if member in taken]:
+            raise BadConfig(f"class '{twice[0]}' is in two groups, '{taken[twice[0]]}' and '{name}'; leave it in one")
+        groups[name] = members
+        taken |= dict.fromkeys(members, name)
+    return groups
+
+
+def in_order(order: Classes | None, classes: Sequence[str]) -> tuple[str, ...]:
+    """Classes in the order that was asked for, as they are by default; raises UnknownClass, BadConfig.
+
+    The order has all of them; "none of these" may be named, as the last.
+    """
+    if order is None:
+        return tuple(classes)
+    known = [name for name in classes if name != NONE_OF_THESE]
+    items = _items(order, classes)
+    asked = [known[number] for number in label_numbers(items[: -1 if items[-1:] == [NONE_OF_THESE] else None], known)]
+    if left := [name for name in known if name not in asked]:
+        raise BadConfig(f"the order leaves out {', '.join(map(repr, left[:10]))}; it names all classes, each once")
+    return (*asked, *(name for name in classes if name == NONE_OF_THESE))
+
+
+def names_for(part: Part, class_names: ClassNames | None) -> tuple[str, ...]:
+    """What a part counts each label number as: the class of that name, or the group that it is in.
+
+    By default label numbers are positions in its classes.
+    """
+    return part.classes if class_names is None else counted_by(part, names_of(class_names))
+
+
+def data_names(part: Part) -> list[str]:
+    """What images of a part's classes may be labelled by: each class, and the members of groups behind it."""
+    return spoken(part.classes, part.aliases() if isinstance(part, Assembly) else {})
+
+
+def spoken(classes: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
+    """Classes, each with what counts as it behind it; without "none of these", which no data has."""
+    members = {name: [each for each, told in aliases.items() if told == name] for name in set(aliases.values())}
+    return [each for name in classes if name != NONE_OF_THESE for each in (name, *members.get(name, ()))]
 
 
 def names_of(given: ClassNames) -> tuple[str, ...]:

@@ -1,14 +1,13 @@
 """The shape of the images that a network, a component or an assembly takes."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from model_lego.errors import ShapeMismatch
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Component, Preprocessing
 
 #: Of an image: channels x height x width, None where any length will do.
@@ -29,7 +28,7 @@ def filled(preprocessing: Preprocessing | None, shape: tuple[int, ...]) -> Prepr
 
 def taken_by(*parts: Component | Assembly) -> Shape:
     """Shape of the images that parts are given alike: that of the first which does not resize, else of any size."""
-    shapes = [taken(network.origin.input_shape, network.preprocessing) for network in _networks(parts)]
+    shapes = [taken(network.origin.input_shape, network.preprocessing) for network in leaves(*parts)]
     return next((shape for shape in shapes if None not in shape), shapes[0])
 
 
@@ -38,15 +37,11 @@ def common_preprocessing(*parts: Component | Assembly) -> Preprocessing | None:
 
     None where one of them does not resize.
     """
-    known = [network.preprocessing for network in _networks(parts)]
+    known = [network.preprocessing for network in leaves(*parts)]
     sizes = {each: each.final_size for each in known if each is not None}
     if None in known or None in sizes.values():
         return None
     return max(sizes, key=lambda each: math.prod(sizes[each] or ()))
-
-
-def _networks(parts: Sequence[Component | Assembly]) -> list[Component]:
-    return [each for part in parts for each in ([part] if isinstance(part, Component) else part.networks())]
 
 
 def check_shape(what: str, images: Tensor, shape: Shape, *, whose: str = "the network takes") -> None:

@@ -87,6 +87,7 @@ class JoinRecord:
     on_clash: Clash = "error"
     seed: int = 0
     one_source: tuple[tuple[int, ...], ...] = ()
+    rejecting: tuple[int, ...] = ()  # numbers of parts, from 1, whose own "none of these" is left out
     check: JoinCheck | None = None
     calibration: Calibration | None = None
     calibration_digests: str = ""  # of the images that the head was fitted to, packed
@@ -109,11 +110,15 @@ class JoinRecord:
 
     @property
     def advice(self) -> str:
-        """What would make it smaller, as a sentence; empty where nothing."""
-        if not self.one_source:
-            return ""
-        several = "; parts ".join(" and ".join(map(str, numbers)) for numbers in self.one_source)
-        return f"parts {several} are of one source: `unite` puts them together, what they share once"
+        """What would make it smaller, or give it "none of these" again, as a sentence; empty where nothing."""
+        found = []
+        if self.one_source:
+            several = "; parts ".join(" and ".join(map(str, numbers)) for numbers in self.one_source)
+            found.append(f"parts {several} are of one source: `unite` puts them together, what they share once")
+        if self.rejecting and self.outsiders is None:
+            parts = " and ".join(map(str, self.rejecting))
+            found.append(f"'none of these' of part {parts} is left out: `outsiders` gives the whole one of its own")
+        return "; ".join(found)
 
     def with_training(self, kind: Literal["finetuned", "distilled"], record: Mapping[str, Any]) -> "JoinRecord":
         """The same with one more training, behind those before it."""

@@ -12,7 +12,7 @@ from model_lego.errors import UnknownClass
 from model_lego.graph.modules import device_of
 from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly
-from model_lego.parts.class_names import ClassNames, names_of
+from model_lego.parts.class_names import ClassNames, names_for
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet, tracked
@@ -89,7 +89,7 @@ def confusion(
     Labels are positions in `part.classes`, unless `class_names` names them, as in `evaluate`. An assembly's class "none
     of these" is right for images of other classes. Raises UnknownClass, BadBatches, ShapeMismatch.
     """
-    names = part.classes if class_names is None else names_of(class_names)
+    names = names_for(part, class_names)
     if absent := [name for name in part.classes if name not in names and name != NONE_OF_THESE]:
         raise UnknownClass(f"class_names do not name the part's class '{absent[0]}'")
     count, shape = len(part.classes), taken_by(part)

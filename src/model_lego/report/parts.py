@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from model_lego.errors import BadConfig
 from model_lego.evaluation.results import Report, Row
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, numbered
 from model_lego.parts.component import Component
 from model_lego.report.confusion import Confusion
 from model_lego.report.confusion_sections import confusion_sections
@@ -87,9 +87,7 @@ def _members(part: Component | Assembly) -> list[tuple[str, Component]]:
     """The components that run, with a name for each."""
     if isinstance(part, Component):
         return [("component", part)]
-    if part.padded is not None:
-        return [("padded", part.padded)]
-    return [(f"part {number}", one) for number, one in enumerate(part.networks(), 1)]
+    return [(f"part {number}" if number else "padded", one) for number, one in numbered(part)]
 
 
 def _what(part: Component | Assembly) -> Markup:
@@ -97,6 +95,7 @@ def _what(part: Component | Assembly) -> Markup:
     if isinstance(part, Assembly):
         rows += [("layout", part.layout), ("head", part.head.kind)]
         rows += [(f"part {number}", ", ".join(classes)) for number, classes in enumerate(part.owned(), 1)]
+        rows += [(f"group {name}", ", ".join(members)) for name, members in part.groups.items()]
         rows += [("lacks", part.record.lacks)] if part.record.lacks else []
     return facts(rows)
 

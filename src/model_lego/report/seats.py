@@ -1,6 +1,6 @@
 """The routes of each part: a component is one, an assembly has several, each with its own classes."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Unpack
@@ -45,17 +45,25 @@ class Seat:
 
 def seats(part: Component | Assembly) -> list[Seat]:
     """The parts of an assembly in order; a component is its only one."""
-    if isinstance(part, Component):
-        return [Seat("", part.classes, part)]
-    owned = part.owned()
-    titles = [_title(number, classes) for number, classes in enumerate(owned, 1)]
-    if part.padded is None:
-        return [Seat(title, one.classes, one) for title, one in zip(titles, part.networks(), strict=True)]
+    return [Seat("", part.classes, part)] if isinstance(part, Component) else _inside(part, "")
+
+
+def _inside(assembly: Assembly, before: str) -> list[Seat]:
+    """The parts of an assembly, which may be assemblies too: part 2.1 is the first one of part 2."""
+    owned = assembly.owned()
     starts = accumulate(map(len, owned), initial=0)
-    return [Seat(title, mine, part.padded, first) for title, mine, first in zip(titles, owned, starts, strict=False)]
+    networks = assembly.networks() if assembly.padded is None else [assembly.padded] * len(owned)
+    found = []
+    for number, (network, classes, start) in enumerate(zip(networks, owned, starts, strict=False), 1):
+        if isinstance(network, Assembly):
+            found += _inside(network, f"{before}{number}.")
+        else:
+            first = 0 if assembly.padded is None else start
+            found.append(Seat(_title(f"{before}{number}", classes), classes, network, first))
+    return found
 
 
-def _title(number: int, classes: Sequence[str]) -> str:
+def _title(number: str, classes: Sequence[str]) -> str:
     more = f" … {len(classes)} classes" if len(classes) > MOST_NAMED else ""
     return f"part {number} ({', '.join(classes[:MOST_NAMED])}{more})"
 
@@ -76,15 +84,22 @@ def part_routes(
     names = part.classes if class_names is None else names_of(class_names)
     places = seats(part)
     most = max(2, MOST_SUBJECTS // len(places))
+    untold = part.aliases().keys() - set(names) if isinstance(part, Assembly) else frozenset[str]()
     graphs: dict[int, ChannelGraph] = {}
-    return tuple(_routes(seat, batches, names, most, graphs, progress) for seat in places)
+    return tuple(_routes(seat, batches, names, untold, most, graphs, progress) for seat in places)
 
 
 def _routes(
-    seat: Seat, batches: Batches, names: Sequence[str], most: int, graphs: dict[int, ChannelGraph], progress: Progress
+    seat: Seat,
+    batches: Batches,
+    names: Sequence[str],
+    untold: Collection[str],
+    most: int,
+    graphs: dict[int, ChannelGraph],
+    progress: Progress,
 ) -> DecisionRoutes | None:
-    """The routes of one part; `graphs` keeps the graph of a network that several parts share."""
-    network, empty = seat.network, [names[number] for number in absent(batches, range(len(names)))]
+    """The routes of one part but for its `untold` classes; `graphs` keeps the graph of a network that parts share."""
+    network, empty = seat.network, {*untold, *(names[number] for number in absent(batches, range(len(names))))}
     chosen = [place for place, name in enumerate(seat.classes) if name not in empty][:most]
     if len(network.classes) < 2 or not chosen:
         return None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from model_lego.digest import SEEN
 from model_lego.parts.verdict import Verdict
-from model_lego.store.manifest import Manifest, PartRecord
+from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
 from model_lego.store.records import builder_from
 
 _HEADER = """---
@@ -34,16 +34,11 @@ def card(manifest: Manifest) -> str:
     classes = manifest.assembly.classes if manifest.assembly else manifest.parts[0].classes
     lines = [_HEADER, f"# {manifest.kind.capitalize()}: {_text(', '.join(classes))}", ""]
     if manifest.assembly:
-        lines += [f"Layout {_text(manifest.assembly.layout)}, head {_text(manifest.assembly.head)}.", ""]
-        lines += _verdict(manifest.assembly.joined.verdict)
-        if lacks := manifest.assembly.joined.lacks:
-            lines += [f"It has {_text(lacks)}.", ""]
-        if advice := manifest.assembly.joined.advice:
-            lines += [f"Note: {_text(advice)}.", ""]
+        lines += _joined(manifest.assembly)
     builders = [builder_from(part.origin) for part in manifest.parts]
     own = any(builder is None or builder.is_own_code for builder in builders)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
-    for number, part in enumerate(manifest.parts, 1):
+    for number, part in zip(manifest.numbers(), manifest.parts, strict=True):
         lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
     if manifest.assembly:
         lines += _settings("Settings of the assembly", manifest.assembly.joined.settings())
@@ -51,6 +46,21 @@ def card(manifest: Manifest) -> str:
     lines[-1] += f"`{manifest.weights.sha256}`. Written with "
     lines[-1] += ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items())) + "."
     return "\n".join(lines) + "\n"
+
+
+def _joined(assembly: AssemblyRecord, number: str = "") -> Iterator[str]:
+    """How an assembly joins its parts, and then how assemblies among these do."""
+    yield from (f"{number and f'Part {number}: '}Layout {_text(assembly.layout)}, head {_text(assembly.head)}.", "")
+    for name, members in assembly.groups.items():
+        yield from (f"Class {_text(name)} is any of {_text(', '.join(members))}.", "")
+    yield from _verdict(assembly.joined.verdict)
+    if lacks := assembly.joined.lacks:
+        yield from (f"It has {_text(lacks)}.", "")
+    if advice := assembly.joined.advice:
+        yield from (f"Note: {_text(advice)}.", "")
+    for place, inner in enumerate(assembly.made_of, 1):
+        if not isinstance(inner, int):
+            yield from _joined(inner, f"{number}.{place}" if number else str(place))
 
 
 def _part(part: PartRecord, title: str) -> Iterator[str]:

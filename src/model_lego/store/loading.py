@@ -26,8 +26,8 @@ def load(
     Args:
         folder: what `save` wrote.
         factory: builds the uncut network, for sources that are not from torchvision, timm or our zoo; it wins over a
-            builder. For an assembly a mapping gives each part its own: by "0", "1" and so on, or "padded"; a part
-            that is not named is built by its builder.
+            builder. For an assembly a mapping gives each part its own: by "0", "1" and so on, or
+            "padded" ("1.0" and "1.padded" in an assembly at "1"); a part that is not named is built by its builder.
         model: the same by a name, for instance "python:net.py:Net", code that then runs (a file that names it does not
             run it); for an assembly of several such networks their names, each for the parts that record it.
         arguments: of that name's callable, in place of those that the file records.

@@ -15,6 +15,7 @@ from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_valid
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
 from model_lego.parts.component import OWN_CODE, Preprocessing
+from model_lego.parts.grouping import counted_as, group_of
 from model_lego.parts.join_record import JoinRecord
 from model_lego.parts.verdict import Verdict
 from model_lego.pictures.geometry import Interpolation
@@ -124,13 +125,37 @@ class PartRecord(Record):
 
 
 class AssemblyRecord(Record):
-    """What an assembly adds to its parts; its head `reads` layers of each, or the logits where it names none."""
+    """What an assembly adds to its parts; its head `reads` layers of each, or the logits where it names none.
+
+    It is `made_of` parts of the manifest, by their numbers from 0, and of assemblies.
+    """
 
     layout: Literal["parallel", "padded"]
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    terms: tuple[str, ...]
+    groups: dict[str, tuple[str, ...]]
+    made_of: "Annotated[tuple[int | AssemblyRecord, ...], Field(min_length=1)]"
     head: str
     head_reads: tuple[tuple[str, ...], ...]
     joined: JoinRecord
+
+    @model_validator(mode="after")
+    def _has_its_classes(self) -> "AssemblyRecord":
+        told = counted_as(self.terms, group_of(self.groups))
+        if set(told) != set(self.classes) or any(len(set(names)) < len(names) for names in (self.terms, self.classes)):
+            raise ValueError("its classes are not its terms by groups, each once")
+        if self.layout == "padded" and not (len(self.made_of) == 1 and isinstance(self.made_of[0], int)):
+            raise ValueError("a padded assembly is one network")
+        return self
+
+    def places(self, before: str = "") -> Iterator[tuple[int, str]]:
+        """The number of every part, and its path inside the assembly with a dot behind it, in the order of its own."""
+        for number, inner in enumerate(self.made_of):
+            path = f"{before}padded." if self.layout == "padded" else f"{before}parts.{number}."
+            if isinstance(inner, int):
+                yield inner, path
+            else:
+                yield from inner.places(path)
 
 
 class TensorRecord(Record):
@@ -178,9 +203,9 @@ class Manifest(Record):
     def _agrees_with_itself(self) -> "Manifest":
         if (self.kind == "assembly") != (self.assembly is not None):
             raise ValueError(f"kind is {self.kind} but 'assembly' says otherwise")
-        single = self.assembly is None or self.assembly.layout == "padded"
-        if single and len(self.parts) != 1:
-            raise ValueError(f"{len(self.parts)} parts where there must be one")
+        numbers = [0] if self.assembly is None else [number for number, _ in self.assembly.places()]
+        if numbers != list(range(len(self.parts))):
+            raise ValueError(f"{len(self.parts)} parts where there must be {len(numbers)}, each once and in order")
         if wrong := (self.aliases.keys() & self.tensors.keys()) | (set(self.aliases.values()) - self.tensors.keys()):
             raise ValueError(f"aliases that are tensors, or of no tensor: {', '.join(sorted(wrong)[:_SHOWN])}")
         needed = sum(record.nbytes for record in self.tensors.values())
@@ -190,11 +215,12 @@ class Manifest(Record):
 
     def prefixes(self) -> tuple[str, ...]:
         """Give the path of every part inside the component or assembly, with a dot behind it if there is one."""
-        if self.assembly is None:
-            return ("",)
-        if self.assembly.layout == "padded":
-            return ("padded.",)
-        return tuple(f"parts.{number}." for number in range(len(self.parts)))
+        return ("",) if self.assembly is None else tuple(path for _, path in self.assembly.places())
+
+    def numbers(self) -> tuple[str, ...]:
+        """Give what people call every part: 1, 2.1 for the first one of part 2; nothing where there is only one."""
+        steps = [[int(step) + 1 for step in path.split(".") if step.isdecimal()] for path in self.prefixes()]
+        return tuple(".".join(map(str, each)) for each in steps)
 
 
 def parse_manifest(data: bytes, where: str, record: type[R]) -> R:

@@ -67,12 +67,20 @@ def judged_and_probed(manifest: Json) -> Json:
     }
 
 
-def cropped(manifest: Json) -> Json:
-    """Schema 3 to 4: images may be cropped, and resized in other ways than bilinearly, which older ones are not."""
+def cropped_and_grouped(manifest: Json) -> Json:
+    """Schema 3 to 4: images may be cropped, and resized in other ways than bilinearly; classes may be in groups.
+
+    An assembly's parts may be assemblies, too.
+    """
     parts = manifest.get("parts")
-    if not isinstance(parts, list):  # statistics know no images
+    if not isinstance(parts, list):  # statistics know no images and are of no assembly
         return manifest
-    return manifest | {"parts": [_uncropped(part) if isinstance(part, dict) else part for part in parts]}
+    lifted = manifest | {"parts": [_uncropped(part) if isinstance(part, dict) else part for part in parts]}
+    assembly = manifest.get("assembly")
+    if isinstance(assembly, dict):
+        plain: Json = {"terms": assembly.get("classes"), "groups": {}, "made_of": list(range(len(parts)))}
+        lifted["assembly"] = assembly | plain
+    return lifted
 
 
 def _uncropped(part: Json) -> Json:
@@ -84,5 +92,5 @@ def _uncropped(part: Json) -> Json:
 
 #: From a schema number to the function that turns such a manifest into one of the next number.
 MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType(
-    {1: typed_assembly, 2: judged_and_probed, 3: cropped}
+    {1: typed_assembly, 2: judged_and_probed, 3: cropped_and_grouped}
 )

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from model_lego.graph.modules import device_of, first_parameter
 from model_lego.models.node_classifier import NodeClassifier
 from model_lego.parts.answers import TOLERANCE, answer_and_operators, difference
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import noise_of, taken_by
 from model_lego.store.exact import Record
@@ -38,8 +38,7 @@ def probe_of(part: Component | Assembly) -> ProbeRecord | None:
 
     The answers of that one are those of the graph that it is given, which is no part of the network and is not saved.
     """
-    networks = [part] if isinstance(part, Component) else part.networks()
-    if any(isinstance(network.module, NodeClassifier) for network in networks):
+    if any(isinstance(network.module, NodeClassifier) for network in leaves(part)):
         return None
     image = _image(part)
     try:
@@ -87,8 +86,7 @@ def _said(module: nn.Module) -> str:
 
 def _image(part: Component | Assembly) -> Tensor:
     """A seeded image as a part takes it, always the same."""
-    network = part if isinstance(part, Component) else part.networks()[0]
-    shape = tuple(side or own for side, own in zip(taken_by(part), network.origin.input_shape, strict=True))
+    shape = tuple(side or own for side, own in zip(taken_by(part), next(leaves(part)).origin.input_shape, strict=True))
     return noise_of(shape)[:1].to(first_parameter(part))
 
 

@@ -11,10 +11,10 @@ from model_lego.cutting.canonizing import PlainLayer
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.graph.modules import find_tensor
 from model_lego.graph.spare import Absent
-from model_lego.parts.assembly import Assembly, Head
+from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
 from model_lego.parts.component import Builder, Component
 from model_lego.store.files import refuse_differences
-from model_lego.store.manifest import Manifest, OriginRecord, PartRecord
+from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
 from model_lego.store.records import builder_from, component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
 
@@ -37,16 +37,17 @@ def rebuild(
     """
     keyed = zip(part_keys(manifest), manifest.parts, strict=True)
     parts = [_component(folder, part, key, factory) for key, part in keyed]
-    root = parts[0] if manifest.assembly is None else _assembly(folder, manifest, parts)
+    root = parts[0] if manifest.assembly is None else _assembly(folder, manifest.assembly, parts)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
-    if isinstance(root, Assembly):
-        _refuse_head(folder, root)
+    for each in root.modules():
+        if isinstance(each, Assembly):
+            _refuse_head(folder, each)
     return root.eval()
 
 
 def part_keys(manifest: Manifest) -> tuple[str, ...]:
-    """Name the parts as a mapping of factories does: "component", "padded", or "0", "1" and so on."""
-    return tuple(prefix.rstrip(".").removeprefix("parts.") or "component" for prefix in manifest.prefixes())
+    """Name the parts as a mapping of factories does: "component", "padded", or "0", "1.0", "1.padded" and so on."""
+    return tuple(prefix.rstrip(".").replace("parts.", "") or "component" for prefix in manifest.prefixes())
 
 
 def _component(
@@ -166,26 +167,34 @@ def _in_the_form_of(current: object, value: int, where: str) -> object:
     raise CorruptComponent(f"{where} is {current!r} in the uncut network, which {value} cannot replace")
 
 
-def _assembly(folder: Path, manifest: Manifest, parts: list[Component]) -> Assembly:
-    record = manifest.assembly
-    assert record is not None
+def _assembly(folder: Path, record: AssemblyRecord, components: Sequence[Component]) -> Assembly:
+    """The assembly of a record, and those inside, of the components that it gives the numbers of."""
+    parts: list[Part] = [
+        components[inner] if isinstance(inner, int) else _assembly(folder, inner, components)
+        for inner in record.made_of
+    ]
     _refuse_reads(folder, record.head_reads, parts)
     return Assembly(
         parts,
         layout=record.layout,
         classes=record.classes,
         head=Head(record.head, torch.empty(0), torch.empty(0), reads=record.head_reads),
-        padded=parts[0] if record.layout == "padded" else None,
+        terms=record.terms,
+        groups=record.groups,
+        padded=next(leaves(*parts)) if record.layout == "padded" else None,
         record=record.joined,
     )
 
 
-def _refuse_reads(folder: Path, reads: Sequence[Sequence[str]], parts: Sequence[Component]) -> None:
+def _refuse_reads(folder: Path, reads: Sequence[Sequence[str]], parts: Sequence[Part]) -> None:
     """Refuse a head that reads other than, of each part, some layers that have a weight, or none at all."""
     if not reads:
         return
     each = zip(parts, reads, strict=False)
-    fits = all(paths and all(_has_weight(part.module, path) for path in paths) for part, paths in each)
+    fits = all(
+        isinstance(part, Component) and paths and all(_has_weight(part.module, path) for path in paths)
+        for part, paths in each
+    )
     if len(reads) != len(parts) or not fits:
         raise CorruptComponent(
             f"{folder}: head_reads does not name layers with a weight for each of {len(parts)} parts"
@@ -244,9 +253,9 @@ def _as_held(owner: nn.Module, name: str, tensor: Tensor) -> Tensor:
 
 def _refuse_head(folder: Path, assembly: Assembly) -> None:
     """Refuse a head whose tensors do not fit the assembly's classes and its parts' logits or features."""
-    joined, width = sum(len(part.classes) for part in assembly.networks()), len(assembly.classes)
+    joined, width = sum(len(own_classes(part)) for part in assembly.networks()), len(assembly.terms)
     if assembly.head.reads:
-        pairs = zip(assembly.networks(), assembly.head.reads, strict=True)
+        pairs = zip(leaves(*assembly.networks()), assembly.head.reads, strict=True)
         weights = [find_tensor(part.module, f"{path}.weight") for part, paths in pairs for path in paths]
         joined = sum(weight[0].numel() for weight in weights if weight is not None)
     weight, shift = tuple(assembly.head.weight.shape), tuple(assembly.head.shift.shape)

@@ -1,15 +1,16 @@
 """Between the nouns (Component, Assembly) and the records of their manifest."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
+from itertools import count
 from typing import Any
 
 from torch import Tensor, nn
 
 from model_lego.digest import digest_of_bytes
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Builder, Component, Cost, Origin
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
 from model_lego.store.probe import probe_of
@@ -26,13 +27,13 @@ def manifest_of(
         ValueError: something in it cannot be written, such as a setting that is not a JSON value.
     """
     whole = isinstance(part, Assembly)
-    parts, probe = parts_of(part), probe_of(part)
+    parts, probe = list(leaves(part)), probe_of(part)
     raw = {
         "format": "model-lego",
         "schema": SCHEMA,
         "kind": "assembly" if whole else "component",
         "parts": [_part(component) for component in parts],
-        "assembly": _assembly(part) if isinstance(part, Assembly) else None,
+        "assembly": _assembly(part, count()) if isinstance(part, Assembly) else None,
         "tensors": {name: {"dtype": dtype_name(one), "shape": list(one.shape)} for name, one in tensors.items()},
         "aliases": dict(aliases),
         "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": digest_of_bytes(weights)},
@@ -40,15 +41,6 @@ def manifest_of(
         "probe": probe and probe.model_dump(),
     }
     return validated(raw, Manifest)
-
-
-def parts_of(part: Component | Assembly) -> list[Component]:
-    """Give the components that stand in a saved folder, in the order of its records."""
-    if isinstance(part, Component):
-        return [part]
-    if part.padded is not None:
-        return [part.padded]
-    return [component for component in part.parts if isinstance(component, Component)]
 
 
 def component_from(record: PartRecord, module: nn.Module) -> Component:
@@ -111,10 +103,16 @@ def _origin(origin: Origin) -> dict[str, Any]:
     }
 
 
-def _assembly(part: Assembly) -> dict[str, Any]:
+def _assembly(part: Assembly, numbers: Iterator[int]) -> dict[str, Any]:
+    """The record of an assembly, whose components have the next of the numbers."""
     return {
         "layout": part.layout,
         "classes": part.classes,
+        "terms": part.terms,
+        "groups": part.groups,
+        "made_of": [
+            _assembly(inner, numbers) if isinstance(inner, Assembly) else next(numbers) for inner in part.networks()
+        ],
         "head": part.head.kind,
         "head_reads": part.head.reads,
         "joined": _plain(asdict(part.record)),

@@ -18,7 +18,7 @@ from model_lego.graph.modules import first_parameter
 from model_lego.heads.features import logit_layers, parts_layers
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.class_names import ClassNames, places_of
+from model_lego.parts.class_names import ClassNames, names_for, places_of
 from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.parts.layer_inputs import pooled, run_and_hear
@@ -114,7 +114,8 @@ def distill(
     refuse_unknown("distill", options, LessonOptions)
     settings, lesson = settings or FROM_THE_START, value_of(Lesson, options)
     roles = cast_roles(teacher, student, preprocessing)
-    places = None if lesson.hard == 0 else places_of(roles.classes, class_names)
+    known = names_for(student, class_names) if isinstance(student, Component | Assembly) else class_names
+    places = None if lesson.hard == 0 else places_of(roles.classes, known)
     images = streamed(batches, places, roles.shape, progress, what=f"the classes {', '.join(roles.classes[:10])}")
     pupil = deepcopy(student).eval()
     model = deepcopy(teacher).eval().requires_grad_(False)
@@ -271,7 +272,7 @@ def _heard(network: nn.Module, reads: tuple[Any, ...], images: Tensor) -> tuple[
     """Logits of a network, and what some of its layers read, one vector an image."""
     if isinstance(network, Assembly):
         features, joined = network.features(images, reads)
-        return network.head(features if network.head.reads else joined), features
+        return network.told(network.head(features if network.head.reads else joined)), features
     given, heard = run_and_hear(network, reads, images)
     return main_logits(given), torch.cat([pooled(x, network.get_submodule(path)) for path, x in heard.items()], 1)
 

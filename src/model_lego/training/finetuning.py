@@ -14,8 +14,8 @@ from torch.nn import functional as F
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.class_names import ClassNames, places_of
+from model_lego.parts.assembly import Assembly, Head, leaves
+from model_lego.parts.class_names import ClassNames, names_for, places_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
 from model_lego.progress import Progress, quiet
@@ -51,7 +51,7 @@ def finetune(
     """
     settings = settings or GENTLE
     tuned = twin(part)
-    places, what = places_of(part.classes, class_names), f"the classes {', '.join(part.classes[:10])}"
+    places, what = places_of(part.classes, names_for(part, class_names)), f"the classes {', '.join(part.classes[:10])}"
     images = streamed(batches, places, taken_by(part), progress, what=what)
 
     def loss(call: Callable[[Tensor], Any], x: Tensor, labels: Tensor) -> Tensor:
@@ -107,7 +107,7 @@ def record_of(settings: TrainingSettings, images: int, digest: str) -> dict[str,
 
 def noted(part: Part, key: Literal["finetuned", "distilled"], record: Mapping[str, Any]) -> Part:
     """The part with a training noted, behind those before it, in its own record and in those of its components."""
-    for each in [part] if isinstance(part, Component) else part.networks():
+    for each in leaves(part):
         before = each.origin.settings
         each.origin = replace(each.origin, settings={**before, key: [*before.get(key, []), dict(record)]})
     if isinstance(part, Assembly):

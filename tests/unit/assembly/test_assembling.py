@@ -21,7 +21,7 @@ def test_the_check_is_noted_with_the_images_it_ran_on():
 def test_a_wrong_dense_network_is_noticed(monkeypatch):
     right = assembling.place
 
-    def wrong(modules, example):
+    def wrong(modules, example, **options):
         placed = right(modules, example)
         with torch.no_grad():
             placed.module[9].weight[0, -1] += 1e-6

@@ -277,8 +277,8 @@ def test_refusals_of_adding_and_replacing():
         ml.replace_part(joint, 2, pixel_part("x", 0))
     with pytest.raises(UnknownClass, match="the assembly has no class 'x'"):
         ml.replace_part(joint, "x", pixel_part("x", 0))
-    with pytest.raises(BadConfig, match="not a Assembly"):
-        ml.replace_part(joint, 0, joint)
+    with pytest.raises(BadConfig, match="not a Linear"):
+        ml.replace_part(joint, 0, torch.nn.Linear(2, 2))
     shared = assemble([pixel_part("ab", 0, 1), pixel_part("cb", 2, 3)], on_clash="prefer")
     with pytest.raises(UnknownClass, match="class 'b' is in 2 parts"):
         ml.replace_part(shared, "b", pixel_part("x", 0))
