@@ -40,7 +40,9 @@ def test_a_batch_gets_the_logits_of_the_part(make):
     assert torch.equal(found.logits, part(batch))
     assert found.images == (0, 1, 2)
     assert found.classes == part.classes
-    assert torch.equal(part.predict(batch, batch_size=2).logits[2:], part(batch[2:]))
+    split = part.predict(batch, batch_size=2)
+    assert torch.equal(split.logits[2:], part(batch[2:]))
+    assert split.images == (0, 1, 2)
 
 
 def test_tensors_come_as_a_batch_as_one_image_or_in_a_list_in_floats_or_bytes():

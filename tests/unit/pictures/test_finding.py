@@ -60,6 +60,7 @@ def test_links_lead_to_files_and_not_round_in_circles(photos):
         "photos/broken.jpg",  # a picture that cannot be read, which is said when it is
     )
     assert "linked folders 1: loop" in found.notes[0]
+    assert found.missing == {}
 
 
 def test_a_folder_that_is_closed_is_said(photos, monkeypatch):
