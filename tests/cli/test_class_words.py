@@ -67,6 +67,6 @@ def test_the_classes_of_a_network_are_read_alike(world, odd, tmp_path):
 
 
 def test_training_reads_them_alike(odd, tmp_path):
-    given = ["--classes", "tench, Tinca tinca", "--classes", "0-2", "--epochs", "1", "--crop", "0", "--no-flip"]
+    given = ["--classes", "tench, Tinca tinca", "--classes", "0-2", "--epochs", "1", "--random-crop", "0", "--no-flip"]
     ran = run("train", "zoo:lenet5", "-a", "image_size=16", "-d", odd, *given, "--out", tmp_path / "net", "--json")
     assert ran.json["classes"] == ["tench, Tinca tinca", "0-2"], ran.err

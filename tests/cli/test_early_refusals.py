@@ -14,7 +14,7 @@ ALL = arrays()
 def commands(world, out):
     """Every command that writes, with an output that stands for `out`."""
     source, data = world.source(), ("--data", world.data)
-    training = ("--epochs", "1", "--crop", "0", "--no-flip")
+    training = ("--epochs", "1", "--random-crop", "0", "--no-flip")
     return {
         "demo": ["demo", "--out", out],
         "train": ["train", "zoo:lenet5", "-a", "image_size=16", *data, *training, "--out", out],

@@ -72,6 +72,7 @@ def test_other_commands_take_it_as_before(world, part, tmp_path):
         ("--source-classes", "ant"),
         ("--size", "16"),
         ("--mean", "0", "--std", "1"),
+        ("--interpolation", "nearest"),
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "routes"])

@@ -13,7 +13,7 @@ import torch
 from tests.support.squares import CLASSES, contents, run
 
 SMALL = ("-a", "image_size=16", "-a", "width=0.5")
-QUICK = ("--epochs", 12, "--batch-size", 16, "--learning-rate", 0.05, "--crop", 1, "--no-flip", *SMALL)
+QUICK = ("--epochs", 12, "--batch-size", 16, "--learning-rate", 0.05, "--random-crop", 1, "--no-flip", *SMALL)
 
 
 def train(world, out, *more):

@@ -9,8 +9,9 @@ from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
+from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_data_for, open_part, open_source, parse_preprocessing
+from model_lego.cli.sources import data_for, open_data_for, open_part, open_source
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data

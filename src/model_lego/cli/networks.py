@@ -46,7 +46,7 @@ def refuse_said(folder: str, options: SourceOptions) -> None:
     if replace(options, class_map=None) != loading:
         raise BadConfig(
             f"'{folder}' is a folder, which says all by itself; leave --pretrained, --weights, --weights-key, "
-            "--argument, --source-classes, --mean, --std and --size out"
+            "--argument, --source-classes, --mean, --std, --size, --crop and --interpolation out"
         )
 
 

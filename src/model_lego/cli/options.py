@@ -56,10 +56,16 @@ ClassMap = Annotated[
     ),
 ]
 Mean = Annotated[
-    str | None, typer.Option("--mean", help="normalisation of the network, one number a channel: 0.49,0.48,0.45")
+    str | None,
+    typer.Option("--mean", help="normalisation of the network: imagenet, clip, half, or one number a channel"),
 ]
-Std = Annotated[str | None, typer.Option("--std", help="normalisation of the network, one number a channel")]
-Size = Annotated[int | None, typer.Option("--size", help="side in pixels to which images are brought")]
+Std = Annotated[str | None, typer.Option("--std", help="the same; a name as --mean stands for both")]
+Size = Annotated[
+    str | None,
+    typer.Option("--size", help="pixels that images are brought to: N or HxW; with --crop the shorter side"),
+]
+Crop = Annotated[str | None, typer.Option("--crop", help="pixels of the middle that is then cut out: N or HxW")]
+Interpolation = Annotated[str | None, typer.Option("--interpolation", help="bilinear, bicubic or nearest")]
 Alpha = Annotated[float, typer.Option(help="threshold of equation (5), convolutions")]
 Beta = Annotated[float, typer.Option(help="threshold of equation (8), convolutions")]
 LinearAlpha = Annotated[float, typer.Option(help="threshold of equation (5), linear layers")]
@@ -99,7 +105,7 @@ WeightDecay = Annotated[float, typer.Option("--weight-decay", help="of matrices 
 Schedule = Annotated[str, typer.Option("--schedule", help="one-cycle or cosine")]
 Smoothing = Annotated[float, typer.Option("--smoothing", help="label smoothing")]
 Clip = Annotated[float, typer.Option("--clip", help="largest norm of a step's gradient, 0 for any")]
-Crop = Annotated[int, typer.Option("--crop", help="pixels of padding for random crops, 0 for none")]
+RandomCrop = Annotated[int, typer.Option("--random-crop", help="pixels of padding for random crops, 0 for none")]
 Flip = Annotated[bool, typer.Option("--flip/--no-flip", help="mirror half of the images")]
 Ema = Annotated[float, typer.Option("--ema", help="decay of averaged weights, 0 for none")]
 Amp = Annotated[
@@ -160,11 +166,13 @@ class PreprocessingOptions:
     mean: Mean = None
     std: Std = None
     size: Size = None
+    crop: Crop = None
+    interpolation: Interpolation = None
 
     @property
     def given(self) -> bool:
         """Whether anything is said of it."""
-        return (self.mean, self.std, self.size) != (None, None, None)
+        return any(getattr(self, one.name) is not None for one in fields(PreprocessingOptions))
 
 
 @dataclass(frozen=True)
@@ -245,7 +253,7 @@ class TrainingOptions:
     schedule: Schedule
     smoothing: Smoothing
     clip: Clip
-    crop: Crop
+    random_crop: RandomCrop  # the library's crop, which is an option about the photos here
     flip: Flip
     ema: Ema
     amp: Amp
@@ -257,11 +265,13 @@ class TrainingOptions:
     def like(cls, settings: TrainingSettings) -> "TrainingOptions":
         """The options that say the same as settings of the library."""
         same = {each.name: getattr(settings, each.name) for each in fields(cls) if hasattr(settings, each.name)}
-        return cls(**same | {"amp": None if settings.amp == "auto" else settings.amp, "resume": False})
+        amp = None if settings.amp == "auto" else settings.amp
+        return cls(**same | {"amp": amp, "random_crop": settings.crop, "resume": False})
 
     def settings(self, run: RunOptions) -> TrainingSettings:
         """As the library takes them; raises BadConfig."""
         said: dict[str, Any] = {each.name: getattr(self, each.name) for each in fields(self)}
         del said["resume"]
         amp = "auto" if self.amp is None else self.amp
-        return TrainingSettings(**said | {"amp": amp}, batch_size=run.batch_size, seed=run.seed)
+        crop = said.pop("random_crop")
+        return TrainingSettings(**said | {"amp": amp, "crop": crop}, batch_size=run.batch_size, seed=run.seed)

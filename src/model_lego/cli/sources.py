@@ -10,7 +10,8 @@ from torch import nn
 from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
 from model_lego.cli.networks import is_folder, open_named, parse_arguments, refuse_said
-from model_lego.cli.options import LoadingOptions, PreprocessingOptions, SourceOptions
+from model_lego.cli.options import LoadingOptions, SourceOptions
+from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
@@ -175,22 +176,3 @@ def of_data(texts: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...
     if not texts:
         return tuple(known)
     return tuple(known[label] for label in label_numbers(spelled(texts, known), known, owner="data"))
-
-
-def parse_preprocessing(options: PreprocessingOptions, like: Preprocessing | None = None) -> Preprocessing:
-    """Preprocessing of the options, else as `like` has it; images of the command line are always in 0..1."""
-    size = options.size
-    if size is not None and size < 1:
-        raise BadConfig(f"--size {size} is no side of an image; give at least 1")
-    try:
-        numbers = [
-            tuple(float(item) for item in text.split(",")) if text else () for text in (options.mean, options.std)
-        ]
-    except ValueError as error:
-        raise BadConfig(f"--mean and --std take numbers separated by commas: {error}") from error
-    known = like or Preprocessing()
-    mean, std = numbers if any(numbers) else (known.mean, known.std)
-    try:
-        return Preprocessing(mean=mean, std=std, size=known.size if size is None else (size, size))
-    except BadConfig as error:
-        raise BadConfig(f"--mean {options.mean or 'unset'} with --std {options.std or 'unset'}: {error}") from error

@@ -8,8 +8,9 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.networks import is_folder, parse_arguments
+from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import of_data, parse_preprocessing
+from model_lego.cli.sources import of_data
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place

@@ -11,6 +11,7 @@ from model_lego.digest import digest_of
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts.classifier import Classifier
 from model_lego.parts.logits import main_logits
+from model_lego.parts.normalisations import NORMALISATIONS, named
 from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
 from model_lego.pictures.geometry import Interpolation, brought, checked_geometry, traced
@@ -25,9 +26,10 @@ BEYOND = 10.0
 class Preprocessing:
     """What a network expects of an image scaled to 0..1: its size in pixels and its normalisation.
 
-    `mean` and `std` are numbers, one a channel or one for all (also as a list, an array or a tensor). `size` is height
-    and width, or one number: the side of a square, and with a `crop` the length of the shorter side. `crop` is height
-    and width (or one side) of the middle, which is cut out after resizing. Raises BadConfig.
+    `mean` and `std` are numbers, one a channel or one for all (also as a list, an array or a tensor), or "imagenet",
+    "clip" or "half", a name that stands for both where the other is not given. `size` is height and width, or one
+    number: the side of a square, and with a `crop` the length of the shorter side. `crop` is height and width (or one
+    side) of the middle, which is cut out after resizing. Raises BadConfig.
     """
 
     mean: tuple[float, ...] = ()
@@ -38,8 +40,9 @@ class Preprocessing:
 
     def __post_init__(self) -> None:
         size, crop = checked_geometry(self.size, self.crop, self.interpolation)
-        object.__setattr__(self, "mean", _numbers("mean", self.mean))
-        object.__setattr__(self, "std", _numbers("std", self.std))
+        mean, std = named(self.mean, self.std)
+        object.__setattr__(self, "mean", _numbers("mean", mean))
+        object.__setattr__(self, "std", _numbers("std", std))
         object.__setattr__(self, "size", size)
         object.__setattr__(self, "crop", crop)
         if len(self.mean) != len(self.std):
@@ -127,7 +130,8 @@ def _numbers(what: str, given: Any) -> tuple[float, ...]:
     try:
         return tuple(float(value) for value in (values if isinstance(values, Iterable) else [values]))
     except (TypeError, ValueError) as error:
-        raise BadConfig(f"preprocessing takes numbers as {what}, one a channel, not {given!r}") from error
+        names = ", ".join(NORMALISATIONS)
+        raise BadConfig(f"preprocessing takes numbers as {what}, one a channel, or {names}, not {given!r}") from error
 
 
 #: How names of code of the user's own begin.

@@ -35,7 +35,7 @@ def find_pictures(names: Iterable[str | Path]) -> Found:
     """The pictures that are named.
 
     Files are, whatever they are called; folders stand for the pictures in them and in their sub-folders, which are told
-    by their suffix; patterns such as "photos/**/*.jpg" for what a shell finds.
+    by their suffix; patterns such as `photos/**/*.jpg` for what a shell finds.
     """
     search = _Search()
     for name in names:

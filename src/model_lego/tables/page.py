@@ -128,7 +128,7 @@ def command(name: str, source: SourceRecipe, materials: Materials, *, folder: st
     if source.mean:
         words += [f"--mean {','.join(map(str, source.mean))}", f"--std {','.join(map(str, source.std))}"]
     for key, value in source.training.items():
-        option = key.replace("_", "-")
+        option = {"crop": "random-crop"}.get(key, key.replace("_", "-"))
         words.append(f"--{option}" if value is True else f"--no-{option}" if value is False else f"--{option} {value}")
     return " ".join([*words, f"--out {folder}/{name}{'-0' if source.seeded else ''}"])
 

@@ -8,6 +8,7 @@ from torch import nn
 from model_lego import disassemble, evaluate, trace
 from model_lego.errors import BadBatches, BadConfig, RefusedError
 from model_lego.parts.component import Preprocessing
+from model_lego.parts.normalisations import NORMALISATIONS
 
 THIRDS, HALVES = (0.25, 0.5, 0.75), (0.5, 0.5, 0.5)
 IMAGES = torch.rand(30, 3, 8, 8, generator=torch.Generator().manual_seed(1))
@@ -111,3 +112,16 @@ def test_a_network_without_values_is_refused():
 def test_pixels_of_0_to_255_are_refused_where_nobody_says_how_to_scale_them():
     with pytest.raises(BadBatches, match="the images are uint8"):
         disassemble(network(), [(PIXELS, LABELS)], classes=[0, 2])
+
+
+@pytest.mark.parametrize(("name", "channels"), [("imagenet", 3), ("clip", 3), ("half", 1)])
+def test_a_name_stands_for_mean_and_deviation(name, channels):
+    made = Preprocessing(mean=name)
+    assert made == Preprocessing(std=name) == Preprocessing(name, name) == Preprocessing(*NORMALISATIONS[name])
+    assert len(made.mean) == len(made.std) == channels
+    assert Preprocessing(name, (1.0,) * channels).std == (1.0,) * channels
+
+
+def test_an_unknown_name_brings_those_that_are():
+    with pytest.raises(BadConfig, match="or imagenet, clip, half, not 'image-net'"):
+        Preprocessing(mean="image-net")
