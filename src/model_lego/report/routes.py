@@ -22,6 +22,8 @@ MOST_SUBJECTS = 40
 MOST_BYTES = 6_000_000
 #: Bytes of all the photos that channels answer to.
 MOST_PHOTO_BYTES = 2_000_000
+#: Width of a letter beside the tree of classes, at the most.
+LETTER = 9
 #: What a page with routes needs of the assets.
 STYLES, SCRIPTS = ("routes.css",), ("routes.js",)
 
@@ -158,7 +160,8 @@ def _tree(routes: DecisionRoutes) -> Markup:
     names = [
         (wide + 10, f"{row * (place + 0.8) + 4:.1f}", routes.names[leaf]) for place, leaf in enumerate(plan["leaves"])
     ]
-    return block("tree", wide + 160, row * (len(routes.names) + 1), paths, names)
+    room = LETTER * max(map(len, routes.names))
+    return block("tree", wide + 20 + room, row * (len(routes.names) + 1), paths, names)
 
 
 def _layers(drawn: _Drawn) -> Markup:

@@ -31,21 +31,17 @@ def _modules(path: str) -> list[str]:
 
 
 def label_lines(name: str) -> list[str]:
-    """A name as it stands below a column: in one line, else in two, each with the end of what is too long for it."""
+    """A name as it stands below a column: whole, in lines that end at its dots, its two ends in lines of their own."""
     if len(name) <= WIDTH:
         return [name]
     start, dots, end = name.partition(" … ")
-    if not dots:
-        at = name.rfind(".", 0, WIDTH) + 1 or WIDTH
-        start, end = name[:at], name[at:]
-    return [_tail(start), _tail(f"… {end}" if dots else end)]
+    return [*_lines(start), *(_lines(f"… {end}") if dots else [])]
 
 
-def _tail(text: str) -> str:
-    """The last words of a path that have room in a line."""
-    if len(text) <= WIDTH:
-        return text
-    words = text.removeprefix("… ").split(".")
-    while len(words) > 1 and len(".".join(words)) > WIDTH - 1:
-        words = words[1:]
-    return f"…{'.'.join(words)}"[:WIDTH]
+def _lines(text: str) -> list[str]:
+    lines = []
+    while len(text) > WIDTH:
+        at = text.rfind(".", 0, WIDTH) + 1 or WIDTH
+        lines.append(text[:at])
+        text = text[at:]
+    return [*lines, text]

@@ -29,6 +29,9 @@ from model_lego.progress import Progress, quiet
 from model_lego.routes.deciding import in_order
 from model_lego.routes.nouns import TopImages, TopLayer
 
+#: Answers that differ by less than this, in parts of the larger one, are the same.
+ROUNDING = 1e-6
+
 
 class TopOptions(TypedDict, total=False):
     """Keyword arguments of `top_images` that say how many images are looked at and kept."""
@@ -170,6 +173,7 @@ class _Top:
         self.spots = torch.cat([self.spots, places]).gather(0, best[..., None].expand(-1, -1, 2))
 
     def layer(self, name: str) -> TopLayer:
-        """What is left; of a channel that answers to several images the least, these say nothing."""
-        images = torch.where(self.answers > self.least, self.images, -1)
+        """What is left, without images to which the channel answers no more than to any, but for rounding."""
+        more = self.answers - self.least > ROUNDING * self.answers.abs()
+        images = torch.where(more, self.images, -1)
         return TopLayer(name, self.reads, images.T, self.answers.T, self.spots.transpose(0, 1))

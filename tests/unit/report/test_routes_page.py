@@ -190,3 +190,14 @@ def test_the_script_can_be_read():
         pytest.skip("there is no node to read the script with")
     done = subprocess.run([node, "--check", "-"], input=asset("routes.js"), capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_names_beside_the_tree_have_room(tmp_path):
+    routes = planted_routes()
+    names = tuple(f"{'W' * 40} {number}" for number in range(len(routes.names)))
+    write_routes(dataclasses.replace(routes, names=names), tmp_path / "long.html")
+    text = (tmp_path / "long.html").read_text(encoding="utf-8")
+    width = int(re.search(r'<svg class="tree" width="(\d+)"', text)[1])
+    start = int(re.search(r'<text x="(\d+)"', text)[1])
+    assert width - start >= 9 * len(names[0])
+    assert all(name in text for name in names)

@@ -47,11 +47,15 @@ def test_no_two_columns_have_the_same_label(name, most):
         ("conv1", ["conv1"]),
         ("blocks.1 … blocks.2.0.pw", ["blocks.1 … blocks.2.0.pw"]),
         ("features.denseblock4.denselayer12.conv1", ["features.denseblock4.", "denselayer12.conv1"]),
-        ("conv_stem … blocks.0.0.se.conv_expand", ["conv_stem", "…0.0.se.conv_expand"]),
+        ("conv_stem … blocks.0.0.se.conv_expand", ["conv_stem", "… blocks.0.0.se.", "conv_expand"]),
         ("a_very_long_name_of_one_word_only", ["a_very_long_name_of_one_", "word_only"]),
-        ("backbone.stage1.block1.conv1 … backbone.stage2.fc", ["…stage1.block1.conv1", "… backbone.stage2.fc"]),
+        (
+            "backbone.stage1.block1.conv1 … backbone.stage2.fc",
+            ["backbone.stage1.block1.", "conv1", "… backbone.stage2.fc"],
+        ),
     ],
 )
-def test_a_long_name_stands_in_two_lines(name, lines):
+def test_a_long_name_stands_in_several_lines_and_whole(name, lines):
     assert label_lines(name) == lines
+    assert "".join(lines).replace(" ", "") == name.replace(" ", "")
     assert max(map(len, lines)) <= WIDTH

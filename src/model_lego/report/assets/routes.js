@@ -68,7 +68,7 @@ function fill(figure, number, across, down) {
     words.append(line);
   }
   figure.className = "photo";
-  figure.style.width = `${Math.max(width, 72)}px`;
+  figure.style.width = `${Math.max(width, 80)}px`;
   figure.replaceChildren(frame, words);
   return figure;
 }
