@@ -1,14 +1,17 @@
 """Repair: refit a cut network layer by layer so that it gives what its source gave, in closed form.
 
-Source and cut network run side by side over all calibration images, one operator after the other. At each
+Source and cut network run side by side over the calibration images, one operator after the other. At each
 channel-mixing layer the cut one is refitted: from its own, already repaired inputs to the source's outputs (before
-normalisation) at the kept channels. Each operator runs once in each network, plus once more in the source of a fit.
+normalisation) at the kept channels. Each operator runs once in each network for each image. Where not all images have
+room at an operator, the first of them walk ahead, and the others join where the maps are small enough: they run through
+both networks, of which the front is repaired by then.
 """
 
 import hashlib
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, pairwise
 from typing import Any, Literal
 
 import torch
@@ -25,7 +28,7 @@ from model_lego.graph.propagation import concrete
 from model_lego.graph.rule import Window
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
-from model_lego.repairing.activation_store import Frontier
+from model_lego.repairing.holding import Holding, fit_bytes, holding, live_bytes
 from model_lego.repairing.intercepts import settler
 from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, shift_only
 from model_lego.repairing.patches import input_rows, output_rows, row_count
@@ -44,8 +47,8 @@ class RepairSettings:
     """How a cut network is repaired.
 
     `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
-    one layer, as a multiple of its features and at least `least_rows`; `memory` bounds the bytes of activations held
-    in memory, beyond which they go to a temporary file.
+    one layer, as a multiple of its features and at least `least_rows`; `memory` bounds the bytes of activations and of
+    a fit: images for which there is no room at the large maps in front only fit the layers behind them.
     """
 
     method: Method = "ridge"
@@ -61,6 +64,8 @@ class RepairSettings:
             raise BadConfig(f"repair method '{self.method}' is unknown; use 'ridge', 'mean', 'bn' or 'none'")
         if not self.strength > 0:
             raise BadConfig(f"repair strength {self.strength} has to be positive")
+        if self.memory < 1:
+            raise BadConfig(f"a repair with {self.memory} bytes of memory holds nothing; give some, as 2 << 30")
 
 
 def as_settings(repair: Method | RepairSettings, *, seed: int = 0) -> RepairSettings:
@@ -68,13 +73,39 @@ def as_settings(repair: Method | RepairSettings, *, seed: int = 0) -> RepairSett
     return repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """One of the two networks that run side by side."""
+    """One of the two networks that run side by side, and its values that are still to be read, by chunk of images."""
 
-    model: nn.Module
-    program: Program
-    frontier: Frontier
+    def __init__(self, model: nn.Module, program: Program) -> None:
+        self.model, self.program = model, program
+        self.calls = [node for node in program.nodes if node.op == "call_function"]
+        self.last_use = _last_uses(program)
+        self.values: dict[fx.Node, dict[int, Any]] = {}
+
+    def start(self, number: int, images: Tensor) -> None:
+        """Give it a chunk of images."""
+        for node in self.program.module.graph.find_nodes(op="placeholder"):
+            if node.name == self.program.image:
+                self.values.setdefault(node, {})[number] = images
+
+    def arguments(self, node: fx.Node, number: int) -> tuple[Any, Any]:
+        """What an operator reads of a chunk."""
+
+        def value(argument: fx.Node) -> Any:
+            if argument.op == "placeholder" and argument.name != self.program.image:
+                return self.program.tensor(self.model, self.program.tensors[argument.name])
+            return self.values[argument][number]
+
+        return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
+
+    def run(self, node: fx.Node, number: int) -> Any:
+        """Run an operator on a chunk, and forget what nothing reads any more."""
+        args, kwargs = self.arguments(node, number)
+        result = COPIES.get(node.target, node.target)(*args, **kwargs)  # type: ignore[operator]
+        self.values.setdefault(node, {})[number] = result
+        for dead in self.last_use.get(node, ()):
+            del self.values[dead][number]
+        return result
 
 
 @torch.no_grad()
@@ -94,12 +125,9 @@ def repair_model(
     settings = settings or RepairSettings()
     if settings.method == "none":
         return ()
-    rank, count = place_in(group)
-    at_once = len(images) if Reader(cut.graph.program, cut.graph.rules, cut.source).carried else settings.chunk
-    chunks = {number: chunk for number, chunk in enumerate(images.split(at_once)) if number % count == rank}
-    with Frontier(settings.memory // 2) as left, Frontier(settings.memory // 2) as right:
-        source = Side(cut.source, cut.graph.program, left)
-        return Walk(source, Side(cut.module, cut.program, right), cut, settings, group).run(chunks, progress)
+    return Walk(Side(cut.source, cut.graph.program), Side(cut.module, cut.program), cut, settings, group).run(
+        images, progress
+    )
 
 
 class Walk:
@@ -112,53 +140,73 @@ class Walk:
         weights = [layer.weight for layer in self.graph.layers]
         self.shared = {weight for weight in weights if weights.count(weight) > 1}
         self.readers = {side.program: Reader(side.program, self.graph.rules, side.model) for side in (source, own)}
-        self.last_use = {side.program: _last_uses(side.program) for side in (source, own)}
         self.rank = ranks(self.graph, self.selection)
+        self.numbers: list[int] = []  # of the chunks that are held
         self.left_alone: list[str] = []
 
-    def run(self, chunks: Mapping[int, Tensor], progress: Progress) -> tuple[str, ...]:
-        """Walk through both programs in step, over chunks of images by their number."""
+    def run(self, images: Tensor, progress: Progress) -> tuple[str, ...]:
+        """Walk through both programs in step, over this process's share of the chunks."""
+        self.images, held = images, self._holding(images)
+        rank, count = place_in(self.group)
         fast = pays(self.source.program, self.source.model)
-        self.numbers = list(chunks)
-        self.images = [innermost(images) if fast else images for images in chunks.values()]
-        for side in (self.source, self.cut):
-            for node in side.program.module.graph.find_nodes(op="placeholder"):
-                if node.name == side.program.image:
-                    side.frontier.put(node, self.images)
-        calls = [
-            [node for node in side.program.nodes if node.op == "call_function"] for side in (self.source, self.cut)
-        ]
-        for done, (theirs, ours) in enumerate(zip(*calls, strict=True)):
-            self._step(theirs, ours, len(chunks))
-            progress("repairing", done + 1, len(calls[0]))
+        waiting = [(number, some) for number, some in enumerate(images.split(held.chunk)) if number % count == rank]
+        waiting.reverse()
+        steps = list(zip(self.source.calls, self.cut.calls, strict=True))
+        for place, (theirs, ours) in enumerate(steps):
+            while waiting and waiting[-1][0] < held.chunks[place] * count:
+                number, some = waiting.pop()
+                self._join(number, innermost(some) if fast else some, steps[:place])
+            self._step(theirs, ours)
+            progress("repairing", place + 1, len(steps))
         return tuple(self.left_alone)
 
-    def _step(self, theirs: fx.Node, ours: fx.Node, chunks: int) -> None:
+    def _holding(self, images: Tensor) -> Holding:
+        """How many images each process holds at each operator."""
+        live = [live_bytes(side.program, side.last_use) for side in (self.source, self.cut)]
+        needs = [theirs + max(ours) for theirs, ours in zip(live[0], pairwise([0, *live[1]]), strict=True)]
+        share = math.ceil(len(images) / place_in(self.group)[1])
+        if self.readers[self.source.program].carried:  # all samples read the same values
+            return Holding(len(images), (1,) * len(needs))
+        fits = [self._fit_bytes(node, len(images)) for node in self.cut.calls]
+        return holding(needs, fits, share, memory=self.settings.memory, chunk=self.settings.chunk)
+
+    def _fit_bytes(self, ours: fx.Node, images: int) -> int:
+        layer = self.layers.get(ours.name)
+        if layer is None or self.settings.method != "ridge":
+            return 0
+        window = self._window(ours)
+        weight = self.cut.program.tensor(self.cut.model, layer.weight)
+        groups, features, outputs = _by_feature(weight, window.groups).shape
+        places = row_count(ours.meta["val"], window) // self.cut.program.batch
+        return fit_bytes(groups, features, outputs, min(images * places, self._row_limit(features)))
+
+    def _row_limit(self, features: int) -> int:
+        return max(self.settings.least_rows, self.settings.rows * features)
+
+    def _join(self, number: int, images: Tensor, front: Sequence[tuple[fx.Node, fx.Node]]) -> None:
+        """Let a chunk of images through the front of both networks."""
+        self.numbers.append(number)
+        for side in (self.source, self.cut):
+            side.start(number, images)
+        for theirs, ours in front:
+            self.source.run(theirs, number)
+            self.cut.run(ours, number)
+
+    def _step(self, theirs: fx.Node, ours: fx.Node) -> None:
         layer = self.layers.get(theirs.name)
-        wanted = [self._call(self.source, theirs, number) for number in range(chunks)]
+        wanted = {}
+        for number in self.numbers:
+            value = self.source.run(theirs, number)
+            if layer is not None:
+                wanted[number] = value
         if layer is not None and self.settings.method != "bn":
             self._refit(layer, theirs, ours, wanted)
         if self.settings.method == "bn" and theirs.target == aten.batch_norm.default:
-            self._estimate(ours, chunks)
-        given = [self._call(self.cut, ours, number) for number in range(chunks)]
-        for side, node, values in ((self.source, theirs, wanted), (self.cut, ours, given)):
-            side.frontier.put(node, values)
-            for dead in self.last_use[side.program].get(node, ()):
-                side.frontier.drop(dead)
+            self._estimate(ours)
+        for number in self.numbers:
+            self.cut.run(ours, number)
 
-    def _call(self, side: Side, node: fx.Node, number: int) -> Any:
-        args, kwargs = self._arguments(side, node, number)
-        return COPIES.get(node.target, node.target)(*args, **kwargs)  # type: ignore[operator]
-
-    def _arguments(self, side: Side, node: fx.Node, number: int) -> tuple[Any, Any]:
-        def value(argument: fx.Node) -> Any:
-            if argument.op == "placeholder" and argument.name != side.program.image:
-                return side.program.tensor(side.model, side.program.tensors[argument.name])
-            return side.frontier.values[argument][number]
-
-        return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
-
-    def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Sequence[Tensor]) -> None:
+    def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Mapping[int, Tensor]) -> None:
         weight = self.cut.program.tensor(self.cut.model, layer.weight)
         window = self._window(ours)
         settle = settler(self.cut.model, self.cut.program, self.graph.rules, ours)
@@ -166,17 +214,17 @@ class Walk:
             self.left_alone.append(layer.name)
             return
         flat = _by_feature(weight, window.groups).double().cpu()
-        given = [self._read(self.source, theirs, y, place) for place, y in enumerate(wanted)]
-        counted = torch.tensor(sum(row_count(y, window) for y in given))
+        given = {number: self._read(self.source, theirs, y) for number, y in wanted.items()}
+        counted = torch.tensor(sum(row_count(y, window) for y in given.values()))
         add_up([counted], self.group)
         total, features = int(counted), flat.shape[1]
-        cap = max(self.settings.least_rows, self.settings.rows * features)
+        cap = self._row_limit(features)
         kept = kept_positions(layer.outputs, self.selection, self.rank).to(weight.device)
 
         def rows() -> Iterator[Rows]:
-            for place, (number, y) in enumerate(zip(self.numbers, given, strict=True)):
-                (x, *_), _ = self._arguments(self.cut, ours, place)  # the cut network's own, already repaired inputs
-                x = self._read(self.cut, ours, x, place)
+            for number, y in given.items():
+                (x, *_), _ = self.cut.arguments(ours, number)  # the cut network's own, already repaired inputs
+                x = self._read(self.cut, ours, x)
                 places = self._places(ours, number, row_count(y, window), min(1.0, cap / total))
                 places = places.to(weight.device)
                 yield input_rows(x, window, places), output_rows(y, window, places, kept)
@@ -208,10 +256,10 @@ class Walk:
         shapes = [concrete(a.meta["val"].shape) if isinstance(a, fx.Node) else None for a in ours.args]
         return rule.window(list(ours.args), shapes)
 
-    def _read(self, side: Side, node: fx.Node, value: Tensor, place: int) -> Tensor:
-        """Of what a layer reads or writes, what belongs to the images of a chunk."""
+    def _read(self, side: Side, node: fx.Node, value: Tensor) -> Tensor:
+        """Of what a layer reads or writes, what belongs to the images."""
         reader = self.readers[side.program]
-        reader.start(self.images[place])
+        reader.start(self.images)
         return reader.read(node.name, value)
 
     def _places(self, ours: fx.Node, number: int, count: int, share: float) -> Tensor:
@@ -221,12 +269,12 @@ class Walk:
         generator = torch.Generator().manual_seed(seed_of(self.settings.seed, ours.name, number))
         return torch.randperm(count, generator=generator)[: max(1, round(share * count))]
 
-    def _estimate(self, ours: fx.Node, chunks: int) -> None:
+    def _estimate(self, ours: fx.Node) -> None:
         """Set the running statistics of a BatchNorm to those of the cut network's own values."""
         channels = ours.args[0].meta["val"].shape[1]  # type: ignore[union-attr]
         count, (total, squares) = torch.zeros((), dtype=torch.float64), torch.zeros(2, channels, dtype=torch.float64)
-        for number in range(chunks):
-            (x, *_), _ = self._arguments(self.cut, ours, number)
+        for number in self.numbers:
+            (x, *_), _ = self.cut.arguments(ours, number)
             values = x.double().cpu().transpose(0, 1).flatten(1)
             count += values.shape[1]
             total += values.sum(1)
