@@ -142,7 +142,7 @@ def test_images_of_members_and_of_the_group_are_measured_as_one_class():
     assert (second.classes, second.samples) == (("pet", "d"), 3)
     assert (first.own, second.own) == (100.0, pytest.approx(200 / 3))
     counted = confusion(joint, [(images, labels)], class_names=["a", "b", "c", "d", "pet"])
-    assert counted.tolist() == [[3, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
+    assert counted.counts.tolist() == [[3, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0]]
 
 
 def test_uncut_sources_are_merged_and_ordered_as_the_assembly():
