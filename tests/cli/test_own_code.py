@@ -90,6 +90,7 @@ def test_a_part_of_it_does_not_run_it_without_being_told(world, part, here):
         ("remove", part, "--classes", "cat", "--out", "less"),
         ("report", part, "--html", "page.html"),
         ("doctor", part),
+        ("predict", part, "photo.png"),
         ("plan", part, "--data", world.data, "--classes", "cat"),
         ("unite", part, part, "--out", "both"),
         ("distill", part, "zoo:lenet5", "-a", "image_size=16", "--data", world.data, "--out", "student"),
@@ -143,8 +144,7 @@ def test_a_network_that_comes_trained_needs_no_weights(world):
 def test_random_weights_are_not_taken_for_trained_ones(world):
     words = refused(run("plan", NAME, "--data", world.data, "--classes", "cat"))
     assert (
-        "give --weights FILE or --pretrained (python:net.py:net gives other weights each time that it is called)"
-        in words
+        words == "python:net.py:net gives other weights each time that it is called, random ones; give --weights FILE"
     )
 
 
@@ -167,6 +167,11 @@ def test_it_is_trained(world, here):
 )
 def test_what_is_wrong_is_one_line(name, words):
     assert words in refused(run("doctor", name))
+
+
+@pytest.mark.parametrize("value", ["{1, 2}", "1j", "b'x'", "1e999", "[1, {2}]"])
+def test_arguments_that_no_saved_part_can_hold(value):
+    assert "is what no saved part can hold" in refused(run("doctor", NAME, "-a", f"width={value}"))
 
 
 def test_arguments_that_are_not_taken_are_told_in_options(world):

@@ -1,6 +1,7 @@
 """Networks as a command line names them."""
 
 import ast
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +30,7 @@ def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> 
         arguments=parse_arguments(options.argument),
     )
     if trained and not opened.trained:
-        raise BadConfig(f"{UNTRAINED} ({model} gives other weights each time that it is called)")
+        raise BadConfig(f"{model} gives other weights each time that it is called, random ones; give --weights FILE")
     for note in opened.notes:
         say(f"note: {note}")
     return opened
@@ -61,4 +62,15 @@ def parse_arguments(arguments: Sequence[str] | None) -> dict[str, Any]:
             values[key] = ast.literal_eval(value)
         except (ValueError, SyntaxError):
             values[key] = value
+        if not _writable(values[key]):
+            raise BadConfig(f"'{argument}' is what no saved part can hold; give numbers, text, switches or lists")
     return values
+
+
+def _writable(value: Any) -> bool:
+    """Whether a manifest can hold a value."""
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError):
+        return False
+    return True
