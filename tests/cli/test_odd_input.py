@@ -207,7 +207,7 @@ def test_a_number_of_calibration_images_that_makes_no_sense(world, tmp_path, cou
         (("--alpha", "nan"), "between 0 and 1"),
         (("--batch-size", "-1"), "at least 1"),
         (("-a", "width='wide'"), "zoo:lenet5 cannot be built"),
-        (("-a", "num_classes=0"), "has 0 classes, but 4 are named"),
+        (("-a", "num_classes=0"), "build the network with num_classes=4"),
         (("--size", "0"), "size"),
         (("--seed", str(2**70)), "seed"),
         (("-a", "image_size=2"), "cannot be built"),

@@ -174,7 +174,7 @@ def photos(few_digits, tmp_path_factory):
     (root / "classes.yaml").write_text("ones: 1\n", encoding="utf-8")
     for part, images in (("train", few_digits.train), ("val", few_digits.test)):
         for name, label in (("Three", 3), ("ones", 1)):
-            folder = root / "photos" / part / name
+            folder = root / "mine" / part / name
             folder.mkdir(parents=True)
             for place in (images.labels == label).nonzero().flatten().tolist():
                 to_pil_image(images.image(int(images.numbers[place]))).save(folder / f"{place}.png")
