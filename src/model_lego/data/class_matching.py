@@ -16,6 +16,8 @@ from model_lego.errors import UnknownClass
 Key = TypeVar("Key", str, int)
 #: No label number has more digits.
 DIGITS = 9
+#: No more classes without images are named.
+FEW = 3
 #: So many pairs of a folder and its class are shown.
 SHOWN = 20
 
@@ -54,7 +56,7 @@ def match_classes(
     own = {word: classes for word, classes in found.items() if word not in entries}
     wrong = known.wrong_in(entries.values()) + _wrong(own, names, known, strict=bool(missing) and not more)
     if wrong:
-        lacking = f" (without images: {_some(missing, 3)})" if missing else ""
+        lacking = f" (without images: {', '.join(missing)})" if 0 < len(missing) <= FEW else ""
         raise UnknownClass(
             f"the data's classes do not fit the network's{lacking}: {'; '.join(wrong)}. Say in a class_map which class "
             "each is, by its name, number or WordNet number, or nothing to leave it out"

@@ -10,8 +10,12 @@ def simple(word: str) -> str:
 
 
 def words_of(name: str) -> set[str]:
-    """What a class is called, written simply: its whole name, and each synonym between the commas of it."""
-    return {simple(word) for word in (name, *name.split(",")) if word.strip()}
+    """What a class is called, written simply: its whole name, and each synonym between the commas of it.
+
+    A number in brackets behind it, which tells it from another class of that name, is none of them.
+    """
+    bare = re.sub(r" \((n\d{8}|\d+)\)$", "", name)
+    return {simple(word) for word in (name, bare, *bare.split(",")) if word.strip()}
 
 
 def is_wordnet_number(word: str) -> bool:

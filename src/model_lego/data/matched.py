@@ -62,11 +62,11 @@ def _names(
 def _by_number(count: int, asked: dict[str, str | None]) -> tuple[str, ...]:
     """Names for classes that have none: the data's, where a number is said for it, else their numbers.
 
-    Raises UnknownClass where no number is said.
+    Raises UnknownClass where a word says no number.
     """
     names = [str(number) for number in range(count)]
     numbers = {word: int(number) for word, number in asked.items() if number in names}
-    if not numbers:
+    if not numbers or any(word is not None and not word.isdecimal() for word in asked.values()):
         raise misnamed(count, list(asked))
     for word, number in numbers.items():
         if not word.isdecimal():
@@ -77,9 +77,10 @@ def _by_number(count: int, asked: dict[str, str | None]) -> tuple[str, ...]:
 def misnamed(count: int, names: Sequence[str]) -> UnknownClass:
     """The error for so many classes and other names, of which none says a number."""
     wordnet = any(map(is_wordnet_number, names)) and not wordnet_numbers()
+    imagenet = ", 'imagenet' for ImageNet's" if count == len(imagenet_names()) else ""
     return UnknownClass(
         f"the network has {count} classes, but {len(names)} are named ({', '.join(names[:5])} …); name all of them in "
-        "the order of its logits (classes=), or say in a class_map which number each is"
+        f"the order of its logits (classes=){imagenet}, or say in a class_map which number each is"
         + ("; WordNet numbers are known with timm: pip install model-lego[timm]" if wordnet else "")
     )
 

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from torch import nn
 
+from model_lego.data.imagenet import imagenet_names
 from model_lego.errors import BadConfig
 from model_lego.models import hub
 from model_lego.models.names import unknown, unknown_tag, without_tag
@@ -128,8 +129,6 @@ def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     if subset is None:
         return None
     if subset == "imagenet-1k":  # as torchvision calls them, so that both libraries' networks have the same classes
-        from torchvision.models import ResNet50_Weights
-
-        return tuple(ResNet50_Weights.DEFAULT.meta["categories"])
+        return imagenet_names()
     info = data.ImageNetInfo(subset)
     return distinct(info.label_descriptions(), info.label_names())

@@ -131,6 +131,14 @@ def test_a_part_of_imagenet_knows_which_of_two_cranes_it_has():
     assert places(["n02012849", "n03126707", "tench"], part, sources=[IMAGENET]) == (-1, 0, 1)
 
 
+def test_names_that_are_told_apart_by_a_mark_are_still_imagenets():
+    pytest.importorskip("timm")
+    marked = [f"{name} ({number})" for number, name in enumerate(IMAGENET)]
+    assert places(["n02012849", "n03126707", "tench"], marked) == (134, 517, 0)
+    assert places(["bat (n02139199)", "bat (n02799175)"], ["bat (n02799175)", "bat (n02139199)"]) == (1, 0)
+    assert "'bat' may be bat (1) (0) or bat (2) (1)" in refusal(["bat"], ["bat (1)", "bat (2)", "cat"])
+
+
 def test_the_same_class_of_two_sources_is_one(tmp_path):
     pytest.importorskip("timm")
     assert places(["n01440764", "ant"], ["tench", "ant"], sources=[IMAGENET, ("ant", "bee")]) == (0, 1)
