@@ -86,5 +86,5 @@ def test_predictions_over_a_folder_are_those_of_its_evaluation(root, part):
     assert report.counts == tuple(counts.tolist())
     assert report.rows[0].per_class[:2] == tuple((100 * right[:2] / counts[:2]).tolist())
     assert torch.equal(
-        confusion(part, test)[:-1].sum(0), torch.bincount(torch.tensor(found.labels), minlength=len(counts))
+        confusion(part, test).counts[:-1].sum(0), torch.bincount(torch.tensor(found.labels), minlength=len(counts))
     )
