@@ -12,6 +12,7 @@ import model_lego as ml
 from model_lego.data.thumbnails import Photo
 from model_lego.errors import BadConfig
 from model_lego.report import confusion, illustrated, part_routes, write_report
+from model_lego.report.answering import Answering
 from model_lego.report.confusion import RIGHT, WRONG, Answered, Confusion
 from model_lego.report.confusion_sections import confusion_sections
 from model_lego.report.photos import Album, Pool, data_uri
@@ -219,3 +220,36 @@ def test_columns_of_every_table_have_labels_of_their_own(reported):
         labels = re.findall(r"<th[^>]*>(.*?)</th>", head)
         assert len(labels) == len(set(labels))
         assert not any("…" in label for label in labels)
+
+
+class Residual(torch.nn.Module):
+    """A stream of two channels that the second convolution reads, and the last layer once it has written to it."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1, self.conv2 = torch.nn.Conv2d(3, 2, 1), torch.nn.Conv2d(2, 2, 1)
+        self.fc = torch.nn.Linear(2, 2)
+
+    def forward(self, x):
+        x = self.conv1(x)
+        return self.fc((x + self.conv2(x)).mean((2, 3)))
+
+
+def test_a_channel_shows_what_it_answers_to_as_it_is_read_next():
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        model, images = Residual().eval(), torch.rand(12, 3, 4, 4)
+    labels, graph = torch.arange(12) % 2, ml.trace(model, images[:2])
+    stats = ml.attribute(model, [(images, labels)], graph=graph, sampling="all")
+    routes = ml.decision_routes(model, stats, [0, 1], graph=graph)
+    top, pool = ml.top_images(model, [(images, labels)], graph=graph), Pool(10**6)
+    answering = Answering(routes, top, pool)
+    stream = routes.layer("conv1").writes
+    for done, reader in ((1, "conv2"), (2, "fc")):
+        layer = top.layer(reader)
+        for channel, row in zip(stream.tolist(), answering.rows_of(stream, done), strict=True):
+            shown = [pool.photos[number]["name"] for number, *_ in answering.photos_of(channel, done)]
+            assert shown == [photo.name for photo in top.of(reader, layer.reads.tolist().index(channel))]
+            assert row >= 0
+    assert answering.rows_of(stream, 1) != answering.rows_of(stream, 2)
+    assert answering.rows_of(stream, 3) == [-1, -1]  # behind the last layer nothing reads it
