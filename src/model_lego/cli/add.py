@@ -9,11 +9,10 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
-from model_lego.cli.sources import data_for, open_part
+from model_lego.cli.sources import data_for, names_in, open_part
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import Assembly
-from model_lego.parts.class_names import data_names
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly
 from model_lego.parts.component import Component
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -51,7 +50,7 @@ def add_command(
     check_out(out, overwrite=run.overwrite)
     opened, new = open_part(part, loading), open_part(component, loading)
     check_room(out, bytes_of(opened, new))
-    names = _names(opened, new)
+    names = _names((opened, new), joining)
     made = add_classes(
         opened,
         new,
@@ -85,7 +84,7 @@ def replace_command(
     if not isinstance(opened, Assembly):
         raise BadConfig(f"'{assembly}' holds a component; parts are exchanged in assemblies")
     place = _position(old, len(opened.owned())) if old.isdecimal() and old not in opened.classes else old
-    names = _names(opened, component)
+    names = _names((opened, component), joining)
     made = replace_part(
         opened,
         place,
@@ -107,9 +106,14 @@ def _position(number: str, parts: int) -> int:
     return int(number) - 1
 
 
-def _names(*parts: Component | Assembly) -> list[str]:
+def _names(parts: Sequence[Component | Assembly], joining: JoiningOptions) -> list[str]:
     """The classes that images can have, each once."""
-    return list(dict.fromkeys(name for part in parts for name in data_names(part)))
+    every = [name for part in parts for name in _own(part, joining)]
+    return [name for name in dict.fromkeys(every) if name != NONE_OF_THESE]
+
+
+def _own(part: Component | Assembly, joining: JoiningOptions) -> Sequence[str]:
+    return part.classes if joining.data is None else names_in(part, joining.data, joining.class_map)
 
 
 def _images(

@@ -7,13 +7,13 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_part
+from model_lego.cli.sources import data_for, open_part, told_in
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import open_data
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_of, own_classes
-from model_lego.parts.class_names import groups_of, spelled, spoken
+from model_lego.parts.class_names import groups_of, spelled
 from model_lego.parts.grouping import grouped
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -52,7 +52,9 @@ def assemble_command(
     terms = list(dict.fromkeys(name for component in components for name in own_classes(component)))
     groups = groups_of(_groups(group or [], terms), terms)
     classes = grouped(terms, groups)[0]
-    names = spoken(classes, aliases_of(components, terms, groups))
+    names = list(classes)
+    if data is not None and labels != "parts":
+        names = told_in(data, components, classes, aliases_of(components, terms, groups), class_map)
     per_class = calibration_per_class
     if labels == "parts":
         names = _numbers(len(components), data)

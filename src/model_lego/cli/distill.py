@@ -11,7 +11,7 @@ from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
 from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_data_for, open_part, open_source
+from model_lego.cli.sources import data_for, names_in, open_data_for, open_part, open_source
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
@@ -19,7 +19,6 @@ from model_lego.errors import BadConfig
 from model_lego.models import open_network
 from model_lego.models.registry import for_classes
 from model_lego.parts.assembly import Assembly, leaves
-from model_lego.parts.class_names import data_names
 from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import taken_by
 from model_lego.store.outputs import bytes_of, check_room
@@ -50,7 +49,7 @@ def distill_command(
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
     pair = _opened(teacher, student, data, opening, run)
     check_room(out, bytes_of(pair.student))
-    names = data_names(pair.student)
+    names = names_in(pair.student, data, opening.class_map)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
     train, test = data_for(parts, data, names, run.batch_size, class_map=opening.class_map)
     how = GainOptions(

@@ -6,7 +6,7 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
-from model_lego.cli.sources import Source, open_part, open_source, part_data
+from model_lego.cli.sources import Source, names_in, open_part, open_source, part_data
 from model_lego.cli.team import team
 from model_lego.data import batches
 from model_lego.data.sets import Batched
@@ -14,7 +14,6 @@ from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.results import Report
 from model_lego.parts.assembly import NONE_OF_THESE
-from model_lego.parts.class_names import data_names
 from model_lego.parts.component import Component
 from model_lego.processes import Group
 
@@ -51,7 +50,7 @@ def images_of(
     Raises BadConfig, and as `open_source`.
     """
     if source is None:
-        names = data_names(part)  # images of all other classes are of "none of these"
+        names = names_in(part, data, opening.class_map)  # images of all other classes are of "none of these"
         split = part_data([part], data, names, opening.class_map, more=NONE_OF_THESE in part.classes)
         return batches(split.test, batch_size=batch_size), split.class_names, ()
     if not isinstance(part, Component):

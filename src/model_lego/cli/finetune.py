@@ -6,10 +6,9 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_part
+from model_lego.cli.sources import data_for, names_in, open_part
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_concerns
-from model_lego.parts.class_names import data_names
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.finetuning import GENTLE
 
@@ -33,7 +32,7 @@ def finetune_command(
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
     part = open_part(folder, loading)
     check_room(out, bytes_of(part))
-    names = data_names(part)
+    names = names_in(part, data, class_map)
     train, test = data_for([part], data, names, run.batch_size, class_map=class_map)
     before = evaluate(part, test, class_names=names, progress=Bar())
     tuned = finetune(part, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())

@@ -9,12 +9,12 @@ from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.render import Bar, say, share, show, show_json
-from model_lego.cli.sources import open_part, open_source, part_data
+from model_lego.cli.sources import names_in, open_part, open_source, part_data
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import batches, subset
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, counted_by
-from model_lego.parts.class_names import data_names, label_numbers, spelled
+from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Component
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -89,8 +89,9 @@ def _from_part(
 
     gone = label_numbers(spelled(classes, part.classes), part.classes, owner="part")
     left = [name for place, name in enumerate(part.classes) if place not in gone]
-    told, names, feed = data_names(part), [], None
+    names, feed = [], None
     if data is not None and any(name != NONE_OF_THESE for name in left):
+        told = names_in(part, data, class_map)
         split = part_data([part], data, told, class_map, more=True)
         counted = zip(told, counted_by(part, told), strict=True)
         names = [name for name, each in counted if each in left or name in split.present]

@@ -7,9 +7,8 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.evaluate import SourceOpt, images_of
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import open_part, part_data
+from model_lego.cli.sources import names_in, open_part, part_data
 from model_lego.data import batches
-from model_lego.parts.class_names import data_names
 
 SomeData = Annotated[
     str | None,
@@ -41,7 +40,7 @@ def report_command(
     given: dict[str, Any] = {}
     if data is not None:
         test, names, contenders = images_of(part, data, source, opening, batch_size)
-        own = data_names(part)
+        own = names_in(part, data, opening.class_map)
         train = batches(part_data([part], data, own, opening.class_map).train, batch_size=batch_size)
         given["measured"] = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar())
         given["confused"] = confusion(part, test, class_names=names, progress=Bar())

@@ -1,6 +1,6 @@
 """What the words on a command line stand for: a source with its data, classes, preprocessing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.batching import checked
+from model_lego.data.class_matching import match_classes
 from model_lego.data.matched import matched
 from model_lego.data.sets import Batched, subset
 from model_lego.errors import BadConfig
@@ -23,7 +24,7 @@ from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
 from model_lego.parts.assembly import Assembly, leaves
-from model_lego.parts.class_names import label_numbers, spelled
+from model_lego.parts.class_names import label_numbers, spelled, spoken
 from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
 from model_lego.store import load
@@ -163,12 +164,41 @@ def part_data(
     Numbers are those of the parts' sources. Raises LegoError.
     """
     split = open_data_for(parts, data)
+    return matched(split, names, class_map=class_map, sources=_sources(parts, names), more=more)
+
+
+def _sources(parts: Sequence[Component | Assembly], names: Sequence[str]) -> list[tuple[str, ...]] | None:
+    """The classes of the parts' sources, whose numbers count, and groups; None where names are numbers of parts."""
     sources = [each.origin.source_classes for each in leaves(*parts)]
     known = set().union(*sources)
-    if groups := tuple(name for name in names if name not in known):
-        sources.append(groups)
-    own = len(groups) < len(names)  # else they are numbers of parts
-    return matched(split, names, class_map=class_map, sources=sources if own else None, more=more)
+    groups = tuple(name for name in names if name not in known)
+    if len(groups) == len(names) and groups:
+        return None
+    return [*sources, groups] if groups else sources
+
+
+def names_in(part: Component | Assembly, data: str, class_map: str | None = None) -> list[str]:
+    """What images of a part's classes are labelled by in some data: each class, or the members of a group."""
+    aliases = part.aliases() if isinstance(part, Assembly) else {}
+    return told_in(data, [part], part.classes, aliases, class_map)
+
+
+def told_in(
+    data: str,
+    parts: Sequence[Component | Assembly],
+    classes: Sequence[str],
+    aliases: Mapping[str, str],
+    class_map: str | None = None,
+) -> list[str]:
+    """The same for classes of parts and what counts as them; a class that the data does not have stays in."""
+    every = spoken(classes, aliases)
+    if not aliases:
+        return every
+    words = open_data(data).class_names
+    matching = match_classes(words, every, class_map=class_map, sources=_sources(parts, every), more=True)
+    present = {matching.names[place] for place in matching.places if place >= 0}
+    there = {aliases.get(name, name) for name in every if name in present}
+    return [name for name in every if name in present or (name in classes and name not in there)]
 
 
 def of_data(texts: Sequence[str] | None, known: Sequence[str]) -> tuple[str, ...]:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, counted_by
+from model_lego.parts.assembly import NONE_OF_THESE, Part, counted_by
 
 #: Names of all classes: in the order of their numbers, or a mapping from names to numbers or from numbers to names.
 ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str]
@@ -88,11 +88,6 @@ def names_for(part: Part, class_names: ClassNames | None) -> tuple[str, ...]:
     By default label numbers are positions in its classes.
     """
     return part.classes if class_names is None else counted_by(part, names_of(class_names))
-
-
-def data_names(part: Part) -> list[str]:
-    """What images of a part's classes may be labelled by: each class, and the members of groups behind it."""
-    return spoken(part.classes, part.aliases() if isinstance(part, Assembly) else {})
 
 
 def spoken(classes: Sequence[str], aliases: Mapping[str, str]) -> list[str]:

@@ -2,11 +2,14 @@
 
 import pytest
 import torch
+from torch import nn
 
 from model_lego.assembly import assembling
 from model_lego.assembly.assembling import assemble
-from model_lego.errors import BadConfig, CutMismatch, IncompatibleComponents
-from tests.support.components import pair, random_batch, tiny_part
+from model_lego.cutting.tracing import trace
+from model_lego.errors import BadConfig, CutMismatch, IncompatibleComponents, UnsupportedOpError
+from model_lego.graph import RULES
+from tests.support.components import cut_part, pair, random_batch, tiny_part
 from tests.support.tiny_models import inputs
 
 
@@ -95,3 +98,21 @@ def test_options_and_parts_that_make_no_sense_are_refused():
         assemble([])
     with pytest.raises(BadConfig, match="part 2 is a Pixels, not a component"):
         assemble([pair()[0], pair()[1].module])
+
+
+def test_networks_with_operator_rows_of_their_own_are_padded():
+    operator = torch.ops.aten.erfinv.default  # which has no row
+    rules = {**RULES, operator: RULES[torch.ops.aten.erf.default]}
+    model = nn.Sequential(nn.Conv2d(3, 6, 3), Erfinv(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(6, 4)).eval()
+    images = torch.rand(4, 3, 8, 8)
+    graph = trace(model, images, rules=rules)
+    parts = [cut_part(model, graph, seed=seed, logits=(seed, 0), names=names) for seed, names in ((1, "ab"), (2, "cd"))]
+    joint = assemble(parts, layout="padded", rules=rules)
+    torch.testing.assert_close(joint(images), torch.cat([part(images) for part in parts], 1))
+    with pytest.raises(UnsupportedOpError, match="erfinv"):
+        assemble(parts, layout="padded")
+
+
+class Erfinv(nn.Module):
+    def forward(self, x):
+        return torch.erfinv(torch.tanh(x) / 2)
