@@ -2,7 +2,8 @@
 
 import copy
 from collections.abc import Sequence
-from typing import Unpack
+from operator import index
+from typing import SupportsIndex, Unpack
 
 from torch import nn
 
@@ -145,13 +146,14 @@ def replace_part(
     return assembled(parts, calibration, settings, progress)
 
 
-def _part_of(assembly: Assembly, old: int | str) -> int:
+def _part_of(assembly: Assembly, old: SupportsIndex | str) -> int:
     """The position of a part that is given by position, or by a class that only it has."""
-    if isinstance(old, int):
-        if not 0 <= old < len(assembly.parts):
+    if isinstance(old, SupportsIndex):  # also a number of numpy or torch
+        place = index(old)
+        if not 0 <= place < len(assembly.parts):
             last = len(assembly.parts) - 1
-            raise BadConfig(f"there is no part at position {old}; positions in assembly.parts go from 0 to {last}")
-        return old
+            raise BadConfig(f"there is no part at position {place}; positions in assembly.parts go from 0 to {last}")
+        return place
     label_numbers([old], assembly.classes, owner="assembly")
     owners = [number for number, owned in enumerate(assembly.owned()) if old in grouped(owned, assembly.groups)[0]]
     if len(owners) != 1:

@@ -1,5 +1,6 @@
 """Classes in groups and in an order: what heads are fitted to, and what is measured as one class."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -209,3 +210,8 @@ def test_a_part_is_replaced_and_groups_keep_the_members_that_are_left():
     assert (swapped.classes, swapped.groups) == (("pet", "b", "e", "f"), {"pet": ("a",)})
     with pytest.raises(UnknownClass, match="class 'pet' is in 2 parts"):
         ml.replace_part(joint, "pet", pixel_part("ef", 2, 3))
+
+
+@pytest.mark.parametrize("number", [1, np.int64(1), torch.tensor(1)])
+def test_a_part_is_named_by_any_whole_number(number):
+    assert ml.replace_part(assemble(pair()), number, pixel_part("ef", 2, 3)).classes == ("a", "b", "e", "f")
