@@ -11,6 +11,7 @@ from model_lego.cli.options import SourceOptions, WeightsOptions
 from model_lego.cli.render import say
 from model_lego.errors import BadConfig
 from model_lego.models import Network, open_network
+from model_lego.models.of_hub import HUB
 from model_lego.parts.component import OWN_CODE
 
 #: What is said of a network that nobody has trained.
@@ -19,7 +20,7 @@ UNTRAINED = "a network without trained weights decides nothing; give --weights F
 
 def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> Network:
     """Open a network by its name; raises LegoError, also for one without weights where it has to be `trained`."""
-    own = model.startswith(OWN_CODE)  # which may come with its weights
+    own = model.startswith((OWN_CODE, HUB))  # which may come with their weights
     if trained and not options.trained and not own:
         raise BadConfig(UNTRAINED)
     opened = open_network(
@@ -30,6 +31,8 @@ def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> 
         arguments=parse_arguments(options.argument),
     )
     if trained and not opened.trained:
+        if not model.startswith(OWN_CODE):
+            raise BadConfig(UNTRAINED)
         raise BadConfig(f"{model} gives other weights each time that it is called, random ones; give --weights FILE")
     for note in opened.notes:
         say(f"note: {note}")

@@ -17,7 +17,7 @@ def _seed(value: int) -> int:
 
 
 #: How a network is named.
-NAMED = "zoo:NAME, torchvision:NAME[.TAG], timm:NAME[.TAG] or python:FILE.py:CALLABLE"
+NAMED = "zoo:NAME, torchvision:NAME[.TAG], timm:NAME[.TAG], hf:ORG/NAME, hf:FOLDER or python:FILE.py:CALLABLE"
 Name = Annotated[str, typer.Argument(help=NAMED)]
 Model = Annotated[str, typer.Argument(help=f"{NAMED}, or a saved component's folder")]
 Weights = Annotated[str | None, typer.Option("--weights", help="safetensors file, or what torch.save wrote")]

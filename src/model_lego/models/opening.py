@@ -17,7 +17,7 @@ def open_network(
     weights_key: str | None = None,
     arguments: Mapping[str, Any] | None = None,
 ) -> Network:
-    """Open a network by its name, `zoo:NAME`, `torchvision:NAME[.TAG]` or `timm:NAME[.TAG]`.
+    """Open a network: `zoo:NAME`, `torchvision:NAME[.TAG]`, `timm:NAME[.TAG]`, `hf:ORG/NAME[@REVISION]`, `hf:FOLDER`.
 
     Class names and preprocessing come with published weights, and with those of a file that have as many classes.
 

@@ -47,16 +47,19 @@ FETCHING = frozenset(
     }
 )
 
+_WORD = r"[A-Za-z0-9_.\-]+"
 #: Names that are built, and of the user's own code (`\P{C}`: no control characters), which are only read.
-_BUILT, _READ = r"(zoo|torchvision|timm):[A-Za-z0-9_.\-]+", r"python:\P{C}+:[\w.]+"
+_BUILT = rf"(zoo|torchvision|timm|hf):{_WORD}|hf:{_WORD}/{_WORD}@[0-9a-f]{{40}}"
+_READ = r"python:\P{C}+:[\w.]+"
 
 R = TypeVar("R", bound=Record)
 
 
 class BuilderRecord(Record):
-    """How to build the uncut network: `zoo:`, `torchvision:` or `timm:` and a name, with JSON arguments.
+    """How to build the uncut network: a kind of names and a name, with JSON arguments.
 
-    Or the user's own code that built it, which nothing runs because a file names it.
+    A name on the Hub (`hf:ORG/NAME`) has the commit that it was; it tells where the network is from, and is not asked. Or
+    it is the user's own code that built it, which nothing runs because a file names it.
     """
 
     name: Annotated[str, Field(pattern=rf"\A({_BUILT}|{_READ})\z")]

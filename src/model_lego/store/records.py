@@ -133,8 +133,11 @@ def _plain(value: Any) -> Any:
 def versions(parts: list[Component]) -> dict[str, str]:
     """Give the versions of the libraries that matter to the saved network, of those that are installed."""
     names = ["torch", "torchvision", "safetensors"]
-    if any(part.origin.builder and part.origin.builder.name.startswith("timm:") for part in parts):
+    builders = [part.origin.builder for part in parts if part.origin.builder]
+    if any(builder.name.startswith("timm:") or "architecture" in builder.arguments for builder in builders):
         names.append("timm")
+    if any("model_type" in builder.arguments for builder in builders):
+        names.append("transformers")
     found = {"model-lego": __version__}
     for name in names:
         with suppress(PackageNotFoundError):
