@@ -11,10 +11,11 @@ from benchmarks.attribution.timing import in_turns, median, ratio
 from benchmarks.common import record
 from model_lego import Preprocessing
 from model_lego.data import DataSplit, batches, open_data, sets
+from model_lego.parts.normalisations import NORMALISATIONS
 
 #: Photos of the usual size of ImageNet's, and how its networks take them.
 IMAGES, SIZE = 256, (500, 375)
-TAKEN = Preprocessing("imagenet", size=256, crop=224)
+TAKEN = Preprocessing(*NORMALISATIONS["imagenet"], size=256, crop=224)
 
 
 def main() -> None:

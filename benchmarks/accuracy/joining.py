@@ -16,7 +16,7 @@ from model_lego.digest import digest_of
 from model_lego.heads.choosing import FAVOURITES, LEAST, ON_FEATURES, Plain, calibrated, cross_validated
 from model_lego.heads.cross_validation import preferred
 from model_lego.heads.features import parts_layers
-from model_lego.parts.assembly import Head
+from model_lego.parts.assembly import Head, leaves
 from model_lego.verdicts.metrics import area
 
 PUBLISHED = "logit scaling, as published"
@@ -89,7 +89,7 @@ def answers(
     """
     assembly = ml.assemble(parts, seed=seed)
     seen, labels = (torch.cat(column) for column in zip(*calibration, strict=True))
-    reads = [_layers(part, seen) for part in assembly.networks()]
+    reads = [_layers(part, seen) for part in leaves(assembly)]
     found = calibrated(assembly.networks(), seen, labels, ON_FEATURES, classes=assembly.classes, reads=reads)
     key = tuple(digest_of(part) for part in parts)
     if key not in known:
