@@ -92,6 +92,8 @@ RECORDS = {
         {"calibration": None, "outsiders": Outsiders(0.05, 4.08344531383412), "cross_validation": None},
     ),
     "assembly-clash": (HeadState.SIDE_BY_SIDE, {"on_clash": "average", "one_source": ((2, 3),)}),
+    "assembly-grouped": (HeadState.SIDE_BY_SIDE, {"rejecting": (), "scaling": None}),
+    "assembly-nested": (HeadState.SIDE_BY_SIDE, {"rejecting": (), "scaling": None}),
     "assembly-padded": (HeadState.SIDE_BY_SIDE, {"one_source": (), "scaling": None}),
     "assembly-scaled": (
         HeadState.FITTED,
