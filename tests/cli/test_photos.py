@@ -138,6 +138,22 @@ def test_a_class_without_photos_is_an_error_where_it_is_asked_for(world, part):
     assert (ran.code, ran.err.splitlines()[-1]) == (1, "error: there is no image of class 'elk' in the data")
 
 
+def test_by_default_classes_with_photos_are_learned_and_those_with_test_photos_measured(part):
+    _, data, _ = part
+    fresh = data.with_name("fresh")
+    for name in ("train/ant", "train/bee", "train/elk", "test/ant"):
+        (fresh / name).mkdir(parents=True)
+        for number in range(0 if name == "train/elk" else 3):
+            Image.new("L", (20, 20), 50 * number).save(fresh / name / f"{number}.png")
+    more = ("--epochs", "1", "--size", "16", "--batch-size", "3", "--out", fresh.with_name("learned"), "--json")
+    ran = run("train", "zoo:lenet5", "-a", "image_size=16", "--data", fresh, *more)
+    assert ran.code == 0, ran.err
+    assert ran.json["classes"] == ["ant", "bee"]
+    ran = run("train", "zoo:lenet5", "-a", "image_size=16", "--data", fresh, "-c", "bee", *more, "--overwrite")
+    last = "error: there is no test image of the classes that are to be learned"
+    assert (ran.code, ran.err.splitlines()[-1]) == (1, last)
+
+
 def test_a_csv_file_is_data(part):
     out, data, _ = part
     lines = [

@@ -27,7 +27,7 @@ def train_command(
     out: o.Out,
     starting: o.WeightsOptions,
     classes: Annotated[
-        list[str] | None, typer.Option("--classes", "-c", help="classes to learn, all by default")
+        list[str] | None, typer.Option("--classes", "-c", help="classes to learn, all with images by default")
     ] = None,
     per_class: Annotated[int | None, typer.Option("--per-class", help="training images a class, else all")] = None,
     download: o.Download = False,
@@ -44,7 +44,8 @@ def train_command(
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
     preprocessing = parse_preprocessing(taking)
     split = open_data(data, download=download, preprocessing=preprocessing)
-    names = list(of_data(classes, split.class_names))
+    there = [split.class_names[label] for label in sorted(set(split.train.labels.tolist()))]
+    names = list(of_data(classes, split.class_names)) if classes else there  # which others there are was said
     task = TrainingTask(
         model,
         names,

@@ -2,15 +2,12 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
-
-import torch
 
 from model_lego.data.class_maps import ClassMap, read_class_map
 from model_lego.data.class_matching import match_classes
 from model_lego.data.class_words import is_wordnet_number
 from model_lego.data.imagenet import IMAGENET, imagenet_names, proves_imagenet, wordnet_numbers
-from model_lego.data.sets import DataSplit, ImageSet
+from model_lego.data.sets import DataSplit, relabelled
 from model_lego.errors import UnknownClass
 from model_lego.parts.class_names import ClassNames, names_of
 
@@ -36,7 +33,7 @@ def matched(
     known = match_classes(split.class_names, names, class_map=class_map, sources=sources, more=more)
     for note in (*assumed, *known.notes):
         warnings.warn(note, stacklevel=1)  # from one place, so that data that is opened twice says it once
-    train, test = (_relabelled(images, known.places) for images in (split.train, split.test))
+    train, test = (relabelled(images, known.places) for images in (split.train, split.test))
     return DataSplit(train, test, known.names, (*split.notes, *assumed, *known.notes))
 
 
@@ -83,10 +80,3 @@ def misnamed(count: int, names: Sequence[str]) -> UnknownClass:
         f"the order of its logits (classes=){imagenet}, or say in a class_map which number each is"
         + ("; WordNet numbers are known with timm: pip install model-lego[timm]" if wordnet else "")
     )
-
-
-def _relabelled(images: ImageSet, places: Sequence[int]) -> ImageSet:
-    """Images with a new label for each old one; those of -1 are left out."""
-    labels = torch.tensor(places)[images.labels]
-    mine = labels >= 0
-    return replace(images, labels=labels[mine], numbers=images.numbers[mine])

@@ -201,6 +201,13 @@ def subset(
     return replace(images, labels=numbers[order], numbers=images.numbers[joined[order]])
 
 
+def relabelled(images: ImageSet, places: Sequence[int]) -> ImageSet:
+    """Images with a new label for each old one; those of -1 are left out."""
+    labels = torch.tensor(places)[images.labels]
+    mine = labels >= 0
+    return replace(images, labels=labels[mine], numbers=images.numbers[mine])
+
+
 def resized(images: ImageSet, size: tuple[int, int]) -> ImageSet:
     """The same images brought to a size (height and width), as a network's `Preprocessing` does, when they are read.
 

@@ -11,8 +11,8 @@ from safetensors.torch import save_file
 from torch import nn
 
 from model_lego.data import DataSplit, batches
-from model_lego.data.sets import ImageSet, subset
-from model_lego.errors import ShapeMismatch
+from model_lego.data.sets import ImageSet, relabelled, subset
+from model_lego.errors import EmptySelection, ShapeMismatch
 from model_lego.graph.modules import device_of
 from model_lego.models import open_network
 from model_lego.models.registry import for_classes
@@ -54,6 +54,9 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
     """
     settings, preprocessing, names = task.settings, task.preprocessing, split.class_names
     numbers = [names.index(name) for name in task.classes]
+    test = relabelled(split.test, [numbers.index(label) if label in numbers else -1 for label in range(len(names))])
+    if not len(test):
+        raise EmptySelection("there is no test image of the classes that are to be learned")
     arguments = for_classes(task.network, task.arguments, len(task.classes))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.seed)
@@ -67,7 +70,6 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
     images = subset(split.train, numbers, per_class=task.per_class, seed=settings.seed, class_names=names)
     _refuse_width(model, images, task)
     train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
-    test = subset(split.test, numbers, class_names=names)
     record = {
         "network": task.network,
         "arguments": arguments,
