@@ -142,8 +142,8 @@ OWN_CODE = "python:"
 class Builder:
     """How to build the uncut network again: a name from the allow-list and plain arguments.
 
-    `name` is `zoo:NAME`, `torchvision:NAME` or `timm:NAME`; `arguments` are JSON values. A name of the user's own code,
-    `python:FILE.py:CALLABLE`, is there to be read: it is never run because a file says so.
+    `name` is `zoo:NAME`, `torchvision:NAME`, `timm:NAME` or `hf:NAME`; `arguments` are JSON values. A name of the
+    user's own code, `python:FILE.py:CALLABLE`, is there to be read: it is never run because a file says so.
     """
 
     name: str

@@ -7,9 +7,11 @@ from threading import get_ident
 import torch
 from torch import Tensor, nn
 
+from model_lego.parts.logits import main_logits
+
 
 def run_and_hear(module: nn.Module, paths: Sequence[str], images: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
-    """Run a module on images: what it gives, and by path what some of its layers are given, in the order of `paths`.
+    """Run a module on images: its logits, and by path what some of its layers are given, in the order of `paths`.
 
     Layers that are not called are left out. Only calls of the running thread are heard, and nothing stays behind. Where
     torch.compile is at work it is kept out, since what it compiled does not see hooks come and go.
@@ -29,7 +31,7 @@ def _run_and_hear(module: nn.Module, paths: Sequence[str], images: Tensor) -> tu
                     inputs[path] = given[0]
 
             handles.append(module.get_submodule(path).register_forward_pre_hook(listen))
-        logits: Tensor = module(images)
+        logits = main_logits(module(images))
     finally:
         for handle in handles:
             handle.remove()

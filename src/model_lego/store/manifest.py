@@ -58,8 +58,8 @@ R = TypeVar("R", bound=Record)
 class BuilderRecord(Record):
     """How to build the uncut network: a kind of names and a name, with JSON arguments.
 
-    A name on the Hub (`hf:ORG/NAME`) has the commit that it was; it tells where the network is from, and is not asked.
-    Or it is the user's own code that built it, which nothing runs because a file names it.
+    A name on the Hub (`hf:ORG/NAME`) has the commit that it was: it tells where the network is from, and nothing asks
+    there. Or it is the user's own code that built it, which nothing runs because a file names it.
     """
 
     name: Annotated[str, Field(pattern=rf"\A({_BUILT}|{_READ})\z")]

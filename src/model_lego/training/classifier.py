@@ -57,7 +57,7 @@ def _try(model: nn.Module, images: ImageSet, preprocessing: Preprocessing | None
     x = x if preprocessing is None else preprocessing(x)
     try:
         with torch.no_grad():
-            logits = model.eval()(x.to(device_of(model)))
+            logits = main_logits(model.eval()(x.to(device_of(model))))
     except RuntimeError as error:
         raise ShapeMismatch(f"the network does not take images of shape {tuple(x.shape[1:])}: {error}") from error
     if logits.dim() != 2 or logits.shape[1] <= int(images.labels.max()):

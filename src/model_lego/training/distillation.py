@@ -274,7 +274,7 @@ def _heard(network: nn.Module, reads: tuple[Any, ...], images: Tensor) -> tuple[
         features, joined = network.features(images, reads)
         return network.told(network.head(features if network.head.reads else joined)), features
     given, heard = run_and_hear(network, reads, images)
-    return main_logits(given), torch.cat([pooled(x, network.get_submodule(path)) for path, x in heard.items()], 1)
+    return given, torch.cat([pooled(x, network.get_submodule(path)) for path, x in heard.items()], 1)
 
 
 @torch.no_grad()

@@ -18,6 +18,7 @@ from model_lego.models import open_network
 from model_lego.models.registry import for_classes
 from model_lego.parts.answers import answer_of
 from model_lego.parts.component import Preprocessing
+from model_lego.parts.logits import main_logits
 from model_lego.progress import Progress, quiet
 from model_lego.store.outputs import writing
 from model_lego.training import TrainingSettings
@@ -100,7 +101,7 @@ def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing
     with torch.no_grad():
         for x, labels in batches(images):
             x = x if preprocessing is None else preprocessing(x)
-            right += int((network(x.to(device)).argmax(1).cpu() == labels).sum())
+            right += int((main_logits(network(x.to(device))).argmax(1).cpu() == labels).sum())
     return 100 * right / len(images)
 
 
