@@ -43,13 +43,14 @@ def match_classes(
 
     A word is a name, also with other case, spaces, underscores and hyphens, or a synonym in one ("tench" of "tench,
     Tinca tinca"), the WordNet number of a class of ImageNet, or a number. A `class_map` goes before all that. Numbers
-    are those of the networks that the names are of, all of whose classes are `sources`; by default they are the names
-    themselves. Words that are no class are left out where each class has a word; with `more` they are further classes.
+    are those of the networks that the names are of, all of whose classes are `sources`, by default the names
+    themselves; a name that no source has has none. Words that are no class are left out where each class has a word;
+    with `more` they are further classes.
 
     Raises UnknownClass with all words that are no class, may be several, or are one class; BadConfig.
     """
     entries = {entry.folder: entry for entry in (() if class_map is None else read_class_map(class_map))}
-    known = _Known([_Network(tuple(classes)) for classes in (sources or (names,))])
+    known = _known(names, sources or (names,))
     found = {word: known.classes_of(entries[word].word if word in entries else word) for word in words}
     _settle(found, entries)
     missing = [name for name in names if not any(name in classes for classes in found.values())]
@@ -77,10 +78,10 @@ def classes_called(word: str, names: Sequence[str]) -> tuple[str, ...]:
 
 
 class _Network:
-    """The classes of a network in their order, and what each is called."""
+    """The classes of a network in their order, and what each is called; others than a source's have no numbers."""
 
-    def __init__(self, classes: tuple[str, ...]) -> None:
-        self.classes, self.imagenet = classes, is_imagenet(classes)
+    def __init__(self, classes: tuple[str, ...], *, source: bool = True) -> None:
+        self.classes, self.imagenet, self.source = classes, is_imagenet(classes), source
 
     @cached_property
     def alike(self) -> Mapping[str, set[str]]:
@@ -111,8 +112,8 @@ class _Network:
 
     @cached_property
     def counted(self) -> bool:
-        """Whether no class is called by the number of another."""
-        return all(name == str(number) for number, name in enumerate(self.classes) if name.isdecimal())
+        """Whether classes have numbers, and none is called by that of another."""
+        return self.source and all(name == str(number) for number, name in enumerate(self.classes) if name.isdecimal())
 
     def called(self, name: str) -> str:
         """A class with what tells it from others."""
@@ -165,6 +166,13 @@ class _Known:
     @staticmethod
     def _all(some: Iterable[set[str]]) -> set[str]:
         return set().union(*some)
+
+
+def _known(names: Sequence[str], sources: Sequence[Sequence[str]]) -> _Known:
+    """The classes of all sources, and names that none of these has: groups of classes, numbers of parts."""
+    own = tuple(name for name in names if not any(name in classes for classes in sources))
+    networks = [_Network(tuple(classes)) for classes in sources]
+    return _Known([*networks, _Network(own, source=False)] if own else networks)
 
 
 def _grouped(pairs: Iterable[tuple[Key, str]]) -> Mapping[Key, set[str]]:

@@ -131,6 +131,13 @@ def test_a_part_of_imagenet_knows_which_of_two_cranes_it_has():
     assert places(["n02012849", "n03126707", "tench"], part, sources=[IMAGENET]) == (-1, 0, 1)
 
 
+def test_names_that_no_source_has_are_found_by_name_alone():
+    pets = ("pug", "cat", "hen")
+    assert places(["Dogs", "1", "cat_"], ["dogs", "hen"], sources=[pets]) == (0, -1, -1)
+    assert places(["1", "2"], ["1", "2"], sources=[pets]) == (0, 1)
+    assert "'7' is no class" in refusal(["7", "2"], ["dogs", "hen"], sources=[pets])
+
+
 def test_names_that_are_told_apart_by_a_mark_are_still_imagenets():
     pytest.importorskip("timm")
     marked = [f"{name} ({number})" for number, name in enumerate(IMAGENET)]
