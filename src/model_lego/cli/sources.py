@@ -164,17 +164,12 @@ def part_data(
     Numbers are those of the parts' sources. Raises LegoError.
     """
     split = open_data_for(parts, data)
-    return matched(split, names, class_map=class_map, sources=_sources(parts, names), more=more)
+    return matched(split, names, class_map=class_map, sources=_sources(parts), more=more)
 
 
-def _sources(parts: Sequence[Component | Assembly], names: Sequence[str]) -> list[tuple[str, ...]] | None:
-    """The classes of the parts' sources, whose numbers count, and groups; None where names are numbers of parts."""
-    sources = [each.origin.source_classes for each in leaves(*parts)]
-    known = set().union(*sources)
-    groups = tuple(name for name in names if name not in known)
-    if len(groups) == len(names) and groups:
-        return None
-    return [*sources, groups] if groups else sources
+def _sources(parts: Sequence[Component | Assembly]) -> list[tuple[str, ...]]:
+    """The classes of the parts' sources, whose numbers count."""
+    return [each.origin.source_classes for each in leaves(*parts)]
 
 
 def names_in(part: Component | Assembly, data: str, class_map: str | None = None) -> list[str]:
@@ -195,7 +190,7 @@ def told_in(
     if not aliases:
         return every
     words = open_data(data).class_names
-    matching = match_classes(words, every, class_map=class_map, sources=_sources(parts, every), more=True)
+    matching = match_classes(words, every, class_map=class_map, sources=_sources(parts), more=True)
     present = {matching.names[place] for place in matching.places if place >= 0}
     there = {aliases.get(name, name) for name in every if name in present}
     return [name for name in every if name in present or (name in classes and name not in there)]
