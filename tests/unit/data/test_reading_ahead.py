@@ -6,6 +6,7 @@ import time
 import pytest
 import torch
 
+from model_lego.data import sets
 from model_lego.data.batching import Mapped, only
 from model_lego.data.sets import AHEAD, ImageSet, batches
 from model_lego.errors import BadBatches
@@ -53,6 +54,21 @@ def test_reading_goes_on_while_a_batch_is_used():
 
     list(batches(ImageSet(torch.zeros(9, dtype=torch.int64), image, torch.arange(9)), batch_size=2))
     assert main not in threads
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+def test_all_processors_share_a_batch_and_its_images_come_in_order(monkeypatch, threads):
+    monkeypatch.setattr(sets, "processors", lambda: threads)
+    together = threading.Barrier(min(threads, 6), timeout=10)
+
+    def image(number: int) -> torch.Tensor:
+        if number < 6 and number % -(-6 // threads) == 0:  # the first of each share
+            together.wait()
+        return torch.full((1, 2, 2), float(number))
+
+    images = ImageSet(torch.arange(6), image, torch.arange(6))
+    ((x, labels),) = batches(images, batch_size=6)
+    assert x[:, 0, 0, 0].tolist() == labels.tolist() == list(range(6))
 
 
 def test_an_error_while_reading_ahead_reaches_the_reader():
