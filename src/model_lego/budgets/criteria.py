@@ -119,7 +119,7 @@ def _filters(model: nn.Module, graph: ChannelGraph) -> Iterator[tuple[Layer, Ten
 
 CRITERIA: Mapping[str, Criterion] = MappingProxyType(
     {
-        "reconstruction": Criterion(lambda context: reconstruction(context.model, context.graph, context.senses)),
+        "reconstruction": Criterion(lambda context: reconstruction(context.graph, context.senses)),
         "count": Criterion(_count, needs_stats=True),
         "contribution": Criterion(_contribution, needs_stats=True),
         "energy": Criterion(_energy, needs_stats=True),

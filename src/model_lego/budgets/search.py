@@ -127,8 +127,16 @@ def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = N
     """
     model, graph, settings = tried.model, tried.graph, tried.settings
     images = tried.images[:SENSED]
-    senses = sense(model, graph, images, classes=tried.classes, seed=settings.seed, progress=tried.progress)
-    scores = reconstruction(model, graph, senses)
+    senses = sense(
+        model,
+        graph,
+        images,
+        classes=tried.classes,
+        seed=settings.seed,
+        memory=settings.repairing.memory // 2,
+        progress=tried.progress,
+    )
+    scores = reconstruction(graph, senses)
     within = None
     if settings.criterion_name != "reconstruction":
         context = Context(

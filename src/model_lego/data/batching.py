@@ -163,17 +163,27 @@ def drawn(
             continue
         given = images[chosen]
         seen = given if prepare is None else prepare(given)
-        kept += zip(tickets[chosen].tolist(), seen, numbers[chosen].tolist(), image_digests(given), strict=True)
+        alone = [image.clone() for image in seen]  # of a batch, what is not kept is not held either
+        kept += zip(tickets[chosen].tolist(), alone, numbers[chosen].tolist(), image_digests(given), strict=True)
         if limit is not None and len(kept) > 1.25 * limit:  # the smallest tickets win, so the rest can go at any time
             kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
             worst = kept[-1][0]
     if limit is not None:
         kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
-    return Drawn(
-        torch.stack([image for _, image, _, _ in kept]) if kept else torch.empty(0, *(side or 0 for side in shape)),
-        torch.tensor([label for _, _, label, _ in kept], dtype=torch.int64),
-        tuple(digest for *_, digest in kept),
-    )
+    labels_kept, digests = [label for *_, label, _ in kept], tuple(digest for *_, digest in kept)
+    images_kept = [image for _, image, _, _ in kept]
+    kept.clear()
+    if not images_kept:
+        return Drawn(torch.empty(0, *(side or 0 for side in shape)), torch.empty(0, dtype=torch.int64), ())
+    return Drawn(_stacked(images_kept), torch.tensor(labels_kept, dtype=torch.int64), digests)
+
+
+def _stacked(images: list[Tensor]) -> Tensor:
+    """Images as one tensor; the list is emptied meanwhile, so that they are never held twice."""
+    stacked = images[0].new_empty(len(images), *images[0].shape)
+    for place in reversed(range(len(images))):
+        stacked[place] = images.pop()
+    return stacked
 
 
 class Mapped:

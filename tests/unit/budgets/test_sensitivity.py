@@ -7,24 +7,24 @@ import pytest
 import torch
 
 from model_lego.budgets.reconstruction import gains_of, reconstruction
-from model_lego.budgets.sensitivity import contrasts, sense
+from model_lego.budgets.sensitivity import _Sums, contrasts, sense
 from model_lego.cutting.tracing import trace
 from tests.support.plans import traced
 from tests.support.tiny_models import TINY, build, inputs
 
 
 def heard(model, images, path):
-    """Input, output and the module's forward, of one module of a network."""
+    """Input of one module of a network, from which derivatives can be taken, and the logits."""
     found = {}
 
-    def hook(module, arguments, y):
-        found["x"], found["y"] = arguments[0].clone(), y
-        return y.clone()
+    def hook(module, arguments):
+        found["x"] = arguments[0].clone().requires_grad_()
+        return (found["x"],)
 
-    handle = model.get_submodule(path).register_forward_hook(hook)
+    handle = model.get_submodule(path).register_forward_pre_hook(hook)
     logits = model(images)
     handle.remove()
-    return found["x"], found["y"], logits
+    return found["x"], logits
 
 
 @pytest.mark.parametrize("path", ["0", "4", "11"])
@@ -32,11 +32,11 @@ def test_moments_and_sensitivities_are_those_of_autograd(path):
     model, graph = traced("plain")
     images = inputs("plain", batch=6)
     found = sense(model, graph, images, classes=[3, 1], seed=5)[path]
-    x, y, logits = heard(build("plain"), images, path)
-    (slope,) = torch.autograd.grad(((logits[:, 3] - logits[:, 1]) / 2**0.5).sum(), [y])
-    expected = [sum(float(value) ** 2 for value in slope[:, o].flatten()) / 6 for o in range(slope.shape[1])]
-    assert found.sensitivity.tolist() == pytest.approx(expected)
+    x, logits = heard(build("plain"), images, path)
+    (slope,) = torch.autograd.grad(((logits[:, 3] - logits[:, 1]) / 2**0.5).sum(), [x])
     count = len(found.channels)
+    slope = slope.reshape(6, count, -1)
+    assert torch.allclose(found.slopes, sum(one @ one.T for one in slope) / 6)
     rows = x.detach().reshape(6, count, -1).transpose(1, 2).reshape(-1, count).numpy()
     assert np.allclose(found.covariance, np.cov(rows.T, bias=True), atol=1e-9)
     assert np.allclose(found.energy, (rows**2).mean(0))
@@ -50,7 +50,7 @@ def test_channels_innermost_are_sensed_alike(name):
     single = copy.deepcopy(model).float()
     found = sense(single, trace(single, images[:2].float()), images.float(), classes=[3, 1], seed=5)
     for layer, seen in expected.items():
-        for field in ("covariance", "energy", "sensitivity", "change"):
+        for field in ("covariance", "energy", "slopes", "change"):
             wanted = getattr(seen, field)
             assert torch.allclose(
                 getattr(found[layer], field), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
@@ -61,21 +61,35 @@ def test_change_is_the_first_order_change_of_the_logits_without_the_channel():
     model, graph = traced("plain")
     images = inputs("plain", batch=6)
     found = sense(model, graph, images, classes=[3, 1])["4"]
-    network = build("plain")
-    inner = {}
-    handle = network[4].register_forward_pre_hook(lambda module, given: inner.setdefault("x", given[0].clone()))
-    handle.remove()
-
-    def entered(module, given):
-        inner["x"] = given[0].clone().requires_grad_()
-        return (inner["x"],)
-
-    handle = network[4].register_forward_pre_hook(entered)
-    logits = network(images)
-    handle.remove()
-    (slope,) = torch.autograd.grad(((logits[:, 3] - logits[:, 1]) / 2**0.5).sum(), [inner["x"]])
-    each = (slope * inner["x"]).flatten(2).sum(2).detach()
+    x, logits = heard(build("plain"), images, "4")
+    (slope,) = torch.autograd.grad(((logits[:, 3] - logits[:, 1]) / 2**0.5).sum(), [x])
+    each = (slope * x).flatten(2).sum(2).detach()
     assert found.change.tolist() == pytest.approx(each.square().mean(0).tolist())
+
+
+def test_errors_that_push_the_logits_the_same_way_add_up():
+    """Two outputs of a layer that the next one adds: their slopes are one, not two that have nothing in common."""
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)).double()
+    with torch.no_grad():
+        model[1].weight.copy_(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
+    images = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    slopes = sense(model, trace(model, images[:2]), images, classes=[0, 1])["0"].slopes
+    along = 2**0.5 * model[0].weight.detach().sum(0)
+    assert torch.allclose(slopes, along[:, None] * along)
+
+
+def test_a_small_memory_is_a_small_portion_of_a_batch(monkeypatch):
+    model, graph = traced("plain")
+    images, portions = inputs("plain", batch=12), []
+    run = _Sums.add
+    monkeypatch.setattr(_Sums, "add", lambda sums, x: portions.append(len(x)) or run(sums, x))
+    whole = sense(model, graph, images, classes=[0, 2])
+    assert set(portions) == {12}
+    portions.clear()
+    small = sense(model, graph, images, classes=[0, 2], memory=100_000)
+    assert max(portions) < 12
+    for name, seen in whole.items():
+        assert torch.allclose(small[name].slopes, seen.slopes)
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])
@@ -139,7 +153,7 @@ def test_every_network_is_scored_and_left_as_it_is(name):
     model, graph = traced(name)
     images = inputs(name, batch=7)
     before = images.clone()
-    scores = reconstruction(model, graph, sense(model, graph, images, classes=[0, 2]))
+    scores = reconstruction(graph, sense(model, graph, images, classes=[0, 2]))
     assert bool(torch.isfinite(scores).all())
     assert bool((scores >= 0).all())
     assert float(scores[graph.cuttable].max()) > 0
@@ -150,11 +164,12 @@ def test_every_network_is_scored_and_left_as_it_is(name):
 def test_the_first_channel_is_the_one_that_explains_most_of_what_the_logits_notice():
     model, graph = traced("plain")
     found = sense(model, graph, inputs("plain", batch=8), classes=[3, 1])
-    scores = reconstruction(model, graph, found)
+    scores = reconstruction(graph, found)
     layer, channels = graph.layer("11"), found["11"].channels
-    assert found["11"].sensitivity.tolist() == pytest.approx([0, 0.5, 0, 0.5, 0])  # of (logit 3 - logit 1) / sqrt 2
     weight, c = model[11].weight.detach().reshape(5, len(channels), -1).numpy(), found["11"].covariance.numpy()
-    square = sum(0.5 * np.outer(weight[o, :, p], weight[o, :, p]) for o in (1, 3) for p in range(weight.shape[2]))
+    along = (weight[3] - weight[1]) / 2**0.5  # of (logit 3 - logit 1) / sqrt 2
+    square = along @ along.T
+    assert np.allclose(found["11"].slopes, square)
     explained = np.diag(c @ square @ c) / np.maximum(np.diag(c), 1e-30)  # a map may be dead
     assert layer.outputs.tolist() == graph.head.tolist()
     assert int(scores[channels].argmax()) == int(explained.argmax())
@@ -166,6 +181,6 @@ def test_a_channel_of_dead_weights_is_worth_nothing():
     with torch.no_grad():
         model[4].weight[:, 2] = 0
     graph = trace(model, inputs("plain", batch=2))
-    scores = reconstruction(model, graph, sense(model, graph, inputs("plain", batch=8), classes=[0, 2, 4]))
+    scores = reconstruction(graph, sense(model, graph, inputs("plain", batch=8), classes=[0, 2, 4]))
     assert float(scores[graph.layer("4").inputs[2]]) == 0
     assert float(scores[graph.layer("4").inputs].max()) > 0
