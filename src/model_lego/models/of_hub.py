@@ -123,7 +123,7 @@ def _repository(wanted: Wanted) -> Repository:
                 "give pretrained=True, or the folder that it is in"
             ) from error
         return Repository(config.parent, f"{repository}@{config.parent.name}", trained=False)
-    with fetching(f"the files of hf:{wanted.name}", hub.cache(), "HF_HUB_CACHE"):
+    with fetching(f"the files of hf:{wanted.name}", hub.cache(), "HF_HUB_CACHE", "give the folder that they are in"):
         config = hub.fetched(repository, CONFIG, revision)
         _fetch_weights(repository, config.parent.name)
         with suppress(OSError):  # some have none

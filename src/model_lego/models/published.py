@@ -112,7 +112,7 @@ def _pretrained(library: Library, wanted: Wanted, said: Published | None) -> Net
 
 
 @contextmanager
-def fetching(what: str, cache: str, variable: str) -> Iterator[None]:
+def fetching(what: str, cache: str, variable: str, instead: str = "give weights=FILE") -> Iterator[None]:
     """Say in one line what could not be fetched, where it was looked for, and what helps; raises CannotFetch.
 
     What is in the `cache`, which the `variable` of the environment names, and cannot be read is a BadWeights.
@@ -128,7 +128,7 @@ def fetching(what: str, cache: str, variable: str) -> Iterator[None]:
             ) from error
         raise CannotFetch(
             f"{what} cannot be fetched, and are not in the cache '{cache}': {first_line(error)}; connect to the net, "
-            f"name another cache by the environment's {variable}, or give weights=FILE"
+            f"name another cache by the environment's {variable}, or {instead}"
         ) from error
 
 
