@@ -167,6 +167,7 @@ def test_every_field_of_the_record_comes_back(tmp_path):
         on_clash="average",
         seed=3,
         one_source=((1, 2), (3, 5, 6)),
+        rejecting=(2,),
         check=JoinCheck(32, 0.25, 7.5),
         calibration=Calibration(250, "parts"),
         calibration_digests="AAAAAAAAAAA=",
