@@ -24,6 +24,10 @@ KNOWN = ml.Preprocessing("half", size=256, crop=224, interpolation="bicubic")
         ({"mean": "imagenet"}, ml.Preprocessing("imagenet", size=256, crop=224, interpolation="bicubic")),
         ({"std": "clip"}, ml.Preprocessing("clip", size=256, crop=224, interpolation="bicubic")),
         ({"mean": "0,0,0", "std": "imagenet"}, ml.Preprocessing((0, 0, 0), "imagenet", 256, 224, "bicubic")),
+        (
+            {"mean": "127/255", "std": "128/255"},
+            ml.Preprocessing((127 / 255,), (128 / 255,), size=256, crop=224, interpolation="bicubic"),
+        ),
         ({"size": "64"}, ml.Preprocessing("half", size=(64, 64), interpolation="bicubic")),
         ({"size": "64x96"}, ml.Preprocessing("half", size=(64, 96), interpolation="bicubic")),
         ({"size": "64", "crop": "32x48"}, ml.Preprocessing("half", size=64, crop=(32, 48), interpolation="bicubic")),
@@ -44,7 +48,12 @@ def test_what_is_said_counts_before_what_is_known(options, expected):
         ({"crop": "8"}, "--mean unset with --std unset with --crop 8: preprocessing crops to .* needs a size"),
         ({"size": "8", "crop": "9"}, "with --size 8 with --crop 9: .* which are smaller"),
         ({"interpolation": "lanczos"}, "interpolation 'lanczos'; use one of bilinear, bicubic, nearest"),
-        ({"mean": "image-net"}, "--mean and --std take numbers separated by commas, or one of imagenet, clip, half"),
+        (
+            {"mean": "image-net"},
+            "--mean and --std take numbers or fractions .* separated by commas, or one of imagenet",
+        ),
+        ({"mean": "127/0"}, "--mean and --std take numbers or fractions .*zero"),
+        ({"std": "128/"}, "--mean and --std take numbers or fractions .*convert"),
     ],
 )
 def test_what_is_no_preprocessing_is_refused(options, words):

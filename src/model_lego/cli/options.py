@@ -57,7 +57,7 @@ ClassMap = Annotated[
 ]
 Mean = Annotated[
     str | None,
-    typer.Option("--mean", help="normalisation of the network: imagenet, clip, half, or one number a channel"),
+    typer.Option("--mean", help="normalisation: imagenet, clip, half, or a number or fraction (127/255) a channel"),
 ]
 Std = Annotated[str | None, typer.Option("--std", help="the same; a name as --mean stands for both")]
 Size = Annotated[

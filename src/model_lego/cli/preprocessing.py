@@ -27,14 +27,22 @@ def parse_preprocessing(options: PreprocessingOptions, like: Preprocessing | Non
 
 
 def _numbers(text: str | None) -> Any:
-    """Numbers separated by commas, or a name that stands for such."""
+    """Numbers or fractions separated by commas, or a name that stands for such."""
     if not text or text in NORMALISATIONS:
         return text or ()
     try:
-        return tuple(float(item) for item in text.split(","))
-    except ValueError as error:
+        return tuple(_number(item) for item in text.split(","))
+    except (ValueError, ZeroDivisionError) as error:
         names = ", ".join(NORMALISATIONS)
-        raise BadConfig(f"--mean and --std take numbers separated by commas, or one of {names}: {error}") from error
+        raise BadConfig(
+            f"--mean and --std take numbers or fractions (127/255) separated by commas, or one of {names}: {error}"
+        ) from error
+
+
+def _number(text: str) -> float:
+    """A number, or a fraction: many networks are said to take images in 0..255."""
+    above, slash, below = text.partition("/")
+    return float(above) / float(below) if slash else float(above)
 
 
 def _sides(option: str, text: str | None) -> tuple[int, int] | int | None:
