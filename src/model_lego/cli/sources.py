@@ -129,8 +129,8 @@ def open_component(folder: str, options: LoadingOptions, *, source: str | None =
     if not isinstance(part, Component):
         raise BadConfig(
             f"'{folder}' holds an assembly, and here one network is needed: name a component of it. "
-            "`remove` takes classes out of an assembly, `report` shows the routes of its parts, and `distill` makes "
-            "one network of it"
+            "Assemblies go into the commands remove (takes classes out), report (shows the routes of their parts) and "
+            "distill (makes one network of them)"
         )
     return part
 

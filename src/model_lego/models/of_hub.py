@@ -62,7 +62,7 @@ def build(name: str, arguments: dict[str, Any]) -> nn.Module:
         return transformers_networks.build(given)
     if "architecture" in given:
         return of_timm.build(given.pop("architecture"), given)
-    raise BadConfig(f"hf:{name} is not built by its name alone; open_network reads its configuration")
+    raise BadConfig(f"hf:{name} is not built by its name alone, but of what its configuration says")
 
 
 def image_shape(builder: Builder, model: nn.Module) -> tuple[int, int, int]:

@@ -27,7 +27,7 @@ class Classifier(Unscripted):
         """Say what images are taken for, from their files or as tensors; changes nothing about the part.
 
         Files are brought to the size and the colours that the part takes, a folder stands for all pictures in it, a
-        pattern such as "photos/*.jpg" for what it finds. A tensor is one image, or a batch, as `evaluate` takes it:
+        pattern such as `photos/*.jpg` for what it finds. A tensor is one image, or a batch, as `evaluate` takes it:
         floats in 0..1 or uint8, N x C x H x W. A file that cannot be read has its error in the place of a class, and is
         a UserWarning; raises BadBatches where none can be read or a tensor holds no images, ShapeMismatch, BadConfig.
         """
