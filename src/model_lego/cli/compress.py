@@ -21,13 +21,13 @@ def compress_command(
     opening: o.SourceOptions,
     criterion: o.Criterion = None,
     multiple: o.Multiple = 1,
-    repair: o.Repair = "ridge",
+    repairing: o.RepairOptions,
     curves: o.CurveOptions,
     baselines: o.Baselines = False,
     run: o.RunOptions,
 ) -> None:
     """Make a trained network smaller, within a budget, and keep all of its classes."""
-    from model_lego import RepairSettings, compress, save
+    from model_lego import compress, save
 
     limits = parse_budget(budget)
     if limits is None:
@@ -37,7 +37,7 @@ def compress_command(
     check_apart(out, curves.curve_out)
     source = open_source(model, data, opening, run.batch_size)
     check_room(out, bytes_of(source.model))
-    settings, drawn_curve = RepairSettings(method=repair, seed=run.seed), None  # type: ignore[arg-type]
+    settings, drawn_curve = repairing.settings(run.seed), None
     chosen, limit = criterion or "reconstruction", "macs" if limits.macs is not None else "params"
     with team() as group:
         component = compress(

@@ -115,12 +115,12 @@ def disassemble_command(
     budget: o.BudgetOpt = None,
     criterion: o.Criterion = None,
     curves: o.CurveOptions,
-    repair: o.Repair = "ridge",
+    repairing: o.RepairOptions,
     baselines: o.Baselines = False,
     run: o.RunOptions,
 ) -> None:
     """Take the component for some classes out of a trained network."""
-    from model_lego import RepairSettings, disassemble, save
+    from model_lego import disassemble, save
 
     limits = parse_budget(budget)
     check_curve(curves.curve_out)
@@ -129,7 +129,7 @@ def disassemble_command(
     source = open_source(model, data, opening, run.batch_size)
     check_room(out, bytes_of(source.model))
     wanted = source.asked(classes)
-    settings, drawn_curve, sums = RepairSettings(method=repair, seed=run.seed), None, _statistics(statistics.stats)  # type: ignore[arg-type]
+    settings, drawn_curve, sums = repairing.settings(run.seed), None, _statistics(statistics.stats)
     with team() as group:
         component = disassemble(
             source.model,

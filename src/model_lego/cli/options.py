@@ -7,6 +7,7 @@ import typer
 
 from model_lego.attribution import Thresholds
 from model_lego.errors import BadConfig
+from model_lego.repairing.layerwise import RepairSettings
 from model_lego.training import TrainingSettings
 
 
@@ -88,6 +89,7 @@ Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
 Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]
 Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn or none")]
+RepairMemory = Annotated[int, typer.Option("--memory", help="MiB that scores and repair may take beside the images")]
 Outsiders = Annotated[
     float | None, typer.Option("--outsiders", help="share of images that may be 'none of these', for instance 0.05")
 ]
@@ -218,6 +220,18 @@ class ThresholdOptions:
     def thresholds(self) -> Thresholds:
         """As the library takes them."""
         return Thresholds(self.alpha, self.beta, self.linear_alpha, self.linear_beta)
+
+
+@dataclass(frozen=True, slots=True)
+class RepairOptions:
+    """How a cut is repaired, and in how much memory."""
+
+    repair: Repair = "ridge"
+    memory: RepairMemory = 2048
+
+    def settings(self, seed: int) -> RepairSettings:
+        """As the library takes them."""
+        return RepairSettings(method=self.repair, memory=self.memory << 20, seed=seed)  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True, slots=True)

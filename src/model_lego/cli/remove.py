@@ -31,19 +31,19 @@ def remove_command(
     thresholds: o.ThresholdOptions,
     budget: o.BudgetOpt = None,
     per_class: o.PerClass = None,
-    repair: o.Repair = "ridge",
+    repairing: o.RepairOptions,
     forget: Annotated[bool, typer.Option("--forget/--no-forget", help="erase what goes from the logits")] = True,
     head: o.HeadOpt = "auto",
     run: o.RunOptions,
 ) -> None:
     """Take classes out of a component, an assembly or a network; the others stay."""
-    from model_lego import RepairSettings, remove_classes, save
+    from model_lego import remove_classes, save
 
     how: dict[str, Any] = {
         "thresholds": thresholds.thresholds(),
         "budget": parse_budget(budget),
         "per_class": per_class,
-        "repair": RepairSettings(method=repair, seed=run.seed),  # type: ignore[arg-type]
+        "repair": repairing.settings(run.seed),
         "forget": forget,
         "seed": run.seed,
         "progress": Bar(),

@@ -23,12 +23,12 @@ def unite_command(
     source: Annotated[str | None, typer.Option(help="their uncut network: cut and repair anew")] = None,
     data: o.CalibrationData = None,
     network: o.NetworkOptions,
-    repair: o.Repair = "ridge",
+    repairing: o.RepairOptions,
     taking: o.PreprocessingOptions,
     run: o.RunOptions,
 ) -> None:
     """Put components of one source together as one component, in which what they share is there once."""
-    from model_lego import RepairSettings, save, unite
+    from model_lego import save, unite
 
     if (source is None) != (data is None):
         raise BadConfig("--source and --data go together: the images serve the repair towards the source")
@@ -47,7 +47,7 @@ def unite_command(
             graph=opened.graph,
             seed=run.seed,
             progress=Bar(),
-            repair=RepairSettings(method=repair, seed=run.seed),  # type: ignore[arg-type]
+            repair=repairing.settings(run.seed),
         )
     folder = save(united, out, overwrite=run.overwrite)
     before, after = united.origin.cost_before, united.origin.cost_after

@@ -3,7 +3,8 @@
 Where what a layer writes is summed along the edges of a graph, all this is behind the sum.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,21 +18,32 @@ from model_lego.graph.rule import BIAS_AT, OpRule
 aten = torch.ops.aten
 
 
-def settler(
-    model: nn.Module, program: Program, rules: Mapping[object, OpRule], node: fx.Node
-) -> Callable[[Tensor], Any] | None:
+@dataclass(frozen=True, slots=True, eq=False)
+class Home:
+    """A vector that takes the intercept of a layer: itself (`sign` 0), or added to what the source has there."""
+
+    vector: Tensor
+    sign: int
+
+    def settle(self, intercept: Tensor, source: "Home | None", kept: Tensor) -> None:
+        """Put an intercept there, whatever an earlier repair put there; `kept` are its places in the source's."""
+        intercept = intercept.to(self.vector)
+        if self.sign and source is not None:
+            intercept = source.vector[kept] + self.sign * intercept
+        self.vector.copy_(intercept)
+
+
+def home_of(model: nn.Module, program: Program, rules: Mapping[object, OpRule], node: fx.Node) -> Home | None:
     """Find what takes the intercept of the layer whose operator is `node`; None where nothing does."""
     end = carried_by(program, rules, node).end
     bias = _tensor(model, program, node.args[2]) if end is node and len(node.args) > 2 else None
     if bias is not None:
-        return lambda intercept: bias.copy_(intercept.to(bias))
+        return Home(bias, 0)
     added = _tensor(model, program, _added_behind(end, node))
     if added is not None:  # the fitted values are those in front of it
-        return lambda intercept: added.add_(intercept.to(added))
+        return Home(added, 1)
     mean = _tensor(model, program, _mean_behind(end))
-    if mean is not None:
-        return lambda intercept: mean.sub_(intercept.to(mean))
-    return None
+    return None if mean is None else Home(mean, -1)
 
 
 def give_biases(

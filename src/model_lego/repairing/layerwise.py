@@ -29,7 +29,7 @@ from model_lego.graph.rule import Window
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.holding import Holding, fit_bytes, holding, live_bytes
-from model_lego.repairing.intercepts import settler
+from model_lego.repairing.intercepts import home_of
 from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, shift_only
 from model_lego.repairing.patches import input_rows, output_rows, row_count
 
@@ -209,8 +209,8 @@ class Walk:
     def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Mapping[int, Tensor]) -> None:
         weight = self.cut.program.tensor(self.cut.model, layer.weight)
         window = self._window(ours)
-        settle = settler(self.cut.model, self.cut.program, self.graph.rules, ours)
-        if layer.weight in self.shared or window.transposed or settle is None:
+        home = home_of(self.cut.model, self.cut.program, self.graph.rules, ours)
+        if layer.weight in self.shared or window.transposed or home is None:
             self.left_alone.append(layer.name)
             return
         flat = _by_feature(weight, window.groups).double().cpu()
@@ -231,7 +231,8 @@ class Walk:
 
         fit = self._solve(rows(), flat, few=min(total, cap) < features and self.settings.method == "ridge")
         weight += _as_weight(fit.change, weight.shape).to(weight)
-        settle(fit.intercept.reshape(-1))
+        there = home_of(self.source.model, self.source.program, self.graph.rules, theirs)
+        home.settle(fit.intercept.reshape(-1), there, kept)
 
     def _solve(self, rows: Iterable[Rows], weight: Tensor, *, few: bool) -> Fit:
         """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""

@@ -144,6 +144,23 @@ def test_repairing_what_was_not_cut_changes_no_output(name):
         assert torch.allclose(twin(images), wanted, rtol=1e-7, atol=1e-8 * float(wanted.abs().max()))
 
 
+def test_a_second_repair_does_not_add_to_the_intercepts_of_the_first():
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3, bias=False), nn.BatchNorm2d(6), nn.Flatten(), nn.Linear(6, 2)
+    )
+    model, images = model.double().eval(), random(30, 3, 5, 5)
+    graph = trace(model, images[:2])
+    plan = half_plan(graph, seed=0, logits=[0, 1])
+    cut = slice_model(model, graph, plan).module
+    made = Cut(cut, export_program(cut, images), model, graph, plan)
+    means = [cut[3].running_mean.clone()]
+    for _ in range(2):
+        repair_model(made, images, settings=PAIRED)
+        means.append(cut[3].running_mean.clone())
+    assert (means[2] - means[1]).abs().max() < 0.2 * (means[1] - means[0]).abs().max()
+
+
 def test_ten_images_are_enough_to_run_the_dual_form():
     _, raw, cut, images, _, _ = repaired("plain", batch=2, settings=RepairSettings())
     assert not torch.equal(cut(images), raw(images))
