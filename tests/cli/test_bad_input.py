@@ -115,7 +115,7 @@ def test_labels_that_are_no_integers(world, tmp_path):
     [
         ("zoo:lenet6", "'zoo:lenet6' is unknown; did you mean lenet5 or"),
         ("torchvision:resnet81", "did you mean resnet18"),
-        ("lenet5", "use zoo:NAME, torchvision:NAME or timm:NAME"),
+        ("lenet5", "timm:NAME, hf:ORG/NAME, hf:FOLDER or python:FILE.py:CALLABLE"),
         ("zoo:", "names no network"),
     ],
 )

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.caches import only_caches, put_timm
+from tests.support.caches import only_caches, put_repository, put_timm, put_torchvision
 from tests.support.squares import refused, run, said
 
 #: Commands that take a MODEL, with what each needs besides.
@@ -48,6 +48,41 @@ def test_a_missing_network_is_one_clear_line(command, world, tmp_path):
     classes = "last layer would be untrained" in words  # of a training, which has the classes of its data
     assert classes or "the weights of timm:resnet10t (timm/resnet10t.c3_in1k) cannot be fetched" in words
     assert classes or words.endswith("the environment's HF_HUB_CACHE, or give --weights FILE")
+
+
+def test_what_a_library_says_while_it_fetches_is_no_result():
+    ran = run("doctor", "torchvision:squeezenet1_1", "--pretrained", "--json")
+    assert (ran.code, ran.out) == (1, "")
+    assert "error: the weights of torchvision:squeezenet1_1" in ran.err
+
+
+def test_a_download_that_was_interrupted_is_not_there(caches):
+    snapshot = put_repository(caches / "hf", "timm/resnet10t.c3_in1k")
+    blobs = snapshot.parents[1] / "blobs"
+    blobs.mkdir()
+    (blobs / "abc.incomplete").write_bytes(b"half")
+    (snapshot / "model.safetensors").symlink_to("../../blobs/abc")
+    assert "cannot be fetched, and are not in the cache" in refused(run("doctor", "timm:resnet10t", "--pretrained"))
+
+
+@pytest.mark.parametrize("left", [0, 4, 1000])
+def test_a_damaged_file_of_the_cache_is_to_be_removed(left, caches):
+    put_timm(caches / "hf", "resnet10t")
+    (file,) = (caches / "hf").rglob("model.safetensors")
+    file.write_bytes(file.read_bytes()[:left])
+    words = refused(run("doctor", "timm:resnet10t", "--pretrained"))
+    assert "the weights of timm:resnet10t (timm/resnet10t.c3_in1k) cannot be read" in words
+    assert words.endswith(f"if the file in '{caches}/hf/hub' is damaged, remove it there")
+
+
+@pytest.mark.parametrize("held", [b"", b"half", b"<html>sign in</html>"])
+def test_a_damaged_file_of_torch_is_to_be_removed(held, caches):
+    put_torchvision(caches / "torch", "squeezenet1_1")
+    (file,) = (caches / "torch").rglob("*.pth")
+    file.write_bytes(held)
+    words = refused(run("doctor", "torchvision:squeezenet1_1", "--pretrained"))
+    assert words.endswith(f"if the file in '{caches}/torch/hub/checkpoints' is damaged, remove it there")
+    assert "weights_only" not in words
 
 
 @pytest.mark.parametrize("command", COMMANDS)

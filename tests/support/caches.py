@@ -21,6 +21,7 @@ def only_caches(folder, monkeypatch):
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "hf/hub"))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     monkeypatch.setattr("urllib.request.urlopen", _no_network)
+    monkeypatch.setattr("torch.hub.urlopen", _no_network)  # which is of its own
     return folder
 
 

@@ -1,10 +1,21 @@
 """Files of a repository on the Hugging Face Hub: out of its cache, and from the net where they are not in it."""
 
+import importlib
 from pathlib import Path
 from typing import Any
 
+from model_lego.errors import BadConfig
+
 #: Seconds that the Hub has for its first answer.
 PATIENCE = 10.0
+
+
+def check_installed() -> None:
+    """Raises BadConfig where the package, which is an extra, is not there."""
+    try:
+        importlib.import_module("huggingface_hub")
+    except ImportError as error:
+        raise BadConfig("networks of the Hub need the extra: pip install model-lego[hf]") from error
 
 
 def cached(repository: str, file: str, revision: str | None = None) -> Path:

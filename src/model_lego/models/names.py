@@ -28,6 +28,7 @@ def unknown_tag(name: str, tags: Sequence[str]) -> BadConfig:
     whole, tag = without_tag(name)
     if not tags:
         return BadConfig(f"'{name}' is unknown; {whole} has no weights, so leave '.{tag}' out")
-    near = difflib.get_close_matches(tag, tags, n=3, cutoff=0.4)
+    longer = [each for each in tags if each.lower().startswith(tag.lower())]
+    near = longer[:3] if tag and longer else difflib.get_close_matches(tag, tags, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(tags[:MOST_NAMED])}"
     return BadConfig(f"'{name}' is unknown: {whole} has no weights of this tag; {hint}")

@@ -29,7 +29,7 @@ HUB = "hf:"
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
 #: The name of a repository, and of a branch, a tag or a commit of it.
-NAME = re.compile(r"([\w.-]+/[\w.-]+)(?:@([\w./-]+))?")
+NAME = re.compile(r"(?![^@]*(?:--|\.\.))(\w(?:[\w.-]*\w)?/\w(?:[\w.-]*\w)?)(?:@([\w./-]+))?")
 #: Names of classes of a network that nobody named.
 UNNAMED = re.compile(r"LABEL_\d+")
 #: What a timm configuration may say of its weights; all else is left out, above all other places to load from.
@@ -113,6 +113,7 @@ def _repository(wanted: Wanted) -> Repository:
     parsed = NAME.fullmatch(wanted.name)
     if parsed is None:
         raise BadConfig(f"'hf:{wanted.name}' names no network: it is no folder, and no ORG/NAME of the Hub")
+    hub.check_installed()
     repository, revision = parsed.groups()
     if not wanted.pretrained:
         try:

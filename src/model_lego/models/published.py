@@ -1,8 +1,9 @@
 """Networks with weights of a file or with published ones, and what these say of classes and images."""
 
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -115,21 +116,28 @@ def _pretrained(library: Library, wanted: Wanted, said: Published | None) -> Net
 def fetching(what: str, cache: str, variable: str, instead: str = "give weights=FILE") -> Iterator[None]:
     """Say in one line what could not be fetched, where it was looked for, and what helps; raises CannotFetch.
 
-    What is in the `cache`, which the `variable` of the environment names, and cannot be read is a BadWeights.
+    What is in the `cache`, which the `variable` of the environment names, and cannot be read is a BadWeights. What a
+    library says meanwhile goes to stderr, where talk belongs.
     """
     try:
-        yield
+        with redirect_stdout(sys.stderr):
+            yield
     except (LegoError, TypeError):  # of an argument that a network does not take
         raise
     except Exception as error:  # three libraries, the net and the disk fail in every possible way
         if not _unreachable(error):
             raise BadWeights(
-                f"{what} cannot be read: {first_line(error)}; if the file in '{cache}' is damaged, remove it there"
+                f"{what} cannot be read: {_reason(error)}; if the file in '{cache}' is damaged, remove it there"
             ) from error
         raise CannotFetch(
-            f"{what} cannot be fetched, and are not in the cache '{cache}': {first_line(error)}; connect to the net, "
+            f"{what} cannot be fetched, and are not in the cache '{cache}': {_reason(error)}; connect to the net, "
             f"name another cache by the environment's {variable}, or {instead}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    """What a library says, without the advice behind it, which is for those who write code."""
+    return first_line(error).partition(". ")[0].rstrip(".")
 
 
 def _unreachable(error: Exception) -> bool:

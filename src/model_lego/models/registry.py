@@ -74,7 +74,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             of_torchvision.open_named,
         ),
         "timm": Kind("timm:NAME", of_timm.names, of_timm.build, of_timm.image_shape, of_timm.open_named),
-        "hf": Kind("hf:ORG/NAME or hf:FOLDER", of_hub.names, of_hub.build, of_hub.image_shape, of_hub.open_named),
+        "hf": Kind("hf:ORG/NAME, hf:FOLDER", of_hub.names, of_hub.build, of_hub.image_shape, of_hub.open_named),
         "python": Kind(own_code.FORM, own_code.names, own_code.build, own_code.image_shape, own_code.open_own),
     }
 )

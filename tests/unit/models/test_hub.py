@@ -183,6 +183,10 @@ def test_weights_of_another_network(own):
     ("name", "given", "words"),
     [
         ("hf:no folder", {}, "it is no folder, and no ORG/NAME of the Hub"),
+        ("hf:../gone", {"pretrained": True}, "it is no folder, and no ORG/NAME of the Hub"),
+        ("hf:./gone", {"pretrained": True}, "it is no folder, and no ORG/NAME of the Hub"),
+        ("hf:org/gone-", {"pretrained": True}, "it is no folder, and no ORG/NAME of the Hub"),
+        ("hf:org/go--ne@main", {"pretrained": True}, "it is no folder, and no ORG/NAME of the Hub"),
         ("hf:{}", {"arguments": {"num_classes": 7}}, "has 4 classes; with num_classes=7 its last layer"),
         ("hf:{}", {"arguments": {"widht": 7}}, "a network of type 'resnet' has no such argument"),
     ],
@@ -235,6 +239,13 @@ def test_a_manifest_can_fetch_nothing_and_run_nothing(builder, words, folders, t
     (tmp_path / "part/manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(CorruptComponent, match=words):
         ml.load(tmp_path / "part")
+
+
+@pytest.mark.parametrize("pretrained", [False, True])
+def test_without_huggingface_hub_its_repositories_ask_for_it(pretrained, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(BadConfig, match=r"pip install model-lego\[hf\]"):
+        ml.open_network("hf:org/net", pretrained=pretrained)
 
 
 def test_without_transformers_its_networks_ask_for_it(folders, monkeypatch):
