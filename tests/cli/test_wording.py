@@ -15,7 +15,7 @@ from tests.support.squares import refused, run
 SOURCES = Path(model_lego.__file__).parent
 #: What looks like Python: names with underscores, arguments, code in backticks, values, calls.
 PYTHON = re.compile(r"(?<![\w-])[a-z]+(_[a-z]+)+\b|(?<![\w-])[a-z_]+=|`(?!model-lego)[^`]*`|\b(None|True|False)\b|\w\(")
-#: What is the same in both: limits of a budget, arguments of builders, groups, files and packages, words of file formats.
+#: What is the same in both: limits of a budget, arguments of builders, groups, files, packages, words of file formats.
 SHARED = re.compile(
     r"(params|macs|bytes|drop|key|width|num_classes|dog)=|torch_geometric|--\w+ \w+=|"
     "x_train y_train x_test y_test class_names"
