@@ -95,9 +95,9 @@ class _Listener(InnermostRunner):
         x = x.clone()  # nothing else reads it, or writes over it later
         if not x.requires_grad:
             self.starts.append(x.requires_grad_())
-        sums, read = self.sums[n.name], x.detach()
+        sums, read, images = self.sums[n.name], x.detach(), self.images
         sums.add(read)
-        x.register_hook(lambda slope: sums.add_slopes(read, slope, self.images))
+        x.register_hook(lambda slope: sums.add_slopes(read, slope, images))  # without self, which would hold the graph
         return n.target(x, *rest, **kwargs)  # type: ignore[operator]
 
 

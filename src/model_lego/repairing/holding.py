@@ -1,7 +1,7 @@
 """How many calibration images a repair holds at each operator: few where maps are large, more as they shrink."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
@@ -22,21 +22,24 @@ class Holding:
     chunks: tuple[int, ...]
 
 
-def holding(needs: Sequence[int], fits: Sequence[int], images: int, *, memory: int, chunk: int) -> Holding:
+def holding(
+    needs: Sequence[int], fits: Callable[[float], Sequence[int]], images: int, *, memory: int, chunk: int
+) -> Holding:
     """Hold as many images as the memory has room for: at each operator no more than at any later one, at least a chunk.
 
-    `needs` are bytes an image at each operator, `fits` those of solving for a layer there. All images are held from the
-    start where they have room.
+    `needs` are bytes an image at each operator, `fits` tells those of solving for a layer there by which share of the
+    images runs at once. All images are held from the start where they have room.
     """
 
-    def room(kept_free: int) -> list[int]:
-        each = [max(0, memory - fit - kept_free) // max(need, 1) for need, fit in zip(needs, fits, strict=True)]
+    def room(share: float, kept_free: int = 0) -> list[int]:
+        left = [max(0, memory - fit - kept_free) for fit in fits(min(1, share))]
+        each = [free // max(need, 1) for need, free in zip(needs, left, strict=True)]
         return list(accumulate(reversed(each), min))[::-1]
 
-    rooms = room(0)
+    rooms = room(chunk / images)
     if rooms[0] < images:
         chunk = max(1, min(chunk, memory // JOINING // max(needs)))
-        rooms = room(chunk * max(needs))
+        rooms = room(max(chunk / images, 2 / JOINING), chunk * max(needs))
     every = math.ceil(images / chunk)
     return Holding(chunk, tuple(every if some >= images else max(1, some // chunk) for some in rooms))
 
@@ -61,8 +64,13 @@ def _bytes(node: fx.Node, program: Program) -> int:
     return sum(int(value.numel()) * value.element_size() for value in values) // program.batch
 
 
-def fit_bytes(groups: int, features: int, outputs: int, rows: int) -> int:
-    """Bytes that the closed form of a layer takes: of the rows where they are fewer than the features, else of sums."""
+def fit_bytes(groups: int, features: int, outputs: int, rows: int, at_once: int) -> int:
+    """Bytes that the closed form of a layer takes, with so many rows, of which one chunk of images gives `at_once`.
+
+    Rows are copied in single precision, and collected until they are twice as many as the features; where there are
+    fewer than features, all are held, else sums of their products.
+    """
+    copies = 12 * groups * max(at_once, min(rows, 2 * features)) * (features + outputs)
     if rows < features:
-        return 8 * groups * (3 * rows * (features + outputs) + 2 * rows**2)
-    return 8 * groups * (5 * features**2 + 3 * features * outputs)
+        return copies + 8 * groups * (3 * rows * (features + outputs) + 2 * rows**2)
+    return copies + 8 * groups * (5 * features**2 + 3 * features * outputs)

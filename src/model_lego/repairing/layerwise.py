@@ -167,10 +167,14 @@ class Walk:
         share = math.ceil(len(images) / place_in(self.group)[1])
         if self.readers[self.source.program].carried:  # all samples read the same values
             return Holding(len(images), (1,) * len(needs))
-        fits = [self._fit_bytes(node, len(images)) for node in self.cut.calls]
+
+        def fits(at_once: float) -> list[int]:
+            return [self._fit_bytes(node, len(images), at_once) for node in self.cut.calls]
+
         return holding(needs, fits, share, memory=self.settings.memory, chunk=self.settings.chunk)
 
-    def _fit_bytes(self, ours: fx.Node, images: int) -> int:
+    def _fit_bytes(self, ours: fx.Node, images: int, at_once: float) -> int:
+        """What fitting a layer takes where such a share of the images runs at once."""
         layer = self.layers.get(ours.name)
         if layer is None or self.settings.method != "ridge":
             return 0
@@ -178,7 +182,8 @@ class Walk:
         weight = self.cut.program.tensor(self.cut.model, layer.weight)
         groups, features, outputs = _by_feature(weight, window.groups).shape
         places = row_count(ours.meta["val"], window) // self.cut.program.batch
-        return fit_bytes(groups, features, outputs, min(images * places, self._row_limit(features)))
+        rows = min(images * places, self._row_limit(features))
+        return fit_bytes(groups, features, outputs, rows, math.ceil(at_once * rows))
 
     def _row_limit(self, features: int) -> int:
         return max(self.settings.least_rows, self.settings.rows * features)

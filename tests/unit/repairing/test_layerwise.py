@@ -208,7 +208,7 @@ def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
     assert cut.b.bias is None
 
 
-@pytest.mark.parametrize("memory", [1, 200_000])
+@pytest.mark.parametrize("memory", [1, 400_000])
 @pytest.mark.parametrize("name", ["plain", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"])
 def test_little_memory_is_room_for_few_images_in_front_and_more_behind(name, memory):
     model, raw, cut, _, _, _ = repaired(name, batch=24, settings=RepairSettings(memory=memory))
@@ -254,18 +254,18 @@ def test_images_that_join_later_run_once_through_a_front_that_is_repaired(monkey
 
 
 def test_what_has_room_is_held_from_the_start_in_chunks_as_they_are_set():
-    assert holding([10, 5, 1], [0, 0, 0], 100, memory=1000, chunk=64) == Holding(64, (2, 2, 2))
+    assert holding([10, 5, 1], lambda share: [0, 0, 0], 100, memory=1000, chunk=64) == Holding(64, (2, 2, 2))
 
 
 def test_no_more_images_are_held_than_have_room_later():
-    held = holding([10, 2, 20, 1], [0, 0, 0, 0], 100, memory=1600, chunk=64)
+    held = holding([10, 2, 20, 1], lambda share: [0, 0, 0, 0], 100, memory=1600, chunk=64)
     assert held.chunk == 10  # an eighth of the memory at the largest maps
     assert held.chunks == (7, 7, 7, 10)
 
 
 def test_the_fit_of_a_layer_takes_room_from_images():
-    assert holding([10, 1], [0, 0], 100, memory=800, chunk=8).chunks == (9, 13)
-    assert holding([10, 1], [400, 0], 100, memory=800, chunk=8).chunks == (4, 13)
+    assert holding([10, 1], lambda share: [0, 0], 100, memory=800, chunk=8).chunks == (9, 13)
+    assert holding([10, 1], lambda share: [400, 0], 100, memory=800, chunk=8).chunks == (4, 13)
 
 
 def test_batchnorm_is_estimated_anew_from_the_cut_networks_own_values():
