@@ -178,9 +178,9 @@ def test_a_class_map_moves_the_classes_of_as_many_folders(world, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ((), "the network has 12 classes, but 3 are named (Ant, DOG, bee …); name all of them in the order of "
+        ((), "the network has 12 classes, but 3 are named (Ant, DOG, bee); name all of them in the order of "
              "its logits (--source-classes), or say in a --class-map which number each is"),
-        (("--source-classes", "bee,ant"), "the network has 12 classes, but 2 are named (bee, ant …)"),
+        (("--source-classes", "bee,ant"), "the network has 12 classes, but 2 are named (bee, ant)"),
         (("--source-classes", "imagenet"), "the network has 12 classes, but 1000 are named"),
         (("--source-classes", ",".join((*wide.TWELVE[:-1], "bee"))),
          "two classes of the source have the same name, 'bee'"),

@@ -2,7 +2,7 @@
 
 import difflib
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeVar
@@ -59,11 +59,12 @@ def match_classes(
     if wrong:
         lacking = f" (without images: {', '.join(missing)})" if 0 < len(missing) <= FEW else ""
         raise UnknownClass(
-            f"the data's classes do not fit the network's{lacking}: {'; '.join(wrong)}. Say in a class_map which class "
+            f"the data's classes do not fit the network's{lacking}: "
+            f"{'; '.join([*wrong, *_strange(entries, found)])}. Say in a class_map which class "
             "each is, by its name, number or WordNet number, or nothing to leave it out"
         )
     if len(missing) == len(names):
-        raise UnknownClass(f"the data has none of the classes {_some(names, 5)}; it has {_some(words, 5)}")
+        raise UnknownClass(f"the data has none of the classes {some(names, 5)}; it has {some(words, 5)}")
     class_of = {word: next(iter(classes & set(names)), None) for word, classes in found.items()}
     notes = _notes(class_of, names, entries, known)
     others = _others(class_of, found, entries) if more else {}
@@ -227,13 +228,18 @@ def _notes(
     told = [f"'{word}' is {known.called(name)}" for word, name in class_of.items() if name not in (None, word)]
     notes = []
     if told or len(there) < len(names):
-        notes.append(f"the data has {len(there)} of the {len(names)} classes" + (f": {_some(told)}" if told else ""))
+        notes.append(f"the data has {len(there)} of the {len(names)} classes" + (f": {some(told)}" if told else ""))
     if out := [entry.folder for entry in entries.values() if entry.word is None and entry.folder in class_of]:
-        notes.append(f"left out, as the class map says: {_some(out)}")
-    if strange := [folder for folder in entries if folder not in class_of]:
-        notes.append(f"the class map has what the data does not have: {_some(strange)}")
-    return tuple(notes)
+        notes.append(f"left out, as the class map says: {some(out)}")
+    return (*notes, *_strange(entries, class_of))
 
 
-def _some(words: Sequence[str], most: int = SHOWN) -> str:
+def _strange(entries: Mapping[str, Entry], words: Collection[str]) -> tuple[str, ...]:
+    """What has to be said of a class map that tells of other data, too; it may, but a word may also be misspelled."""
+    strange = [folder for folder in entries if folder not in words]
+    return (f"the class map has what the data does not have: {some(strange)}",) if strange else ()
+
+
+def some(words: Sequence[str], most: int = SHOWN) -> str:
+    """The first of some words, and how many there are where that is not all of them."""
     return ", ".join(words[:most]) + (f" … ({len(words)} in all)" if len(words) > most else "")

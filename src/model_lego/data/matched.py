@@ -4,7 +4,7 @@ import warnings
 from collections.abc import Sequence
 
 from model_lego.data.class_maps import ClassMap, read_class_map
-from model_lego.data.class_matching import match_classes
+from model_lego.data.class_matching import match_classes, some
 from model_lego.data.class_words import is_wordnet_number
 from model_lego.data.imagenet import IMAGENET, imagenet_names, proves_imagenet, wordnet_numbers
 from model_lego.data.sets import DataSplit, relabelled
@@ -76,7 +76,7 @@ def misnamed(count: int, names: Sequence[str]) -> UnknownClass:
     wordnet = any(map(is_wordnet_number, names)) and not wordnet_numbers()
     imagenet = ", 'imagenet' for ImageNet's" if count == len(imagenet_names()) else ""
     return UnknownClass(
-        f"the network has {count} classes, but {len(names)} are named ({', '.join(names[:5])} …); name all of them in "
+        f"the network has {count} classes, but {len(names)} are named ({some(names, 5)}); name all of them in "
         f"the order of its logits (classes=){imagenet}, or say in a class_map which number each is"
         + ("; WordNet numbers are known with timm: pip install model-lego[timm]" if wordnet else "")
     )

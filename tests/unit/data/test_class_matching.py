@@ -86,10 +86,11 @@ def test_a_class_map_goes_before_everything():
 
 def test_all_wrong_entries_of_a_class_map_are_said_by_file_and_line(tmp_path):
     file = tmp_path / "map.csv"
-    file.write_text("folder,class\na,tenhc\nb,goldfish\n\nc,77\n")
+    file.write_text("folder,class\na,tenhc\nb,goldfish\n\nc,77\nbb,hen\n")
     words = refusal(["a", "b", "c"], class_map=file)
     assert f"'{file}', line 2: 'tenhc' is no class of the network (near: tench, Tinca tinca), for 'a'" in words
     assert f"'{file}', line 5: '77' is no class of the network, for 'c'" in words
+    assert "; the class map has what the data does not have: bb. Say in" in words
 
 
 def test_what_a_class_map_has_beside_the_data_is_said():
