@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import model_lego as ml
-from tests.support.squares import run
+from tests.support.squares import NETWORK, run
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +38,15 @@ def test_images_of_the_members_are_measured_as_the_group(grouped, world, tmp_pat
     ran = run("report", grouped, "--data", world.data, "--html", tmp_path / "page.html")
     assert ran.code == 0, ran.err
     assert "group pet" in (tmp_path / "page.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("more", [[], ["--alone"]])
+def test_a_student_learns_groups_from_images_of_their_members(more, grouped, world, tmp_path):
+    given = ["--data", world.data, "--epochs", "1", "--out", tmp_path / "student", "--json", *more]
+    ran = run("distill", grouped, *NETWORK, *given)
+    assert ran.code == 0, ran.err
+    assert ml.load(tmp_path / "student").classes == ("pet", "insect")
+    assert ran.json["counts"] == [20, 20]
 
 
 def test_a_group_goes_as_one(grouped, world, tmp_path):

@@ -11,7 +11,7 @@ from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
 from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, names_in, open_data_for, open_part, open_source
+from model_lego.cli.sources import data_for, open_data_for, open_part, open_source, told_in
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
@@ -20,6 +20,7 @@ from model_lego.models import open_network
 from model_lego.models.registry import for_classes
 from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.grouping import counted_as
 from model_lego.parts.image_shapes import taken_by
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.distillation import FROM_THE_START
@@ -49,14 +50,16 @@ def distill_command(
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
     pair = _opened(teacher, student, data, opening, run)
     check_room(out, bytes_of(pair.student))
-    names = names_in(pair.student, data, opening.class_map)
+    aliases = _aliases(pair)
+    names = told_in(data, [pair.student], pair.student.classes, aliases, opening.class_map)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
     train, test = data_for(parts, data, names, run.batch_size, class_map=opening.class_map)
+    counted = counted_as(names, aliases)
     how = GainOptions(
         temperature=temperature,
         hard=hard,
         features=features,
-        class_names=names,
+        class_names=counted,
         preprocessing=pair.preprocessing,
         checkpoint=checkpoint,
     )
@@ -68,7 +71,7 @@ def distill_command(
         split = open_data_for(parts, data)
         every = batches(split.train, batch_size=run.batch_size) if hard == 0 else train
         taught = distill(pair.teacher, pair.student, every, settings, progress=Bar(), **how)
-        report = evaluate(taught, test, class_names=names, progress=Bar())
+        report = evaluate(taught, test, class_names=counted, progress=Bar())
     folder = save(taught, out, overwrite=run.overwrite)
     close_checkpoint(out)
     if run.json:
@@ -85,6 +88,14 @@ class _Pair:
     teacher: nn.Module
     student: Component | Assembly
     preprocessing: Preprocessing | None  # of a teacher that is no component or assembly
+
+
+def _aliases(pair: _Pair) -> dict[str, str]:
+    """What counts as classes of the student: the members of its groups, and of the teacher's where it has these."""
+    mine = pair.student.aliases() if isinstance(pair.student, Assembly) else {}
+    taught = pair.teacher.aliases() if isinstance(pair.teacher, Assembly) else {}
+    classes = pair.student.classes
+    return mine | {name: told for name, told in taught.items() if told in classes and name not in (*classes, *mine)}
 
 
 def _opened(teacher: str, student: str, data: str, opening: o.SourceOptions, run: o.RunOptions) -> _Pair:
