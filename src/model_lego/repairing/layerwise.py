@@ -12,26 +12,27 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import kept_positions, ranks
 from model_lego.errors import BadConfig
 from model_lego.graph import Layer
-from model_lego.graph.channels_last import COPIES, innermost, pays
+from model_lego.graph.channels_last import innermost, pays
 from model_lego.graph.node_rows import Reader
-from model_lego.graph.program import Program
 from model_lego.graph.propagation import concrete
 from model_lego.graph.rule import Window
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
+from model_lego.repairing.additions import addition_behind, made_up
 from model_lego.repairing.holding import Holding, fit_bytes, holding, live_bytes
 from model_lego.repairing.intercepts import home_of
 from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, shift_only
 from model_lego.repairing.patches import input_rows, output_rows, row_count
+from model_lego.repairing.side import Side
 
 #: "ridge": refit weights and intercept; "mean": the intercept alone; "bn": re-estimate BatchNorm; "none".
 Method = Literal["ridge", "mean", "bn", "none"]
@@ -71,41 +72,6 @@ class RepairSettings:
 def as_settings(repair: Method | RepairSettings, *, seed: int = 0) -> RepairSettings:
     """Full settings of a repair that is given by its method, with a seed, or by full settings. Raises BadConfig."""
     return repair if isinstance(repair, RepairSettings) else RepairSettings(method=repair, seed=seed)
-
-
-class Side:
-    """One of the two networks that run side by side, and its values that are still to be read, by chunk of images."""
-
-    def __init__(self, model: nn.Module, program: Program) -> None:
-        self.model, self.program = model, program
-        self.calls = [node for node in program.nodes if node.op == "call_function"]
-        self.last_use = _last_uses(program)
-        self.values: dict[fx.Node, dict[int, Any]] = {}
-
-    def start(self, number: int, images: Tensor) -> None:
-        """Give it a chunk of images."""
-        for node in self.program.module.graph.find_nodes(op="placeholder"):
-            if node.name == self.program.image:
-                self.values.setdefault(node, {})[number] = images
-
-    def arguments(self, node: fx.Node, number: int) -> tuple[Any, Any]:
-        """What an operator reads of a chunk."""
-
-        def value(argument: fx.Node) -> Any:
-            if argument.op == "placeholder" and argument.name != self.program.image:
-                return self.program.tensor(self.model, self.program.tensors[argument.name])
-            return self.values[argument][number]
-
-        return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
-
-    def run(self, node: fx.Node, number: int) -> Any:
-        """Run an operator on a chunk, and forget what nothing reads any more."""
-        args, kwargs = self.arguments(node, number)
-        result = COPIES.get(node.target, node.target)(*args, **kwargs)  # type: ignore[operator]
-        self.values.setdefault(node, {})[number] = result
-        for dead in self.last_use.get(node, ()):
-            del self.values[dead][number]
-        return result
 
 
 @torch.no_grad()
@@ -232,12 +198,28 @@ class Walk:
                 x = self._read(self.cut, ours, x)
                 places = self._places(ours, number, row_count(y, window), min(1.0, cap / total))
                 places = places.to(weight.device)
-                yield input_rows(x, window, places), output_rows(y, window, places, kept)
+                y = output_rows(y, window, places, kept)
+                yield input_rows(x, window, places), y + self._missing(theirs, ours, number, places, kept)
 
         fit = self._solve(rows(), flat, few=min(total, cap) < features and self.settings.method == "ridge")
         weight += _as_weight(fit.change, weight.shape).to(weight)
         there = home_of(self.source.model, self.source.program, self.graph.rules, theirs)
         home.settle(fit.intercept.reshape(-1), there, kept)
+
+    def _missing(self, theirs: fx.Node, ours: fx.Node, number: int, places: Tensor, kept: Tensor) -> Tensor | float:
+        """What the component's other branch of an addition gives too little of, to be made up for by this layer."""
+        pair = addition_behind(theirs), addition_behind(ours)
+        if None in pair or self.settings.method != "ridge" or self.readers[self.source.program].carried:
+            return 0.0
+        beside = [
+            side.ahead(addition.other, number, self.layers)  # type: ignore[union-attr]
+            for side, addition in zip((self.source, self.cut), pair, strict=True)
+        ]
+        if beside[0] is None or beside[1] is None:
+            return 0.0
+        window, every = self._window(ours), torch.arange(len(kept), device=kept.device)
+        wanted, given = output_rows(beside[0], window, places, kept), output_rows(beside[1], window, places, every)
+        return made_up(wanted - given, pair[1].scale(self.cut), window.groups)  # type: ignore[union-attr]
 
     def _solve(self, rows: Iterable[Rows], weight: Tensor, *, few: bool) -> Fit:
         """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""
@@ -308,18 +290,3 @@ def _by_feature(weight: Tensor, groups: int) -> Tensor:
 def _as_weight(change: Tensor, shape: torch.Size) -> Tensor:
     """What `_by_feature` gives, as a weight of this shape."""
     return change.transpose(1, 2).reshape(shape[0], *shape[2:], shape[1]).movedim(-1, 1)
-
-
-def _last_uses(program: Program) -> dict[fx.Node, list[fx.Node]]:
-    """For each node the values that it is the last to read."""
-    last: dict[fx.Node, fx.Node] = {}
-    for node in program.nodes:
-        for argument in node.all_input_nodes:
-            last[argument] = node
-        if node.op == "call_function" and not node.users:
-            last[node] = node
-    dying: dict[fx.Node, list[fx.Node]] = {}
-    for value, user in last.items():
-        if user.op != "output" and (value.op == "call_function" or value.name == program.image):
-            dying.setdefault(user, []).append(value)
-    return dying

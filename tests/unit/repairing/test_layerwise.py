@@ -11,12 +11,13 @@ from torch.nn import functional as F
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
-from model_lego.graph import keep_all
+from model_lego.graph import keep_all, select
 from model_lego.graph.program import export_program
 from model_lego.repairing.holding import Holding, holding
 from model_lego.repairing.intercepts import give_biases
-from model_lego.repairing.layerwise import RepairSettings, Side, Walk, repair_model
+from model_lego.repairing.layerwise import RepairSettings, Walk, repair_model
 from model_lego.repairing.least_squares import Moments, ridge, ridge_dual
+from model_lego.repairing.side import Side
 from tests.support.oracles import conv_patches, ridge_refit
 from tests.support.plans import half_plan, traced
 from tests.support.tiny_models import TINY, inputs
@@ -159,6 +160,49 @@ def test_a_second_repair_does_not_add_to_the_intercepts_of_the_first():
         repair_model(made, images, settings=PAIRED)
         means.append(cut[3].running_mean.clone())
     assert (means[2] - means[1]).abs().max() < 0.2 * (means[1] - means[0]).abs().max()
+
+
+@pytest.mark.parametrize("norm", [False, True])
+def test_a_layer_in_front_of_an_addition_makes_up_for_what_the_other_branch_lacks(norm):
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.stem, self.wide, self.back = nn.Conv2d(3, 6, 1), nn.Conv2d(6, 12, 1), nn.Conv2d(12, 6, 1)
+            self.norm, self.head = nn.BatchNorm2d(6) if norm else nn.Identity(), nn.Linear(6, 3)
+
+        def forward(self, x):
+            x = F.relu(self.stem(x))
+            return self.head(F.relu(x + self.norm(self.back(F.relu(self.wide(x))))).mean((2, 3)))
+
+    torch.manual_seed(0)
+    model, images = Residual().double().eval(), random(20, 3, 6, 5)
+    if norm:
+        model.norm.weight.data.uniform_(0.5, 2)
+        model.norm.running_var.uniform_(0.5, 2)
+    graph = trace(model, images[:2])
+    keep = torch.ones(graph.width, dtype=torch.bool)
+    keep[graph.layer("back").inputs[::2]] = False
+    plan = select(graph, keep, logits=[0, 1, 2])
+    cut = slice_model(model, graph, plan).module
+    with torch.no_grad():
+        cut.stem.bias += 0.3  # the stream lacks something, and the stem is not refitted
+    made = Cut(cut, export_program(cut, images), model, graph, plan)
+    start = cut.back.weight.detach().flatten(1).clone()
+    with pytest.MonkeyPatch.context() as patched:
+        fit = Walk._refit
+        patched.setattr(Walk, "_refit", lambda walk, layer, *args: layer.name == "back" and fit(walk, layer, *args))
+        repair_model(made, images, settings=PAIRED)
+
+    def rows(y):
+        return y.movedim(1, -1).flatten(0, -2)
+
+    with torch.no_grad():
+        theirs, ours = F.relu(model.stem(images)), F.relu(cut.stem(images))
+        scale = (model.norm.weight * (model.norm.running_var + 1e-5).rsqrt())[:, None, None] if norm else 1.0
+        wanted = model.back(F.relu(model.wide(theirs))) + (theirs - ours) / scale
+        weight, bias = ridge_refit(rows(F.relu(cut.wide(ours))), rows(wanted), start, PAIRED.strength)
+    assert torch.allclose(cut.back.weight.flatten(1), weight, rtol=1e-6, atol=1e-8)
+    assert torch.allclose(cut.back.bias, bias, rtol=1e-6, atol=1e-8)
 
 
 def test_ten_images_are_enough_to_run_the_dual_form():
