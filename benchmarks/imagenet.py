@@ -136,7 +136,7 @@ def _for_timm(weights: Path, file: Path) -> Path:
     tensors = torch.load(weights, weights_only=True)
     names = ml.open_network(TIMM).model.state_dict()
     assert [tuple(one.shape) for one in names.values()] == [tuple(one.shape) for one in tensors.values()]
-    save_file(dict(zip(names, tensors.values(), strict=True)), file)
+    save_file({name: tensor.contiguous() for name, tensor in zip(names, tensors.values(), strict=True)}, file)
     return file
 
 
