@@ -124,7 +124,7 @@ def test_the_figures_of_a_component_are_those_of_the_library(place):
         )
         assert figures["ours, as small"]["parameters"] <= figures["published"]["parameters"]
         assert figures["samples"] == 30
-        assert len({*(figures[name]["accuracy"] for name in ("component", "restricted", "published")), 100.0}) > 2
+        assert figures["component"]["parameters"] != figures["published"]["parameters"]
 
 
 def test_the_figures_of_an_assembly_are_those_of_the_library(place):

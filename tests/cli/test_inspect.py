@@ -18,6 +18,8 @@ def screen(world):
 
         raw = json.loads(((world.both if parts else world.one) / "manifest.json").read_text())
         raw["parts"] = [raw["parts"][0]] * parts or raw["parts"]
+        if parts:
+            raw["assembly"]["made_of"] = list(range(parts))
         raw["parts"][0]["origin"]["settings"] |= settings
         raw["parts"][0]["origin"]["source_classes"] = list(source_classes)
         return summary(parse_manifest(json.dumps(raw).encode(), "manifest.json", Manifest))

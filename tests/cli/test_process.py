@@ -16,7 +16,7 @@ SRC = Path(__file__).parents[2] / "src"
 COMMANDS = (
     *("attribute", "doctor", "demo", "train", "plan", "disassemble"),
     *("assemble", "unite", "evaluate", "inspect", "ops", "compress", "remove", "add", "replace"),
-    *("finetune", "distill", "routes", "report", "bench"),
+    *("finetune", "distill", "predict", "routes", "report", "bench"),
 )
 
 

@@ -46,7 +46,7 @@ def predict_command(
     batch_size: o.BatchSize = 128,
     json: JsonLines = False,
 ) -> None:
-    """Say what photos are, with a saved component or assembly."""
+    """Say what photos are, with a saved component or assembly; sort them into folders."""
     _check(top, csv, sort_into, json=json)
     opened = open_part(part, loading)
     if len(opened.classes) == 1:

@@ -13,7 +13,7 @@ from model_lego.repairing.side import Side
 
 aten = torch.ops.aten
 
-#: A BatchNorm scales a channel by less than this share of its largest scale: no layer in front makes up for anything.
+#: A BatchNorm scales a channel by no more than this share of its largest scale: no layer in front makes up for anything.
 FAINT = 1e-3
 
 
@@ -55,7 +55,7 @@ def made_up(missing: Tensor, scale: Tensor | float, groups: int) -> Tensor:
     if not isinstance(scale, Tensor):
         return missing
     scale = scale.reshape(groups, 1, -1)
-    faint = scale.abs() < FAINT * scale.abs().max()
+    faint = scale.abs() <= FAINT * scale.abs().max()  # all of them, where training begins with zeros
     return torch.where(faint, 0.0, missing / torch.where(faint, 1.0, scale))
 
 

@@ -87,7 +87,11 @@ def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Pro
 def _refuse_width(model: nn.Module, images: ImageSet, task: TrainingTask) -> None:
     """Refuse a network with a logit that no class has, which only the user's own code can give."""
     prepare = task.preprocessing or Preprocessing()
-    logits = answer_of(model, prepare(Whole(images).first()).to(device_of(model))).shape[1]
+    example = prepare(Whole(images).first())
+    try:
+        logits = answer_of(model, example.to(device_of(model))).shape[1]
+    except RuntimeError as error:
+        raise ShapeMismatch(f"the network does not take images of shape {tuple(example.shape[1:])}: {error}") from error
     if logits > len(task.classes):
         raise ShapeMismatch(
             f"{task.network} gives {logits} logits, but {len(task.classes)} classes are to be learned; say how many "

@@ -50,7 +50,7 @@ def test_without_timm_its_networks_ask_for_it(monkeypatch):
         ("zoo:resnet2O", "did you mean resnet20"),
         ("torchvision:resnet81", "did you mean resnet18"),
         ("zoo:xyzzy", "'zoo:xyzzy' is unknown; there are lenet5, alexnet"),
-        ("lenet5", "use zoo:NAME, torchvision:NAME, timm:NAME or python:FILE.py:CALLABLE"),
+        ("lenet5", "use zoo:NAME, torchvision:NAME, timm:NAME, hf:ORG/NAME, hf:FOLDER or python:FILE.py:CALLABLE"),
         ("os:system", "names no network"),
         ("zoo:", "names no network"),
         ("", "names no network"),
