@@ -13,7 +13,7 @@ from model_lego.repairing.side import Side
 
 aten = torch.ops.aten
 
-#: A BatchNorm scales a channel by no more than this share of its largest scale: no layer in front makes up for anything.
+#: A BatchNorm that scales a channel by no more than this share of its largest scale lets no layer in front make up.
 FAINT = 1e-3
 
 
