@@ -90,7 +90,7 @@ def _refuse_width(model: nn.Module, images: ImageSet, task: TrainingTask) -> Non
     example = prepare(Whole(images).first())
     try:
         logits = answer_of(model, example.to(device_of(model))).shape[1]
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         raise ShapeMismatch(f"the network does not take images of shape {tuple(example.shape[1:])}: {error}") from error
     if logits > len(task.classes):
         raise ShapeMismatch(
