@@ -1,8 +1,7 @@
 """Measuring components and assemblies beside their baselines: evaluate."""
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,6 @@ from model_lego.evaluation.costs import part_cost
 from model_lego.evaluation.counting import Member, Tally
 from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
-from model_lego.evaluation.timing import photo_times
 from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_in
 from model_lego.parts.class_names import ClassNames, names_for, names_of, places_of
@@ -58,7 +56,6 @@ def evaluate(
     reference = next((tally for tally in tallies if tally.contender.reference), None)
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
     seen = torch.zeros(len(places), dtype=torch.int64)  # samples of each label
-    times: list[float] = []
 
     def count() -> None:
         with evaluating(*(contender.model for contender in contenders)):
@@ -69,7 +66,6 @@ def evaluate(
                 seen.add_(torch.bincount(labels, minlength=len(seen)))
                 counts.add_(torch.bincount(where % len(counts), minlength=len(counts)))
                 logits = _run(contenders, images)
-                times.extend([] if times else _times(contenders, images[:1]))
                 for tally, given in zip(tallies, logits, strict=True):
                     tally.add(given, where)
                 for tally in tallies:
@@ -78,7 +74,6 @@ def evaluate(
                     member.add(logits[0], where, labels)
 
     in_all(count, group)
-    times = in_all(lambda: times, group)[0]  # all processes report those of the first
     add_up([counts, seen, *(tally.right for tally in tallies), *(member.counts for member in subject.members)], group)
     add_up([tally.against for tally in tallies], group)
     for tally in tallies:
@@ -90,15 +85,10 @@ def evaluate(
             f"there is no sample of the classes {', '.join(part.classes[:10])} among {others} samples; class_names has "
             "to name the label numbers"
         )
-    first, *beside = (
-        tally.row(counts, compared=reference is not None, milliseconds=taken)
-        for tally, taken in zip(tallies, times, strict=True)
-    )
     return Report(
         kind=type(part).__name__,
         classes=part.classes,
-        rows=(replace(first, difference=(0.0, 0.0)), *beside),  # from itself it does not differ
-        reference="" if reference is None else reference.contender.name,
+        rows=tuple(tally.row(counts, compared=reference is not None) for tally in tallies),
         counts=tuple(counts.tolist()),
         others=others,
         parts=tuple(member.row() for member in subject.members),
@@ -107,12 +97,6 @@ def evaluate(
         overlap=overlap.images,
         other_classes=() if class_names is None else _others(part.classes, names, seen),
     )
-
-
-def _times(contenders: Sequence[Contender], image: Tensor) -> list[float]:
-    """Milliseconds that an image takes each contender, where the uncut source is one of them, else nan."""
-    known = any(contender.reference for contender in contenders)
-    return photo_times(contenders, image) if known else [math.nan] * len(contenders)
 
 
 def _others(classes: Sequence[str], names: Sequence[str], seen: Tensor) -> tuple[str, ...]:
