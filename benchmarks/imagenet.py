@@ -65,7 +65,7 @@ def main() -> None:
     }
     with tempfile.TemporaryDirectory() as scratch:
         for name, words in _runs(weights, photos, Path(scratch)).items():
-            result["runs"][name] = _run(words)
+            result["runs"][name] = _run(words, scratch)
             record("imagenet", result, show=False)
             print(name, json.dumps(result["runs"][name])[:2000], flush=True)
         result["logits of timm's"] = _compared(weights, photos, Path(scratch))
@@ -101,8 +101,8 @@ def _runs(weights: Path, photos: Path, scratch: Path) -> dict[str, list[str]]:
     }
 
 
-def _run(words: list[str]) -> dict[str, Any]:
-    """Run Python in a process of its own: what it found, its time and its memory."""
+def _run(words: list[str], scratch: str) -> dict[str, Any]:
+    """Run Python in a process of its own: what it found, its time, its memory; the record does not name `scratch`."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+") as talk:
         start = time.perf_counter()
         process = subprocess.Popen([sys.executable, *words], stdout=out, stderr=talk)
@@ -110,7 +110,7 @@ def _run(words: list[str]) -> dict[str, Any]:
         seconds = time.perf_counter() - start
         process.returncode = os.waitstatus_to_exitcode(status)
         out.seek(0), talk.seek(0)
-        printed, said = out.read(), talk.read()
+        printed, said = (file.read().replace(f"{scratch}/", "") for file in (out, talk))
     if process.returncode:
         raise RuntimeError(f"{' '.join(words[:4])} … ended with {process.returncode}: {said[-2000:]}")
     return {
