@@ -1,5 +1,7 @@
 """Networks of transformers in a folder, from the command line: every step, offline."""
 
+import json
+
 import numpy as np
 import pytest
 
@@ -59,6 +61,17 @@ def test_the_other_steps_take_them(home, tmp_path):
         ["train", model, *data, "--epochs", "1", "--out", tmp_path / "trained"],
     ]
     assert [(step[0], ran.err) for step in steps if (ran := run(*step)).code != 0] == []
+
+
+@pytest.mark.parametrize(("options", "mean"), [([], 0.4), (["--mean", "clip"], 0.48145466)])
+def test_train_takes_images_as_the_network_says_unless_told_otherwise(options, mean, home, tmp_path):
+    out = tmp_path / "trained"
+    ran = run("train", f"hf:{home / 'vit'}", "--data", home / "data.npz", "--epochs", "1", "--out", out, *options)
+    assert ran.code == 0, ran.err
+    taken = json.loads((out / "training.json").read_text())["preprocessing"]
+    assert (taken["mean"][0], taken["size"]) == (mean, [SIDE, SIDE])
+    assert said(ran.err).count(f"images are taken as '{home / 'vit'}' takes them:") == 1
+    assert said(ran.err).count("by the options images are taken otherwise:") == bool(options)
 
 
 def test_a_folder_that_is_none(tmp_path):

@@ -7,12 +7,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model_lego.cli.options import SourceOptions, WeightsOptions
+from model_lego.cli.options import PreprocessingOptions, SourceOptions, WeightsOptions
+from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import say
 from model_lego.errors import BadConfig
 from model_lego.models import Network, open_network
 from model_lego.models.of_hub import HUB
-from model_lego.parts.component import OWN_CODE
+from model_lego.parts.component import OWN_CODE, Preprocessing
 
 #: What is said of a network that nobody has trained.
 UNTRAINED = "a network without trained weights decides nothing; give --weights FILE or --pretrained"
@@ -34,9 +35,27 @@ def open_named(model: str, options: WeightsOptions, *, trained: bool = True) -> 
         if not model.startswith(OWN_CODE):
             raise BadConfig(UNTRAINED)
         raise BadConfig(f"{model} gives other weights each time that it is called, random ones; give --weights FILE")
-    for note in opened.notes:
-        say(f"note: {note}")
+    say_notes(opened)
     return opened
+
+
+def say_notes(network: Network) -> None:
+    """Say what of a network was taken from where."""
+    for note in network.notes:
+        say(f"note: {note}")
+
+
+def preprocessing_for(
+    options: PreprocessingOptions, network: Network, like: Preprocessing | None = None
+) -> Preprocessing:
+    """How a network takes its images: as the options say, else as `like` does, else as it says itself.
+
+    Where the options change what it says, that is said. Raises BadConfig.
+    """
+    taken = parse_preprocessing(options, like or network.preprocessing)
+    if network.preprocessing is not None and taken != network.preprocessing:
+        say(f"note: by {'the options' if options.given else 'the saved part'} images are taken otherwise: {taken}")
+    return taken
 
 
 def is_folder(model: str) -> bool:

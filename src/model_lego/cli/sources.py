@@ -9,9 +9,8 @@ from torch import nn
 
 from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
-from model_lego.cli.networks import is_folder, open_named, parse_arguments, refuse_said
+from model_lego.cli.networks import is_folder, open_named, parse_arguments, preprocessing_for, refuse_said
 from model_lego.cli.options import LoadingOptions, SourceOptions
-from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
@@ -67,7 +66,7 @@ def open_source(
     if is_folder(model):
         return _of_part(model, data, options, batch_size)
     opened = open_named(model, options)
-    preprocessing = parse_preprocessing(options, like or opened.preprocessing)
+    preprocessing = preprocessing_for(options, opened, like)
     split = open_data(data, preprocessing=preprocessing)
     named = source_classes(options.source_classes, split.class_names) or opened.class_names
     if opened.classes is not None:  # what is wrong with names is said before anything is run

@@ -1,21 +1,21 @@
 """model-lego train."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from model_lego.cli import options as o
-from model_lego.cli.networks import is_folder, parse_arguments
-from model_lego.cli.preprocessing import parse_preprocessing
+from model_lego.cli.networks import is_folder, parse_arguments, preprocessing_for, say_notes
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import of_data
 from model_lego.data import open_data
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place
 from model_lego.training import TrainingSettings
-from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, TrainingTask, train_into
+from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, TrainingTask, opened, train_into
 
 DEFAULTS = o.TrainingOptions.like(TrainingSettings())
 
@@ -42,8 +42,7 @@ def train_command(
         )
     settings = training.settings(run)
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
-    preprocessing = parse_preprocessing(taking)
-    split = open_data(data, download=download, preprocessing=preprocessing)
+    split = open_data(data, download=download)
     there = [split.class_names[label] for label in sorted(set(split.train.labels.tolist()))]
     names = list(of_data(classes, split.class_names)) if classes else there  # which others there are was said
     task = TrainingTask(
@@ -51,13 +50,16 @@ def train_command(
         names,
         settings,
         parse_arguments(starting.argument),
-        preprocessing,
-        per_class,
-        starting.pretrained,
-        starting.weights,
-        starting.weights_key,
+        per_class=per_class,
+        pretrained=starting.pretrained,
+        weights=starting.weights,
+        weights_key=starting.weights_key,
     )
-    record = train_into(folder, split, task, Bar())
+    network = opened(task)
+    say_notes(network)
+    task = replace(task, preprocessing=preprocessing_for(taking, network))
+    split = open_data(data, preprocessing=task.preprocessing)
+    record = train_into(folder, split, task, network.model, Bar())
     if run.json:
         show_json({"folder": str(folder), **record})
         return

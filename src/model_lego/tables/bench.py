@@ -24,7 +24,7 @@ from model_lego.parts.component import Builder, Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.tables.recipe import Materials, SourceRecipe, task
 from model_lego.training import TrainingSettings
-from model_lego.training.trained_folder import WEIGHTS, TrainingTask, train_into
+from model_lego.training.trained_folder import WEIGHTS, TrainingTask, opened, train_into
 
 #: Training images, and test images, that are read at once; small batches spare the CPU's memory.
 BATCH, TESTED = 250, 50
@@ -179,7 +179,7 @@ class Bench:
         settings = TrainingSettings(**{**recipe.training, "seed": seed if recipe.seeded else 0})
         preprocessing = Preprocessing(recipe.mean, recipe.std)
         task = TrainingTask(recipe.network, names, settings, recipe.arguments, preprocessing)
-        train_into(self.folder / _called(name, recipe, seed), split, task, self.progress)
+        train_into(self.folder / _called(name, recipe, seed), split, task, opened(task).model, self.progress)
 
 
 def _called(name: str, recipe: SourceRecipe, seed: int) -> str:

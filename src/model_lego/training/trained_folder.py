@@ -14,7 +14,7 @@ from model_lego.data import DataSplit, batches
 from model_lego.data.sets import ImageSet, relabelled, subset
 from model_lego.errors import EmptySelection, ShapeMismatch
 from model_lego.graph.modules import device_of
-from model_lego.models import open_network
+from model_lego.models import Network, open_network
 from model_lego.models.registry import for_classes
 from model_lego.parts.answers import answer_of
 from model_lego.parts.component import Preprocessing
@@ -46,34 +46,43 @@ class TrainingTask:
     weights: str | Path | None = None
     weights_key: str | None = None
 
+    @property
+    def built_with(self) -> dict[str, Any]:
+        """The arguments of its network, with the number of its classes."""
+        return for_classes(self.network, self.arguments, len(self.classes))
 
-def train_into(folder: Path, split: DataSplit, task: TrainingTask, progress: Progress = quiet) -> dict[str, Any]:
-    """Train a network for some classes and write it into a folder; gives the record that stands beside it.
 
-    A checkpoint that is in the folder is taken up. Raises BadConfig, BadWeights, EmptySelection, ShapeMismatch,
-    TrainingFailed.
+def opened(task: TrainingTask) -> Network:
+    """The network that a task starts from; random weights are by its seed. Raises as `open_network`."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(task.settings.seed)
+        return open_network(
+            task.network,
+            pretrained=task.pretrained,
+            weights=task.weights,
+            weights_key=task.weights_key,
+            arguments=task.built_with,
+        )
+
+
+def train_into(
+    folder: Path, split: DataSplit, task: TrainingTask, model: nn.Module, progress: Progress = quiet
+) -> dict[str, Any]:
+    """Train the network that was opened for a task and write it into a folder; gives the record that stands beside it.
+
+    A checkpoint that is in the folder is taken up. Raises BadConfig, EmptySelection, ShapeMismatch, TrainingFailed.
     """
     settings, preprocessing, names = task.settings, task.preprocessing, split.class_names
     numbers = [names.index(name) for name in task.classes]
     test = relabelled(split.test, [numbers.index(label) if label in numbers else -1 for label in range(len(names))])
     if not len(test):
         raise EmptySelection("there is no test image of the classes that are to be learned")
-    arguments = for_classes(task.network, task.arguments, len(task.classes))
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(settings.seed)
-        model = open_network(
-            task.network,
-            pretrained=task.pretrained,
-            weights=task.weights,
-            weights_key=task.weights_key,
-            arguments=arguments,
-        ).model
     images = subset(split.train, numbers, per_class=task.per_class, seed=settings.seed, class_names=names)
     _refuse_width(model, images, task)
     train(model, images, settings, preprocessing=preprocessing, checkpoint=folder / CHECKPOINT, progress=progress)
     record = {
         "network": task.network,
-        "arguments": arguments,
+        "arguments": task.built_with,
         "classes": list(task.classes),
         "settings": asdict(settings),
         "images": len(images),
