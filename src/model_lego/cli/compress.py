@@ -5,7 +5,7 @@ from model_lego.cli.budget import check_curve, curve_of, parse_budget
 from model_lego.cli.disassemble import show_component
 from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar
-from model_lego.cli.sources import open_source
+from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
 from model_lego.errors import BadConfig
 from model_lego.store.files import check_out
@@ -37,6 +37,7 @@ def compress_command(
     check_apart(out, curves.curve_out)
     source = open_source(model, data, opening, run.batch_size)
     check_room(out, bytes_of(source.model))
+    check_measured(data, source.test, source.class_names)
     settings, drawn_curve = repairing.settings(run.seed), None
     chosen, limit = criterion or "reconstruction", "macs" if limits.macs is not None else "params"
     with team() as group:

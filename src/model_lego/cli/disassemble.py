@@ -7,12 +7,13 @@ from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
-from model_lego.cli.sources import open_source
+from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
 from model_lego.cli.verdict import as_json, on_test_images, show_verdict
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
+from model_lego.parts.class_names import label_numbers
 from model_lego.parts.component import Component, Origin
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_apart, check_room
@@ -129,6 +130,7 @@ def disassemble_command(
     source = open_source(model, data, opening, run.batch_size)
     check_room(out, bytes_of(source.model))
     wanted = source.asked(classes)
+    check_measured(data, source.test, source.class_names, label_numbers(wanted, source.class_names))
     settings, drawn_curve, sums = repairing.settings(run.seed), None, _statistics(statistics.stats)
     with team() as group:
         component = disassemble(

@@ -11,7 +11,7 @@ from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
 from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_data_for, open_part, open_source, told_in
+from model_lego.cli.sources import check_measured, data_for, open_data_for, open_part, open_source, told_in
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
 from model_lego.data import batches, open_data
@@ -54,6 +54,7 @@ def distill_command(
     names = told_in(data, [pair.student], pair.student.classes, aliases, opening.class_map)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
     train, test = data_for(parts, data, names, run.batch_size, class_map=opening.class_map)
+    check_measured(data, test, names)
     counted = counted_as(names, aliases)
     how = GainOptions(
         temperature=temperature,

@@ -6,7 +6,7 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, show, show_json
-from model_lego.cli.sources import Source, names_in, open_part, open_source, part_data
+from model_lego.cli.sources import Source, check_measured, names_in, open_part, open_source, part_data
 from model_lego.cli.team import team
 from model_lego.data import batches
 from model_lego.data.sets import Batched
@@ -14,6 +14,7 @@ from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.results import Report
 from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.parts.class_names import label_numbers
 from model_lego.parts.component import Component
 from model_lego.processes import Group
 
@@ -52,10 +53,13 @@ def images_of(
     if source is None:
         names = names_in(part, data, opening.class_map)  # images of all other classes are of "none of these"
         split = part_data([part], data, names, opening.class_map, more=NONE_OF_THESE in part.classes)
-        return batches(split.test, batch_size=batch_size), split.class_names, ()
+        test = batches(split.test, batch_size=batch_size)
+        check_measured(data, test, split.class_names, range(len(names)))
+        return test, split.class_names, ()
     if not isinstance(part, Component):
         raise BadConfig("--source is for components; compare an assembly with its sources in Python (ml.ensemble)")
     opened = open_source(source, data, opening, batch_size, like=part.preprocessing)
+    check_measured(data, opened.test, opened.class_names, label_numbers(part.classes, opened.class_names))
     return opened.test, opened.class_names, _beside(part, opened)
 
 

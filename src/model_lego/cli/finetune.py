@@ -6,7 +6,7 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, names_in, open_part
+from model_lego.cli.sources import check_measured, data_for, names_in, open_part
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.store.outputs import bytes_of, check_room
@@ -34,6 +34,7 @@ def finetune_command(
     check_room(out, bytes_of(part))
     names = names_in(part, data, class_map)
     train, test = data_for([part], data, names, run.batch_size, class_map=class_map)
+    check_measured(data, test, names)
     before = evaluate(part, test, class_names=names, progress=Bar())
     tuned = finetune(part, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())
     after = evaluate(tuned, test, class_names=names, progress=Bar())

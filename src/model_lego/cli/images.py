@@ -40,12 +40,10 @@ def as_taken(source: Source, values: Sequence[str]) -> Tensor | None:
     if not values:
         return None
     there = len(source.test.images)
+    known = f"among the {there} test images (0 to {there - 1})" if there else "one: the data has no test images"
     for value in values:
         if value.isdecimal() and int(value) >= there:
-            raise BadConfig(
-                f"--image {value} is not among the {there} test images (0 to {there - 1}); "
-                f"a file of that name is ./{value}"
-            )
+            raise BadConfig(f"--image {value} is not {known}; a file of that name is ./{value}")
     shape = source.graph.program.image_shape
     own = filled(source.preprocessing, shape)
     images = [

@@ -199,6 +199,9 @@ def _illustrated(source: Source, routes: DecisionRoutes, photos: int, seed: int)
 
     if not photos or not can_be_shown(source.graph.program.image_shape):
         return routes
+    if not len(source.test):
+        say("note: the data has no test images, of which the page would show those that channels answer to most")
+        return routes
     found = top_images(
         source.model,
         source.test,

@@ -1,6 +1,6 @@
 """What the words on a command line stand for: a source with its data, classes, preprocessing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from model_lego.data.batching import checked
 from model_lego.data.class_matching import match_classes
 from model_lego.data.matched import matched
 from model_lego.data.sets import Batched, subset
-from model_lego.errors import BadConfig
+from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
@@ -26,6 +26,7 @@ from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.class_names import label_numbers, spelled, spoken
 from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
+from model_lego.pictures.left_out import first
 from model_lego.store import load
 
 
@@ -75,7 +76,7 @@ def open_source(
     if opened.classes is None:
         split = in_classes(split, len(graph.head), named, options.class_map)
     train, test = (batches(images, batch_size=batch_size) for images in (split.train, split.test))
-    next(checked(test.few(2), shape=taken(graph.program.image_shape, preprocessing)))
+    _check_taken(test, graph, preprocessing)
     return Source(
         model=network,
         graph=graph,
@@ -94,8 +95,28 @@ def _of_part(folder: str, data: str, options: SourceOptions, batch_size: int) ->
     split = part_data([part], data, part.classes, options.class_map)
     train, test = (batches(images, batch_size=batch_size) for images in (split.train, split.test))
     network, graph = _opened(part.module, train, part.preprocessing)
-    next(checked(test.few(2), shape=taken(graph.program.image_shape, part.preprocessing)))
+    _check_taken(test, graph, part.preprocessing)
     return Source(network, graph, part.origin.builder, part.classes, part.preprocessing, train, test, part)
+
+
+def _check_taken(test: Batched, graph: ChannelGraph, preprocessing: Preprocessing | None) -> None:
+    """Refuse test images that a network does not take, where there are any."""
+    for _ in checked(test.few(2), shape=taken(graph.program.image_shape, preprocessing)) if len(test) else ():
+        return
+
+
+def check_measured(data: str, test: Batched, names: Sequence[str], labels: Iterable[int] | None = None) -> None:
+    """Refuse test images of which none has one of the labels (by default all), before work begins.
+
+    Raises EmptySelection.
+    """
+    asked = list(range(len(names)) if labels is None else labels)
+    if len(test.absent(asked)) == len(asked):
+        raise EmptySelection(
+            f"'{data}' has no test image of {first([names[label] for label in asked])}, and without any nothing can be "
+            "measured; give it some (in test/CLASS, x_test or rows of split test), or where it has no such part at "
+            "least two images of a class, one of which is then measured"
+        )
 
 
 def _opened(network: nn.Module, train: Batched, preprocessing: Preprocessing | None) -> tuple[nn.Module, ChannelGraph]:

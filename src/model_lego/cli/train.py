@@ -10,8 +10,8 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.networks import is_folder, parse_arguments, preprocessing_for, say_notes
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import of_data
-from model_lego.data import open_data
+from model_lego.cli.sources import check_measured, of_data
+from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place
 from model_lego.training import TrainingSettings
@@ -45,6 +45,7 @@ def train_command(
     split = open_data(data, download=download)
     there = [split.class_names[label] for label in sorted(set(split.train.labels.tolist()))]
     names = list(of_data(classes, split.class_names)) if classes else there  # which others there are was said
+    check_measured(data, batches(split.test), split.class_names, map(split.class_names.index, names))
     task = TrainingTask(
         model,
         names,

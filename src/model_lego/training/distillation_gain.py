@@ -6,7 +6,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from torch import Tensor, nn
 
-from model_lego.data.batching import Batches, refuse_one_shot
+from model_lego.data.batching import Batches, checked
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
@@ -70,8 +70,7 @@ def distillation_gain(
     if not value_of(Lesson, options).needs_teacher:
         raise BadConfig("with hard=1 and features=0 a student is trained alone; there is nothing to compare")
     roles = cast_roles(teacher, student, options.get("preprocessing"))
-    refuse_one_shot(test)
-    image = next(iter(test))[0][:1]
+    image = next(checked(test))[0][:1]
     student_cost = network_cost(student, image, roles.student)  # refused, if at all, before anything is trained
     teacher_cost = network_cost(teacher, image, roles.teacher)
     taught = distill(teacher, student, batches, settings, progress=progress, **options)

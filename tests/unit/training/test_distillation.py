@@ -189,6 +189,12 @@ def test_the_gain_is_measured_against_the_same_student_alone():
     assert str(gain).endswith(f"{gain.points:+.1f} points")
 
 
+def test_no_test_image_is_said_before_anything_is_trained():
+    teacher, student = as_part(Linear(8, seed=0, classes=4), "abcd"), Linear(4, seed=1, classes=4)
+    with pytest.raises(BadBatches, match="the batches are empty"):
+        distillation_gain(teacher, student, [random_batch(40, seed=0)], [], QUICK)
+
+
 def test_parts_as_students_stay_parts():
     train, test = [random_batch(40, seed=0)], [random_batch(40, seed=1)]
     gain = distillation_gain(assemble(pair()), assemble(pair()), train, test, QUICK)
