@@ -10,6 +10,7 @@ from PIL import Image
 import model_lego as ml
 from model_lego.cli.options import PreprocessingOptions
 from model_lego.cli.preprocessing import parse_preprocessing
+from model_lego.data import photo_sets
 from model_lego.errors import BadConfig
 from model_lego.parts.normalisations import NORMALISATIONS
 from tests.support.squares import CLASSES, pictures, refused, run
@@ -176,3 +177,19 @@ def test_a_csv_file_is_data(part):
     (data / "labels.csv").write_text("nothing.png,ant,test\nrow\n")
     words = refused(run("evaluate", out, "--data", data / "labels.csv"))
     assert "line 1: there is no file 'nothing.png'; line 2: it has 1 values, where 3 were expected" in words
+
+
+@pytest.mark.parametrize(("options", "bytes_kept"), [([], 2**30), (["--cache", "0"], 0), (["--cache", "7"], 7 * 2**20)])
+def test_photos_are_kept_within_the_budget(part, options, bytes_kept, monkeypatch):
+    out, data, _ = part
+    budgets = []
+    kept = photo_sets.Kept
+    monkeypatch.setattr(photo_sets, "Kept", lambda budget: budgets.append(budget) or kept(budget))
+    assert run("evaluate", out, "--data", data, *options).code == 0
+    assert set(budgets) == {bytes_kept}
+
+
+def test_a_budget_below_nothing_is_refused(part):
+    out, data, _ = part
+    words = "--cache -1 is no size; give the MiB of photos to keep in memory, 0 for none"
+    assert refused(run("evaluate", out, "--data", data, "--cache", "-1")) == words

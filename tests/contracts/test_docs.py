@@ -136,6 +136,12 @@ def test_the_section_of_a_command_names_its_options(command):
     assert {option for option in options(commands()[command]) if option not in section} <= {"--help"}
 
 
+def test_every_command_that_reads_photos_keeps_a_budget_of_them():
+    reads = {name for name, command in commands().items() if "--data" in options(command)} - {"bench"}  # sets by name
+    assert {name for name, command in commands().items() if "--cache" in options(command)} == reads
+    assert len(reads) == 15
+
+
 @pytest.fixture(scope="module")
 def few_digits():
     """Some of the real digits, so that the commands take seconds."""

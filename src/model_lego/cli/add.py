@@ -24,7 +24,7 @@ AllImages = typer.Option("--data", "-d", help="where calibration images of all c
 
 
 @dataclass(frozen=True, slots=True)
-class JoiningOptions:
+class JoiningOptions(o.CalibrationOptions):
     """How parts are joined."""
 
     data: Annotated[str | None, AllImages] = None
@@ -113,18 +113,18 @@ def _names(parts: Sequence[Component | Assembly], joining: JoiningOptions) -> li
 
 
 def _own(part: Component | Assembly, joining: JoiningOptions) -> Sequence[str]:
-    return part.classes if joining.data is None else names_in(part, joining.data, joining.class_map)
+    return part.classes if joining.images is None else names_in(part, joining.images, joining.class_map)
 
 
 def _images(
     parts: Sequence[Component | Assembly], names: list[str], joining: JoiningOptions, run: o.RunOptions
 ) -> Batched | None:
     """Calibration images of some classes; labels are their positions."""
-    if joining.data is None:
+    if joining.images is None:
         return None
     train, _ = data_for(
         parts,
-        joining.data,
+        joining.images,
         names,
         run.batch_size,
         class_map=joining.class_map,

@@ -7,9 +7,8 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import data_for, open_part, told_in
+from model_lego.cli.sources import data_for, open_part, read_data, told_in
 from model_lego.cli.verdict import as_json, show_concerns
-from model_lego.data import open_data
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_of, own_classes
@@ -23,7 +22,7 @@ def assemble_command(
     *,
     parts: Annotated[list[str], typer.Argument(help="folders of saved components, or of assemblies")],
     out: o.Out,
-    data: o.CalibrationData = None,
+    calibrating: o.CalibrationOptions,
     class_map: o.ClassMap = None,
     calibration_per_class: o.CalibrationPerClass = 50,
     layout: Annotated[str, typer.Option(help="parallel or padded")] = "parallel",
@@ -46,6 +45,7 @@ def assemble_command(
     """Build one classifier from components, without training."""
     from model_lego import assemble, save
 
+    data = calibrating.images
     check_out(out, overwrite=run.overwrite)
     components = [open_part(part, loading) for part in parts]
     check_room(out, bytes_of(*components))
@@ -108,9 +108,9 @@ def _groups(texts: Sequence[str], classes: Sequence[str]) -> dict[str, list[str 
     return groups
 
 
-def _numbers(parts: int, data: str | None) -> list[str]:
+def _numbers(parts: int, data: o.DataOptions | None) -> list[str]:
     """What the data calls the parts: their numbers, from 1; raises BadConfig where it counts from 0."""
-    if data is not None and "0" in open_data(data).class_names:
+    if data is not None and "0" in read_data(data).class_names:
         raise BadConfig(
             "with --labels parts the data's classes are the numbers of the parts, from 1; it has a class '0'"
         )

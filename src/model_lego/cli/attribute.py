@@ -23,7 +23,7 @@ Resume = Annotated[bool, typer.Option("--resume", help="go on where an interrupt
 def attribute_command(
     *,
     model: o.Model,
-    data: o.Data,
+    data: o.DataOptions,
     out: o.Out,
     classes: SomeClasses = None,
     opening: o.SourceOptions,

@@ -15,7 +15,7 @@ from model_lego.store.outputs import bytes_of, check_apart, check_room
 def compress_command(
     *,
     model: o.Model,
-    data: o.Data,
+    data: o.DataOptions,
     out: o.Out,
     budget: o.BudgetOpt = None,
     opening: o.SourceOptions,

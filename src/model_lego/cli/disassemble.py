@@ -22,7 +22,7 @@ from model_lego.store.outputs import bytes_of, check_apart, check_room
 def plan_command(
     *,
     model: o.Model,
-    data: o.Data,
+    data: o.DataOptions,
     classes: o.Classes,
     opening: o.SourceOptions,
     thresholds: o.ThresholdOptions,
@@ -106,7 +106,7 @@ def _more(budget: Any, drawn_curve: Curve | None) -> dict[str, Any]:
 def disassemble_command(
     *,
     model: o.Model,
-    data: o.Data,
+    data: o.DataOptions,
     classes: o.Classes,
     out: o.Out,
     opening: o.SourceOptions,

@@ -11,10 +11,10 @@ from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
 from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import check_measured, data_for, open_data_for, open_part, open_source, told_in
+from model_lego.cli.sources import check_measured, data_for, open_data_for, open_part, open_source, read_data, told_in
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
 from model_lego.cli.verdict import as_json, show_verdict
-from model_lego.data import batches, open_data
+from model_lego.data import batches
 from model_lego.errors import BadConfig
 from model_lego.models import open_network
 from model_lego.models.registry import for_classes
@@ -33,7 +33,7 @@ def distill_command(
     *,
     teacher: Annotated[str, typer.Argument(help="a saved component or assembly, or a MODEL with its weights")],
     student: Annotated[str, typer.Argument(help=f"{o.NAMED}, or a saved component's folder")],
-    data: o.Data,
+    data: o.DataOptions,
     out: o.Out,
     temperature: Annotated[float, typer.Option(help="divides the logits of both")] = 2.0,
     hard: Annotated[float, typer.Option(help="share of the labels in the loss; with 0 all images of the data")] = 0.5,
@@ -99,7 +99,7 @@ def _aliases(pair: _Pair) -> dict[str, str]:
     return mine | {name: told for name, told in taught.items() if told in classes and name not in (*classes, *mine)}
 
 
-def _opened(teacher: str, student: str, data: str, opening: o.SourceOptions, run: o.RunOptions) -> _Pair:
+def _opened(teacher: str, student: str, data: o.DataOptions, opening: o.SourceOptions, run: o.RunOptions) -> _Pair:
     """Open teacher and student; one of them at least is a folder."""
     if ":" in teacher:
         if ":" in student:
@@ -116,7 +116,9 @@ def _opened(teacher: str, student: str, data: str, opening: o.SourceOptions, run
     return _Pair(known, _untrained(known, student, data, opening, run.seed), None)
 
 
-def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.SourceOptions, seed: int) -> Component:
+def _untrained(
+    teacher: Component | Assembly, name: str, data: o.DataOptions, opening: o.SourceOptions, seed: int
+) -> Component:
     """A network by its name, with a logit for each class of the teacher, whose normalisation it takes by default."""
     from model_lego.disassembly.disassembling import whole
 
@@ -125,6 +127,6 @@ def _untrained(teacher: Component | Assembly, name: str, data: str, opening: o.S
         torch.manual_seed(seed)
         opened = open_network(name, arguments=given)
     preprocessing = parse_preprocessing(opening) if opening.given else next(leaves(teacher)).preprocessing
-    split = open_data(data, preprocessing=preprocessing, channels=taken_by(teacher)[0])
+    split = read_data(data, preprocessing=preprocessing, channels=taken_by(teacher)[0])
     example, _ = next(iter(batches(split.train, batch_size=2)))
     return whole(opened.model, example, classes=teacher.classes, preprocessing=preprocessing, builder=opened.builder)

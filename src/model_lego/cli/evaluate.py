@@ -24,7 +24,7 @@ SourceOpt = Annotated[str | None, typer.Option("--source", help="the uncut netwo
 def evaluate_command(
     *,
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
-    data: o.Data,
+    data: o.DataOptions,
     source: SourceOpt = None,
     opening: o.SourceOptions,
     batch_size: o.BatchSize = 128,
@@ -44,7 +44,7 @@ def evaluate_command(
 
 
 def images_of(
-    part: Any, data: str, source: str | None, opening: o.SourceOptions, batch_size: int
+    part: Any, data: o.DataOptions, source: str | None, opening: o.SourceOptions, batch_size: int
 ) -> tuple[Batched, tuple[str, ...], tuple[Contender, ...]]:
     """Test images for a part, what their labels are called, and its baselines where its source is named.
 

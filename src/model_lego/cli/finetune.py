@@ -18,7 +18,7 @@ DEFAULTS = o.TrainingOptions.like(GENTLE)
 def finetune_command(
     *,
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
-    data: o.Data,
+    data: o.DataOptions,
     out: o.Out,
     loading: o.LoadingOptions,
     class_map: o.ClassMap = None,

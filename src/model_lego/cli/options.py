@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_lego.attribution import Thresholds
+from model_lego.data.photo_sets import CACHE
 from model_lego.errors import BadConfig
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.training import TrainingSettings
@@ -14,6 +15,12 @@ from model_lego.training import TrainingSettings
 def _seed(value: int) -> int:
     if not 0 <= value < 2**63:
         raise BadConfig(f"seed {value} is out of range; it goes from 0 to 2**63 - 1")
+    return value
+
+
+def _cache(value: int) -> int:
+    if value < 0:
+        raise BadConfig(f"--cache {value} is no size; give the MiB of photos to keep in memory, 0 for none")
     return value
 
 
@@ -94,6 +101,9 @@ Outsiders = Annotated[
     float | None, typer.Option("--outsiders", help="share of images that may be 'none of these', for instance 0.05")
 ]
 CalibrationData = Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")]
+Cache = Annotated[
+    int, typer.Option("--cache", callback=_cache, help="MiB of decoded photos that are kept in memory; 0 for none")
+]
 Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="images that run at once")]
 HeadOpt = Annotated[str, typer.Option("--head", help="auto, concat, affine, ridge, lda or blend")]
@@ -117,6 +127,31 @@ ChannelsLast = Annotated[bool, typer.Option("--channels-last", help="memory form
 Compiled = Annotated[bool, typer.Option("--compile", help="with torch.compile")]
 Resume = Annotated[bool, typer.Option("--resume", help="go on where an interrupted training stopped")]
 Download = Annotated[bool, typer.Option("--download", help="fetch a data set of torchvision that is not in ./data")]
+
+
+#: MiB of decoded photos that are kept, unless told otherwise.
+KEPT = CACHE >> 20
+
+
+@dataclass(frozen=True, slots=True)
+class DataOptions:
+    """Where images come from, and how much of their photos is kept in memory once they were read."""
+
+    data: Data
+    cache: Cache = KEPT
+
+
+@dataclass(frozen=True, slots=True)
+class CalibrationOptions:
+    """The same of images that a command can do without."""
+
+    data: CalibrationData = None
+    cache: Cache = KEPT
+
+    @property
+    def images(self) -> DataOptions | None:
+        """Where they come from, if any are given."""
+        return None if self.data is None else DataOptions(self.data, self.cache)
 
 
 @dataclass(frozen=True)

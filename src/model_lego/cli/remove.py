@@ -1,6 +1,7 @@
 """model-lego remove: take classes out of a saved part or of a network."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -20,12 +21,17 @@ from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
 
 
+@dataclass(frozen=True, slots=True)
+class _Others(o.CalibrationOptions):
+    data: Annotated[str | None, typer.Option("--data", "-d", help="where images of the others come from")] = None
+
+
 def remove_command(
     *,
     part: Annotated[str, typer.Argument(help="folder of a saved part; or a MODEL, with its weights")],
     classes: Annotated[list[str], typer.Option("--classes", "-c", help="classes to take out: names or numbers")],
     out: o.Out,
-    data: Annotated[str | None, typer.Option("--data", "-d", help="where images of the others come from")] = None,
+    calibrating: _Others,
     calibration_per_class: o.CalibrationPerClass = 250,
     opening: o.SourceOptions,
     thresholds: o.ThresholdOptions,
@@ -39,6 +45,7 @@ def remove_command(
     """Take classes out of a component, an assembly or a network; the others stay."""
     from model_lego import remove_classes, save
 
+    data = calibrating.images
     how: dict[str, Any] = {
         "thresholds": thresholds.thresholds(),
         "budget": parse_budget(budget),
@@ -77,7 +84,7 @@ def remove_command(
 def _from_part(
     part: Component | Assembly,
     classes: Sequence[str],
-    data: str | None,
+    data: o.DataOptions | None,
     head: str,
     how: dict[str, Any],
     *,

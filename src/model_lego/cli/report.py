@@ -1,5 +1,6 @@
 """model-lego report: one page about a saved component or assembly."""
 
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import typer
@@ -17,11 +18,16 @@ SomeData = Annotated[
 Page = Annotated[str, typer.Option("--html", help="the page to write, one .html file")]
 
 
+@dataclass(frozen=True, slots=True)
+class _Measured(o.CalibrationOptions):
+    data: SomeData = None
+
+
 def report_command(
     *,
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
     html: Page,
-    data: SomeData = None,
+    measuring: _Measured,
     source: SourceOpt = None,
     opening: o.SourceOptions,
     batch_size: o.BatchSize = 128,
@@ -33,6 +39,7 @@ def report_command(
     from model_lego.report import check_page, confusion, illustrated, part_routes, write_report
     from model_lego.store import inspect
 
+    data = measuring.images
     check_page(html)
     if source is not None and data is None:
         raise BadConfig("--source is for baselines, which are measured on images; give --data as well")

@@ -71,7 +71,7 @@ class _Shown:
 def routes_command(
     *,
     model: o.Model,
-    data: o.Data,
+    data: o.DataOptions,
     classes: SomeClasses = None,
     image: Images = None,
     opening: o.SourceOptions,

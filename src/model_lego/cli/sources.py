@@ -10,7 +10,7 @@ from torch import nn
 from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
 from model_lego.cli.networks import is_folder, open_named, parse_arguments, preprocessing_for, refuse_said
-from model_lego.cli.options import LoadingOptions, SourceOptions
+from model_lego.cli.options import DataOptions, LoadingOptions, SourceOptions
 from model_lego.cutting.canonizing import canonize, computes_weights
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
@@ -58,7 +58,7 @@ class Source:
 
 
 def open_source(
-    model: str, data: str, options: SourceOptions, batch_size: int, *, like: Preprocessing | None = None
+    model: str, data: DataOptions, options: SourceOptions, batch_size: int, *, like: Preprocessing | None = None
 ) -> Source:
     """Open a network, or a saved component as one, and its data; raises LegoError.
 
@@ -68,7 +68,7 @@ def open_source(
         return _of_part(model, data, options, batch_size)
     opened = open_named(model, options)
     preprocessing = preprocessing_for(options, opened, like)
-    split = open_data(data, preprocessing=preprocessing)
+    split = read_data(data, preprocessing=preprocessing)
     named = source_classes(options.source_classes, split.class_names) or opened.class_names
     if opened.classes is not None:  # what is wrong with names is said before anything is run
         split = in_classes(split, opened.classes, named, options.class_map)
@@ -88,7 +88,7 @@ def open_source(
     )
 
 
-def _of_part(folder: str, data: str, options: SourceOptions, batch_size: int) -> Source:
+def _of_part(folder: str, data: DataOptions, options: SourceOptions, batch_size: int) -> Source:
     """A saved component as a source: its module, classes and preprocessing."""
     refuse_said(folder, options)
     part = open_component(folder, options)
@@ -105,7 +105,7 @@ def _check_taken(test: Batched, graph: ChannelGraph, preprocessing: Preprocessin
         return
 
 
-def check_measured(data: str, test: Batched, names: Sequence[str], labels: Iterable[int] | None = None) -> None:
+def check_measured(data: DataOptions, test: Batched, names: Sequence[str], labels: Iterable[int] | None = None) -> None:
     """Refuse test images of which none has one of the labels (by default all), before work begins.
 
     Raises EmptySelection.
@@ -113,9 +113,9 @@ def check_measured(data: str, test: Batched, names: Sequence[str], labels: Itera
     asked = list(range(len(names)) if labels is None else labels)
     if len(test.absent(asked)) == len(asked):
         raise EmptySelection(
-            f"'{data}' has no test image of {first([names[label] for label in asked])}, and without any nothing can be "
-            "measured; give it some (in test/CLASS, x_test or rows of split test), or where it has no such part at "
-            "least two images of a class, one of which is then measured"
+            f"'{data.data}' has no test image of {first([names[label] for label in asked])}, and without any "
+            "nothing can be measured; give it some (in test/CLASS, x_test or rows of split test), or where it has no "
+            "such part at least two images of a class, one of which is then measured"
         )
 
 
@@ -155,14 +155,27 @@ def open_component(folder: str, options: LoadingOptions, *, source: str | None =
     return part
 
 
-def open_data_for(parts: Sequence[Component | Assembly], data: str) -> DataSplit:
+def read_data(
+    data: DataOptions,
+    *,
+    download: bool = False,
+    preprocessing: Preprocessing | None = None,
+    channels: int | None = None,
+) -> DataSplit:
+    """Open data as a command line names it; raises as `open_data`."""
+    return open_data(
+        data.data, download=download, preprocessing=preprocessing, channels=channels, cache=data.cache << 20
+    )
+
+
+def open_data_for(parts: Sequence[Component | Assembly], data: DataOptions) -> DataSplit:
     """Data whose picture files come in the size and the colours that some parts take."""
-    return open_data(data, preprocessing=common_preprocessing(*parts), channels=taken_by(*parts)[0])
+    return read_data(data, preprocessing=common_preprocessing(*parts), channels=taken_by(*parts)[0])
 
 
 def data_for(
     parts: Sequence[Component | Assembly],
-    data: str,
+    data: DataOptions,
     names: Sequence[str],
     batch_size: int,
     *,
@@ -177,7 +190,12 @@ def data_for(
 
 
 def part_data(
-    parts: Sequence[Component | Assembly], data: str, names: Sequence[str], class_map: str | None, *, more: bool = False
+    parts: Sequence[Component | Assembly],
+    data: DataOptions,
+    names: Sequence[str],
+    class_map: str | None,
+    *,
+    more: bool = False,
 ) -> DataSplit:
     """Data in the named classes of some parts; with `more` the data's other classes come behind them.
 
@@ -192,14 +210,14 @@ def _sources(parts: Sequence[Component | Assembly]) -> list[tuple[str, ...]]:
     return [each.origin.source_classes for each in leaves(*parts)]
 
 
-def names_in(part: Component | Assembly, data: str, class_map: str | None = None) -> list[str]:
+def names_in(part: Component | Assembly, data: DataOptions, class_map: str | None = None) -> list[str]:
     """What images of a part's classes are labelled by in some data: each class, or the members of a group."""
     aliases = part.aliases() if isinstance(part, Assembly) else {}
     return told_in(data, [part], part.classes, aliases, class_map)
 
 
 def told_in(
-    data: str,
+    data: DataOptions,
     parts: Sequence[Component | Assembly],
     classes: Sequence[str],
     aliases: Mapping[str, str],
@@ -209,7 +227,7 @@ def told_in(
     every = spoken(classes, aliases)
     if not aliases:
         return every
-    words = open_data(data).class_names
+    words = read_data(data).class_names
     matching = match_classes(words, every, class_map=class_map, sources=_sources(parts), more=True)
     present = {matching.names[place] for place in matching.places if place >= 0}
     there = {aliases.get(name, name) for name in every if name in present}

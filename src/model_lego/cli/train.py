@@ -10,8 +10,8 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.networks import is_folder, parse_arguments, preprocessing_for, say_notes
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import check_measured, of_data
-from model_lego.data import batches, open_data
+from model_lego.cli.sources import check_measured, of_data, read_data
+from model_lego.data import batches
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place
 from model_lego.training import TrainingSettings
@@ -23,7 +23,7 @@ DEFAULTS = o.TrainingOptions.like(TrainingSettings())
 def train_command(
     *,
     model: o.Name,
-    data: o.Data,
+    data: o.DataOptions,
     out: o.Out,
     starting: o.WeightsOptions,
     classes: Annotated[
@@ -42,7 +42,7 @@ def train_command(
         )
     settings = training.settings(run)
     folder = _folder(out, overwrite=run.overwrite, resume=training.resume)
-    split = open_data(data, download=download)
+    split = read_data(data, download=download)
     there = [split.class_names[label] for label in sorted(set(split.train.labels.tolist()))]
     names = list(of_data(classes, split.class_names)) if classes else there  # which others there are was said
     check_measured(data, batches(split.test), split.class_names, map(split.class_names.index, names))
@@ -59,7 +59,7 @@ def train_command(
     network = opened(task)
     say_notes(network)
     task = replace(task, preprocessing=preprocessing_for(taking, network))
-    split = open_data(data, preprocessing=task.preprocessing)
+    split = read_data(data, preprocessing=task.preprocessing)
     record = train_into(folder, split, task, network.model, Bar())
     if run.json:
         show_json({"folder": str(folder), **record})

@@ -21,7 +21,7 @@ def unite_command(
     parts: Annotated[list[str], typer.Argument(help="folders of saved components of one source")],
     out: o.Out,
     source: Annotated[str | None, typer.Option(help="their uncut network: cut and repair anew")] = None,
-    data: o.CalibrationData = None,
+    calibrating: o.CalibrationOptions,
     network: o.NetworkOptions,
     repairing: o.RepairOptions,
     taking: o.PreprocessingOptions,
@@ -30,6 +30,7 @@ def unite_command(
     """Put components of one source together as one component, in which what they share is there once."""
     from model_lego import save, unite
 
+    data = calibrating.images
     if (source is None) != (data is None):
         raise BadConfig("--source and --data go together: the images serve the repair towards the source")
     check_out(out, overwrite=run.overwrite)
