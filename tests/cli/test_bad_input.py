@@ -296,7 +296,10 @@ def test_an_assembly_is_no_part_of_one_dense_network(world, tmp_path):
 @pytest.mark.parametrize(
     ("option", "words"),
     [
-        (["--group", "ant"], "--group 'ant' is no group; write its name and its classes"),
+        (["--group", "ant"], "--group 'ant' is no group, without classes; write both, with = between them"),
+        (["--group", "dog="], "--group 'dog=' is no group, without classes; write both"),
+        (["--group", "=ant"], "--group '=ant' is no group, without name; write both"),
+        (["--group", "=,"], "--group '=,' is no group, without name and classes; write both"),
         (["--group", "insect=ant,be"], "did you mean bee"),
         (["--order", "ant"], "the order leaves out"),
     ],

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 import model_lego as ml
-from tests.support.squares import NETWORK, run
+from tests.support.squares import NETWORK, run, said
 
 
 @pytest.fixture(scope="module")
@@ -80,3 +80,11 @@ def test_an_assembly_is_a_part(grouped, world, tmp_path):
     more = run("add", tmp_path / "less", grouped, "--out", tmp_path / "more")
     assert more.code == 0, more.err
     assert ml.load(tmp_path / "more").classes == ("dog", "ant", "bee", "pet", "insect")
+
+
+def test_what_is_left_out_of_a_part_is_advised_in_options(world, tmp_path):
+    data = ["--data", world.data]
+    assert run("assemble", world.both, *data, "--outsiders", "0.1", "--out", tmp_path / "inner").code == 0
+    ran = run("assemble", tmp_path / "inner", *data, "--out", tmp_path / "outer")
+    assert "'none of these' of part 1 is left out: --outsiders gives the whole one of its own" in said(ran.err)
+    assert "--outsiders gives the whole one" in said(run("inspect", tmp_path / "outer").out)

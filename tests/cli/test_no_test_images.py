@@ -39,9 +39,7 @@ def test_what_measures_says_that_there_is_no_test_image(step, world, single, tmp
     assert ran.code == 1
     last = ran.err.splitlines()[-1]
     assert last.startswith(f"error: '{single}' has no test image of ant, bee")
-    assert (
-        "give it some (in test/CLASS, x_test or rows of split test), or where it has no such part at least two" in last
-    )
+    assert "give it some (in test/CLASS, or rows of split test), or where it has no such part at least two" in last
     assert list(tmp_path.iterdir()) == []
 
 

@@ -76,6 +76,16 @@ def test_a_bad_file_is_one_line_and_does_not_stop_the_others(world, photos):
     assert ran.err.splitlines()[-1].endswith("; 2 could not be read")
 
 
+def test_a_broken_link_is_named_once(world, photos):
+    Path("link.png").symlink_to("nowhere.png")
+    ran = run("predict", world.one, "link.png", GOOD[0])
+    assert (ran.code, ran.err.splitlines()[0]) == (
+        3,
+        "error: 'link.png' cannot be read: it is a link that leads nowhere",
+    )
+    assert ran.err.count("link.png") == 1
+
+
 def test_where_no_photo_can_be_read_the_command_fails(world, photos):
     ran = run("predict", world.one, "photos/empty.jpg", "photos/notes.txt", "--json")
     assert ran.code == 1

@@ -158,6 +158,6 @@ def test_parts_of_one_source_are_pointed_to_unite(world, tmp_path):
         ran = run("disassemble", *world.source(), "--classes", name, "--out", tmp_path / str(number))
         assert ran.code == 0, ran.err
     ran = run("assemble", tmp_path / "0", tmp_path / "1", "--out", tmp_path / "both")
-    assert "note: parts 1 and 2 are of one source: `unite` puts them together" in said(ran.err)
+    assert "note: parts 1 and 2 are of one source: `model-lego unite` puts them together" in said(ran.err)
     assert "Note: parts 1 and 2 are of one source" in (tmp_path / "both" / "README.md").read_text(encoding="utf-8")
     assert "note:" not in run("assemble", world.one, world.two, "--out", tmp_path / "two").err

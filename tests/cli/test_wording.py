@@ -105,6 +105,7 @@ def test_no_message_is_left_in_the_words_of_python():
             "--head 'ridge' needs calibration images; give calibration=",
             "--head 'ridge' needs calibration images; give --data",
         ),
+        ("is left out: `outsiders` gives the whole one", "is left out: --outsiders gives the whole one"),
         ("threshold conv_alpha is 2.0", "threshold --alpha is 2.0"),
         ("--budget 'accuracy_drop=3' names no limit", "--budget 'accuracy_drop=3' names no limit"),
         (

@@ -9,6 +9,7 @@ from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part, read_data, told_in
 from model_lego.cli.verdict import as_json, show_concerns
+from model_lego.cli.wording import in_options
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_of, own_classes
@@ -101,9 +102,13 @@ def _groups(texts: Sequence[str], classes: Sequence[str]) -> dict[str, list[str 
     """Groups as they are written, name=classes; raises BadConfig."""
     groups: dict[str, list[str | int]] = {}
     for text in texts:
-        name, equals, members = text.partition("=")
-        if not equals or not name.strip():
-            raise BadConfig(f"--group '{text}' is no group; write its name and its classes: \"dog=Pug,Beagle\"")
+        name, _, members = text.partition("=")
+        missing = [what for what, given in (("name", name), ("classes", members)) if not given.strip(" ,")]
+        if missing:
+            raise BadConfig(
+                f"--group '{text}' is no group, without {' and '.join(missing)}; write both, with = between them: "
+                '"dog=Pug,Beagle"'
+            )
         groups.setdefault(name.strip(), []).extend(spelled([members], classes))
     return groups
 
@@ -136,4 +141,4 @@ def show_assembly(assembly: Assembly) -> None:
             show(f"part {number}: {part.verdict}")
     show_concerns(assembly.verdict)
     if record.advice:
-        say(f"note: {record.advice}")
+        say(f"note: {in_options(record.advice, {})}")

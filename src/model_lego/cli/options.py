@@ -232,14 +232,6 @@ class RunOptions:
     json: Json = False
 
 
-@dataclass(frozen=True, slots=True)
-class ReadingOptions:
-    """What ends the options of a command that measures a saved part."""
-
-    batch_size: BatchSize = 128
-    json: Json = False
-
-
 _PUBLISHED = Thresholds()
 
 

@@ -147,7 +147,7 @@ def _sorted(prediction: Prediction, sorter: Sorter) -> Prediction:
     except LegoError:
         raise
     except OSError as error:  # gone since it was read
-        return replace(prediction, error=str(error))
+        return replace(prediction, error=error.strerror or str(error))
     return prediction
 
 

@@ -114,7 +114,7 @@ def check_measured(data: DataOptions, test: Batched, names: Sequence[str], label
     if len(test.absent(asked)) == len(asked):
         raise EmptySelection(
             f"'{data.data}' has no test image of {first([names[label] for label in asked])}, and without any "
-            "nothing can be measured; give it some (in test/CLASS, x_test or rows of split test), or where it has no "
+            "nothing can be measured; give it some (in test/CLASS, or rows of split test), or where it has no "
             "such part at least two images of a class, one of which is then measured"
         )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from model_lego.cli.render import share
+from model_lego.cli.wording import in_options
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord, PreprocessingRecord
 from model_lego.store.records import builder_from
@@ -68,7 +69,7 @@ def _assembly(assembly: AssemblyRecord) -> list[Row]:
         rows.append(("none of these", f"where no logit reaches {joined.outsiders.threshold:.3g}"))
     rows += _verdict(joined.verdict)
     rows += [("lacks", joined.lacks)] if joined.lacks else []
-    rows += [("note", joined.advice)] if joined.advice else []
+    rows += [("note", in_options(joined.advice, {}))] if joined.advice else []
     return [*rows, *_trained({"finetuned": joined.finetuned, "distilled": joined.distilled})]
 
 

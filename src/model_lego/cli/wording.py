@@ -10,6 +10,7 @@ from typer.models import OptionInfo
 
 #: Words of Python that have others here, whatever the command; the first that fits counts.
 PHRASES: Mapping[str, str] = {
+    r"`outsiders` gives": "--outsiders gives",
     r"pass overwrite=True": "give --overwrite",
     r"pass factory=, .* network, or model=": "give --model ",
     r"in arguments=\{…\}": "by -a key=value",

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,8 @@ import yaml
 
 from model_lego.errors import BadConfig
 
+#: What may stand between folder and class; names have commas in them, so that these count last.
+SEPARATORS = "\t;,"
 #: A mapping from a folder to a class (its name, number or WordNet number; None leaves the folder out), or its file.
 ClassMap = Mapping[str, str | int | None] | str | Path
 
@@ -58,7 +61,7 @@ def _taken(given: Any) -> tuple[list[Entry], list[str]]:
 
 def _read(file: Path) -> tuple[list[Entry], list[str]]:
     """The entries of a file, and what is wrong with other lines of it."""
-    readers = {".csv": _of_csv, ".json": _of_json, ".yaml": _of_yaml, ".yml": _of_yaml}
+    readers = {".csv": _of_csv, ".tsv": _of_csv, ".json": _of_json, ".yaml": _of_yaml, ".yml": _of_yaml}
     reader = readers.get(file.suffix.lower())
     if reader is None:
         raise BadConfig(f"'{file}' is no class map; write folder and class into a .csv, .json or .yaml file")
@@ -84,15 +87,35 @@ def _read(file: Path) -> tuple[list[Entry], list[str]]:
 
 #: A line's number, its folder and class (or what else is there), and what to say where these are no such two.
 _Row = tuple[int, list[str | None], str]
+#: Numbers of lines, and what is in them.
+_Table = list[tuple[int, list[str | None]]]
 
 
 def _of_csv(text: str) -> Iterator[_Row]:
-    """Rows folder,class; a first row of these two words is a heading."""
-    reader = csv.reader(text.splitlines(), skipinitialspace=True, strict=True)
-    for number, cells in enumerate(reader):
-        row: list[str | None] = [cell.strip() for cell in cells]
+    """Rows folder,class; a first row of these two words is a heading. Semicolons and tabs are commas as well."""
+    best = max([_table(text, separator) for separator in SEPARATORS], key=_fits)
+    if isinstance(best, csv.Error):
+        raise best
+    for number, (line, row) in enumerate(best):
         if any(row) and not (number == 0 and row == ["folder", "class"]):
-            yield reader.line_num, row, f"{len(row)} columns in place of folder,class"
+            yield line, row, f"{len(row)} columns in place of folder,class (or folder;class, or with a tab)"
+
+
+def _table(text: str, separator: str) -> _Table | csv.Error:
+    """Numbers of lines and what is in them, or why they cannot be separated so."""
+    reader = csv.reader(text.splitlines(), delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        return [(reader.line_num, [cell.strip() for cell in cells]) for cells in reader]
+    except csv.Error as error:
+        return error
+
+
+def _fits(table: _Table | csv.Error) -> tuple[int, float]:
+    """How well lines are folder and class: how many are two, then how much is separated at all; an error is told."""
+    if isinstance(table, csv.Error):
+        return 0, math.inf
+    sizes = [len(row) for _, row in table]
+    return sizes.count(2), sum(sizes)
 
 
 def _of_json(text: str) -> Iterator[_Row]:

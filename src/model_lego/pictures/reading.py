@@ -190,6 +190,8 @@ def _opened(path: str | Path) -> "Iterator[Image.Image]":
     """A picture, of which the header is read; raises Unreadable, also for what is read of it later."""
     from PIL import Image, UnidentifiedImageError
 
+    if Path(path).is_symlink() and not Path(path).exists():
+        raise Unreadable(path, "it is a link that leads nowhere")
     if Path(path).exists() and not Path(path).is_file():  # to open a pipe would wait for ever
         raise Unreadable(path, "it is no regular file")
     most = _most_pixels()
@@ -206,4 +208,4 @@ def _opened(path: str | Path) -> "Iterator[Image.Image]":
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_large from error
     except (OSError, SyntaxError, ValueError) as error:  # of damaged files, all of them
-        raise Unreadable(path, str(error)) from error
+        raise Unreadable(path, getattr(error, "strerror", None) or str(error)) from error  # which names the path again

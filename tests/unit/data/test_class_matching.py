@@ -169,6 +169,9 @@ def map_of(file, text):
     ("name", "text"),
     [
         ("map.csv", '\ufefffolder, class\n"a, b", 07\nno, n01440764\nc,\n'),
+        ("map.csv", "folder;class\na, b;07\nno;n01440764\nc;\n"),
+        ("map.csv", '"a, b"\t07\nno\tn01440764\nc\t\n'),
+        ("map.tsv", "a, b\t07\nno\tn01440764\nc\t\n"),
         ("map.json", '{\n\t"a, b": "07",\n\t"no": "n01440764", "c": null}'),
         ("map.yaml", "a, b: 07\nno: n01440764\nc:\n"),
         ("map.YML", "{'a, b': 07, no: n01440764, c: ~}"),
@@ -189,6 +192,7 @@ def test_a_json_file_may_have_all_its_letters_escaped(tmp_path):
         ("map.csv", "", "is empty"),
         ("map.csv", "a,1\nb,2,3\na,4\nc", ["line 2: 3 columns", "line 4: 1 columns", "line 3: 'a' is there already"]),
         ("map.csv", 'a,"1\n', "cannot be read"),
+        ("map.csv", "a|1\nb|2\n", ["line 1: 1 columns in place of folder,class (or folder;class", "line 2: 1 columns"]),
         ("map.json", '{"a": 1,\n "b" 2}', "line 2"),
         ("map.json", '{"a": 1,\n "a": 2}', "line 2: 'a' is there already"),
         ("map.json", '{"0": ["n01440764", "tench"]}', "line 1: no folder with one class, its name or number"),

@@ -84,6 +84,12 @@ def test_what_is_no_regular_file_is_refused_at_once(tmp_path, make, read):
         read(tmp_path / "one.png")
 
 
+def test_what_the_system_says_of_a_file_names_it_once(tmp_path):
+    with pytest.raises(BadBatches, match=r"gone\.png' cannot be read: No such file or directory") as caught:
+        read_picture(tmp_path / "gone.png")
+    assert str(caught.value).count("gone.png") == 1
+
+
 @pytest.mark.parametrize("read", [read_picture, form_of])
 @pytest.mark.parametrize("size", [(101, 1), (11, 10), (40, 40)])
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
