@@ -1,13 +1,28 @@
-"""Networks of transformers in a folder, from the command line: every step, offline."""
+"""Networks of transformers in a folder, from the command line: each command that takes a network or a part, offline."""
 
 import json
 
-import numpy as np
 import pytest
+from PIL import Image
 
+from model_lego.cli.commands import COMMANDS
 from tests.support.caches import only_caches
 from tests.support.hub_folders import NAMES, NETWORKS, SIDE, write
 from tests.support.squares import pictures, refused, run, said
+
+#: Commands that take neither a network nor a part.
+OTHERS = {
+    "demo": "trains its own two networks",
+    "bench": "takes those of its recipes",
+    "ops": "prints a table of the library",
+}
+#: Why networks cannot be padded, where they cannot.
+UNPADDED = {
+    "resnet": None,
+    "convnext": "layer_norm normalises across channels",
+    "mobilenet_v2": "",  # depends on how many channels are left
+    "vit": "layer_norm normalises across channels",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -18,19 +33,16 @@ def caches(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
-    """Folders of the networks, and coloured squares for them."""
+    """Folders of the networks, and photos of coloured squares for them."""
     folder = tmp_path_factory.mktemp("hub")
     for kind in NETWORKS:
         write(kind, folder / kind)
-    (train, test) = (_coloured(seed) for seed in (0, 1))
-    np.savez(folder / "data.npz", x_train=train[0], y_train=train[1], x_test=test[0], y_test=test[1], class_names=NAMES)
+    for split, count, seed in (("train", 4, 0), ("test", 2, 1)):
+        for number, (image, label) in enumerate(zip(*pictures(count, seed=seed), strict=True)):
+            path = folder / "photos" / split / NAMES[label] / f"{number}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.numpy()).resize((SIDE, SIDE)).convert("RGB").save(path)
     return folder
-
-
-def _coloured(seed):
-    images, labels = pictures(12, seed=seed)
-    large = images.repeat_interleave(SIDE // 16, 1).repeat_interleave(SIDE // 16, 2)
-    return large[..., None].expand(*large.shape, 3).numpy(), labels.numpy()
 
 
 @pytest.mark.parametrize("kind", NETWORKS)
@@ -41,32 +53,65 @@ def test_the_doctor_reads_them(kind, home):
     assert f"class names are those of '{home / kind}': 'ant', 'bee' … (4 in all)" in said(ran.err)
 
 
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_they_are_taken_apart_measured_and_inspected(kind, home, tmp_path):
-    out, data = tmp_path / "part", ["--data", home / "data.npz"]
-    ran = run("disassemble", f"hf:{home / kind}", *data, "--classes", "ant,dog", "--out", out, "--per-class", "4")
-    assert ran.code == 0, ran
-    assert run("evaluate", out, *data, "--source", f"hf:{home / kind}").code == 0
-    assert f"hf:{kind}" in run("inspect", out).out
-
-
-def test_the_other_steps_take_them(home, tmp_path):
-    model, data = f"hf:{home / 'resnet'}", ["--data", str(home / "data.npz")]
-    steps = [
-        ["plan", model, *data, "--classes", "ant"],
-        ["attribute", model, *data, "--out", tmp_path / "stats"],
-        ["compress", model, *data, "--budget", "macs=0.8", "--out", tmp_path / "small"],
-        ["routes", model, *data],
-        ["remove", model, *data, "--classes", "bee", "--out", tmp_path / "rest"],
-        ["train", model, *data, "--epochs", "1", "--out", tmp_path / "trained"],
+def steps(model, data, out):
+    """A command line of each command, later ones with what earlier ones wrote."""
+    images, quick = ["--data", data], ["--epochs", "1"]
+    one, two, both = out / "one", out / "two", out / "both"
+    return [
+        ["doctor", model],
+        ["attribute", model, *images, "--out", out / "stats"],
+        ["plan", model, *images, "--classes", "ant,dog", "--stats", out / "stats"],
+        ["disassemble", model, *images, "--classes", "ant,dog", "--stats", out / "stats", "--out", one],
+        ["disassemble", model, *images, "--classes", "bee,cat", "--stats", out / "stats", "--out", two],
+        ["compress", model, *images, "--budget", "macs=0.9", "--criterion", "magnitude", "--out", out / "small"],
+        ["remove", one, "--classes", "dog", "--out", out / "rest"],
+        ["assemble", one, two, *images, "--group", "insect=ant,bee", "--out", both],
+        ["add", one, two, "--out", out / "added"],
+        ["replace", out / "added", "2", two, "--out", out / "replaced"],
+        ["unite", one, two, "--out", out / "united"],
+        ["evaluate", one, *images],
+        ["evaluate", both, *images],
+        ["predict", one, data / "test", "--csv", out / "told.csv"],
+        ["predict", both, data / "test", "--sort-into", out / "sorted"],
+        ["finetune", one, *images, *quick, "--out", out / "tuned"],
+        ["distill", model, one, *images, *quick, "--out", out / "student"],
+        ["train", model, *images, *quick, "--out", out / "trained"],
+        ["routes", model, *images, "--html", out / "routes.html", "--image", "0", "--photos", "4"],
+        ["report", one, *images, "--html", out / "report.html"],
+        ["inspect", both],
     ]
-    assert [(step[0], ran.err) for step in steps if (ran := run(*step)).code != 0] == []
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_every_command_takes_them(kind, home, tmp_path):
+    lines = steps(f"hf:{home / kind}", home / "photos", tmp_path)
+    assert {line[0] for line in lines} == {command.name for command in COMMANDS} - set(OTHERS)
+    for line in lines:
+        ran = run(*line)
+        assert (ran.code, "Traceback" in ran.err) == (0, False), (line, ran.err)
+    assert f"hf:{kind}" in said(run("inspect", tmp_path / "one").out)
+    assert len(list((tmp_path / "sorted").rglob("*.png"))) == 8
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_what_cannot_be_padded_says_why(kind, home, tmp_path):
+    given = [f"hf:{home / kind}", "--data", home / "photos", "--repair", "none"]
+    for part, classes in (("one", "ant,dog"), ("two", "bee,cat")):
+        assert run("disassemble", *given, "--classes", classes, "--out", tmp_path / part).code == 0
+    ran = run("assemble", tmp_path / "one", tmp_path / "two", "--layout", "padded", "--out", tmp_path / "joint")
+    assert "differ in the settings" not in ran.err
+    why = UNPADDED[kind]
+    if why is None:
+        assert ran.code == 0, ran.err
+    elif why or ran.code:
+        assert why in refused(ran)
+        assert "use --layout parallel" in ran.err
 
 
 @pytest.mark.parametrize(("options", "mean"), [([], 0.4), (["--mean", "clip"], 0.48145466)])
 def test_train_takes_images_as_the_network_says_unless_told_otherwise(options, mean, home, tmp_path):
     out = tmp_path / "trained"
-    ran = run("train", f"hf:{home / 'vit'}", "--data", home / "data.npz", "--epochs", "1", "--out", out, *options)
+    ran = run("train", f"hf:{home / 'vit'}", "--data", home / "photos", "--epochs", "1", "--out", out, *options)
     assert ran.code == 0, ran.err
     taken = json.loads((out / "training.json").read_text())["preprocessing"]
     assert (taken["mean"][0], taken["size"]) == (mean, [SIDE, SIDE])

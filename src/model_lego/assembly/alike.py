@@ -65,8 +65,14 @@ def _scalars(node: fx.Node, rules: Mapping[object, OpRule]) -> list[Any]:
     rule = rules.get(node.target)
     if rule is None or rule.route is Route.MOVES:
         return []
-    given = [arg for place, arg in enumerate(node.args) if place != rule.groups_at]
-    return [arg for arg in (*given, *node.kwargs.values()) if not _holds_values(arg)]
+    return [arg for place, arg in enumerate(_filled(node)) if place != rule.groups_at and not _holds_values(arg)]
+
+
+def _filled(node: fx.Node) -> list[Any]:
+    """Arguments by their places, with the defaults that an export leaves out where nothing else stands behind them."""
+    known = getattr(node.target, "_schema", None)
+    left = () if known is None else known.arguments[len(node.args) :]
+    return [*node.args, *(node.kwargs.get(each.name, each.default_value) for each in left)]
 
 
 def _holds_values(argument: Any) -> bool:

@@ -267,7 +267,7 @@ def test_assembled_side_by_side():
 def test_a_depthwise_layer_with_one_channel_left_is_not_padded_beside_one_with_more(order):
     parts = [cut(thresholds=THRESHOLDS)[0], cut(1, (0, 4), thresholds=THRESHOLDS)[0]][::order]
     assert sorted(part.module.each.groups for part in parts) == [1, 2]
-    with pytest.raises(IncompatibleComponents, match=r"single one left in others|differ in the settings"):
+    with pytest.raises(IncompatibleComponents, match="single one left in others"):
         ml.assemble(parts, layout="padded")
 
 
