@@ -96,7 +96,7 @@ Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
 Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]
 Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn or none")]
-RepairMemory = Annotated[int, typer.Option("--memory", help="MiB that scores and repair may take beside the images")]
+RepairMemory = Annotated[int, typer.Option("--memory", help="MiB that scores and repair may take, images included")]
 Outsiders = Annotated[
     float | None, typer.Option("--outsiders", help="share of images that may be 'none of these', for instance 0.05")
 ]

@@ -1,4 +1,4 @@
-"""How many calibration images a repair holds at each operator: few where maps are large, more as they shrink."""
+"""How many calibration images a repair holds at each stop: few where maps are large, more as they shrink."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -16,30 +16,30 @@ JOINING = 8
 
 @dataclass(frozen=True, slots=True)
 class Holding:
-    """So many images run at once, and so many such chunks are held at each operator, never fewer than before it."""
+    """So many images run at once, and so many such chunks are held at each stop, never fewer than before it."""
 
     chunk: int
     chunks: tuple[int, ...]
 
 
 def holding(
-    needs: Sequence[int], fits: Callable[[float], Sequence[int]], images: int, *, memory: int, chunk: int
+    needs: Sequence[int],
+    fits: Callable[[int], Sequence[int]],
+    images: int,
+    *,
+    memory: int,
+    chunk: int,
+    peak: int = 0,
 ) -> Holding:
-    """Hold as many images as the memory has room for: at each operator no more than at any later one, at least a chunk.
+    """Hold as many images as the memory has room for: at each stop no more than at any later one, at least a chunk.
 
-    `needs` are bytes an image at each operator, `fits` tells those of solving for a layer there by which share of the
-    images runs at once. All images are held from the start where they have room.
+    `needs` are bytes an image at each stop, `fits` tells those of solving for a layer there where so many images run at
+    once, `peak` is what each of these takes on its way. All images are held from the start where they have room.
     """
-
-    def room(share: float, kept_free: int = 0) -> list[int]:
-        left = [max(0, memory - fit - kept_free) for fit in fits(min(1, share))]
-        each = [free // max(need, 1) for need, free in zip(needs, left, strict=True)]
-        return list(accumulate(reversed(each), min))[::-1]
-
-    rooms = room(chunk / images)
-    if rooms[0] < images:
-        chunk = max(1, min(chunk, memory // JOINING // max(needs)))
-        rooms = room(max(chunk / images, 2 / JOINING), chunk * max(needs))
+    chunk = max(1, min(chunk, memory // JOINING // max(*needs, peak, 1)))
+    left = [max(0, memory - fit - chunk * peak) for fit in fits(chunk)]
+    each = [free // max(need, 1) for need, free in zip(needs, left, strict=True)]
+    rooms = list(accumulate(reversed(each), min))[::-1]
     every = math.ceil(images / chunk)
     return Holding(chunk, tuple(every if some >= images else max(1, some // chunk) for some in rooms))
 
@@ -54,6 +54,13 @@ def live_bytes(program: Program, last_use: Mapping[fx.Node, Sequence[fx.Node]]) 
             held -= sum(_bytes(dead, program) for dead in last_use.get(node, ()))
             found.append(held)
     return found
+
+
+def peak_bytes(program: Program, live: Sequence[int]) -> int:
+    """Bytes of the values of one image while an operator runs, at most, of those `live` behind each."""
+    calls = [node for node in program.nodes if node.op == "call_function"]
+    before = [_bytes(node, program) for node in program.nodes if node.name == program.image] + list(live)
+    return max(held + _bytes(node, program) for held, node in zip(before, calls, strict=False))
 
 
 def _bytes(node: fx.Node, program: Program) -> int:

@@ -1,18 +1,18 @@
 """Repair: refit a cut network layer by layer so that it gives what its source gave, in closed form.
 
-Source and cut network run side by side over the calibration images, one operator after the other. At each
-channel-mixing layer the cut one is refitted: from its own, already repaired inputs to the source's outputs (before
-normalisation) at the kept channels. Each operator runs once in each network for each image. Where not all images have
-room at an operator, the first of them walk ahead, and the others join where the maps are small enough: they run through
-both networks, of which the front is repaired by then.
+Source and cut network run side by side over the calibration images, from one channel-mixing layer to the next. There
+the cut one is refitted: from its own, already repaired inputs to the source's outputs (before normalisation) at the
+kept channels. Each operator runs once in each network for each image, chunk by chunk, so that only what is still to be
+read at a layer is held of all images. Where not all of them have room there, the first walk ahead, and the others join
+where the maps are small enough: they run through both networks, of which the front is repaired by then.
 """
 
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain, pairwise
-from typing import Literal
+from itertools import chain
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, fx
@@ -28,7 +28,7 @@ from model_lego.graph.rule import Window
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.additions import addition_behind, made_up
-from model_lego.repairing.holding import Holding, fit_bytes, holding, live_bytes
+from model_lego.repairing.holding import Holding, fit_bytes, holding, live_bytes, peak_bytes
 from model_lego.repairing.intercepts import home_of
 from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, shift_only
 from model_lego.repairing.patches import input_rows, output_rows, row_count
@@ -39,6 +39,11 @@ Method = Literal["ridge", "mean", "bn", "none"]
 
 aten = torch.ops.aten
 
+#: So many rows a feature are plenty, also where `least_rows` would be more: of the few features of a depthwise layer.
+PLENTY = 50
+#: The part of the memory, at least, that is for more than the images.
+LEAST = 2
+
 #: Rows of a fit: groups x rows x features, and groups x rows x outputs.
 Rows = tuple[Tensor, Tensor]
 
@@ -48,8 +53,9 @@ class RepairSettings:
     """How a cut network is repaired.
 
     `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
-    one layer, as a multiple of its features and at least `least_rows`; `memory` bounds the bytes of activations and of
-    a fit: images for which there is no room at the large maps in front only fit the layers behind them.
+    one layer, as a multiple of its features and at least `least_rows` (or fifty a feature, where that is less);
+    `memory` bounds the bytes of the images, of activations and of a fit: images for which there is no room at the large
+    maps in front only fit the layers behind them.
     """
 
     method: Method = "ridge"
@@ -57,7 +63,7 @@ class RepairSettings:
     rows: int = 5
     least_rows: int = 10_000
     memory: int = 2 << 30
-    chunk: int = 64
+    chunk: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -111,33 +117,68 @@ class Walk:
         self.left_alone: list[str] = []
 
     def run(self, images: Tensor, progress: Progress) -> tuple[str, ...]:
-        """Walk through both programs in step, over this process's share of the chunks."""
-        self.images, held = images, self._holding(images)
+        """Walk through both programs from stop to stop, over this process's share of the chunks."""
+        self.images = images
+        stops = self._stops()
+        held = self._holding(images, stops)
         rank, count = place_in(self.group)
         fast = pays(self.source.program, self.source.model)
         waiting = [(number, some) for number, some in enumerate(images.split(held.chunk)) if number % count == rank]
         waiting.reverse()
-        steps = list(zip(self.source.calls, self.cut.calls, strict=True))
-        for place, (theirs, ours) in enumerate(steps):
-            while waiting and waiting[-1][0] < held.chunks[place] * count:
+        for before, stop, chunks in zip([None, *stops], stops, held.chunks, strict=False):
+            given = {number: self._advance(number, before, stop) for number in self.numbers}
+            while waiting and waiting[-1][0] < chunks * count:
                 number, some = waiting.pop()
-                self._join(number, innermost(some) if fast else some, steps[:place])
-            self._step(theirs, ours)
-            progress("repairing", place + 1, len(steps))
+                for side in (self.source, self.cut):
+                    side.start(number, innermost(some) if fast else some)
+                given[number] = self._advance(number, None, stop)
+            self.numbers = list(given)
+            self._mend(self.source.calls[stop], self.cut.calls[stop], given)
+            given.clear()
+            progress("repairing", stop + 1, stops[-1] + 1)
         return tuple(self.left_alone)
 
-    def _holding(self, images: Tensor) -> Holding:
-        """How many images each process holds at each operator."""
-        live = [live_bytes(side.program, side.last_use) for side in (self.source, self.cut)]
-        needs = [theirs + max(ours) for theirs, ours in zip(live[0], pairwise([0, *live[1]]), strict=True)]
-        share = math.ceil(len(images) / place_in(self.group)[1])
+    def _stops(self) -> list[int]:
+        """The places of the operators at which the cut network is changed."""
+        estimated = self.settings.method == "bn"
+        return [
+            place
+            for place, node in enumerate(self.source.calls)
+            if (node.target == aten.batch_norm.default if estimated else node.name in self.layers)
+        ]
+
+    def _advance(self, number: int, before: int | None, stop: int) -> Any:
+        """Bring a chunk from one stop, or the images, to the next: the cut network up to it, the source through it.
+
+        Gives what the source gives there.
+        """
+        for ours in self.cut.calls[before or 0 : stop]:
+            self.cut.run(ours, number)
+        for theirs in self.source.calls[0 if before is None else before + 1 : stop]:
+            self.source.run(theirs, number)
+        return self.source.run(self.source.calls[stop], number)
+
+    def _mend(self, theirs: fx.Node, ours: fx.Node, given: Mapping[int, Any]) -> None:
+        """Change the cut network at a stop, by what the source gives there."""
+        if self.settings.method == "bn":
+            self._estimate(ours)
+        else:
+            self._refit(self.layers[theirs.name], theirs, ours, given)
+
+    def _holding(self, images: Tensor, stops: Sequence[int]) -> Holding:
+        """How many images each process holds at each stop."""
         if self.readers[self.source.program].carried:  # all samples read the same values
-            return Holding(len(images), (1,) * len(needs))
+            return Holding(len(images), (1,) * len(stops))
+        theirs, ours = (live_bytes(side.program, side.last_use) for side in (self.source, self.cut))
+        needs = [theirs[stop] + (ours[stop - 1] if stop else 0) for stop in stops]
+        share = math.ceil(len(images) / place_in(self.group)[1])
 
-        def fits(at_once: float) -> list[int]:
-            return [self._fit_bytes(node, len(images), at_once) for node in self.cut.calls]
+        def fits(at_once: int) -> list[int]:
+            return [self._fit_bytes(self.cut.calls[stop], len(images), at_once / share) for stop in stops]
 
-        return holding(needs, fits, share, memory=self.settings.memory, chunk=self.settings.chunk)
+        memory = max(self.settings.memory - images.nbytes, self.settings.memory // LEAST)
+        peak = max(peak_bytes(self.source.program, theirs), peak_bytes(self.cut.program, ours))
+        return holding(needs, fits, share, memory=memory, chunk=self.settings.chunk, peak=peak)
 
     def _fit_bytes(self, ours: fx.Node, images: int, at_once: float) -> int:
         """What fitting a layer takes where such a share of the images runs at once."""
@@ -152,30 +193,8 @@ class Walk:
         return fit_bytes(groups, features, outputs, rows, math.ceil(at_once * rows))
 
     def _row_limit(self, features: int) -> int:
-        return max(self.settings.least_rows, self.settings.rows * features)
-
-    def _join(self, number: int, images: Tensor, front: Sequence[tuple[fx.Node, fx.Node]]) -> None:
-        """Let a chunk of images through the front of both networks."""
-        self.numbers.append(number)
-        for side in (self.source, self.cut):
-            side.start(number, images)
-        for theirs, ours in front:
-            self.source.run(theirs, number)
-            self.cut.run(ours, number)
-
-    def _step(self, theirs: fx.Node, ours: fx.Node) -> None:
-        layer = self.layers.get(theirs.name)
-        wanted = {}
-        for number in self.numbers:
-            value = self.source.run(theirs, number)
-            if layer is not None:
-                wanted[number] = value
-        if layer is not None and self.settings.method != "bn":
-            self._refit(layer, theirs, ours, wanted)
-        if self.settings.method == "bn" and theirs.target == aten.batch_norm.default:
-            self._estimate(ours)
-        for number in self.numbers:
-            self.cut.run(ours, number)
+        """How many rows a layer is fitted to at most."""
+        return max(min(self.settings.least_rows, PLENTY * features), self.settings.rows * features)
 
     def _refit(self, layer: Layer, theirs: fx.Node, ours: fx.Node, wanted: Mapping[int, Tensor]) -> None:
         weight = self.cut.program.tensor(self.cut.model, layer.weight)

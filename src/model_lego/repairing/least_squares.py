@@ -26,9 +26,9 @@ class Fit:
 class Moments:
     """Sums over rows that a least-squares fit needs; groups are independent problems.
 
-    Products are taken in the rows' own data type, of twice as many rows as there are features, and added up in float64:
-    of few rows at once, adding up would take longer than multiplying. Of the Gram matrix, which is symmetric, only the
-    upper triangle of blocks is kept until it is asked for.
+    Products and sums are taken in the rows' own data type, of twice as many rows as there are features, and added up in
+    float64: of few rows at once, adding up would take longer than multiplying. Of the Gram matrix, which is symmetric,
+    only the upper triangle of blocks is kept until it is asked for.
     """
 
     def __init__(self, groups: int, features: int, outputs: int) -> None:
@@ -42,8 +42,6 @@ class Moments:
     def add(self, x: Tensor, y: Tensor) -> None:
         """Add rows: `x` groups x rows x features, `y` groups x rows x outputs."""
         self.rows += x.shape[1]
-        self.x_sum += x.sum(1, dtype=torch.float64).cpu()
-        self.y_sum += y.sum(1, dtype=torch.float64).cpu()
         self.held.append((x, y))
         if sum(held.shape[1] for held, _ in self.held) >= 2 * x.shape[2]:
             self._multiply()
@@ -52,8 +50,10 @@ class Moments:
         """Add the products of the rows that are held."""
         if not self.held:
             return
-        x, y = (torch.cat([pair[side] for pair in self.held], 1) for side in (0, 1))
+        x, y = self.held[0] if len(self.held) == 1 else (torch.cat(rows, 1) for rows in zip(*self.held, strict=True))
         self.held = []
+        self.x_sum += x.sum(1).cpu()
+        self.y_sum += y.sum(1).cpu()
         turned, features = x.transpose(1, 2), x.shape[2]
         for part in _blocks(features):
             self.gram[:, part, part.start :] += (turned[:, part] @ x[:, :, part.start :]).cpu()

@@ -6,6 +6,7 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 from model_lego.graph.channels_last import COPIES
+from model_lego.graph.nodes import writes
 from model_lego.graph.program import Program
 
 
@@ -40,7 +41,7 @@ class Side:
             return self.program.tensor(self.model, self.program.tensors[node.name])
         if number in self.values.get(node, {}):
             return self.values[node][number]
-        if node.op != "call_function" or node.name in layers or _writes(node):
+        if node.op != "call_function" or node.name in layers or writes(node):
             return None
         read = {argument: self.ahead(argument, number, layers) for argument in node.all_input_nodes}
         if any(value is None for value in read.values()):
@@ -56,11 +57,6 @@ class Side:
         for dead in self.last_use.get(node, ()):
             del self.values[dead][number]
         return result
-
-
-def _writes(node: fx.Node) -> bool:
-    """Whether an operator writes over what it reads."""
-    return bool(getattr(getattr(node.target, "_schema", None), "is_mutable", False))
 
 
 def _last_uses(program: Program) -> dict[fx.Node, list[fx.Node]]:

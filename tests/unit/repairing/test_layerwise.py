@@ -298,18 +298,20 @@ def test_images_that_join_later_run_once_through_a_front_that_is_repaired(monkey
 
 
 def test_what_has_room_is_held_from_the_start_in_chunks_as_they_are_set():
-    assert holding([10, 5, 1], lambda share: [0, 0, 0], 100, memory=1000, chunk=64) == Holding(64, (2, 2, 2))
+    assert holding([10, 5, 1], lambda at_once: [0, 0, 0], 100, memory=10**4, chunk=64) == Holding(64, (2, 2, 2))
 
 
 def test_no_more_images_are_held_than_have_room_later():
-    held = holding([10, 2, 20, 1], lambda share: [0, 0, 0, 0], 100, memory=1600, chunk=64)
+    held = holding([10, 2, 20, 1], lambda at_once: [0, 0, 0, 0], 100, memory=1600, chunk=64)
     assert held.chunk == 10  # an eighth of the memory at the largest maps
-    assert held.chunks == (7, 7, 7, 10)
+    assert held.chunks == (8, 8, 8, 10)
 
 
-def test_the_fit_of_a_layer_takes_room_from_images():
-    assert holding([10, 1], lambda share: [0, 0], 100, memory=800, chunk=8).chunks == (9, 13)
-    assert holding([10, 1], lambda share: [400, 0], 100, memory=800, chunk=8).chunks == (4, 13)
+def test_the_fit_of_a_layer_and_what_runs_take_room_from_images():
+    assert holding([10, 1], lambda at_once: [0, 0], 100, memory=800, chunk=8).chunks == (10, 13)
+    assert holding([10, 1], lambda at_once: [400, 0], 100, memory=800, chunk=8).chunks == (5, 13)
+    assert holding([10, 1], lambda at_once: [50 * at_once, 0], 100, memory=800, chunk=8).chunks == (5, 13)
+    assert holding([10, 1], lambda at_once: [0, 0], 100, memory=800, chunk=8, peak=12).chunks == (8, 13)
 
 
 def test_batchnorm_is_estimated_anew_from_the_cut_networks_own_values():
