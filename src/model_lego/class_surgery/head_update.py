@@ -15,7 +15,7 @@ from model_lego.errors import ClassClash
 from model_lego.heads.carrying import Carried, carry
 from model_lego.heads.fitting import settle
 from model_lego.heads.settings import HeadKind, JoinSettings
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, own_classes, owned_classes
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, own_classes, owned_classes, rejects
 from model_lego.parts.class_names import ClassNames
 from model_lego.parts.component import Component, Origin
 from model_lego.parts.grouping import group_of, grouped, left_of
@@ -68,6 +68,7 @@ def carried_over(
         Carried(classes if inputs is None else _rows(assembly, classes), inputs)
         for classes, inputs in zip(together, columns, strict=True)
     ]
+    outsiders = outsiders and rejects(assembly)
     terms, head = carry(assembly.head, assembly.terms, parts, on_clash=on_clash, outsiders=outsiders, reads=reads)
     groups = left_of(assembly.groups, [*chain.from_iterable(owned)])
     for name in chain.from_iterable(part.classes for part in parts if part.columns is None):
@@ -79,7 +80,7 @@ def carried_over(
     record = replace(
         record_of(state, networks, settings, self_check(networks, networks, example)),
         calibration_digests=old.calibration_digests,
-        outsiders=old.outsiders if NONE_OF_THESE in terms else None,
+        outsiders=old.outsiders if outsiders else None,
     )
     return built(
         networks,
@@ -87,7 +88,7 @@ def carried_over(
         head.to(example),
         record,
         terms=terms,
-        classes=order_of(assembly, owned) + ((NONE_OF_THESE,) if NONE_OF_THESE in terms else ()),
+        classes=order_of(assembly, owned) + ((NONE_OF_THESE,) if outsiders else ()),
         groups=groups,
     )
 

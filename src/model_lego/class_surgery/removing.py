@@ -27,7 +27,7 @@ from model_lego.disassembly.request import InputOptions, ask, traced
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
 from model_lego.options import refuse_unknown, value_of
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_classes
+from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_classes, rejects, told_classes
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.parts.grouping import group_of
@@ -99,7 +99,7 @@ def remove_classes(
         if preprocessing is not None or builder is not None:
             raise BadConfig("components and assemblies have their own preprocessing and builder; leave them out")
         if isinstance(part, Assembly):
-            kept = {part.classes[place] for place in _rest(classes, part.classes, "assembly")}
+            kept = {part.classes[place] for place in _rest(classes, part.classes, "assembly", told=told_classes(part))}
             return _from_assembly(part, kept, batches, known or part.classes, head, how)
         rest = _rest(classes, part.classes, "component")
         return narrowed(part, rest, batches, known or part.classes, how)[0]
@@ -118,11 +118,11 @@ def remove_classes(
     return made.component.with_verdict(verdict_after(request, made, made.component, SOURCE))
 
 
-def _rest(classes: Classes, names: Sequence[str], owner: str) -> list[int]:
-    """The positions that are left of some classes; raises UnknownClass, EmptySelection."""
+def _rest(classes: Classes, names: Sequence[str], owner: str, *, told: Sequence[str] | None = None) -> list[int]:
+    """The positions that are left of some classes, one of them of the `told`; raises UnknownClass, EmptySelection."""
     gone = label_numbers(classes, names, owner=owner)
     rest = [place for place in range(len(names)) if place not in gone]
-    if all(names[place] == NONE_OF_THESE for place in rest):
+    if not any(told is None or names[place] in told for place in rest):
         raise EmptySelection(f"no class of the {owner} would be left; leave at least one")
     return rest
 
@@ -150,7 +150,9 @@ def _from_assembly(
         elif not stay:
             continue
         elif isinstance(network, Assembly):
-            inside = (*(own[place] for place in stay), NONE_OF_THESE)  # which is of no use here, and stays its own
+            inside = [own[place] for place in stay]
+            if rejects(network):
+                inside.append(NONE_OF_THESE)  # which is of no use here, and stays its own
             networks.append(_from_assembly(network, inside, None, known, head, how))
             columns.append(head_inputs(assembly)[number][stay])
         else:
@@ -160,7 +162,7 @@ def _from_assembly(
             small, inner = narrowed(network, stay, feed, known, how)
             networks.append(small)
             columns.append(inputs_left(assembly, number, stay, inner))
-    outsiders = NONE_OF_THESE in left
+    outsiders = rejects(assembly) and NONE_OF_THESE in left
     if batches is None:
         clash = assembly.record.on_clash
         return carried_over(assembly, networks, columns, on_clash=clash, outsiders=outsiders, reads=reads)

@@ -12,7 +12,7 @@ from model_lego.cli.render import Bar
 from model_lego.cli.sources import data_for, names_in, open_part
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.assembly import Assembly, told_classes
 from model_lego.parts.component import Component
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
@@ -108,12 +108,11 @@ def _position(number: str, parts: int) -> int:
 
 def _names(parts: Sequence[Component | Assembly], joining: JoiningOptions) -> list[str]:
     """The classes that images can have, each once."""
-    every = [name for part in parts for name in _own(part, joining)]
-    return [name for name in dict.fromkeys(every) if name != NONE_OF_THESE]
+    return list(dict.fromkeys(name for part in parts for name in _own(part, joining)))
 
 
 def _own(part: Component | Assembly, joining: JoiningOptions) -> Sequence[str]:
-    return part.classes if joining.images is None else names_in(part, joining.images, joining.class_map)
+    return told_classes(part) if joining.images is None else names_in(part, joining.images, joining.class_map)
 
 
 def _images(

@@ -1,5 +1,6 @@
 """model-lego distill: train a smaller network towards a saved part, or a component towards its source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -23,7 +24,7 @@ from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.grouping import counted_as
 from model_lego.parts.image_shapes import taken_by
 from model_lego.store.outputs import bytes_of, check_room
-from model_lego.training.distillation import FROM_THE_START
+from model_lego.training.distillation import FROM_THE_START, cast_roles
 from model_lego.training.distillation_gain import GainOptions
 
 DEFAULTS = o.TrainingOptions.like(FROM_THE_START)
@@ -51,7 +52,7 @@ def distill_command(
     pair = _opened(teacher, student, data, opening, run)
     check_room(out, bytes_of(pair.student))
     aliases = _aliases(pair)
-    names = told_in(data, [pair.student], pair.student.classes, aliases, opening.class_map)
+    names = told_in(data, [pair.student], _told(pair), aliases, opening.class_map)
     parts = [each for each in (pair.teacher, pair.student) if isinstance(each, Component | Assembly)]
     train, test = data_for(parts, data, names, run.batch_size, class_map=opening.class_map)
     check_measured(data, test, names)
@@ -89,6 +90,12 @@ class _Pair:
     teacher: nn.Module
     student: Component | Assembly
     preprocessing: Preprocessing | None  # of a teacher that is no component or assembly
+
+
+def _told(pair: _Pair) -> Sequence[str]:
+    """The classes of the student that images may have: a new one has its teacher's."""
+    rejecting = cast_roles(pair.teacher, pair.student, pair.preprocessing).rejecting
+    return pair.student.classes[:-1] if rejecting else pair.student.classes
 
 
 def _aliases(pair: _Pair) -> dict[str, str]:

@@ -13,7 +13,7 @@ from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
 from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.results import Report
-from model_lego.parts.assembly import NONE_OF_THESE
+from model_lego.parts.assembly import rejects
 from model_lego.parts.class_names import label_numbers
 from model_lego.parts.component import Component
 from model_lego.processes import Group
@@ -52,7 +52,7 @@ def images_of(
     """
     if source is None:
         names = names_in(part, data, opening.class_map)  # images of all other classes are of "none of these"
-        split = part_data([part], data, names, opening.class_map, more=NONE_OF_THESE in part.classes)
+        split = part_data([part], data, names, opening.class_map, more=rejects(part))
         test = batches(split.test, batch_size=batch_size)
         check_measured(data, test, split.class_names, range(len(names)))
         return test, split.class_names, ()

@@ -14,7 +14,7 @@ from model_lego.cli.sources import names_in, open_part, open_source, part_data
 from model_lego.cli.verdict import as_json, show_concerns
 from model_lego.data import batches, subset
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly, counted_by
+from model_lego.parts.assembly import Assembly, counted_by, told_classes
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Component
 from model_lego.store.files import check_out
@@ -97,7 +97,7 @@ def _from_part(
     gone = label_numbers(spelled(classes, part.classes), part.classes, owner="part")
     left = [name for place, name in enumerate(part.classes) if place not in gone]
     names, feed = [], None
-    if data is not None and any(name != NONE_OF_THESE for name in left):
+    if data is not None and any(name in told_classes(part) for name in left):
         told = names_in(part, data, class_map)
         split = part_data([part], data, told, class_map, more=True)
         counted = zip(told, counted_by(part, told), strict=True)

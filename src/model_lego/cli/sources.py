@@ -22,7 +22,7 @@ from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
-from model_lego.parts.assembly import Assembly, leaves
+from model_lego.parts.assembly import Assembly, leaves, told_classes
 from model_lego.parts.class_names import label_numbers, spelled, spoken
 from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
@@ -213,7 +213,7 @@ def _sources(parts: Sequence[Component | Assembly]) -> list[tuple[str, ...]]:
 def names_in(part: Component | Assembly, data: DataOptions, class_map: str | None = None) -> list[str]:
     """What images of a part's classes are labelled by in some data: each class, or the members of a group."""
     aliases = part.aliases() if isinstance(part, Assembly) else {}
-    return told_in(data, [part], part.classes, aliases, class_map)
+    return told_in(data, [part], told_classes(part), aliases, class_map)
 
 
 def told_in(

@@ -14,7 +14,7 @@ from model_lego.evaluation.counting import Member, Tally
 from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
 from model_lego.parts.answers import evaluating
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_in
+from model_lego.parts.assembly import Assembly, aliases_in, rejects, told_classes
 from model_lego.parts.class_names import ClassNames, names_for, names_of, places_of
 from model_lego.parts.component import Component
 from model_lego.parts.grouping import counted_as, grouped
@@ -48,11 +48,9 @@ def evaluate(
     """
     subject, overlap = _subject(part, class_names), overlap_with(part)
     names = names_for(part, class_names)
-    places = places_of(part.classes, names)
+    places = places_of(part.classes, names, rejecting=rejects(part))
     contenders = (subject.contender, *baselines)
-    tallies = [
-        Tally(contender, len(part.classes), subject.scored, NONE_OF_THESE in part.classes) for contender in contenders
-    ]
+    tallies = [Tally(contender, len(part.classes), subject.scored, rejects(part)) for contender in contenders]
     reference = next((tally for tally in tallies if tally.contender.reference), None)
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
     seen = torch.zeros(len(places), dtype=torch.int64)  # samples of each label
@@ -93,6 +91,7 @@ def evaluate(
         others=others,
         parts=tuple(member.row() for member in subject.members),
         outsiders=tallies[0].outsiders(),
+        rejecting=rejects(part),
         notes=((LONE,) if subject.scored and len(part.classes) == 1 else ()) + overlap.notes(),
         overlap=overlap.images,
         other_classes=() if class_names is None else _others(part.classes, names, seen),
@@ -145,7 +144,7 @@ def _members(assembly: Assembly, names: Sequence[str]) -> tuple[Member, ...]:
     for number, owned in enumerate(assembly.owned(), 1):
         classes, columns = grouped(owned, assembly.groups)
         spots = torch.tensor([classes.index(name) if name in classes else -1 for name in assembly.classes])
-        spots[[name == NONE_OF_THESE for name in assembly.classes]] = -2  # which is of no other part either
+        spots[len(told_classes(assembly)) :] = -2  # "none of these" is of no other part either
         theirs = torch.tensor([name in owned or name in classes for name in known])
         title = f"{number} ({', '.join(classes)})"
         members.append(Member(title, classes, slice(first, first + len(owned)), columns, spots, theirs))

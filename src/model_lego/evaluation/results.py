@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from model_lego.parts.assembly import NONE_OF_THESE
 from model_lego.verdicts.metrics import Outsiders
 
 #: Characters in a line, rows of a table of classes, and names of other classes, that a printed report takes at most.
@@ -66,7 +65,7 @@ class Report:
 
     `counts` are the samples of each class, `others` those of classes that the part does not have, which `outsiders`
     tells how well it notices; `other_classes` are their names, where labels have them. `overlap` is how many
-    of the test images were used for calibration of the part.
+    of the test images were used for calibration of the part; with `rejecting` its last class is "none of these".
     """
 
     kind: str
@@ -79,6 +78,7 @@ class Report:
     outsiders: Outsiders | None = None
     overlap: int = 0
     other_classes: tuple[str, ...] = ()
+    rejecting: bool = False
 
     @property
     def negatives(self) -> dict[str, str]:
@@ -97,7 +97,7 @@ class Report:
 
     def _strange(self) -> str:
         """How many samples are of classes that the part does not have, and which; empty where none are."""
-        count = self.others + (self.counts[-1] if self.classes[-1] == NONE_OF_THESE else 0)
+        count = self.others + (self.counts[-1] if self.rejecting else 0)
         names = ", ".join(self.other_classes[:NAMED])
         names += f", … {len(self.other_classes)} in all" if len(self.other_classes) > NAMED else ""
         return f"{count} of other classes" + (f" ({names})" if names else "") if count else ""
@@ -175,7 +175,7 @@ class Report:
 
     def _remarks(self) -> list[str]:
         remarks = [f"{row.name}: {row.note}" for row in self.rows if row.note]
-        if self.classes[-1] == NONE_OF_THESE:
+        if self.rejecting:
             remarks.append(f"known classes: of their samples {_percent(self.rows[0].known)} are right")
         if "separation" in self.negatives:
             remarks.append(f"AUROC: {self.negatives['separation']}")

@@ -25,18 +25,20 @@ def carry(
     parts: Sequence[Carried],
     *,
     on_clash: Clash,
-    outsiders: bool = True,
+    outsiders: bool,
     reads: Sequence[Sequence[str]] = (),
 ) -> tuple[tuple[str, ...], Head]:
     """The classes of the coming assembly, and its head, which `reads` these layers of its parts.
 
     `classes` are those of the old head. A class that an old part keeps is judged by the old row, less the inputs that
     are gone; one of a new part by its own logit; `on_clash` says which counts where there are both. A constant logit
-    ("none of these") stays, unless `outsiders` is off. Raises ClassClash.
+    ("none of these") stays with `outsiders`. Raises ClassClash.
     """
     weight = torch.diag(head.weight) if head.weight.dim() == 1 else head.weight
     names = tuple(dict.fromkeys(name for part in parts for name in part.classes))
-    ends = (NONE_OF_THESE,) if NONE_OF_THESE in classes and outsiders else ()
+    ends = (NONE_OF_THESE,) if outsiders else ()
+    if ends and NONE_OF_THESE in names:
+        raise ClassClash(f"a part has a class '{NONE_OF_THESE}' of its own; remove the other one first, or that class")
     old = torch.cat([weight.new_zeros(weight.shape[0], 0), *(_block(weight, part) for part in parts)], 1)
     rows, shifts = [], []
     for name in (*names, *ends):

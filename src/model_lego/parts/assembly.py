@@ -185,9 +185,25 @@ def numbered(part: Part, number: str = "") -> Iterator[tuple[str, Component]]:
             yield from numbered(inner, f"{number}.{place}" if number else str(place))
 
 
+def rejects(part: Part) -> bool:
+    """Whether a part has the class "none of these" for images that are of none of its classes, its last one then.
+
+    Assemblies have it beside the classes of their parts, and what was distilled from them; a class of a network that is
+    called so is one like others.
+    """
+    if isinstance(part, Assembly):
+        return part.classes[-1] == NONE_OF_THESE and not any(NONE_OF_THESE in owned for owned in part.owned())
+    return any(training.get("rejects", False) for training in part.origin.settings.get("distilled", ()))
+
+
+def told_classes(part: Part) -> tuple[str, ...]:
+    """The classes that images may have: all of a part but "none of these", which no data has."""
+    return part.classes[:-1] if rejects(part) else part.classes
+
+
 def own_classes(part: Part) -> tuple[str, ...]:
     """The classes that a part brings into an assembly: all but an assembly's "none of these", which is of its own."""
-    return tuple(name for name in part.classes if name != NONE_OF_THESE) if isinstance(part, Assembly) else part.classes
+    return told_classes(part) if isinstance(part, Assembly) else part.classes
 
 
 def aliases_in(parts: Sequence[Part], terms: Sequence[str]) -> dict[str, str]:

@@ -56,8 +56,8 @@ def groups_of(given: GroupedClasses, names: Sequence[str]) -> dict[str, tuple[st
     taken: dict[str, str] = {}
     for name, classes in given.items():
         members = tuple(names[number] for number in label_numbers(classes, names, owner="assembly"))
-        if not isinstance(name, str) or not name or name == NONE_OF_THESE or NONE_OF_THESE in members:
-            raise BadConfig(f"group {name!r} of {', '.join(members)} is none: name it, and leave '{NONE_OF_THESE}' out")
+        if not isinstance(name, str) or not name or name == NONE_OF_THESE:
+            raise BadConfig(f"group {name!r} of {', '.join(members)} is none: name it, not '{NONE_OF_THESE}'")
         if name in names and name not in members:
             raise BadConfig(f"group '{name}' has the name of a class that is not in it; name that class as a member")
         if twice := [member for member in members if member in taken]:
@@ -70,16 +70,16 @@ def groups_of(given: GroupedClasses, names: Sequence[str]) -> dict[str, tuple[st
 def in_order(order: Classes | None, classes: Sequence[str]) -> tuple[str, ...]:
     """Classes in the order that was asked for, as they are by default; raises UnknownClass, BadConfig.
 
-    The order has all of them; "none of these" may be named, as the last.
+    The order has all of them; "none of these", which an assembly gets behind them, may be named as the last.
     """
     if order is None:
         return tuple(classes)
-    known = [name for name in classes if name != NONE_OF_THESE]
     items = _items(order, classes)
-    asked = [known[number] for number in label_numbers(items[: -1 if items[-1:] == [NONE_OF_THESE] else None], known)]
-    if left := [name for name in known if name not in asked]:
+    ends = NONE_OF_THESE not in classes and items[-1:] == [NONE_OF_THESE]
+    asked = tuple(classes[number] for number in label_numbers(items[:-1] if ends else items, classes))
+    if left := [name for name in classes if name not in asked]:
         raise BadConfig(f"the order leaves out {', '.join(map(repr, left[:10]))}; it names all classes, each once")
-    return (*asked, *(name for name in classes if name == NONE_OF_THESE))
+    return asked
 
 
 def names_for(part: Part, class_names: ClassNames | None) -> tuple[str, ...]:
@@ -91,9 +91,9 @@ def names_for(part: Part, class_names: ClassNames | None) -> tuple[str, ...]:
 
 
 def spoken(classes: Sequence[str], aliases: Mapping[str, str]) -> list[str]:
-    """Classes, each with what counts as it behind it; without "none of these", which no data has."""
+    """Classes, each with what counts as it behind it."""
     members = {name: [each for each, told in aliases.items() if told == name] for name in set(aliases.values())}
-    return [each for name in classes if name != NONE_OF_THESE for each in (name, *members.get(name, ()))]
+    return [each for name in classes for each in (name, *members.get(name, ()))]
 
 
 def names_of(given: ClassNames) -> tuple[str, ...]:
@@ -226,16 +226,14 @@ def label_places(classes: Sequence[str], wanted: Sequence[int], names: Sequence[
     return [stay.get(name, -1) for name in names]
 
 
-def places_of(classes: Sequence[str], class_names: ClassNames | None) -> Tensor:
-    """Position in `classes` of each label number; for other classes that of "none of these", -1 where there is none.
+def places_of(classes: Sequence[str], class_names: ClassNames | None, *, rejecting: bool = False) -> Tensor:
+    """Position in `classes` of each label number; -1 for other classes, of `rejecting` ones the last, "none of these".
 
     Raises UnknownClass for a class that is not named.
     """
     known = classes if class_names is None else names_of(class_names)
-    _check_named(
-        (name for name in classes if name != NONE_OF_THESE), known, "class_names do not name the part's class {}"
-    )
-    others = classes.index(NONE_OF_THESE) if NONE_OF_THESE in classes else -1
+    _check_named(classes[:-1] if rejecting else classes, known, "class_names do not name the part's class {}")
+    others = len(classes) - 1 if rejecting else -1
     return torch.tensor([classes.index(name) if name in classes else others for name in known])
 
 

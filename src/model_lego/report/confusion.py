@@ -11,7 +11,7 @@ from model_lego.data.thumbnails import Photo, can_be_shown, thumbnail
 from model_lego.errors import UnknownClass
 from model_lego.graph.modules import device_of
 from model_lego.parts.answers import evaluating
-from model_lego.parts.assembly import NONE_OF_THESE, Assembly
+from model_lego.parts.assembly import Assembly, rejects, told_classes
 from model_lego.parts.class_names import ClassNames, names_for
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
@@ -41,6 +41,7 @@ class Confusion:
     classes: tuple[str, ...]
     counts: Tensor
     shown: dict[tuple[int, int], tuple[Answered, ...]]
+    rejecting: bool = False  # whether the last class is "none of these"
 
     @property
     def mistakes(self) -> tuple[Answered, ...]:
@@ -66,10 +67,10 @@ class Confusion:
     @property
     def right_rows(self) -> list[int]:
         """The row of the images that are right in each column: of "none of these" that of all other classes."""
-        return _right_rows(self.classes)
+        return _right_rows(self.classes, rejecting=self.rejecting)
 
     def _known(self, row: int) -> bool:
-        return row < len(self.classes) or NONE_OF_THESE in self.classes
+        return row < len(self.classes) or self.rejecting
 
     def _surest(self, pairs: Iterable[tuple[int, int]]) -> tuple[Answered, ...]:
         found = [one for pair in pairs for one in self.shown[pair]]
@@ -90,12 +91,13 @@ def confusion(
     of these" is right for images of other classes. Raises UnknownClass, BadBatches, ShapeMismatch.
     """
     names = names_for(part, class_names)
-    if absent := [name for name in part.classes if name not in names and name != NONE_OF_THESE]:
+    if absent := [name for name in told_classes(part) if name not in names]:
         raise UnknownClass(f"class_names do not name the part's class '{absent[0]}'")
     count, shape = len(part.classes), taken_by(part)
-    rows = torch.tensor([part.classes.index(name) if name in part.classes else count for name in names])
+    told = told_classes(part)
+    rows = torch.tensor([told.index(name) if name in told else count for name in names])
     counts = torch.zeros(count + 1, count, dtype=torch.int64)
-    surest = _Surest(part.classes, names, called(batches))
+    surest = _Surest(part.classes, names, called(batches), rejects(part))
     device = device_of(part)
     with evaluating(part):
         for images, labels in tracked(checked(batches, shape=shape, labels=len(names)), "counting answers", progress):
@@ -106,11 +108,12 @@ def confusion(
             counts.index_put_(places, torch.ones_like(labels), accumulate=True)
             if can_be_shown(shape):
                 surest.add(images, labels, places, probabilities.cpu())
-    return Confusion(part.classes, counts, surest.kept())
+    return Confusion(part.classes, counts, surest.kept(), rejects(part))
 
 
-def _right_rows(classes: Sequence[str]) -> list[int]:
-    return [len(classes) if name == NONE_OF_THESE else place for place, name in enumerate(classes)]
+def _right_rows(classes: Sequence[str], *, rejecting: bool) -> list[int]:
+    rows = list(range(len(classes)))
+    return [*rows[:-1], len(classes)] if rejecting else rows
 
 
 @dataclass(slots=True, eq=False)
@@ -120,12 +123,13 @@ class _Surest:
     classes: tuple[str, ...]
     names: Sequence[str]
     called: Callable[[int], str]
+    rejecting: bool
     found: dict[tuple[int, int], list[Answered]] = field(default_factory=dict)
     seen: int = 0
 
     def add(self, images: Tensor, labels: Tensor, places: tuple[Tensor, Tensor], probabilities: Tensor) -> None:
         """Take a batch; `places` are the rows and columns of its images."""
-        right = _right_rows(self.classes)
+        right = _right_rows(self.classes, rejecting=self.rejecting)
         for at in probabilities.argsort(descending=True, stable=True).tolist():
             pair = int(places[0][at]), int(places[1][at])
             kept = self.found.setdefault(pair, [])

@@ -17,7 +17,7 @@ from model_lego.errors import BadConfig, IncompatibleComponents, ShapeMismatch, 
 from model_lego.graph.modules import first_parameter
 from model_lego.heads.features import logit_layers, parts_layers
 from model_lego.options import refuse_unknown, value_of
-from model_lego.parts.assembly import Assembly
+from model_lego.parts.assembly import Assembly, rejects
 from model_lego.parts.class_names import ClassNames, names_for, places_of
 from model_lego.parts.component import Component, Preprocessing
 from model_lego.parts.image_shapes import Shape, taken_by
@@ -115,7 +115,7 @@ def distill(
     settings, lesson = settings or FROM_THE_START, value_of(Lesson, options)
     roles = cast_roles(teacher, student, preprocessing)
     known = names_for(student, class_names) if isinstance(student, Component | Assembly) else class_names
-    places = None if lesson.hard == 0 else places_of(roles.classes, known)
+    places = None if lesson.hard == 0 else places_of(roles.classes, known, rejecting=roles.rejecting)
     images = streamed(batches, places, roles.shape, progress, what=f"the classes {', '.join(roles.classes[:10])}")
     pupil = deepcopy(student).eval()
     model = deepcopy(teacher).eval().requires_grad_(False)
@@ -137,7 +137,10 @@ def distill(
         )
     if isinstance(pupil, Component | Assembly):
         record = record_of(settings, len(images), images.digest) | asdict(lesson)
-        done = noted(pupil, "distilled", record | {"teacher_digest": identity["teacher"]})
+        record |= {"teacher_digest": identity["teacher"]}
+        if isinstance(pupil, Component) and roles.rejecting:
+            record |= {"rejects": True}
+        done = noted(pupil, "distilled", record)
         return judged(done, _restricted(model, roles), TEACHER, batches, places, roles.shape)
     return pupil
 
@@ -162,6 +165,7 @@ class Roles:
     shape: Shape
     teacher: Preprocessing | None
     student: Preprocessing | None
+    rejecting: bool = False  # whether the last class is "none of these"
 
 
 def cast_roles(teacher: nn.Module, student: nn.Module, preprocessing: Preprocessing | None) -> Roles:
@@ -172,13 +176,14 @@ def cast_roles(teacher: nn.Module, student: nn.Module, preprocessing: Preprocess
             if missing:
                 raise UnknownClass(f"the teacher has no class '{missing[0]}'; it has {', '.join(teacher.classes[:10])}")
             columns = tuple(teacher.classes.index(name) for name in student.classes)
-            return Roles(student.classes, columns, taken_by(student, teacher), None, None)
+            rejecting = student.classes[-1:] == teacher.classes[-1:] and (rejects(student) or rejects(teacher))
+            return Roles(student.classes, columns, taken_by(student, teacher), None, None, rejecting)
         if isinstance(student, Assembly):
             raise BadConfig("the teacher of an assembly has to be a component or an assembly, whose classes have names")
         known = preprocessing or student.preprocessing
-        return Roles(student.classes, student.labels, taken_by(student), known, None)
+        return Roles(student.classes, student.labels, taken_by(student), known, None, rejects(student))
     if isinstance(teacher, Component | Assembly):
-        return Roles(teacher.classes, None, taken_by(teacher), None, preprocessing)
+        return Roles(teacher.classes, None, taken_by(teacher), None, preprocessing, rejects(teacher))
     raise BadConfig("neither teacher nor student says what its classes are; one has to be a component or an assembly")
 
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
-from model_lego.parts.assembly import Assembly, Head, leaves
+from model_lego.parts.assembly import Assembly, Head, leaves, rejects
 from model_lego.parts.class_names import ClassNames, names_for, places_of
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
@@ -51,7 +51,8 @@ def finetune(
     """
     settings = settings or GENTLE
     tuned = twin(part)
-    places, what = places_of(part.classes, names_for(part, class_names)), f"the classes {', '.join(part.classes[:10])}"
+    places = places_of(part.classes, names_for(part, class_names), rejecting=rejects(part))
+    what = f"the classes {', '.join(part.classes[:10])}"
     images = streamed(batches, places, taken_by(part), progress, what=what)
 
     def loss(call: Callable[[Tensor], Any], x: Tensor, labels: Tensor) -> Tensor:
