@@ -164,6 +164,19 @@ def test_by_default_classes_with_photos_are_learned_and_those_with_test_photos_m
     assert ran.err.splitlines()[-1].startswith(f"error: '{fresh}' has no test image of bee,")
 
 
+def test_three_photos_a_class_under_any_name_are_divided_and_none_is_lost(tmp_path):
+    names = ["bee 🐝", "çat é"]
+    for name in names:
+        (tmp_path / "three" / name).mkdir(parents=True)
+        for number in range(3):
+            Image.new("L", (20, 20), 50 * number).save(tmp_path / "three" / name / f"{number} 🐜.png")
+    more = ("--epochs", "1", "--size", "16", "--batch-size", "2", "--out", tmp_path / "out", "--json")
+    ran = run("train", "zoo:lenet5", "-a", "image_size=16", "--data", tmp_path / "three", *more)
+    assert ran.code == 0, ran.err
+    assert (ran.json["classes"], ran.json["images"]) == (names, 4)
+    assert "is measured (2 of 6), and the others are learned from" in ran.err
+
+
 def test_a_csv_file_is_data(part):
     out, data, _ = part
     lines = [

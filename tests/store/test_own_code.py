@@ -137,6 +137,16 @@ def test_code_that_has_changed_is_found_out(here, change):
     assert "the network that was built is not the one that was saved" in words
 
 
+@pytest.mark.filterwarnings("error")
+def test_saving_says_where_loading_will_prove_nothing(here):
+    opened = open_network(NAME)
+    made = whole(opened.model, IMAGES, classes=list("abc"), builder=opened.builder)
+    save(made, here.path / "proved")
+    made.module.head.bias.data.fill_(float("inf"))
+    with pytest.warns(UserWarning, match=r"nothing will prove that python:net\.py:Net still gives this network"):
+        save(made, here.path / "unproved")
+
+
 def test_other_arguments_make_another_network(here):
     folder = here.part(width=5)
     assert "not the one that was saved" in refused(folder, CorruptComponent, model=NAME, arguments={"act": "silu"})

@@ -1,5 +1,6 @@
 """Save a component or assembly as a folder of weights, manifest and card."""
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -22,7 +23,9 @@ _INSTEAD = "leave the builder out and give load a factory that builds the networ
 def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = False) -> Path:
     """Save a component or assembly: `model.safetensors`, `manifest.json` and `README.md`, all or nothing.
 
-    Saving the same part twice gives the same bytes. Parent folders are made where they lack.
+    What is cut from code of the user's own is proved when it is loaded, where the caller names the code; a warning says
+    where that will not be possible. Saving the same part twice gives the same bytes. Parent folders are made where they
+    lack.
 
     Returns:
         The folder.
@@ -53,7 +56,14 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
 def _prove(part: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
     """Build the part again as `load` will, where its builders are known; raises BadConfig where that is another one."""
     builders = [builder_from(record.origin) for record in manifest.parts]
-    if any(builder is None or builder.is_own_code for builder in builders):
+    own_code = [builder.name for builder in builders if builder is not None and builder.is_own_code]
+    if own_code and manifest.probe is None:
+        warnings.warn(
+            f"when the part is loaded, nothing will prove that {own_code[0]} still gives this network: it gives no "
+            "finite answer to a random image, by which it would be known again",
+            stacklevel=3,
+        )
+    if own_code or None in builders:  # code runs where a caller names it: `load` proves it
         return
     own = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:
