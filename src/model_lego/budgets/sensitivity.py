@@ -1,5 +1,6 @@
 """What layers read, and how much the logits depend on what they write: one pass forwards and back over some images."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,11 +10,16 @@ from torch import Tensor, fx, nn
 
 from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.channels_last import InnermostRunner, innermost, pays
+from model_lego.graph.nodes import writes
 from model_lego.graph.propagation import concrete
 from model_lego.progress import Progress, quiet
+from model_lego.repairing.least_squares import Moments
+from model_lego.repairing.patches import chosen
 
-#: Bytes of activations that are held for the way back.
-MEMORY = 1 << 30
+#: Bytes of activations that are held for the way back, at most: with more at once, nothing is faster.
+MEMORY = 1 << 28
+#: So many rows for each channel that a layer reads, and at least so many, say enough of what it reads.
+PLENTY, LEAST = 50, 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +31,7 @@ class Sense:
     reads one; `covariance` (channels x channels), over images and positions; `slopes` (channels x channels), the second
     moments of the derivative of the logits by what the layer reads, summed over positions. A depthwise layer has
     neither of the two, as none of its channels can stand for another. All but the first two are means over the images.
+    Of large maps all but `change` is told from a sample of the positions.
     """
 
     channels: Tensor
@@ -48,14 +55,14 @@ def sense(
 
     Derivatives are those of the differences between logits, which alone decide, along one random direction an image:
     their squares are right on average, and exact for two classes. So many images run at once as have room in `memory`
-    bytes with all that is held for the way back. The network is left as it is.
+    bytes (and no more than in MEMORY) with all that is held for the way back. The network is left as it is.
     """
     nodes = {node.name: node for node in graph.program.nodes}
-    sums = {layer.node: _Sums(layer, nodes[layer.node]) for layer in graph.layers}
+    sums = {layer.node: _Sums(layer, nodes[layer.node], len(images), seed) for layer in graph.layers}
     generator = torch.Generator().manual_seed(seed)
     basis, done = contrasts(len(classes)), 0
     fast = pays(graph.program, model)
-    for some in images.split(_at_once(graph, len(images), memory)):
+    for some in images.split(_at_once(graph, len(images), min(memory, MEMORY))):
         signs = torch.randint(0, 2, (len(some), len(basis)), generator=generator) * 2 - 1
         laid = innermost(some) if fast else some
         _back(model, graph, laid, list(classes), signs.double() @ basis, sums)
@@ -86,58 +93,74 @@ class _Listener(InnermostRunner):
     def __init__(self, module: fx.GraphModule, sums: Mapping[str, "_Sums"], images: int) -> None:
         super().__init__(module, None)
         self.sums, self.images = sums, images
+        self.written = any(map(writes, module.graph.nodes))
         self.starts: list[Tensor] = []  # what layers read that does not come from the images
 
     def run_node(self, n: fx.Node) -> Any:
         if n.name not in self.sums:
             return super().run_node(n)
         (x, *rest), kwargs = self.fetch_args_kwargs_from_env(n)
-        x = x.clone()  # nothing else reads it, or writes over it later
+        x = x.clone() if self.written else x.view_as(x)  # nothing else reads it, or writes over it later
         if not x.requires_grad:
             self.starts.append(x.requires_grad_())
         sums, read, images = self.sums[n.name], x.detach(), self.images
-        sums.add(read)
-        x.register_hook(lambda slope: sums.add_slopes(read, slope, images))  # without self, which would hold the graph
+        places = sums.add(read, images)
+        x.register_hook(lambda slope: sums.add_slopes(read, slope, places, images))  # self would hold the graph
         return n.target(x, *rest, **kwargs)  # type: ignore[operator]
 
 
 class _Sums:
     """Running sums of one layer."""
 
-    def __init__(self, layer: Layer, node: fx.Node) -> None:
-        self.layer = layer
+    def __init__(self, layer: Layer, node: fx.Node, images: int, seed: int) -> None:
+        self.layer, self.images = layer, images
         self.channel_dim, self.by_batch = layer.window.channel_dim, node.meta["by_batch"]
         self.order, self.channels = by_channel(layer.inputs)
         self.in_order = len(self.channels) == len(layer.inputs) and bool((self.order.diff() == 1).all())
         count = len(self.channels)
-        side = 0 if layer.depthwise else count
-        self.rows = 0
-        self.total, self.energy, self.change = torch.zeros(3, count, dtype=torch.float64)
-        self.squares, self.slopes = torch.zeros(2, side, side, dtype=torch.float64)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.rows = self.positions = 0
+        self.energy, self.change = torch.zeros(2, count, dtype=torch.float64)
+        self.read, self.slopes = (Moments(1, 0 if layer.depthwise else count, 0) for _ in range(2))
 
-    def add(self, x: Tensor) -> None:
-        """Add what the layer reads of some images."""
-        rows = self._rows(x)
+    def add(self, x: Tensor, images: int) -> Tensor | None:
+        """Add what the layer reads of some images; gives the positions that were taken, None for all of them."""
+        positions = x.numel() // len(self.layer.inputs)
+        places = self._places(positions, images)
+        rows = self._rows(x, places)
         self.rows += len(rows)
+        self.positions += positions * len(self.layer.inputs) // len(self.channels)
         if self.layer.depthwise:
             self.energy += rows.square().sum(0).double().cpu()
         else:
-            self.total += rows.sum(0).double().cpu()
-            self.squares += (rows.T @ rows).double().cpu()
+            self.read.add(rows[None], rows.new_empty(1, len(rows), 0))
+        return places
 
-    def add_slopes(self, x: Tensor, slope: Tensor, images: int) -> None:
-        """Add the derivatives by it."""
+    def add_slopes(self, x: Tensor, slope: Tensor, places: Tensor | None, images: int) -> None:
+        """Add the derivatives by it, at the same positions."""
         if not self.layer.depthwise:
-            rows = self._rows(slope)
-            self.slopes += (rows.T @ rows).double().cpu()
+            rows = self._rows(slope, places)
+            self.slopes.add(rows[None], rows.new_empty(1, len(rows), 0))
         if len(x) % images == 0 or not self.by_batch:
             parts = images if self.by_batch else len(x)  # what runs over a whole graph belongs to no single sample
-            each = self._rows(x * slope).reshape(parts, -1, len(self.channels)).sum(1)
+            each = self._rows(x * slope, None).reshape(parts, -1, len(self.channels)).sum(1)
             self.change += each.square().sum(0).double().cpu()
 
-    def _rows(self, x: Tensor) -> Tensor:
+    def _places(self, positions: int, images: int) -> Tensor | None:
+        """Positions of some images, one at random in each of so many stretches of equal length."""
+        wanted = math.ceil(max(LEAST, PLENTY * len(self.channels)) * images / self.images)
+        if wanted >= positions:
+            return None
+        stretch = torch.arange(wanted) + torch.rand(wanted, generator=self.generator, dtype=torch.float64)
+        return (stretch * (positions / wanted)).long().clamp_(max=positions - 1)
+
+    def _rows(self, x: Tensor, places: Tensor | None) -> Tensor:
         """Positions x channels; a channel that stands at several places of the axis gives a row for each of them."""
-        rows = x.movedim(self.channel_dim, -1).reshape(-1, len(self.layer.inputs))
+        values = x.movedim(self.channel_dim, -1)
+        if places is None:
+            rows = values.reshape(-1, len(self.layer.inputs))
+        else:
+            rows = chosen(values, places.to(x.device), x.dim() - 1)
         if self.in_order:
             return rows
         return (
@@ -148,9 +171,9 @@ class _Sums:
         change = self.change / images
         if self.layer.depthwise:
             return Sense(self.channels, self.energy / self.rows, change, None, None)
-        mean, second = self.total / self.rows, self.squares / self.rows
-        covariance = second - mean[:, None] * mean
-        return Sense(self.channels, second.diagonal().clone(), change, covariance, self.slopes / images)
+        products, covariance = self.read.products()[0], self.read.centred()[0][0]
+        slopes = self.slopes.products()[0] * (self.positions / self.rows / images)
+        return Sense(self.channels, products.diagonal() / self.rows, change, covariance / self.rows, slopes)
 
 
 def contrasts(classes: int) -> Tensor:
@@ -174,9 +197,10 @@ def by_channel(inputs: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _at_once(graph: ChannelGraph, images: int, memory: int) -> int:
-    """How many images: each holds what every operator gives, and a copy of what the layers read."""
+    """How many images: each holds what every operator gives, and where something is written over, what layers read."""
     nodes = {node.name: node for node in graph.program.nodes}
     held = [node.meta.get("val") for node in graph.program.nodes if node.op == "call_function"]
-    held += [nodes[layer.node].args[0].meta.get("val") for layer in graph.layers]  # type: ignore[union-attr]
+    if any(map(writes, nodes.values())):
+        held += [nodes[layer.node].args[0].meta.get("val") for layer in graph.layers]  # type: ignore[union-attr]
     sizes = [torch.Size(concrete(v.shape)).numel() * v.element_size() for v in held if isinstance(v, Tensor)]
     return max(1, min(images, memory // max(1, sum(sizes) // graph.program.batch)))

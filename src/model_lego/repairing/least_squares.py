@@ -64,13 +64,18 @@ class Moments:
         self._multiply()
         add_up([self.rows, self.gram, self.cross, self.x_sum, self.y_sum], group)
 
-    def centred(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Gram and cross products about the means, and the means."""
+    def products(self) -> Tensor:
+        """The Gram matrix X'X of each group."""
         self._multiply()
-        x_mean, y_mean = self.x_sum / self.rows, self.y_sum / self.rows
         for part in _blocks(self.gram.shape[2]):
             self.gram[:, part.stop :, part] = self.gram[:, part, part.stop :].transpose(1, 2)
-        gram = self.gram - self.rows * x_mean[:, :, None] * x_mean[:, None, :]
+        return self.gram
+
+    def centred(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Gram and cross products about the means, and the means."""
+        products = self.products()
+        x_mean, y_mean = self.x_sum / self.rows, self.y_sum / self.rows
+        gram = products - self.rows * x_mean[:, :, None] * x_mean[:, None, :]
         cross = self.cross - self.rows * x_mean[:, :, None] * y_mean[:, None, :]
         return gram, cross, x_mean, y_mean
 

@@ -9,7 +9,7 @@ from model_lego.graph.rule import Window
 
 def output_rows(y: Tensor, window: Window, places: Tensor, kept: Tensor) -> Tensor:
     """Outputs of the channels in `kept` at the chosen places: groups x rows x kept/groups."""
-    rows = _chosen(y.movedim(1, -1) if window.kernel else y, places, y.dim() - 1).index_select(1, kept)
+    rows = chosen(y.movedim(1, -1) if window.kernel else y, places, y.dim() - 1).index_select(1, kept)
     return rows.reshape(len(rows), window.groups, -1).transpose(0, 1)
 
 
@@ -22,12 +22,12 @@ def input_rows(x: Tensor, window: Window, places: Tensor) -> Tensor:
     # batch x channels x positions … x taps …, or … x features: a view; only the chosen places are copied
     taps = len(window.kernel)
     channels = x.shape[1 if taps else -1]
-    rows = _chosen(x.movedim(1, -1) if taps else x, places, x.dim() - 1 - taps)
+    rows = chosen(x.movedim(1, -1) if taps else x, places, x.dim() - 1 - taps)
     rows = rows.reshape(len(rows), -1, window.groups, channels // window.groups)
     return rows.permute(2, 0, 1, 3).reshape(window.groups, len(rows), -1)
 
 
-def _chosen(values: Tensor, places: Tensor, dims: int) -> Tensor:
+def chosen(values: Tensor, places: Tensor, dims: int) -> Tensor:
     """The values at these places of the first so many dimensions, counted through; channels come last."""
     return values[torch.unravel_index(places, values.shape[:dims])]
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from model_lego.budgets import sensitivity
 from model_lego.budgets.reconstruction import gains_of, reconstruction
 from model_lego.budgets.sensitivity import _Sums, contrasts, sense
 from model_lego.cutting.tracing import trace
@@ -82,7 +83,7 @@ def test_a_small_memory_is_a_small_portion_of_a_batch(monkeypatch):
     model, graph = traced("plain")
     images, portions = inputs("plain", batch=12), []
     run = _Sums.add
-    monkeypatch.setattr(_Sums, "add", lambda sums, x: portions.append(len(x)) or run(sums, x))
+    monkeypatch.setattr(_Sums, "add", lambda sums, x, images: portions.append(len(x)) or run(sums, x, images))
     whole = sense(model, graph, images, classes=[0, 2])
     assert set(portions) == {12}
     portions.clear()
@@ -90,6 +91,22 @@ def test_a_small_memory_is_a_small_portion_of_a_batch(monkeypatch):
     assert max(portions) < 12
     for name, seen in whole.items():
         assert torch.allclose(small[name].slopes, seen.slopes)
+
+
+def test_of_large_maps_a_sample_of_positions_stands_for_all(monkeypatch):
+    model = torch.nn.Sequential(torch.nn.Conv2d(3, 2, 1), torch.nn.AdaptiveAvgPool2d(1), torch.nn.Flatten())
+    images = torch.randn(4, 3, 40, 40, generator=torch.Generator().manual_seed(0))
+    graph = trace(model, images[:2])
+    whole = sense(model, graph, images, classes=[0, 1])["0"]
+    rows = []
+    add = _Sums.add
+    monkeypatch.setattr(sensitivity, "LEAST", 2000)
+    monkeypatch.setattr(_Sums, "add", lambda sums, *given: (add(sums, *given), rows.append(sums.rows))[0])
+    some = sense(model, graph, images, classes=[0, 1])["0"]
+    assert rows[-1] == 2000
+    assert torch.allclose(some.covariance, whole.covariance, atol=0.1)
+    assert torch.allclose(some.slopes, whole.slopes, rtol=1e-4)  # the same at all positions, so that none is missed
+    assert torch.allclose(some.change, whole.change, rtol=1e-4)
 
 
 @pytest.mark.parametrize("count", [2, 3, 7])
