@@ -18,9 +18,10 @@ from benchmarks.common import record
 from benchmarks.trained import ABSENT, opened
 from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.removal_order import Shrinking
-from model_lego.budgets.search import SENSED, Trials, shrinking, trials
+from model_lego.budgets.search import SENSED, shrinking
 from model_lego.budgets.sensitivity import sense
 from model_lego.budgets.settings import CutSettings
+from model_lego.budgets.trials import Trials, trials
 from model_lego.data.batching import prepared
 from model_lego.tables.bench import Source
 

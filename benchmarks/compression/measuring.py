@@ -12,9 +12,10 @@ import model_lego as ml
 from benchmarks.compression.rivals import Rival, rivals
 from benchmarks.trained import BATCH, FIRST, LAST, NORMAL, opened
 from model_lego.budgets.criteria import CRITERIA, Context
-from model_lego.budgets.search import SENSED, Trials, shrinking
+from model_lego.budgets.search import SENSED, shrinking
 from model_lego.budgets.sensitivity import sense
 from model_lego.budgets.settings import CutSettings
+from model_lego.budgets.trials import Trials
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
 from model_lego.data import batches

@@ -107,7 +107,7 @@ def test_a_budget_that_cannot_be_met_is_refused_before_anything_is_summed(
     world, tmp_path, monkeypatch, command, budget, words
 ):
     monkeypatch.setattr("model_lego.attribution.sampling._look", no_work)
-    monkeypatch.setattr("model_lego.budgets.search.drawn", no_work)
+    monkeypatch.setattr("model_lego.budgets.trials.drawn", no_work)
     classes = () if command == "compress" else ("--classes", "ant,bee")
     criterion = () if command == "remove" else ("--criterion", "contribution")
     out = () if command == "plan" else ("--out", tmp_path / "part")

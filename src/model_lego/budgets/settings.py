@@ -68,6 +68,11 @@ class CutSettings:
         return criterion(self.criterion_name)
 
     @property
+    def searches(self) -> bool:
+        """Whether the size is searched for by trials."""
+        return self.budget is not None and self.budget.accuracy_drop is not None
+
+    @property
     def needs_statistics(self) -> bool:
         """Whether contributions have to be summed."""
         return self.budget is None or self.scored_by.needs_stats

@@ -22,7 +22,6 @@ from model_lego.class_surgery.head_update import (
 from model_lego.class_surgery.restricting import Restriction, narrowed, verdict_after
 from model_lego.data.batching import Batches, Relabelled
 from model_lego.disassembly.disassembling import made_for
-from model_lego.disassembly.judging import SOURCE
 from model_lego.disassembly.request import InputOptions, ask, traced
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
@@ -31,6 +30,7 @@ from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_class
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.parts.grouping import group_of
+from model_lego.parts.verdict import SOURCE
 from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings

@@ -56,7 +56,7 @@ def compress_command(
             progress=Bar(),
             group=group,
         )
-        report = measured(component, source, baselines=baselines, group=group)
+        report = measured(component, source, baselines=baselines, timing=not run.json, group=group)
         if curves.wanted:
             drawn_curve = curve_of(
                 source,

@@ -9,7 +9,7 @@ from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
-from model_lego.cli.verdict import as_json, on_test_images, show_verdict
+from model_lego.cli.verdict import as_json, on_test_images, show_search, show_verdict
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
@@ -94,6 +94,7 @@ def _show_plan(planned: Plan, origin: Origin, drawn_curve: Curve | None, *, json
         show(f"kept whole: {freeze.reason} (layer '{freeze.where}')")
     before, after = origin.cost_before, origin.cost_after
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+    show_search(planned.verdict)
     show_curve(drawn_curve)
 
 
@@ -153,7 +154,7 @@ def disassemble_command(
             progress=Bar(),
             group=group,
         )
-        report = measured(component, source, baselines=baselines, group=group)
+        report = measured(component, source, baselines=baselines, timing=not run.json, group=group)
         if curves.wanted:
             drawn_curve = curve_of(
                 source,
@@ -182,6 +183,7 @@ def show_component(component: Component, report: Report, drawn_curve: Curve | No
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
     show_curve(drawn_curve)
+    show_search(component.verdict)
     show_verdict(verdict)
     say(f"written to {out}")
 

@@ -20,6 +20,8 @@ from model_lego.processes import Group
 
 SourceOpt = Annotated[str | None, typer.Option("--source", help="the uncut network of a component, for the baselines")]
 
+Timing = Annotated[bool, typer.Option("--timing", help="with --json, too, say what a photo takes on this machine")]
+
 
 def evaluate_command(
     *,
@@ -28,6 +30,7 @@ def evaluate_command(
     source: SourceOpt = None,
     opening: o.SourceOptions,
     batch_size: o.BatchSize = 128,
+    timing: Timing = False,
     json: o.Json = False,
 ) -> None:
     """Measure a saved component or assembly on the test images of its classes."""
@@ -36,7 +39,15 @@ def evaluate_command(
     part = open_part(folder, opening, source=source)
     test, names, contenders = images_of(part, data, source, opening, batch_size)
     with team() as group:
-        report = evaluate(part, test, class_names=names, baselines=contenders, progress=Bar(), group=group)
+        report = evaluate(
+            part,
+            test,
+            class_names=names,
+            baselines=contenders,
+            timing=timing or not json,
+            progress=Bar(),
+            group=group,
+        )
     if json:
         show_json(report.to_dict())
     else:
@@ -63,13 +74,19 @@ def images_of(
     return opened.test, opened.class_names, _beside(part, opened)
 
 
-def measured(component: Component, source: Source, *, baselines: bool, group: Group) -> Report:
+def measured(component: Component, source: Source, *, baselines: bool, timing: bool, group: Group) -> Report:
     """A component that was just cut on the test images of its source, with all baselines or the restricted source."""
     from model_lego import evaluate
 
-    contenders = _beside(component, source) if baselines else _restricted(component, source)
-    names = source.class_names
-    return evaluate(component, source.test, class_names=names, baselines=contenders, progress=Bar(), group=group)
+    return evaluate(
+        component,
+        source.test,
+        class_names=source.class_names,
+        baselines=_beside(component, source) if baselines else _restricted(component, source),
+        timing=timing,
+        progress=Bar(),
+        group=group,
+    )
 
 
 def _beside(component: Component, source: Source) -> tuple[Contender, ...]:

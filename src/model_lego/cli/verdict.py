@@ -24,7 +24,14 @@ def on_test_images(component: Component, report: Report) -> Verdict | None:
         interval=beside.difference,
         images=beside.samples,
         held_out=True,
+        chosen=False,
     )
+
+
+def show_search(verdict: Verdict | None) -> None:
+    """Print how the size of a component was found, if it was searched for."""
+    if verdict is not None and verdict.search is not None:
+        show(f"size: {verdict.search}; then {verdict}")
 
 
 def show_verdict(verdict: Verdict | None) -> None:

@@ -1,7 +1,7 @@
 """Taking networks apart: plan, cut, repair, and disassemble, which does all three."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Unpack
 
 from torch import Tensor, nn
@@ -24,6 +24,7 @@ from model_lego.graph.modules import first_parameter
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, source_names
 from model_lego.parts.component import Builder, Component, Origin, Preprocessing
+from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
 from model_lego.repairing.refitting import refitted
 from model_lego.verdicts.judging import warn_of
@@ -41,6 +42,7 @@ class Plan:
     source_classes: tuple[str, ...]
     settings: Mapping[str, Any]
     example: Tensor
+    verdict: Verdict | None = None
 
     def rows(self) -> list[tuple[str, str, int, int, int, int]]:
         """For each layer: name, operator, kept and all input channels, kept and all output channels."""
@@ -88,11 +90,13 @@ def plan(
 def planned_for(request: Request) -> Plan:
     """Locate the channels that a request is for."""
     settings = request.settings
+    verdict = None
     if settings.budget is not None:
         request.refuse_unreachable(settings.budget)
     stats = request.statistics()
     if settings.budget is not None:
-        selection, record = within_budget(request.trials(), settings.budget, stats)
+        found, record = within_budget(request.trials(), settings.budget, stats)
+        selection, verdict = found.selection, found.verdict
     else:
         assert stats is not None
         selection = locate(
@@ -110,6 +114,7 @@ def planned_for(request: Request) -> Plan:
         source_classes=request.names,
         settings=record | {name: getattr(settings, name) for name in ("per_class", "multiple", "seed")},
         example=request.example,
+        verdict=verdict,
     )
 
 
@@ -215,28 +220,35 @@ def disassemble(
 def component_for(request: Request, builder: Builder | None) -> Component:
     """Locate, cut and repair what a request is for, and judge it beside its source."""
     made = made_for(request, builder)
-    verdict = verdict_on(request, made.component, made.images, made.unrepaired)
+    verdict = made.verdict or verdict_on(request, made.component, made.images, made.unrepaired)
     warn_of(verdict)
     return made.component.with_verdict(verdict)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Made:
-    """A component before it is judged, its images, and, where they are few, the cut as it was before its repair."""
+    """A component before it is judged, its images, and, where they are few, the cut as it was before its repair.
+
+    `verdict` is that of the trial by which its size was chosen, if there was one.
+    """
 
     component: Component
     images: Images
     unrepaired: Cut | None
+    verdict: Verdict | None = None
 
 
 def made_for(request: Request, builder: Builder | None) -> Made:
     """Locate, cut and repair what a request is for."""
-    component, made = _cut(request.model, planned_for(request), request.preprocessing, builder)
+    planned = planned_for(request)
+    component, made = _cut(request.model, planned, request.preprocessing, builder)
     settings, images, unrepaired = request.settings.repairing, images_for(request, component), None
+    verdict = planned.verdict
     if settings.method != "none":
         unrepaired = made.copy() if needs_twin(images) else None
         component = refitted(component, made, images.fit, settings, progress=request.progress, group=request.group)
-    return Made(component, images, unrepaired)
+        verdict = verdict and replace(verdict, fitted=images.fewest(request.labels))
+    return Made(component, images, unrepaired, verdict)
 
 
 def whole(

@@ -7,18 +7,16 @@ import torch
 from torch import nn
 
 from model_lego.cutting.cut import Cut
-from model_lego.data.batching import Drawn, drawn
+from model_lego.data.batching import Drawn
 from model_lego.disassembly.request import Request
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.answers import answer_of
 from model_lego.parts.class_names import places_of
 from model_lego.parts.component import Component, Origin
-from model_lego.parts.image_shapes import taken
-from model_lego.parts.verdict import Verdict
+from model_lego.parts.verdict import SOURCE, Verdict
 from model_lego.repairing.refitting import CALIBRATION, calibration_images, repair_cut
 from model_lego.verdicts.judging import JUDGED, Basis, judge
 
-SOURCE = "its source over the same classes"
 #: Fewer held-out images than this tell too little: then a twin that is repaired with four fifths of the others is
 #: judged on the last fifth.
 ENOUGH = 100
@@ -32,6 +30,10 @@ class Images:
     fit: Drawn
     held: Drawn
 
+    def fewest(self, labels: Sequence[int]) -> int:
+        """Of how many images a class was fitted to that has the fewest."""
+        return min(int((self.fit.labels == label).sum()) for label in labels)
+
 
 def images_for(request: Request, component: Component) -> Images:
     """Draw them: for the repair what was given for it, else the first of a seeded draw, of which the rest is held out.
@@ -39,7 +41,7 @@ def images_for(request: Request, component: Component) -> Images:
     Raises EmptySelection where there is nothing to repair with, BadBatches, ShapeMismatch.
     """
     if not _repairs(request):
-        held = _some(request, request.labels, JUDGED)
+        held = request.some(request.labels, JUDGED)
         return Images(held.at([]), held)
     drawn_from_batches = request.calibration is None
     fit = calibration_images(
@@ -52,7 +54,7 @@ def images_for(request: Request, component: Component) -> Images:
     if drawn_from_batches:
         places = range(len(fit.labels))
         return Images(fit.at(places[:CALIBRATION]), fit.at(places[CALIBRATION:]))
-    return Images(fit, _unseen(_some(request, request.labels, JUDGED), fit))
+    return Images(fit, _unseen(request.some(request.labels, JUDGED), fit))
 
 
 def verdict_on(
@@ -70,16 +72,15 @@ def verdict_on(
         else:
             module, held = _twin(request, unrepaired, images.fit)
     if len(request.labels) == 1:
-        others = [label for label in range(len(request.names)) if label not in request.labels]
-        held = _joined(held, _some(request, others, JUDGED))
-    fewest = min(int((images.fit.labels == label).sum()) for label in request.labels)
+        held = _joined(held, request.some(request.others, JUDGED))
+    fewest = images.fewest(request.labels) if _repairs(request) else None
     columns = list(request.labels)
     return judge(
         lambda some: answer_of(module, some),
         lambda some: request.graph.program.run(request.model, some)[:, columns],
         held.images.to(first_parameter(request.model)),
         places_of(request.classes, request.names)[held.labels],
-        Basis("cut", reference, held_out, fewest if _repairs(request) else None, _kept(component.origin)),
+        Basis("cut", reference, held_out, fewest, _kept(component.origin)),
     )
 
 
@@ -111,20 +112,6 @@ def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[nn.Module, Dra
         group=request.group,
     )
     return made.module, fit.at(held)
-
-
-def _some(request: Request, labels: Sequence[int], limit: int) -> Drawn:
-    """A seeded sample of images of some labels, as the network takes them; empty where there are none."""
-    return drawn(
-        request.batches,
-        labels,
-        shape=taken(request.graph.program.image_shape, request.preprocessing),
-        labels=len(request.names),
-        limit=limit,
-        prepare=request.preprocessing,
-        seed=request.settings.seed,
-        progress=request.progress,
-    )
 
 
 def _unseen(images: Drawn, seen: Drawn) -> Drawn:

@@ -1,6 +1,7 @@
 """What verbs ask of a source: its graph, its classes by number, its batches as it takes them, and its statistics."""
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -10,18 +11,20 @@ from model_lego.attribution.sampling import SampleChoice
 from model_lego.attribution.statistics import check_owner
 from model_lego.budgets.budget import Budget
 from model_lego.budgets.removal_order import refuse_unreachable
-from model_lego.budgets.search import Trials, trials
 from model_lego.budgets.settings import CutOptions, CutSettings, SizeOptions
+from model_lego.budgets.trials import Trials, trials
 from model_lego.cutting.tracing import keeps_fewer_classes, trace
-from model_lego.data.batching import Batches, absent, first_images, prepared, refuse_one_shot
+from model_lego.data.batching import Batches, Drawn, absent, drawn, first_images, prepared, refuse_one_shot
 from model_lego.errors import EmptySelection, RefusedError
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.component import Preprocessing
+from model_lego.parts.image_shapes import taken
 from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
+from model_lego.verdicts.judging import JUDGED
 
 
 class InputOptions(SizeOptions, total=False):
@@ -93,7 +96,7 @@ class Request:
 
     def trials(self) -> Trials:
         """Calibration images on which components of several sizes are tried."""
-        return trials(
+        tried = trials(
             self.model,
             self.graph,
             self.batches if self.calibration is None else self.calibration,
@@ -102,6 +105,26 @@ class Request:
             preprocessing=self.preprocessing,
             progress=self.progress,
             group=self.group,
+        )
+        alone = len(self.labels) == 1 and self.settings.searches  # a single class is told from the others
+        return tried.beside(self.some(self.others, JUDGED).images) if alone else tried
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """The labels of the classes that were not asked for."""
+        return tuple(label for label in range(len(self.names)) if label not in self.labels)
+
+    def some(self, labels: Sequence[int], limit: int) -> Drawn:
+        """A seeded sample of images of some labels, as the network takes them; empty where there are none."""
+        return drawn(
+            self.batches,
+            labels,
+            shape=taken(self.graph.program.image_shape, self.preprocessing),
+            labels=len(self.names),
+            limit=limit,
+            prepare=self.preprocessing,
+            seed=self.settings.seed,
+            progress=self.progress,
         )
 
 

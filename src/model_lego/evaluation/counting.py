@@ -93,8 +93,11 @@ class Tally:
         where = torch.cat(self.where)
         return outsiders(torch.cat([top for _, _, top in self.answers]), (where >= 0) & (where < self.named))
 
-    def row(self, counts: Tensor, *, compared: bool) -> Row:
-        """The row of this contender; `counts` are the samples of each class, `compared` if there is a reference."""
+    def row(self, counts: Tensor, *, compared: bool, milliseconds: float) -> Row:
+        """The row of this contender; `counts` are the samples of each class, `compared` if there is a reference.
+
+        `milliseconds` are what one photo takes.
+        """
         total, known = int(counts.sum()), torch.cat(self.where) >= 0
         right, confidence = (torch.cat([answer[place] for answer in self.answers])[known] for place in (0, 1))
         alone, lost, alike = self.against.tolist()
@@ -107,6 +110,7 @@ class Tally:
             macs=self.contender.cost.macs,
             bytes=self.contender.cost.bytes,
             samples=total,
+            milliseconds=milliseconds,
             note=self.contender.note,
             interval=interval(int(self.right.sum()), total),
             difference=difference_interval(alone, lost, total),

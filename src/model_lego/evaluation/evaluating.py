@@ -1,7 +1,7 @@
 """Measuring components and assemblies beside their baselines: evaluate."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from model_lego.evaluation.costs import part_cost
 from model_lego.evaluation.counting import Member, Tally
 from model_lego.evaluation.leakage import overlap_with
 from model_lego.evaluation.results import Report
+from model_lego.evaluation.timing import Stopwatch
 from model_lego.parts.answers import evaluating
 from model_lego.parts.assembly import Assembly, aliases_in, rejects, told_classes
 from model_lego.parts.class_names import ClassNames, names_for, names_of, places_of
@@ -35,6 +36,7 @@ def evaluate(
     *,
     class_names: ClassNames | None = None,
     baselines: Sequence[Contender] = (),
+    timing: bool = False,
     progress: Progress = quiet,
     group: Group = None,
 ) -> Report:
@@ -42,9 +44,10 @@ def evaluate(
 
     Labels are positions in `part.classes`, unless `class_names` names the label numbers (for a component on the data
     of its source: `component.origin.source_classes`); samples of classes that the part does not have are then used as
-    such, for an assembly with outsiders as of its class "none of these". Images are given as the part takes them. The
-    processes of a `group` share the batches, and all get the same report. Raises EmptySelection, BadBatches,
-    ShapeMismatch, UnknownClass, BadConfig, CorruptComponent, ProcessFailed.
+    such, for an assembly with outsiders as of its class "none of these". Images are given as the part takes them. With
+    `timing` the report says what a photo takes each of them on this machine. The processes of a `group` share the
+    batches, and all get the same report. Raises EmptySelection, BadBatches, ShapeMismatch, UnknownClass, BadConfig,
+    CorruptComponent, ProcessFailed.
     """
     subject, overlap = _subject(part, class_names), overlap_with(part)
     names = names_for(part, class_names)
@@ -54,6 +57,7 @@ def evaluate(
     reference = next((tally for tally in tallies if tally.contender.reference), None)
     counts = torch.zeros(len(part.classes) + 1, dtype=torch.int64)  # the last one of all other classes
     seen = torch.zeros(len(places), dtype=torch.int64)  # samples of each label
+    watch = Stopwatch(contenders, timing)
 
     def count() -> None:
         with evaluating(*(contender.model for contender in contenders)):
@@ -64,6 +68,7 @@ def evaluate(
                 seen.add_(torch.bincount(labels, minlength=len(seen)))
                 counts.add_(torch.bincount(where % len(counts), minlength=len(counts)))
                 logits = _run(contenders, images)
+                watch.add(images)
                 for tally, given in zip(tallies, logits, strict=True):
                     tally.add(given, where)
                 for tally in tallies:
@@ -77,16 +82,22 @@ def evaluate(
     for tally in tallies:
         tally.gather(group)
     overlap.gather(group)
+    watch.gather(group)
     counts, others = counts[:-1], int(counts[-1])
     if not int(counts.sum()):
         raise EmptySelection(
             f"there is no sample of the classes {', '.join(part.classes[:10])} among {others} samples; class_names has "
             "to name the label numbers"
         )
+    first, *beside = (
+        tally.row(counts, compared=reference is not None, milliseconds=taken)
+        for tally, taken in zip(tallies, watch.milliseconds, strict=True)
+    )
     return Report(
         kind=type(part).__name__,
         classes=part.classes,
-        rows=tuple(tally.row(counts, compared=reference is not None) for tally in tallies),
+        rows=(replace(first, difference=(0.0, 0.0)), *beside),  # from itself it does not differ
+        reference="" if reference is None else reference.contender.name,
         counts=tuple(counts.tolist()),
         others=others,
         parts=tuple(member.row() for member in subject.members),

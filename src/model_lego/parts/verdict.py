@@ -15,6 +15,9 @@ DOUBTFUL = 0.6
 #: Share of the source in % beyond which nothing is saved.
 WHOLE = 95.0
 
+#: What a cut is compared with.
+SOURCE = "its source over the same classes"
+
 Making = Literal["cut", "joined", "trained"]
 
 
@@ -40,6 +43,38 @@ _KEEP_MORE: Mapping[Making, tuple[str, str]] = MappingProxyType(
 )
 
 
+#: What to try where it is far behind though its size was searched for.
+_ALLOW_LESS = ("more images, or a smaller accuracy_drop", "more training images, or a smaller drop")
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How the size of a component was found: the smallest of some that loses no more points than `allowed`.
+
+    `expected` are the points that it loses by its source's own probabilities, where its answers change; of a single
+    class, of the area under the ROC curve. `images` of its classes were held out from scores and repair; `least` is how
+    many it takes to tell. Where it was not `met`, the largest of the `trials` is kept.
+    """
+
+    allowed: float
+    expected: float
+    images: int
+    least: int
+    trials: int
+    met: bool
+
+    def __str__(self) -> str:
+        which = (
+            f"the smallest of {self.trials} tried that loses" if self.met else "the largest, as none is known to lose"
+        )
+        return f"{which} at most {self.points} on {self.images} held-out images"
+
+    @property
+    def points(self) -> str:
+        """The points that may be lost, in words."""
+        return "one point" if self.allowed == 1 else f"{self.allowed:g} points"
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """A part beside its reference (its uncut source over the same classes, its parts, what it was), on the same images.
@@ -48,6 +83,8 @@ class Verdict:
     %; `lost` is their difference in points with its 95 % interval. `held_out`: nothing was fitted to these images.
     `fitted` is the fewest images of a class that something was fitted to, None where nothing was; `kept` is the share
     of the parameters or of the multiply-adds in % that is left of the source of a cut, the smaller of the two.
+    `search` is how its size was found, where that was by trials; `chosen`: these are the images that chose it, and the
+    answers are those of the trial.
     """
 
     making: Making
@@ -60,6 +97,8 @@ class Verdict:
     held_out: bool
     fitted: int | None = None
     kept: float | None = None
+    chosen: bool = False
+    search: Search | None = None
 
     @property
     def lost(self) -> float:
@@ -77,15 +116,18 @@ class Verdict:
         return tuple(self._concerns())
 
     def _concerns(self) -> Iterator[Concern]:
-        if self.lost > FAR:
-            yield Concern(f"it is {self.lost:.1f} points behind {self.reference}", *_KEEP_MORE[self.making])
+        if self.lost > (FAR if self.search is None else max(FAR, self.search.allowed)):
+            advice = _KEEP_MORE[self.making] if self.search is None else _ALLOW_LESS
+            yield Concern(f"it is {self.lost:.1f} points behind {self.reference}", *advice)
         if self.fitted is not None and self.fitted < FEW:
             yield Concern(
                 f"it was fitted to {self.fitted} images of a class, where {FEW} are few",
                 f"at least {FEW} images of each class",
                 f"a --data with at least {FEW} training images of each class",
             )
-        if self.kept is not None and self.kept > WHOLE:
+        if self.search is not None and not self.search.met:
+            yield _unmet(self.search)
+        elif self.kept is not None and self.kept > WHOLE:
             yield Concern(
                 f"it keeps {self.kept:.1f} % of its source: nothing is saved at this tolerance",
                 "a budget of size, such as Budget(macs=0.5), or a larger accuracy_drop",
@@ -116,10 +158,28 @@ class Verdict:
     def __str__(self) -> str:
         low, high = self.interval
         seen = "held-out images" if self.held_out else "images that it was fitted to"
+        seen += ", which chose its size" if self.chosen else ""
         return (
             f"{self.measure} {self.own:.1f} %, {self.reference} {self.theirs:.1f} %: {self.lost:.1f} points lost "
             f"(95 %: {low:.1f} to {high:.1f}), on {self.images} {seen}"
         )
+
+
+def _unmet(search: Search) -> Concern:
+    """What to say where the size of a component could not be chosen by what it loses."""
+    if search.images < search.least:
+        return Concern(
+            f"{search.images} held-out images are too few to tell whether more than {search.points} is lost: "
+            f"{search.least} are needed, and the largest component is kept",
+            f"at least {2 * search.least} images of its classes, half of which are held out, or a budget of size such "
+            "as Budget(macs=0.5)",
+            f"at least {2 * search.least} training images of its classes, or --budget macs=0.5",
+        )
+    return Concern(
+        f"no smaller component loses at most {search.points}, and the largest is kept",
+        "more images, a budget of size such as Budget(macs=0.5), or a larger accuracy_drop",
+        "more training images, --budget macs=0.5, or --budget drop=2",
+    )
 
 
 class DoubtfulResult(UserWarning):

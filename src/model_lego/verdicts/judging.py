@@ -9,14 +9,14 @@ import torch
 from torch import Tensor
 
 from model_lego.parts.verdict import DoubtfulResult, Making, Verdict
-from model_lego.verdicts.metrics import DRAWS, LEVEL, area, difference_interval
+from model_lego.verdicts.metrics import LEVEL, area, difference_interval
 
 #: Images that a verdict rests on at most: its interval is some three points wide then.
 JUDGED = 500
 #: Images that run at once.
 CHUNK = 64
 #: Resampled sets of the difference between two areas under a curve.
-AREA_DRAWS = DRAWS // 20
+AREA_DRAWS = 500
 
 #: From images as they are judged to logits, a column for each class of the part.
 Answer = Callable[[Tensor], Tensor]
@@ -55,13 +55,17 @@ def judge(own: Answer, theirs: Answer, images: Tensor, places: Tensor, basis: Ba
     With a single class the area under the ROC curve of its logit is compared, which takes images of other classes.
     None where there is nothing to compare.
     """
-    mine, theirs_given = answers(own, images), answers(theirs, images)
+    return compared(answers(own, images), answers(theirs, images), places, basis)
+
+
+def compared(mine: Tensor, theirs: Tensor, places: Tensor, basis: Basis) -> Verdict | None:
+    """The verdict on logits, N x classes, of the part and its reference, as of `judge`."""
     classes = mine.shape[1]
     if classes == 1:
-        return _by_area(mine[:, 0], theirs_given[:, 0], places == 0, basis)
+        return _by_area(mine[:, 0], theirs[:, 0], places == 0, basis)
     known = places >= 0
     right = mine[known].argmax(1) == places[known]
-    theirs_right = theirs_given[known].argmax(1) == places[known]
+    theirs_right = theirs[known].argmax(1) == places[known]
     return by_hits(right, theirs_right, classes, basis)
 
 

@@ -11,13 +11,15 @@ from model_lego import Budget, Cost, attribute, curve, disassemble, plan
 from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.marginal_cost import COSTS, PriceList
 from model_lego.budgets.removal_order import removal_order
-from model_lego.budgets.search import trials
+from model_lego.budgets.search import loses_no_more, telling
 from model_lego.budgets.settings import CutSettings
+from model_lego.budgets.trials import Trial, trials
 from model_lego.drawing import draw_curve
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import select
 from model_lego.graph.cost import planned_cost
 from model_lego.graph.selection import keep_all
+from model_lego.parts.verdict import SOURCE, DoubtfulResult, Verdict
 from tests.support.plans import traced
 from tests.support.tiny_models import build, inputs
 
@@ -177,6 +179,10 @@ def test_trials_count_right_answers_on_the_images_held_out():
         assert int(labels[place]) == [3, 1][answer]
 
 
+#: Held-out images of `labelled`: half of those of its two classes.
+HELD = 27
+
+
 def test_the_smallest_component_within_a_drop_is_found_and_noted():
     given = {"classes": [3, 1], "graph": traced("plain")[1]}
     loose = disassemble(build("plain"), labelled("plain"), budget=Budget(accuracy_drop=20), **given)
@@ -185,17 +191,76 @@ def test_the_smallest_component_within_a_drop_is_found_and_noted():
         record = part.origin.settings["budget"]
         assert record["asked"] == {"accuracy_drop": drop}
         assert record["criterion"] == "reconstruction"
+        assert record["reached"]["expected_drop"] <= drop
         assert record["reached"]["accuracy_drop"] <= drop
+        assert part.verdict.chosen
+        assert part.verdict.search.met == record["reached"]["met"]
+        assert (part.verdict.lost, part.verdict.images) == (record["reached"]["accuracy_drop"], HELD)
         assert record["reached"]["parameters"] == part.origin.cost_after.parameters
     assert loose.origin.cost_after.parameters <= tight.origin.cost_after.parameters
     assert loose.origin.cost_after.parameters < loose.origin.cost_before.parameters
 
 
 def test_a_drop_that_the_limits_of_size_do_not_allow_is_refused_with_what_is_lost(monkeypatch):
-    monkeypatch.setattr("model_lego.budgets.search.Trials.accuracy", lambda self, selection: self.restricted() - 3)
-    budget = Budget(params=0.9, accuracy_drop=2)
-    with pytest.raises(BadConfig, match=r"the largest component within the limits of size loses 3\.00 points"):
+    verdict = Verdict("cut", SOURCE, 2, 20.0, 50.0, (10.0, 50.0), 16, held_out=True)
+    monkeypatch.setattr("model_lego.budgets.search.Trials.trial", lambda self, selection, theirs: Trial(verdict, 30.0))
+    budget = Budget(params=0.9, accuracy_drop=20)
+    with pytest.raises(BadConfig, match=r"the largest component within the limits of size loses 30\.00 points"):
         plan(build("plain"), labelled("plain"), classes=[3, 1], budget=budget)
+
+
+def trial(expected, lost=0.0):
+    return Trial(Verdict("cut", SOURCE, 2, 90.0 - lost, 90.0, (lost - 1.0, lost + 1.0), 100, held_out=True), expected)
+
+
+@pytest.mark.parametrize(
+    ("tried", "allowed", "keeps"),
+    [
+        (trial(1.0, lost=1.0), 1, True),
+        (trial(1.1, lost=-2.0), 1, False),  # labels were lucky
+        (trial(0.4, lost=1.1), 1, False),  # the source was too sure of what it got wrong
+        (trial(0.0), 0, True),
+        (trial(0.1), 0, False),
+    ],
+)
+def test_what_counts_as_losing_no_more(tried, allowed, keeps):
+    assert loses_no_more(tried, allowed) == keeps
+    assert (telling(1), telling(0.5), telling(0)) == (100, 200, 1)
+
+
+def test_few_images_do_not_tell_and_the_largest_is_kept_which_the_verdict_says():
+    given = {"classes": [3, 1], "graph": traced("plain")[1], "budget": Budget(accuracy_drop=1)}
+    with pytest.warns(DoubtfulResult, match=f"{HELD} held-out images are too few to tell whether more"):
+        part = disassemble(build("plain"), labelled("plain"), **given)
+    record = part.origin.settings["budget"]["reached"]
+    assert (record["met"], record["trials"], record["held_out_images"]) == (False, 1, HELD)
+    words = f"the largest, as none is known to lose at most one point on {HELD} held-out images"
+    assert str(part.verdict.search) == words
+    concern = part.verdict.concerns[0]
+    assert "at least 200 images of its classes" in concern.python
+    assert "at least 200 training images" in concern.command
+
+
+def test_a_single_class_is_searched_for_by_the_area_of_its_logit():
+    given = {"classes": [3], "graph": traced("plain")[1], "budget": Budget(accuracy_drop=20)}
+    part = disassemble(build("plain"), labelled("plain"), **given)
+    assert (part.verdict.measure, part.verdict.chosen) == ("AUROC", True)
+    assert part.origin.settings["budget"]["reached"]["measure"] == "AUROC"
+    assert part.origin.cost_after.parameters < part.origin.cost_before.parameters
+    images, labels = labelled("plain")[0]
+    with pytest.raises(BadConfig, match="told by images of other classes, of which there are none"):
+        disassemble(build("plain"), [(images[labels == 3], labels[labels == 3])], **given)
+
+
+def test_a_trial_sees_no_image_that_it_is_measured_by():
+    model, graph = traced("plain")
+    tried = trials(
+        model, graph, labelled("plain"), classes=[3, 1], settings=CutSettings(budget=Budget(accuracy_drop=1))
+    )
+    assert len(tried.held) == HELD == (len(tried.images) + len(tried.held)) // 2
+    assert not any(torch.equal(one, other) for one in tried.held for other in tried.images)
+    beside = tried.beside(torch.zeros(2, *tried.held.shape[1:]))
+    assert (beside.measured, len(beside.held)) == (tried.measured, len(tried.held) + 2)
 
 
 @functools.cache

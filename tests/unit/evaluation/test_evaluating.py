@@ -99,6 +99,25 @@ def test_answers_are_held_against_those_of_the_uncut_network_and_of_the_part():
     assert math.isnan(evaluate(animals(), data).rows[0].agreement)
 
 
+def test_a_report_says_how_far_a_part_is_below_its_uncut_source_and_what_a_photo_takes_both():
+    data = [batch([[3, 1, 0], [0, 3, 1], [1, 0, 3], [3, 0, 1]], [1, 0, 2, 1])]
+    turned = Contender("restricted", Pixels(1, 0, 2), (0, 1, 2), True, FREE, reference=True)
+    report = evaluate(animals(), data, baselines=[turned], timing=True)
+    assert (report.lost, report.reference) == (75.0, "restricted")
+    assert report.lost_interval[0] < 75.0 < report.lost_interval[1]
+    assert all(row.milliseconds > 0 for row in report.rows)
+    told = report.to_dict()
+    assert (told["lost"], len(told["lost_interval"]), told["rows"][0]["milliseconds"] > 0) == (75.0, 2, True)
+    assert "75.0 points below restricted (95 %: " in str(report)
+    assert "a photo" in str(report)
+    again = evaluate(animals(), data, baselines=[turned], timing=True)
+    assert again.rows[0] == report.rows[0]  # a time is no part of what is found
+    alone = evaluate(animals(), data)
+    assert math.isnan(alone.lost)
+    assert math.isnan(alone.rows[0].milliseconds)
+    assert (alone.to_dict()["lost"], "a photo" in str(alone)) == (None, False)
+
+
 def test_samples_of_other_classes_are_told_by_the_largest_logit():
     data = [batch([[9, 1, 0], [0, 8, 1], [2, 2, 1], [8.5, 0, 0]], [0, 1, 3, 3])]
     report = evaluate(animals(), data, class_names=["cat", "dog", "owl", "hen"])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from model_lego.verdicts.metrics import area, calibration_error, difference_interval, interval, outsiders
+from model_lego.verdicts.metrics import area, calibration_error, difference_interval, expected_loss, interval, outsiders
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -25,8 +25,21 @@ def test_the_interval_of_a_difference_keeps_the_samples_together():
     differences = [100 * (first[places].mean() - second[places].mean()) for places in drawn]
     gained, lost = int((first & ~second & 1).sum()), int((second & ~first & 1).sum())
     assert (gained, lost) == (10, 5)
-    assert difference_interval(gained, lost, 120) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=0.9)
-    assert difference_interval(0, 0, 120) == (0.0, 0.0)
+    assert difference_interval(gained, lost, 120) == pytest.approx(np.quantile(differences, [0.025, 0.975]), abs=1.0)
+
+
+@pytest.mark.parametrize("samples", [20, 60, 500])
+def test_few_samples_without_a_difference_do_not_prove_that_there_is_none(samples):
+    low, high = difference_interval(0, 0, samples)
+    assert -low == pytest.approx(high)
+    assert 0.8 * 300 / samples < high < 1.4 * 300 / samples  # the rule of three
+
+
+def test_the_expected_loss_is_what_is_believed_beyond_the_answer_given():
+    theirs = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.5, 0.5]]).log()
+    own = torch.tensor([[1.0, 0.0], [2.0, 1.0], [3.0, 1.0], [0.0, 9.0]])  # the second answer is another one
+    assert expected_loss(theirs, own) == pytest.approx(100 * 0.2 / 4)
+    assert math.isnan(expected_loss(theirs[:0], own[:0]))
 
 
 def test_the_calibration_error_is_the_mean_gap_of_fifteen_bins():

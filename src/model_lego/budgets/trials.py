@@ -1,0 +1,157 @@
+"""Components of several sizes, tried: cut, repaired, and measured beside their source on images that neither saw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor, nn
+
+from model_lego.budgets.settings import CutSettings
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.verification import cut_of
+from model_lego.data.batching import Batches, drawn
+from model_lego.digest import packed
+from model_lego.errors import BadConfig, EmptySelection
+from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.graph.modules import first_parameter
+from model_lego.parts.component import Preprocessing
+from model_lego.parts.image_shapes import taken
+from model_lego.parts.logits import main_logits
+from model_lego.parts.verdict import SOURCE, Verdict
+from model_lego.processes import Group
+from model_lego.progress import Progress, quiet
+from model_lego.repairing.refitting import CALIBRATION, repair_cut
+from model_lego.verdicts.judging import Basis, compared
+from model_lego.verdicts.metrics import expected_loss
+
+#: Images that a trial is repaired with; the component itself gets all.
+TRIED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A component of one size: its verdict, and the points that it is expected to lose.
+
+    These are told by the source's own probabilities, of a single class by the area under the ROC curve.
+    """
+
+    verdict: Verdict
+    expected: float
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Trials:
+    """A network and images of some classes, on which components of several sizes are tried.
+
+    `images` are those that channels are chosen by and repairs fitted to; `held` those that are measured, whose places
+    in `classes` are `answers`, -1 for the other classes that a single class is told from; `digests` tells both.
+    """
+
+    model: nn.Module
+    graph: ChannelGraph
+    classes: tuple[int, ...]
+    images: Tensor
+    held: Tensor
+    answers: Tensor
+    digests: str
+    settings: CutSettings
+    progress: Progress = quiet
+    group: Group = None
+
+    @property
+    def measured(self) -> int:
+        """How many held-out images are of the classes."""
+        return int((self.answers >= 0).sum())
+
+    def beside(self, others: Tensor) -> "Trials":
+        """The same with images of other classes among those that are held out."""
+        strange = torch.full((len(others),), -1, dtype=self.answers.dtype)
+        held = torch.cat([self.held, others.to(self.held)]) if len(others) else self.held
+        return replace(self, held=held, answers=torch.cat([self.answers, strange]))
+
+    def restricted(self) -> float:
+        """Accuracy in % of the source over the classes, on the held-out images."""
+        return self._right(self.source_logits())
+
+    def accuracy(self, selection: ChannelSelection) -> float:
+        """Accuracy in % of the source cut and repaired, on the held-out images."""
+        return self._right(self._logits(self._cut(selection), list(range(len(self.classes)))))
+
+    def source_logits(self) -> Tensor:
+        """What the source gives for the classes, held-out images x classes."""
+        return self._logits(self.model, list(self.classes))
+
+    def trial(self, selection: ChannelSelection, source_logits: Tensor) -> Trial:
+        """The source cut and repaired beside itself on the held-out images.
+
+        Raises BadConfig for a single class without images of others.
+        """
+        mine = self._logits(self._cut(selection), list(range(len(self.classes))))
+        verdict = compared(mine, source_logits, self.answers, Basis("cut", SOURCE, held_out=True))
+        if verdict is None:
+            raise BadConfig(
+                "whether a single class loses anything is told by images of other classes, of which there are none; "
+                "give some, a budget of size, or thresholds"
+            )
+        return Trial(verdict, verdict.lost if len(self.classes) == 1 else expected_loss(source_logits, mine))
+
+    def _cut(self, selection: ChannelSelection) -> nn.Module:
+        module = slice_model(self.model, self.graph, selection).module.eval()
+        if self.settings.repairing.method != "none":
+            images = self.images[:TRIED]
+            cut = cut_of(module, self.model, self.graph, selection, images[:2])
+            repair_cut(cut, images, self.settings.repairing, group=self.group)
+        return module
+
+    def _right(self, logits: Tensor) -> float:
+        return 100 * float((logits.argmax(1) == self.answers).double().mean())
+
+    @torch.no_grad()
+    def _logits(self, module: nn.Module, columns: list[int]) -> Tensor:
+        if not len(self.held):
+            raise EmptySelection("there is no calibration image to measure with; give at least two")
+        program = self.graph.program
+        logits = []
+        for some in self.held.split(self.settings.repairing.chunk):
+            output = program.run(module, some) if module is self.model else module(some)
+            logits.append(main_logits(output)[:, columns].double().cpu())
+        return torch.cat(logits)
+
+
+def trials(
+    model: nn.Module,
+    graph: ChannelGraph,
+    batches: Batches,
+    *,
+    classes: Sequence[int],
+    settings: CutSettings,
+    preprocessing: Preprocessing | None = None,
+    progress: Progress = quiet,
+    group: Group = None,
+) -> Trials:
+    """Draw a seeded sample of images of the classes and halve it; raises EmptySelection, BadBatches, ShapeMismatch."""
+    sample = drawn(
+        batches,
+        classes,
+        shape=taken(graph.program.image_shape, preprocessing),
+        labels=len(graph.head),
+        limit=2 * CALIBRATION,
+        prepare=preprocessing,
+        seed=settings.seed,
+        progress=progress,
+    )
+    if not len(sample.images):
+        raise EmptySelection("there is no calibration image of the classes; a budget is met by looking at some")
+    images, half = sample.images.to(first_parameter(model)), (len(sample.images) + 1) // 2
+    return Trials(
+        model=model,
+        graph=graph,
+        classes=tuple(classes),
+        images=images[:half],
+        held=images[half:],
+        answers=(sample.labels[half:, None] == torch.tensor(list(classes))).int().argmax(1),
+        digests=packed(sample.digests),
+        settings=settings,
+        progress=progress,
+        group=group,
+    )
