@@ -51,7 +51,7 @@ def no_work(*_, **__):
 @pytest.fixture
 def idle(monkeypatch):
     """Fail where anything is read, trained or built."""
-    for place in ("cli.sources.open_data", "cli.sources.load", "cli.train.open_data", "cli.demo.open_data"):
+    for place in ("cli.sources.open_data", "cli.sources.load", "cli.train.read_data", "cli.demo.open_data"):
         monkeypatch.setattr(f"model_lego.{place}", no_work)
     monkeypatch.setattr("model_lego.tables.running.run", no_work)
 

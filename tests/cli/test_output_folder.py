@@ -133,7 +133,7 @@ def test_what_an_interruption_leaves_is_said_where_something_is_left(world, tmp_
             path.write_bytes(b"")
         raise KeyboardInterrupt
 
-    place = {"finetune": "open_part", "attribute": "open_source"}.get(command, "open_data")
+    place = {"finetune": "open_part", "attribute": "open_source", "train": "read_data"}.get(command, "open_data")
     monkeypatch.setattr(f"model_lego.cli.{command}.{place}", begun)
     subjects = {
         "demo": [],
