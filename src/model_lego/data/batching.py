@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -93,17 +93,51 @@ def only(batches: Batches, labels: Iterable[int]) -> Batches:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Drawn:
-    """Images as a network takes them, N x C x H x W, their labels, and the digest of each as it was given."""
+class Seen:
+    """Images as a network takes them, made when they are looked at: a slice is a tensor N x C x H x W.
 
-    images: Tensor
+    `held` has the bytes of each image, where these say all of it, else the image as it is taken, C x H x W.
+    """
+
+    held: tuple[Tensor, ...]
+    shape: tuple[int, ...]
+    prepare: Callable[[Tensor], Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.held)
+
+    def __getitem__(self, some: slice) -> Tensor:
+        made = [one[None] if one.dtype != torch.uint8 else self._prepared(scaled(one[None])) for one in self.held[some]]
+        return torch.cat(made) if made else torch.empty(0, *self.shape)
+
+    def _prepared(self, images: Tensor) -> Tensor:
+        return images if self.prepare is None else self.prepare(images)
+
+
+#: Images N x C x H x W of which slices are taken.
+Images = Tensor | Seen
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Drawn:
+    """Images as a network takes them, their labels, and the digest of each as it was given."""
+
+    seen: Images
     labels: Tensor
     digests: tuple[bytes, ...]
+
+    @property
+    def images(self) -> Tensor:
+        """All of the images, N x C x H x W; `seen` takes less memory, of which some are looked at at a time."""
+        return self.seen[:]
 
     def at(self, places: Sequence[int]) -> "Drawn":
         """Some of them, by their places; a range of these shares their memory."""
         some: Any = slice(places.start, places.stop) if isinstance(places, range) else list(places)
-        return Drawn(self.images[some], self.labels[some], tuple(self.digests[at] for at in places))
+        labels, digests = self.labels[some], tuple(self.digests[at] for at in places)
+        if isinstance(self.seen, Seen):
+            return Drawn(replace(self.seen, held=tuple(self.seen.held[at] for at in places)), labels, digests)
+        return Drawn(self.seen[some], labels, digests)
 
 
 def shuffled(batches: Batches, seed: int) -> Batches:
@@ -163,7 +197,7 @@ def drawn(
             continue
         given = images[chosen]
         seen = given if prepare is None else prepare(given)
-        alone = [image.clone() for image in seen]  # of a batch, what is not kept is not held either
+        alone = [image.clone() for image in _held(given, seen)]  # of a batch, what is not kept is not held either
         kept += zip(tickets[chosen].tolist(), alone, numbers[chosen].tolist(), image_digests(given), strict=True)
         if limit is not None and len(kept) > 1.25 * limit:  # the smallest tickets win, so the rest can go at any time
             kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
@@ -171,19 +205,15 @@ def drawn(
     if limit is not None:
         kept = sorted(kept, key=lambda ticket: ticket[0])[:limit]
     labels_kept, digests = [label for *_, label, _ in kept], tuple(digest for *_, digest in kept)
-    images_kept = [image for _, image, _, _ in kept]
-    kept.clear()
-    if not images_kept:
-        return Drawn(torch.empty(0, *(side or 0 for side in shape)), torch.empty(0, dtype=torch.int64), ())
-    return Drawn(_stacked(images_kept), torch.tensor(labels_kept, dtype=torch.int64), digests)
+    taken = Seen(tuple(image for _, image, _, _ in kept), tuple(side or 0 for side in shape), prepare)
+    return Drawn(taken, torch.tensor(labels_kept, dtype=torch.int64), digests)
 
 
-def _stacked(images: list[Tensor]) -> Tensor:
-    """Images as one tensor; the list is emptied meanwhile, so that they are never held twice."""
-    stacked = images[0].new_empty(len(images), *images[0].shape)
-    for place in reversed(range(len(images))):
-        stacked[place] = images.pop()
-    return stacked
+def _held(given: Tensor, seen: Tensor) -> Tensor:
+    """Images as they are held until they are looked at: the bytes they were, where these are fewer and say it all."""
+    pixels = given.mul(255).round_().clamp_(0, 255).to(torch.uint8)
+    fewer = pixels[0].nbytes < seen[0].nbytes and seen.dtype == torch.float32  # as bytes are scaled
+    return pixels if fewer and torch.equal(scaled(pixels), given) else seen
 
 
 class Mapped:

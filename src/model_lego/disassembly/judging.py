@@ -106,7 +106,7 @@ def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[nn.Module, Dra
     held, rest = order[: max(1, min(JUDGED, len(order) // FOLDS))], order[len(order) // FOLDS :][:CALIBRATION]
     made, _ = repair_cut(
         unrepaired,
-        fit.at(rest).images,
+        fit.at(rest).seen,
         request.settings.repairing,
         progress=request.progress,
         group=request.group,

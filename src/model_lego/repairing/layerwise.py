@@ -19,9 +19,11 @@ from torch import Tensor, fx
 
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import kept_positions, ranks
+from model_lego.data.batching import Images
 from model_lego.errors import BadConfig
 from model_lego.graph import Layer
 from model_lego.graph.channels_last import innermost, pays
+from model_lego.graph.modules import first_parameter
 from model_lego.graph.node_rows import Reader
 from model_lego.graph.propagation import concrete
 from model_lego.graph.rule import Window
@@ -41,8 +43,8 @@ aten = torch.ops.aten
 
 #: So many rows a feature are plenty, also where `least_rows` would be more: of the few features of a depthwise layer.
 PLENTY = 50
-#: The part of the memory, at least, that is for more than the images.
-LEAST = 2
+#: The part of the memory that is for activations and fits; the rest is for images, and for what is freed in pieces.
+WALKING = 2
 
 #: Rows of a fit: groups x rows x features, and groups x rows x outputs.
 Rows = tuple[Tensor, Tensor]
@@ -54,8 +56,8 @@ class RepairSettings:
 
     `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
     one layer, as a multiple of its features and at least `least_rows` (or fifty a feature, where that is less);
-    `memory` bounds the bytes of the images, of activations and of a fit: images for which there is no room at the large
-    maps in front only fit the layers behind them.
+    `memory` bounds the bytes of the images, and with a half of it those of activations and of a fit: images for which
+    there is no room at the large maps in front only fit the layers behind them.
     """
 
     method: Method = "ridge"
@@ -83,7 +85,7 @@ def as_settings(repair: Method | RepairSettings, *, seed: int = 0) -> RepairSett
 @torch.no_grad()
 def repair_model(
     cut: Cut,
-    images: Tensor,
+    images: Images,
     *,
     settings: RepairSettings | None = None,
     progress: Progress = quiet,
@@ -112,23 +114,26 @@ class Walk:
         weights = [layer.weight for layer in self.graph.layers]
         self.shared = {weight for weight in weights if weights.count(weight) > 1}
         self.readers = {side.program: Reader(side.program, self.graph.rules, side.model) for side in (source, own)}
+        self.carried = bool(self.readers[source.program].carried)
         self.rank = ranks(self.graph, self.selection)
         self.numbers: list[int] = []  # of the chunks that are held
         self.left_alone: list[str] = []
 
-    def run(self, images: Tensor, progress: Progress) -> tuple[str, ...]:
+    def run(self, images: Images, progress: Progress) -> tuple[str, ...]:
         """Walk through both programs from stop to stop, over this process's share of the chunks."""
-        self.images = images
+        like, fast = first_parameter(self.source.model), pays(self.source.program, self.source.model)
         stops = self._stops()
-        held = self._holding(images, stops)
+        held = self._holding(len(images), stops)
+        if self.carried:
+            for reader in self.readers.values():
+                reader.start(images[:].to(like))
         rank, count = place_in(self.group)
-        fast = pays(self.source.program, self.source.model)
-        waiting = [(number, some) for number, some in enumerate(images.split(held.chunk)) if number % count == rank]
-        waiting.reverse()
+        waiting = list(range(rank, math.ceil(len(images) / held.chunk), count))[::-1]
         for before, stop, chunks in zip([None, *stops], stops, held.chunks, strict=False):
             given = {number: self._advance(number, before, stop) for number in self.numbers}
-            while waiting and waiting[-1][0] < chunks * count:
-                number, some = waiting.pop()
+            while waiting and waiting[-1] < chunks * count:
+                number = waiting.pop()
+                some = images[number * held.chunk : (number + 1) * held.chunk].to(like)
                 for side in (self.source, self.cut):
                     side.start(number, innermost(some) if fast else some)
                 given[number] = self._advance(number, None, stop)
@@ -165,18 +170,18 @@ class Walk:
         else:
             self._refit(self.layers[theirs.name], theirs, ours, given)
 
-    def _holding(self, images: Tensor, stops: Sequence[int]) -> Holding:
+    def _holding(self, images: int, stops: Sequence[int]) -> Holding:
         """How many images each process holds at each stop."""
-        if self.readers[self.source.program].carried:  # all samples read the same values
-            return Holding(len(images), (1,) * len(stops))
+        if self.carried:  # all samples read the same values
+            return Holding(images, (1,) * len(stops))
         theirs, ours = (live_bytes(side.program, side.last_use) for side in (self.source, self.cut))
         needs = [theirs[stop] + (ours[stop - 1] if stop else 0) for stop in stops]
-        share = math.ceil(len(images) / place_in(self.group)[1])
+        share = math.ceil(images / place_in(self.group)[1])
 
         def fits(at_once: int) -> list[int]:
-            return [self._fit_bytes(self.cut.calls[stop], len(images), at_once / share) for stop in stops]
+            return [self._fit_bytes(self.cut.calls[stop], images, at_once / share) for stop in stops]
 
-        memory = max(self.settings.memory - images.nbytes, self.settings.memory // LEAST)
+        memory = self.settings.memory // WALKING
         peak = max(peak_bytes(self.source.program, theirs), peak_bytes(self.cut.program, ours))
         return holding(needs, fits, share, memory=memory, chunk=self.settings.chunk, peak=peak)
 
@@ -228,7 +233,7 @@ class Walk:
     def _missing(self, theirs: fx.Node, ours: fx.Node, number: int, places: Tensor, kept: Tensor) -> Tensor | float:
         """What the component's other branch of an addition gives too little of, to be made up for by this layer."""
         pair = addition_behind(theirs), addition_behind(ours)
-        if None in pair or self.settings.method != "ridge" or self.readers[self.source.program].carried:
+        if None in pair or self.settings.method != "ridge" or self.carried:
             return 0.0
         beside = [
             side.ahead(addition.other, number, self.layers)  # type: ignore[union-attr]
@@ -265,9 +270,7 @@ class Walk:
 
     def _read(self, side: Side, node: fx.Node, value: Tensor) -> Tensor:
         """Of what a layer reads or writes, what belongs to the images."""
-        reader = self.readers[side.program]
-        reader.start(self.images)
-        return reader.read(node.name, value)
+        return self.readers[side.program].read(node.name, value)
 
     def _places(self, ours: fx.Node, number: int, count: int, share: float) -> Tensor:
         """The rows of a chunk that are used: the same ones whichever process has the chunk."""

@@ -3,13 +3,13 @@
 from dataclasses import asdict, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import selection_of
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import cut_of
-from model_lego.data.batching import Batches, Drawn, drawn
+from model_lego.data.batching import Batches, Drawn, Images, drawn
 from model_lego.digest import SEEN, packed, unpacked
 from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph
@@ -47,7 +47,7 @@ def repair(
     source = unwrapped(source)
     check_source(source, component)
     sample = calibration_images(calibration, component, limit=None, seed=settings.seed)
-    example = sample.images[:2].to(first_parameter(source))
+    example = sample.seen[:2].to(first_parameter(source))
     graph = graph or trace(source, example)
     module = hookless_copy(component.module).eval()
     cut = cut_of(module, source, graph, selection_of(component, graph), example)
@@ -67,7 +67,7 @@ def refitted(
     group: Group = None,
 ) -> Component:
     """The component of a cut, whose module is refitted in place; what was done and with which images is noted."""
-    cut, record = repair_cut(cut, sample.images, settings, progress=progress, group=group)
+    cut, record = repair_cut(cut, sample.seen, settings, progress=progress, group=group)
     noted = dict(component.origin.settings) | {"repair": record}
     noted[SEEN] = packed({*unpacked(noted.get(SEEN, "")), *sample.digests})  # a second repair builds on the first
     repaired = Component(
@@ -82,18 +82,17 @@ def refitted(
 
 
 def repair_cut(
-    cut: Cut, images: Tensor, settings: RepairSettings, *, progress: Progress = quiet, group: Group = None
+    cut: Cut, images: Images, settings: RepairSettings, *, progress: Progress = quiet, group: Group = None
 ) -> tuple[Cut, dict[str, Any]]:
     """Repair a cut network in place: the one way, whatever was cut; gives the cut as it is now, and how it was done.
 
     Layers that have no place for an intercept are given a bias, so the program may be another one now.
     """
-    images = images.to(first_parameter(cut.source))
     given: tuple[str, ...] = ()
     if settings.method in ("ridge", "mean"):
         given = give_biases(cut.module, cut.graph.program, cut.graph.rules, cut.graph.layers)
     if given:
-        cut = replace(cut, program=export_program(cut.module, images))
+        cut = replace(cut, program=export_program(cut.module, images[:2].to(first_parameter(cut.source))))
     left = repair_model(cut, images, settings=settings, progress=progress, group=group)
     record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
     return cut, record
@@ -117,6 +116,6 @@ def calibration_images(
         seed=seed,
         progress=progress,
     )
-    if not len(sample.images):
+    if not len(sample.labels):
         raise EmptySelection(f"there is no calibration image of the classes {', '.join(component.classes)}")
     return sample

@@ -4,8 +4,10 @@ import pytest
 import torch
 
 from model_lego.data import batches, open_data
+from model_lego.data.batching import drawn
 from model_lego.data.sets import in_memory, subset
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
+from model_lego.parts.component import Preprocessing
 
 
 def numbered(labels):
@@ -141,3 +143,17 @@ def test_torchvision_sets_are_not_downloaded_unasked(tmp_path):
     with pytest.raises(BadConfig, match="'CIFAR11' is unknown; use one of CIFAR10"):
         open_data("torchvision:CIFAR11", root=tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_drawn_images_are_held_as_bytes_where_these_say_all_of_them():
+    pixels = torch.randint(0, 256, (6, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    taking, labels = Preprocessing(mean=(0.5,), std=(0.2,), size=8, crop=6), torch.arange(6) % 2
+    for given, held in ((pixels, torch.uint8), (pixels / 255, torch.uint8), (pixels / 254, torch.float32)):
+        sample = drawn([(given, labels)], [0, 1], shape=(3, None, None), labels=2, limit=4, prepare=taking)
+        assert {one.dtype for one in sample.seen.held} == {held}
+        assert len(sample.seen) == len(sample.labels) == 4
+        every = taking(given)
+        assert all(any(torch.equal(one, other) for other in every) for one in sample.images)
+        assert torch.equal(sample.at([3, 1]).images, sample.images[[3, 1]])
+        assert torch.equal(sample.seen[1:3], sample.images[1:3])
+        assert sample.at([]).images.shape[0] == 0

@@ -255,7 +255,7 @@ def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
 @pytest.mark.parametrize("memory", [1, 400_000])
 @pytest.mark.parametrize("name", ["plain", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"])
 def test_little_memory_is_room_for_few_images_in_front_and_more_behind(name, memory):
-    model, raw, cut, _, _, _ = repaired(name, batch=24, settings=RepairSettings(memory=memory))
+    model, raw, cut, _, _, _ = repaired(name, batch=24, settings=RepairSettings(memory=2 * memory))
     others = inputs(name, batch=60)[24:]
     with torch.no_grad():
         wanted, before, after = model(others), raw(others), cut(others)
@@ -282,7 +282,7 @@ def test_images_that_join_later_run_once_through_a_front_that_is_repaired(monkey
     monkeypatch.setattr(
         Walk, "_refit", lambda walk, *args: held.append(sum(map(len, args[-1].values()))) or fit(walk, *args)
     )
-    settings = RepairSettings(strength=1e-2, rows=10**9, memory=250_000)
+    settings = RepairSettings(strength=1e-2, rows=10**9, memory=500_000)
     repair_model(made, images, settings=settings)
     assert held == sorted(held)
     assert held[0] < held[-1] == 40
