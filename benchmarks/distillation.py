@@ -56,6 +56,7 @@ def part(source: Source, classes: tuple[str, ...] = (), *, repair: Method = "rid
         source.train,
         classes=classes or source.names,
         class_names=source.names,
+        thresholds=ml.Thresholds(),
         seed=SEED,
         preprocessing=source.preprocessing,
         repair=repair,

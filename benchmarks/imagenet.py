@@ -96,7 +96,7 @@ def _runs(weights: Path, photos: Path, scratch: Path) -> dict[str, list[str]]:
         "timm": [*model_lego, "disassemble", *timm, *cutting, *budget, "--out", str(scratch / "timm")],
         "published thresholds": [
             *(*model_lego, "disassemble", *network, *TAKING, *cutting),
-            *("--out", str(scratch / "published")),
+            *("--paper", "--out", str(scratch / "published")),
         ],
     }
 

@@ -31,7 +31,7 @@ class Case:
 
 
 CASES = (
-    Case("by relevance", doubtful=False),
+    Case("by relevance", doubtful=False, options={"thresholds": ml.Thresholds()}),
     Case("within a budget", doubtful=False, options={"budget": ml.Budget(params=0.06, macs=0.3)}),
     Case("all classes within a budget", doubtful=False, classes=HALVES[0], options={"budget": ml.Budget(macs=0.6)}),
     Case("normalisation forgotten", doubtful=True, preprocessing=None),

@@ -30,6 +30,7 @@ def _task(source: Source, classes: tuple[str, ...]) -> dict[str, Any]:
     model, train, names = source.model, source.train, source.names
     test = batches(source.split.test, batch_size=BATCH)
     common: dict[str, Any] = {"class_names": names, "seed": SEED, "preprocessing": source.preprocessing}
+    common["thresholds"] = ml.Thresholds()
     common["classes"] = classes
     started = time.perf_counter()
     component = ml.disassemble(model, train, **common)

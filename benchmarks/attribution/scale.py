@@ -66,7 +66,12 @@ def repair_and_disassemble() -> dict[str, Any]:
     if trained is None:
         return {"skipped": ABSENT}
     source, train, names = trained.model, trained.train, trained.names
-    common: dict[str, Any] = {"classes": names, "class_names": names, "preprocessing": NORMAL}
+    common: dict[str, Any] = {
+        "classes": names,
+        "class_names": names,
+        "preprocessing": NORMAL,
+        "thresholds": ml.Thresholds(),
+    }
     whole = [seconds(lambda: ml.disassemble(source, train, **common)) for _ in range(5)]
     part = ml.disassemble(source, train, repair="none", **common)
     images = torch.cat([some for some, _ in train])[:1000]

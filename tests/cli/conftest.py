@@ -45,8 +45,8 @@ def world(tmp_path_factory):
         both=folder / "both",
     )
     for command in (
-        ["disassemble", *made.source(), "--classes", "ant,bee", "--out", made.one],
-        ["disassemble", *made.source(made.others), "--classes", "3,2", "--out", made.two],
+        ["disassemble", "--paper", *made.source(), "--classes", "ant,bee", "--out", made.one],
+        ["disassemble", "--paper", *made.source(made.others), "--classes", "3,2", "--out", made.two],
         ["assemble", made.one, made.two, "--out", made.both, "--data", made.data],
     ):
         ran = run(*command)

@@ -20,7 +20,7 @@ def stats(world, tmp_path_factory):
 
 @pytest.mark.parametrize("classes", ["ant,bee", "dog"])
 def test_a_plan_from_the_file_is_the_plan_from_the_images(world, stats, classes):
-    arguments = ("plan", *world.source(), "--classes", classes, "--json")
+    arguments = ("plan", "--paper", *world.source(), "--classes", classes, "--json")
     direct = run(*arguments)
     found = run(*arguments, "--stats", stats)
     assert (found.code, found.err) == (0, "")
@@ -28,7 +28,7 @@ def test_a_plan_from_the_file_is_the_plan_from_the_images(world, stats, classes)
 
 
 def test_a_component_from_the_file_is_the_one_from_the_images(world, stats, tmp_path):
-    arguments = ("disassemble", *world.source(), "--classes", "cat,ant")
+    arguments = ("disassemble", "--paper", *world.source(), "--classes", "cat,ant")
     assert run(*arguments, "--out", tmp_path / "direct").code == 0
     assert run(*arguments, "--out", tmp_path / "stored", "--stats", stats).code == 0
     weights = [contents(tmp_path / name)[Path("model.safetensors")] for name in ("direct", "stored")]

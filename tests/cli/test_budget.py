@@ -76,7 +76,7 @@ def test_options_are_refused_before_the_network_is_read(world, tmp_path, monkeyp
     ("more", "words"),
     [
         (["--budget", "params=0.000001"], "cannot be met: the smallest component"),
-        (["--criterion", "count"], "give a budget as well"),
+        (["--paper", "--criterion", "count"], "give a budget as well"),
         (["--curve-out", "curve.gif"], "end it in .png or .svg"),
     ],
 )

@@ -17,7 +17,7 @@ def odd(tmp_path):
 def planned(world, data, *classes):
     """The classes of a plan."""
     given = [word for text in classes for word in ("--classes", text)]
-    ran = run("plan", *world.source(data=data), *given, "--json")
+    ran = run("plan", "--paper", *world.source(data=data), *given, "--json")
     assert ran.code == 0, ran.err
     return ran.json["classes"]
 
@@ -40,7 +40,7 @@ def test_a_plan_is_for_the_classes_that_are_meant(world, odd, classes, names):
 
 @pytest.mark.parametrize("option", ["--classes", "-c"])
 def test_classes_given_twice_are_both_taken(world, option):
-    ran = run("plan", *world.source(), option, "ant", option, "cat", "--json")
+    ran = run("plan", "--paper", *world.source(), option, "ant", option, "cat", "--json")
     assert ran.json["classes"] == ["ant", "cat"]
     words = refused(run("plan", *world.source(), option, "ant", option, "0"))
     assert "named twice: 'ant'" in words
@@ -52,7 +52,9 @@ def test_every_command_reads_them_alike(world, odd, tmp_path):
     assert list(ran.json["samples"]) == ["0-2", "tench, Tinca tinca"]
     ran = run("routes", *source, "--json")
     assert ran.json["names"] == ["tench, Tinca tinca", "0-2"]
-    ran = run("disassemble", *source, "--classes", "7", "--repair", "none", "--out", tmp_path / "part", "--json")
+    ran = run(
+        "disassemble", "--paper", *source, "--classes", "7", "--repair", "none", "--out", tmp_path / "part", "--json"
+    )
     assert ran.json["classes"] == ["tench, Tinca tinca", "0-2", "7"]
     ran = run("remove", tmp_path / "part", "--classes", "0-2", "--classes", "7", "--out", tmp_path / "less", "--json")
     assert ran.json["classes"] == ["tench, Tinca tinca"]
@@ -60,9 +62,11 @@ def test_every_command_reads_them_alike(world, odd, tmp_path):
 
 def test_the_classes_of_a_network_are_read_alike(world, odd, tmp_path):
     given = ["--source-classes", "3-9,0-2", "--source-classes", "tench, Tinca tinca,7"]
-    ran = run("plan", *world.source(data=odd), *given, "--classes", "0-2", "--json")
+    ran = run("plan", "--paper", *world.source(data=odd), *given, "--classes", "0-2", "--json")
     assert ran.json["classes"] == ["0-2"]
-    words = refused(run("plan", *world.source(data=odd), "--source-classes", "3-9,0-2,7,tenhc", "--classes", "7"))
+    words = refused(
+        run("plan", "--paper", *world.source(data=odd), "--source-classes", "3-9,0-2,7,tenhc", "--classes", "7")
+    )
     assert "'tench, Tinca tinca' is no class of the network (near: tenhc)" in words
 
 

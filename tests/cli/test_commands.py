@@ -23,7 +23,7 @@ def right(part, classes):
 
 
 def test_plan_as_text_shows_every_layer_and_the_size(world):
-    ran = run("plan", *world.source(), "--classes", "ant,bee")
+    ran = run("plan", "--paper", *world.source(), "--classes", "ant,bee")
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("Plan for ant, bee")
     for layer in ("features.0", "features.4", "classifier.0", "classifier.2", "classifier.4"):
@@ -35,7 +35,7 @@ def test_plan_as_text_shows_every_layer_and_the_size(world):
 def test_plan_counts_what_disassemble_keeps(world):
     from model_lego import load
 
-    planned = run("plan", *world.source(), "--classes", "ant,bee", "--json").json
+    planned = run("plan", "--paper", *world.source(), "--classes", "ant,bee", "--json").json
     component = load(world.one)
     kept = {row["layer"]: (row["kept_in"], row["kept_out"]) for row in planned["layers"]}
     whole = {row["layer"]: (row["in"], row["out"]) for row in planned["layers"]}
@@ -50,12 +50,14 @@ def test_plan_counts_what_disassemble_keeps(world):
 def test_plan_writes_nothing(world, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     before = contents(world.data.parent)
-    assert run("plan", *world.source(), "--classes", "0").code == 0
+    assert run("plan", "--paper", *world.source(), "--classes", "0").code == 0
     assert (list(tmp_path.iterdir()), contents(world.data.parent)) == ([], before)
 
 
 def test_disassemble_as_text_reports_on_stdout_and_talks_on_stderr(world, tmp_path):
-    ran = run("disassemble", *world.source(), "--classes", "cat", "--repair", "none", "--out", tmp_path / "cat")
+    ran = run(
+        "disassemble", "--paper", *world.source(), "--classes", "cat", "--repair", "none", "--out", tmp_path / "cat"
+    )
     assert ran.code == 0
     assert ran.out.startswith("Component for cat\n")
     assert "written to" in ran.err
@@ -65,7 +67,7 @@ def test_disassemble_as_text_reports_on_stdout_and_talks_on_stderr(world, tmp_pa
 
 def test_disassemble_as_json_gives_the_report_alone(world, tmp_path):
     out = tmp_path / "deep" / "pets"
-    ran = run("disassemble", *world.source(), "--classes", "dog,cat", "--baselines", "--json", "--out", out)
+    ran = run("disassemble", "--paper", *world.source(), "--classes", "dog,cat", "--baselines", "--json", "--out", out)
     assert (ran.code, ran.err) == (0, "")
     names = [row["name"] for row in ran.json["rows"]]
     assert {"component", "source", "restricted", "head"} < set(names)
@@ -76,7 +78,7 @@ def test_disassemble_as_json_gives_the_report_alone(world, tmp_path):
 
 
 def test_the_same_command_gives_the_same_bytes(world, tmp_path):
-    run("disassemble", *world.source(), "--classes", "ant,bee", "--out", tmp_path / "again")
+    run("disassemble", "--paper", *world.source(), "--classes", "ant,bee", "--out", tmp_path / "again")
     assert contents(tmp_path / "again") == contents(world.one)
 
 
@@ -193,7 +195,9 @@ def test_evaluate_with_the_source_measures_the_baselines_too(world):
 
 def test_json_has_null_for_a_number_that_cannot_be_had(world, tmp_path):
     out = tmp_path / "part"
-    made = run("disassemble", *world.source(), "--classes", "ant", "--repair", "none", "--out", out, "--json")
+    made = run(
+        "disassemble", "--paper", *world.source(), "--classes", "ant", "--repair", "none", "--out", out, "--json"
+    )
     measured = run("evaluate", out, "--data", world.data, "--json")
     assert (made.code, measured.code) == (0, 0)
     assert made.json["rows"][0]["separation"] != [None]
@@ -214,7 +218,7 @@ def test_ops_lists_the_table(world):
 
 
 def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(world):
-    command = ("plan", *world.source(), "--classes", "ant", "--json")
+    command = ("plan", "--paper", *world.source(), "--classes", "ant", "--json")
     drawn, silent = run(*command, terminal=True), run(*command)
     assert "choosing samples" in drawn.err
     assert drawn.out == silent.out
@@ -222,14 +226,14 @@ def test_progress_is_drawn_on_stderr_and_only_on_a_terminal(world):
 
 
 def test_progress_is_wiped_when_the_work_is_done(world):
-    drawn = run("plan", *world.source(), "--classes", "ant", terminal=True)
+    drawn = run("plan", "--paper", *world.source(), "--classes", "ant", terminal=True)
     assert drawn.err.endswith("\x1b[K")
 
 
 def test_a_network_that_gets_nothing_right_is_told_as_a_note(world, tmp_path):
     y = arrays()["y_train"]
     data = write_npz(tmp_path / "turned.npz", y_train=(y + 1) % 4)
-    ran = run("plan", *world.source(data=data), "--classes", "ant", "--json")
+    ran = run("plan", "--paper", *world.source(data=data), "--classes", "ant", "--json")
     assert ran.code == 0
     assert ran.json["classes"] == ["ant"]
     assert ran.err.startswith("note: no sample of class")

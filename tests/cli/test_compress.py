@@ -38,7 +38,6 @@ def test_criterion_repair_and_picture_are_taken(world, tmp_path):
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ([], "how small? give --budget"),
         (["--budget", "size=3"], "names no limit"),
         (["--budget", "macs=0.5", "--curve-out", "curve.gif"], "end it in .png or .svg"),
     ],

@@ -65,7 +65,7 @@ def test_no_digest_fills_the_screen_and_json_has_everything(world, folder):
 
 def test_a_united_and_a_padded_part_say_what_they_are(world, tmp_path):
     for command in (
-        ["disassemble", *world.source(), "--classes", "cat", "--out", tmp_path / "cat", "--repair", "none"],
+        ["disassemble", "--paper", *world.source(), "--classes", "cat", "--out", tmp_path / "cat", "--repair", "none"],
         ["unite", world.one, tmp_path / "cat", "--out", tmp_path / "united"],
         ["assemble", world.one, world.two, "--layout", "padded", "--out", tmp_path / "padded"],
         ["disassemble", *world.source(), "-c", "0,1", "--budget", "drop=50", "--out", tmp_path / "small"],

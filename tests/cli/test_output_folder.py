@@ -12,7 +12,17 @@ from tests.support.squares import contents, refused, run
 def commands(world, out):
     """The commands that write, each writing to `out`."""
     return {
-        "disassemble": ["disassemble", *world.source(), "--classes", "cat", "--repair", "none", "--out", out],
+        "disassemble": [
+            "disassemble",
+            "--paper",
+            *world.source(),
+            "--classes",
+            "cat",
+            "--repair",
+            "none",
+            "--out",
+            out,
+        ],
         "assemble": ["assemble", world.one, world.two, "--out", out],
     }
 

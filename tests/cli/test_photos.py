@@ -107,7 +107,7 @@ def part(world, photos, tmp_path_factory):
     data = photos.with_name("grey")
     shutil.copytree(photos, data, symlinks=True, ignore=shutil.ignore_patterns("alpha.png", "print.jpg", "pipe.png"))
     names = ("--source-classes", "ant,bee,cat,dog")
-    ran = run("disassemble", *world.source(data=data), *names, "--classes", "ant,bee", *TAKEN, "--out", out)
+    ran = run("disassemble", "--paper", *world.source(data=data), *names, "--classes", "ant,bee", *TAKEN, "--out", out)
     assert ran.code == 0, ran.err
     return out, data, ran.err
 

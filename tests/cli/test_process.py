@@ -37,9 +37,11 @@ def app():
 
 def test_a_process_plans_with_relative_paths_and_says_nothing_else(world):
     given = ["zoo:lenet5", "-a", "image_size=16", "-a", "width=0.5", "--weights", world.weights.name]
-    ran = process("plan", *given, "--data", world.data.name, "--classes", "ant", "--json", folder=world.data.parent)
+    ran = process(
+        "plan", "--paper", *given, "--data", world.data.name, "--classes", "ant", "--json", folder=world.data.parent
+    )
     assert (ran.code, ran.err) == (0, "")
-    assert ran.json == run("plan", *world.source(), "--classes", "ant", "--json").json
+    assert ran.json == run("plan", "--paper", *world.source(), "--classes", "ant", "--json").json
 
 
 def test_an_error_is_one_line_however_long(tmp_path):

@@ -112,7 +112,9 @@ def test_where_the_number_is_not_known_there_is_none():
 
 @pytest.mark.parametrize("phase", ["choosing samples", "summing contributions", "drawing calibration images"])
 def test_every_phase_of_a_cut_has_a_total(world, tmp_path, phase):
-    drawn = run("disassemble", *world.source(), "--classes", "ant", "--out", tmp_path / "part", terminal=True)
+    drawn = run(
+        "disassemble", "--paper", *world.source(), "--classes", "ant", "--out", tmp_path / "part", terminal=True
+    )
     counts = re.findall(rf"{phase} (\d+)(/\d+)?", drawn.err)
     assert counts
     assert [count for count, total in counts if not total] == []

@@ -10,7 +10,7 @@ def part(world, tmp_path_factory):
     """A component for three of the four classes, in an order of its own, with a normalisation."""
     out = tmp_path_factory.mktemp("saved") / "part"
     given = ("--classes", "dog,ant,cat", "--mean", "0.1", "--std", "0.9", "--size", "16", "--repair", "none")
-    ran = run("disassemble", *world.source(), *given, "--out", out)
+    ran = run("disassemble", "--paper", *world.source(), *given, "--out", out)
     assert ran.code == 0, ran.err
     return out
 
@@ -22,14 +22,14 @@ def json(*command):
 
 
 def test_a_plan_of_a_part(world, part):
-    found = json("plan", part, "--data", world.data, "--classes", "cat,dog")
+    found = json("plan", "--paper", part, "--data", world.data, "--classes", "cat,dog")
     assert found["classes"] == ["cat", "dog"]
     assert found["parameters"] < json("inspect", part)["parts"][0]["origin"]["cost_after"]["parameters"]
 
 
 def test_a_component_of_a_part_is_saved_as_one_of_its_source(world, part, tmp_path):
     given = ("--data", world.data, "--classes", "cat,dog", "--out", tmp_path / "small")
-    found = json("disassemble", part, *given, "--baselines")
+    found = json("disassemble", "--paper", part, *given, "--baselines")
     assert found["classes"] == ["cat", "dog"]
     origin = json("inspect", tmp_path / "small")["parts"][0]["origin"]
     outer = json("inspect", part)["parts"][0]["origin"]

@@ -54,8 +54,15 @@ def parts(world, folder, one_size):
     for weights, classes in ((world.weights, "ant,bee"), (world.others, "dog,cat")):
         out = folder.with_name(f"part-{classes}")
         given = ("--classes", classes, "--size", "16")
-        one = told("disassemble", *world.source(weights, folder), *given, "--out", out)
-        two = told("disassemble", *world.source(weights, one_size), *given, "--out", out.with_name(f"{out.name}-too"))
+        one = told("disassemble", "--paper", *world.source(weights, folder), *given, "--out", out)
+        two = told(
+            "disassemble",
+            "--paper",
+            *world.source(weights, one_size),
+            *given,
+            "--out",
+            out.with_name(f"{out.name}-too"),
+        )
         assert one == two
         made.append(out)
     return made
@@ -112,4 +119,6 @@ def test_the_source_of_a_part_resizes_as_the_part_does(world, parts, folder, tmp
 
 
 def test_a_part_that_resizes_is_a_model_for_them(parts, folder, one_size):
-    assert told("plan", parts[0], "-d", folder, "-c", "ant") == told("plan", parts[0], "-d", one_size, "-c", "ant")
+    assert told("plan", "--paper", parts[0], "-d", folder, "-c", "ant") == told(
+        "plan", "--paper", parts[0], "-d", one_size, "-c", "ant"
+    )

@@ -35,7 +35,7 @@ def imagenet(some, data="photos"):
 def part(some):
     """A component for all the classes of ImageNet that the pictures are of."""
     pytest.importorskip("timm")
-    ran = run("disassemble", *imagenet(some), "--classes", "all", "--out", some / "part", "--json")
+    ran = run("disassemble", "--paper", *imagenet(some), "--classes", "all", "--out", some / "part", "--json")
     assert ran.json["classes"] == list(wide.FOUR), ran.err
     return some / "part"
 
@@ -52,7 +52,18 @@ def rows(report):
 
 
 def test_a_component_is_of_the_classes_that_have_images(some, tmp_path):
-    ran = run("disassemble", *twelve(some), *NAMES, "-c", "all", "--baselines", "--out", tmp_path / "part", "--json")
+    ran = run(
+        "disassemble",
+        "--paper",
+        *twelve(some),
+        *NAMES,
+        "-c",
+        "all",
+        "--baselines",
+        "--out",
+        tmp_path / "part",
+        "--json",
+    )
     assert ran.json["classes"] == ["bee", "dog", "ant"], ran.err  # in the order of the network's logits
     assert "note: the data has 3 of the 12 classes: 'Ant' is ant (7), 'DOG' is dog (4)" in said(ran.err)
     assert ran.json["counts"] == [10, 10, 10]
@@ -92,7 +103,7 @@ def test_a_network_of_all_its_classes_wants_images_of_all(some, tmp_path):
 
 
 def test_photos_in_folders_of_wordnet_numbers_prove_imagenet(some, part):
-    ran = run("plan", *imagenet(some), "--classes", "n02979186,Tinca tinca,English_springer,491", "--json")
+    ran = run("plan", "--paper", *imagenet(some), "--classes", "n02979186,Tinca tinca,English_springer,491", "--json")
     assert ran.json["classes"] == ["cassette player", "tench", "English springer", "chain saw"], ran.err
     assert "taken as ImageNet's, by the data's WordNet numbers" in said(ran.err)
     assert "'n02102040' is English springer (217, n02102040)" in said(ran.err)
@@ -102,7 +113,7 @@ def test_imagenet_is_a_word_for_its_names(some, tmp_path):
     folders = dict(zip(CLASSES, ("Tench", "english-springer", "482", "Chain_Saw"), strict=True))
     wide.write_folders(tmp_path / "photos", folders, 4)
     source = [*NETWORK, "--weights", some / "imagenet.safetensors", "--data", tmp_path / "photos"]
-    ran = run("plan", *source, "--source-classes", "imagenet", "--classes", "all", "--json")
+    ran = run("plan", "--paper", *source, "--source-classes", "imagenet", "--classes", "all", "--json")
     assert ran.json["classes"] == list(wide.FOUR), ran.err
     words = wrong("plan", *source, "--classes", "Tench")
     assert "(--source-classes), 'imagenet' for ImageNet's, or say in a --class-map which number each is" in words
@@ -141,7 +152,9 @@ def test_every_command_finds_the_classes_of_a_part(some, part, tmp_path, command
     first = part
     if command in ("assemble", "add"):
         for folder, classes in ((other, "0,482"), (tmp_path / "first", "217,491")):
-            ran = run("disassemble", *imagenet(some), "--classes", classes, "--repair", "none", "--out", folder)
+            ran = run(
+                "disassemble", "--paper", *imagenet(some), "--classes", classes, "--repair", "none", "--out", folder
+            )
             assert ran.code == 0, ran.err
         first = tmp_path / "first"
     out = [] if command in ("plan", "report") else ["--out", tmp_path / "out"]
@@ -159,7 +172,7 @@ def test_a_class_map_names_the_classes_of_a_network_without_names(some, tmp_path
     else:
         file.write_text(json.dumps(known), encoding="utf-8")
     given = [*twelve(some), "--class-map", file]
-    ran = run("disassemble", *given, "-c", "all", "--out", tmp_path / "part", "--json")
+    ran = run("disassemble", "--paper", *given, "-c", "all", "--out", tmp_path / "part", "--json")
     assert ran.json["classes"] == ["bee", "Ant"], ran.err
     assert ran.json["counts"] == [10, 10]
     assert "left out, as the class map says: DOG" in said(ran.err)
@@ -170,8 +183,8 @@ def test_a_class_map_names_the_classes_of_a_network_without_names(some, tmp_path
 def test_a_class_map_moves_the_classes_of_as_many_folders(world, tmp_path):
     """The data's names are in the way of its order: the file says which logit each has."""
     (tmp_path / "map.json").write_text(json.dumps({"ant": 1, "bee": 0, "cat": 2, "dog": 3}), encoding="utf-8")
-    plain = run("plan", *world.source(), "--classes", "0", "--json")
-    ran = run("plan", *world.source(), "--class-map", tmp_path / "map.json", "--classes", "0", "--json")
+    plain = run("plan", "--paper", *world.source(), "--classes", "0", "--json")
+    ran = run("plan", "--paper", *world.source(), "--class-map", tmp_path / "map.json", "--classes", "0", "--json")
     assert (plain.json["classes"], ran.json["classes"]) == (["ant"], ["bee"])
 
 

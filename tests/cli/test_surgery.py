@@ -15,9 +15,9 @@ def parts(world, tmp_path_factory):
     large = write_weights(trained(seed=2, side=20), folder / "large.safetensors")
     network = ("zoo:lenet5", "-a", "image_size=20", "-a", "width=0.5", "--weights", large, "--data", world.data)
     for command in (
-        ["disassemble", *world.source(), "--classes", "0-3", "--out", folder / "all"],
+        ["disassemble", "--paper", *world.source(), "--classes", "0-3", "--out", folder / "all"],
         ["assemble", world.one, "--data", world.data, "--outsiders", "0.1", "--out", folder / "open"],
-        ["disassemble", *network, "--size", "20", "--mean", "0.3", "--std", "0.2", "--classes", "dog,cat",
+        ["disassemble", "--paper", *network, "--size", "20", "--mean", "0.3", "--std", "0.2", "--classes", "dog,cat",
          "--out", folder / "large"],
     ):  # fmt: skip
         ran = run(*command)
@@ -155,7 +155,7 @@ def test_unite_says_how_many_parameters_are_new_and_why(world, tmp_path):
 
 def test_parts_of_one_source_are_pointed_to_unite(world, tmp_path):
     for number, name in enumerate(("ant", "dog")):
-        ran = run("disassemble", *world.source(), "--classes", name, "--out", tmp_path / str(number))
+        ran = run("disassemble", "--paper", *world.source(), "--classes", name, "--out", tmp_path / str(number))
         assert ran.code == 0, ran.err
     ran = run("assemble", tmp_path / "0", tmp_path / "1", "--out", tmp_path / "both")
     assert "note: parts 1 and 2 are of one source: `model-lego unite` puts them together" in said(ran.err)

@@ -51,7 +51,7 @@ def test_two_processes_collect_the_statistics_of_one_and_speak_once(world, folde
 
 
 def test_two_processes_disassemble_and_evaluate_as_one_does(world, folder):
-    arguments = ("disassemble", *world.source(), "--classes", "cat,ant")
+    arguments = ("disassemble", "--paper", *world.source(), "--classes", "cat,ant")
     ran = team(*arguments, "--out", folder / "two parts", "--json")
     assert ran.code == 0, ran.err
     alone = run(*arguments, "--out", folder / "one part", "--json")

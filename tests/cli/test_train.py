@@ -30,7 +30,7 @@ def test_what_was_trained_is_taken_apart(world, tmp_path):
     assert sorted(path.name for path in (tmp_path / "net").iterdir()) == ["model.safetensors", "training.json"]
     taken = run(
         "disassemble", "zoo:lenet5", *SMALL, "--data", world.data, "--weights", tmp_path / "net" / "model.safetensors",
-        "--classes", "bee,cat", "--out", tmp_path / "part", "--json",
+        "--paper", "--classes", "bee,cat", "--out", tmp_path / "part", "--json",
     )  # fmt: skip
     assert taken.code == 0
     assert taken.json["classes"] == ["bee", "cat"]

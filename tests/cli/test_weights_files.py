@@ -19,17 +19,17 @@ def written(path, held):
 
 def test_what_was_stripped_is_a_note_and_the_result_is_the_same(world, tmp_path):
     given = ("--classes", "ant", "--json")
-    ran = run("plan", *world.source(written(tmp_path / "a.ckpt", LIGHTNING)), *given)
-    assert (ran.code, ran.out) == (0, run("plan", *world.source(), *given).out)
+    ran = run("plan", "--paper", *world.source(written(tmp_path / "a.ckpt", LIGHTNING)), *given)
+    assert (ran.code, ran.out) == (0, run("plan", "--paper", *world.source(), *given).out)
     assert ran.err == f"note: '{tmp_path / 'a.ckpt'}': weights are those at 'state_dict.model.net'\n"
 
 
 def test_a_key_takes_the_others(world, tmp_path):
     given, path = ("--classes", "ant", "--json"), written(tmp_path / "a.pth.tar", BOTH)
-    first, other = (run("plan", *world.source(path), *key, *given) for key in ([], ["--weights-key", "ema"]))
-    assert first.out == run("plan", *world.source(), *given).out
+    first, other = (run("plan", "--paper", *world.source(path), *key, *given) for key in ([], ["--weights-key", "ema"]))
+    assert first.out == run("plan", "--paper", *world.source(), *given).out
     assert "'ema' fits as well, which --weights-key or key= takes" in said(first.err)
-    assert other.out == run("plan", *world.source(written(tmp_path / "b.pt", OTHER)), *given).out
+    assert other.out == run("plan", "--paper", *world.source(written(tmp_path / "b.pt", OTHER)), *given).out
 
 
 @pytest.mark.parametrize("key", ["model", "ema"])

@@ -12,7 +12,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from model_lego import ChannelGraph, Preprocessing, disassemble, evaluate, trace
+from model_lego import ChannelGraph, Preprocessing, Thresholds, disassemble, evaluate, trace
 from model_lego.cutting.slicing import slice_model
 from model_lego.models import build, load_weights
 from tests.support.oracles import masked_forward
@@ -125,7 +125,12 @@ def test_a_component_of_it_is_smaller_and_nearly_as_good(network, images):
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     train = list(zip(*(part.split(120) for part in images.train), strict=True))
     component = disassemble(
-        network, train, classes=["automobile", "frog"], class_names=images.names, preprocessing=Preprocessing(**NORMS)
+        network,
+        train,
+        classes=["automobile", "frog"],
+        class_names=images.names,
+        preprocessing=Preprocessing(**NORMS),
+        thresholds=Thresholds(),
     )
     report = evaluate(component, [images.test], class_names=images.names)
     assert component.classes == ("automobile", "frog")
@@ -147,6 +152,7 @@ def test_two_classes_of_a_vgg_need_less_than_a_quarter_of_it_and_are_told_apart(
         classes=["airplane", "automobile"],
         class_names=VGG_CLASSES,
         preprocessing=Preprocessing(**VGG_NORMS),
+        thresholds=Thresholds(),
     )
     cut, whole = (sum(parameter.numel() for parameter in model.parameters()) for model in (component, source))
     assert cut <= 0.225 * whole

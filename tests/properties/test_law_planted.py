@@ -60,7 +60,9 @@ def test_the_component_of_a_planted_class_is_wired_through_the_planted_channels(
     model, images, labels, expected = planted(4, seed=1)
     batches = [(images, labels)]
     for label in range(4):
-        component = disassembling.disassemble(model, batches, classes=[label, (label + 1) % 4], repair="none")
+        component = disassembling.disassemble(
+            model, batches, classes=[label, (label + 1) % 4], repair="none", thresholds=Thresholds()
+        )
         for layer, answer in expected.items():
             both = answer[label] | answer[(label + 1) % 4]
             assert set(component.origin.kept_inputs[layer]) == both

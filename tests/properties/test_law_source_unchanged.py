@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from model_lego.attribution import attribute, locate
+from model_lego.attribution import Thresholds, attribute, locate
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.disassembly import disassembling
@@ -220,7 +220,7 @@ def test_a_refusal_leaves_the_source_as_it_was(spoil: Callable[[Any], Any], erro
     spoil(watched.model)
     watched.before = state(watched.model)
     with pytest.raises(error):
-        disassembling.disassemble(watched.model, batches("plain"), classes=[0, 7])
+        disassembling.disassemble(watched.model, batches("plain"), classes=[0, 7], thresholds=Thresholds())
     watched.check()
 
 

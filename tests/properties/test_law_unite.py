@@ -190,7 +190,7 @@ def test_what_the_repair_gave_is_not_lost_in_silence(kind):
         source, x = Bare(kind).eval(), torch.randn(64, 3, 8, 8)
     data = [(x, source(x).argmax(1))]
     label = int(data[0][1].mode().values)
-    part = ml.disassemble(source, data, classes=[label])
+    part = ml.disassemble(source, data, classes=[label], thresholds=ml.Thresholds())
     assert part.origin.settings["repair"]["given_biases"]
     with pytest.raises(BadConfig, match="the repair gave part 1 what the uncut network has not"):
         unite([part], factory=lambda: Bare(kind))

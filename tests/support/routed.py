@@ -41,7 +41,7 @@ def planted_assembly():
     model, pixels, labels, _ = planted(4)
     batches = [(pixels, labels)]
     parts = [
-        ml.disassemble(model, batches, classes=classes, class_names=NAMES, repair="none")
+        ml.disassemble(model, batches, classes=classes, class_names=NAMES, repair="none", thresholds=ml.Thresholds())
         for classes in (NAMES[1::-1], (*NAMES[:1:-1], NAMES[0]))
     ]
     assembly = ml.assemble(parts, on_clash="prefer")

@@ -1,6 +1,6 @@
 """How a component is cut: one frozen value inside, keyword arguments for callers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypedDict
 
 from model_lego.attribution import Sampling, Thresholds
@@ -8,6 +8,9 @@ from model_lego.budgets.budget import Budget
 from model_lego.budgets.criteria import Criterion, criterion
 from model_lego.errors import BadConfig
 from model_lego.repairing.layerwise import Method, RepairSettings, as_settings
+
+#: What a component keeps where neither a budget nor thresholds say how small it is to be.
+PROMISED = Budget(accuracy_drop=1)
 
 
 class SizeOptions(TypedDict, total=False):
@@ -22,8 +25,8 @@ class SizeOptions(TypedDict, total=False):
 class CutOptions(SizeOptions, total=False):
     """Keyword arguments of the verbs that choose by thresholds as well; `CutSettings` holds them."""
 
-    thresholds: Thresholds | None  # alpha and beta of equations (5) and (8)
-    budget: Budget | None  # limits of size and of lost accuracy, which take the place of the thresholds
+    thresholds: Thresholds | None  # alpha and beta of equations (5) and (8), by which the paper chooses
+    budget: Budget | None  # limits of size and of lost accuracy; by default one point may be lost
     sampling: Sampling  # "confident" (by default), "random" or "all": what the statistics are taken from
     per_class: int | None  # samples a class; 1 % and at least 50 by default
 
@@ -32,7 +35,7 @@ class CutOptions(SizeOptions, total=False):
 class CutSettings:
     """Everything that decides which channels a component keeps and how it is repaired, as `CutOptions` names it.
 
-    Raises BadConfig for an unknown criterion or method of repair, a multiple below 1, and a criterion without a budget.
+    Raises BadConfig for an unknown criterion or method of repair, a multiple below 1, and a criterion with thresholds.
     """
 
     thresholds: Thresholds | None = None
@@ -45,8 +48,11 @@ class CutSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.budget is None and self.criterion is not None:
-            raise BadConfig(f"criterion '{self.criterion}' chooses channels within a budget; give a budget as well")
+        if self.aim is None and self.criterion is not None:
+            raise BadConfig(
+                f"criterion '{self.criterion}' chooses channels within a budget, not by thresholds; give a budget as "
+                "well"
+            )
         if self.multiple < 1:
             raise BadConfig(f"kept widths cannot be rounded to a multiple of {self.multiple}; give 1 or more")
         as_settings(self.repair)
@@ -68,14 +74,25 @@ class CutSettings:
         return criterion(self.criterion_name)
 
     @property
+    def aim(self) -> Budget | None:
+        """How small the component is to be: as the budget says, else what is promised; None for thresholds."""
+        published = self.thresholds is not None or self.sampling != "confident" or self.per_class is not None
+        return PROMISED if self.budget is None and not published else self.budget
+
+    @property
     def searches(self) -> bool:
         """Whether the size is searched for by trials."""
-        return self.budget is not None and self.budget.accuracy_drop is not None
+        return self.aim is not None and self.aim.accuracy_drop is not None
 
     @property
     def needs_statistics(self) -> bool:
         """Whether contributions have to be summed."""
-        return self.budget is None or self.scored_by.needs_stats
+        return self.aim is None or self.scored_by.needs_stats
+
+    def published(self) -> "CutSettings":
+        """The same, with the paper's thresholds where neither a budget nor a criterion is named."""
+        asked = self.budget is not None or self.criterion is not None
+        return self if asked else replace(self, thresholds=self.alpha_beta)
 
     @property
     def repairing(self) -> RepairSettings:

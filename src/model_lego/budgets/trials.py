@@ -14,6 +14,7 @@ from model_lego.digest import packed
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.modules import first_parameter
+from model_lego.graph.selection import keeps_all
 from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import taken
 from model_lego.parts.logits import main_logits
@@ -26,6 +27,8 @@ from model_lego.verdicts.metrics import expected_loss
 
 #: Images that a trial is repaired with; the component itself gets all.
 TRIED = 500
+#: The part of the images that is held out where a size is searched for, since repairs need images more than answers do.
+HELD = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,7 @@ class Trials:
 
     `images` are those that channels are chosen by and repairs fitted to; `held` those that are measured, whose places
     in `classes` are `answers`, -1 for the other classes that a single class is told from; `digests` tells both.
+    `lacking` are classes without any image, where all images were taken.
     """
 
     model: nn.Module
@@ -55,6 +59,7 @@ class Trials:
     answers: Tensor
     digests: str
     settings: CutSettings
+    lacking: tuple[int, ...] = ()
     progress: Progress = quiet
     group: Group = None
 
@@ -97,7 +102,7 @@ class Trials:
 
     def _cut(self, selection: ChannelSelection) -> nn.Module:
         module = slice_model(self.model, self.graph, selection).module.eval()
-        if self.settings.repairing.method != "none":
+        if self.settings.repairing.method != "none" and not keeps_all(self.graph, selection):
             images = self.images[:TRIED]
             cut = cut_of(module, self.model, self.graph, selection, images[:2])
             repair_cut(cut, images, self.settings.repairing, group=self.group)
@@ -129,7 +134,10 @@ def trials(
     progress: Progress = quiet,
     group: Group = None,
 ) -> Trials:
-    """Draw a seeded sample of images of the classes and halve it; raises EmptySelection, BadBatches, ShapeMismatch."""
+    """Draw a seeded sample of images of the classes and hold half of it out, or a third where a size is searched for.
+
+    Raises EmptySelection, BadBatches, ShapeMismatch.
+    """
     sample = drawn(
         batches,
         classes,
@@ -142,16 +150,18 @@ def trials(
     )
     if not len(sample.images):
         raise EmptySelection("there is no calibration image of the classes; a budget is met by looking at some")
-    images, half = sample.images.to(first_parameter(model)), (len(sample.images) + 1) // 2
+    images, count = sample.images.to(first_parameter(model)), len(sample.images)
+    seen = min(CALIBRATION, count - count // HELD) if settings.searches else (count + 1) // 2
     return Trials(
         model=model,
         graph=graph,
         classes=tuple(classes),
-        images=images[:half],
-        held=images[half:],
-        answers=(sample.labels[half:, None] == torch.tensor(list(classes))).int().argmax(1),
+        images=images[:seen],
+        held=images[seen:],
+        answers=(sample.labels[seen:, None] == torch.tensor(list(classes))).int().argmax(1),
         digests=packed(sample.digests),
         settings=settings,
+        lacking=tuple(sorted(set(classes) - set(sample.labels.tolist()))) if count < 2 * CALIBRATION else (),
         progress=progress,
         group=group,
     )

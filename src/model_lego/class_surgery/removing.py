@@ -76,7 +76,7 @@ def remove_classes(
         options: the keyword arguments below.
 
     Keyword Args:
-        thresholds: as for `disassemble`.
+        thresholds: as for `disassemble`; the paper's where there is no budget.
         budget: as for `disassemble`.
         per_class: as for `disassemble`.
         repair: as for `disassemble`.
@@ -93,7 +93,7 @@ def remove_classes(
         `disassemble` and `assemble` raise.
     """
     refuse_unknown("remove_classes", options, RemoveOptions)
-    how = Restriction(value_of(CutSettings, options), options.get("forget", True), progress)
+    how = Restriction(value_of(CutSettings, options).published(), options.get("forget", True), progress)
     known = None if class_names is None else names_of(class_names)
     if isinstance(part, Component | Assembly):
         if preprocessing is not None or builder is not None:

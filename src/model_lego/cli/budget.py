@@ -16,8 +16,10 @@ from model_lego.processes import Group
 LIMITS = {"params": "params", "macs": "macs", "bytes": "bytes", "drop": "accuracy_drop"}
 
 
-def parse_budget(given: Sequence[str] | None) -> Budget | None:
-    """Limits name=number, separated by commas or given several times; raises BadConfig."""
+def parse_budget(given: Sequence[str] | None, *, paper: bool = False) -> Budget | None:
+    """Limits name=number, separated by commas or given several times; raises BadConfig, also beside --paper."""
+    if given and paper:
+        raise BadConfig("--paper takes what the paper's thresholds leave, whatever its size; leave it or --budget out")
     limits: dict[str, float] = {}
     for item in ",".join(given or ()).split(","):
         if not item.strip():

@@ -1,5 +1,6 @@
 """model-lego compress: a smaller network for all classes."""
 
+from model_lego.budgets.settings import PROMISED
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget
 from model_lego.cli.disassemble import show_component
@@ -7,7 +8,6 @@ from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
-from model_lego.errors import BadConfig
 from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_apart, check_room
 
@@ -26,12 +26,10 @@ def compress_command(
     baselines: o.Baselines = False,
     run: o.RunOptions,
 ) -> None:
-    """Make a trained network smaller, within a budget, and keep all of its classes."""
+    """Make a trained network smaller and keep all of its classes: within a budget, or by at most one point lost."""
     from model_lego import compress, save
 
-    limits = parse_budget(budget)
-    if limits is None:
-        raise BadConfig("how small? give --budget, for instance --budget macs=0.5")
+    limits = parse_budget(budget) or PROMISED
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
     check_apart(out, curves.curve_out)

@@ -10,6 +10,7 @@ from torch import nn
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json, show_table
+from model_lego.cli.verdict import show_size
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import Batched, subset
 from model_lego.evaluation.results import Row
@@ -89,7 +90,17 @@ def demo_command(
 
 def _piece(digits: DataSplit, known: tuple[int, ...], taken: tuple[int, ...], seed: int) -> _Piece:
     """Train one classifier, take a component out and measure it."""
-    from model_lego import Preprocessing, TrainingSettings, baselines, disassemble, evaluate, train
+    from model_lego import (
+        Preprocessing,
+        RepairSettings,
+        TrainingSettings,
+        baselines,
+        cut,
+        evaluate,
+        plan,
+        repair,
+        train,
+    )
 
     builder = Builder("zoo:lenet5", {"num_classes": len(known), "width": 2.0})
     training = _of(digits, "train", known)
@@ -99,16 +110,12 @@ def _piece(digits: DataSplit, known: tuple[int, ...], taken: tuple[int, ...], se
         source = train(build_from(builder), training.images, TrainingSettings(seed=seed, **TRAINING), progress=Bar())
     say(f"taking {', '.join(map(str, taken))} out of it …")
     names = [str(digit) for digit in known]
-    common: dict[str, Any] = {
-        "classes": [str(digit) for digit in taken],
-        "class_names": names,
-        "builder": builder,
-        "seed": seed,
-        "preprocessing": Preprocessing(),
-        "progress": Bar(),
-    }
-    component = disassemble(source, training, **common)
-    unrepaired = disassemble(source, training, repair="none", **common)
+    common: dict[str, Any] = {"preprocessing": Preprocessing()}
+    classes = [str(digit) for digit in taken]
+    planned = plan(source, training, classes=classes, class_names=names, seed=seed, progress=Bar(), **common)
+    unrepaired = cut(source, planned, builder=builder, **common)
+    how = RepairSettings(seed=seed)
+    component = repair(unrepaired, source, training, method=how, progress=Bar()).with_verdict(planned.verdict)
     against = baselines(component, source, calibration=training)
     report = evaluate(component, _of(digits, "test", known), class_names=names, baselines=against)
     plain = evaluate(unrepaired, _of(digits, "test", known), class_names=names)
@@ -142,6 +149,7 @@ def _show_component(piece: _Piece) -> None:
             for number, row in enumerate(rows)
         ],
     )
+    show_size(piece.component.origin.settings, piece.component.verdict)
 
 
 def _figures(row: Row) -> tuple[str, ...]:

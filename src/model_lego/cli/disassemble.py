@@ -9,7 +9,7 @@ from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
-from model_lego.cli.verdict import as_json, on_test_images, show_search, show_verdict
+from model_lego.cli.verdict import as_json, on_test_images, show_size, show_verdict
 from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
@@ -25,6 +25,7 @@ def plan_command(
     data: o.DataOptions,
     classes: o.Classes,
     opening: o.SourceOptions,
+    paper: o.Paper = False,
     thresholds: o.ThresholdOptions,
     statistics: o.StatisticsOptions,
     multiple: o.Multiple = 1,
@@ -38,7 +39,7 @@ def plan_command(
     """Show which channels a component would keep, without cutting anything."""
     from model_lego import cut, plan
 
-    limits = parse_budget(budget)
+    limits = parse_budget(budget, paper=paper)
     check_curve(curves.curve_out)
     source = open_source(model, data, opening, batch_size)
     wanted = source.asked(classes)
@@ -51,7 +52,7 @@ def plan_command(
             budget=limits,
             criterion=criterion,
             class_names=source.class_names,
-            thresholds=thresholds.thresholds(),
+            thresholds=thresholds.thresholds(paper=paper),
             sampling=statistics.sampling,  # type: ignore[arg-type]
             per_class=statistics.per_class,
             multiple=multiple,
@@ -94,7 +95,7 @@ def _show_plan(planned: Plan, origin: Origin, drawn_curve: Curve | None, *, json
         show(f"kept whole: {freeze.reason} (layer '{freeze.where}')")
     before, after = origin.cost_before, origin.cost_after
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
-    show_search(planned.verdict)
+    show_size(planned.settings, planned.verdict)
     show_curve(drawn_curve)
 
 
@@ -111,6 +112,7 @@ def disassemble_command(
     classes: o.Classes,
     out: o.Out,
     opening: o.SourceOptions,
+    paper: o.Paper = False,
     thresholds: o.ThresholdOptions,
     statistics: o.StatisticsOptions,
     multiple: o.Multiple = 1,
@@ -124,7 +126,7 @@ def disassemble_command(
     """Take the component for some classes out of a trained network."""
     from model_lego import disassemble, save
 
-    limits = parse_budget(budget)
+    limits = parse_budget(budget, paper=paper)
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
     check_apart(out, curves.curve_out)
@@ -141,7 +143,7 @@ def disassemble_command(
             budget=limits,
             criterion=criterion,
             class_names=source.class_names,
-            thresholds=thresholds.thresholds(),
+            thresholds=thresholds.thresholds(paper=paper),
             sampling=statistics.sampling,  # type: ignore[arg-type]
             per_class=statistics.per_class,
             multiple=multiple,
@@ -183,7 +185,7 @@ def show_component(component: Component, report: Report, drawn_curve: Curve | No
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
     show_curve(drawn_curve)
-    show_search(component.verdict)
+    show_size(component.origin.settings, component.verdict)
     show_verdict(verdict)
     say(f"written to {out}")
 

@@ -74,10 +74,14 @@ Size = Annotated[
 ]
 Crop = Annotated[str | None, typer.Option("--crop", help="pixels of the middle that is then cut out: N or HxW")]
 Interpolation = Annotated[str | None, typer.Option("--interpolation", help="bilinear, bicubic or nearest")]
-Alpha = Annotated[float, typer.Option(help="threshold of equation (5), convolutions")]
-Beta = Annotated[float, typer.Option(help="threshold of equation (8), convolutions")]
-LinearAlpha = Annotated[float, typer.Option(help="threshold of equation (5), linear layers")]
-LinearBeta = Annotated[float, typer.Option(help="threshold of equation (8), linear layers")]
+Alpha = Annotated[float | None, typer.Option(help="threshold of equation (5), convolutions; 0.3 in the paper")]
+Beta = Annotated[float | None, typer.Option(help="threshold of equation (8), convolutions; 0.2 in the paper")]
+LinearAlpha = Annotated[float | None, typer.Option(help="threshold of equation (5), linear layers; 0.4 in the paper")]
+LinearBeta = Annotated[float | None, typer.Option(help="threshold of equation (8), linear layers; 0.3 in the paper")]
+Paper = Annotated[
+    bool,
+    typer.Option("--paper", help="take what the paper's thresholds leave, not the smallest that keeps its accuracy"),
+]
 SamplingOpt = Annotated[str, typer.Option("--sampling", help="samples of the statistics: confident, random or all")]
 PerClass = Annotated[int | None, typer.Option("--per-class", help="samples a class; 1 % and at least 50 by default")]
 Stats = Annotated[
@@ -86,7 +90,7 @@ Stats = Annotated[
 Multiple = Annotated[int, typer.Option("--multiple", help="round kept widths up to a multiple")]
 BudgetOpt = Annotated[
     list[str] | None,
-    typer.Option("--budget", help="limits in place of the thresholds: params=0.2, macs=0.3, bytes=2e6, drop=0.5"),
+    typer.Option("--budget", help="limits: params=0.2, macs=0.3, bytes=2e6, drop=0.5; one point lost by default"),
 ]
 Criterion = Annotated[str | None, typer.Option("--criterion", help="by which channels are chosen within a budget")]
 CurveOpt = Annotated[bool, typer.Option("--curve", help="print accuracy against size, on held-out training images")]
@@ -232,21 +236,21 @@ class RunOptions:
     json: Json = False
 
 
-_PUBLISHED = Thresholds()
-
-
 @dataclass(frozen=True, slots=True)
 class ThresholdOptions:
     """Which channels count as relevant."""
 
-    alpha: Alpha = _PUBLISHED.conv_alpha
-    beta: Beta = _PUBLISHED.conv_beta
-    linear_alpha: LinearAlpha = _PUBLISHED.linear_alpha
-    linear_beta: LinearBeta = _PUBLISHED.linear_beta
+    alpha: Alpha = None
+    beta: Beta = None
+    linear_alpha: LinearAlpha = None
+    linear_beta: LinearBeta = None
 
-    def thresholds(self) -> Thresholds:
-        """As the library takes them."""
-        return Thresholds(self.alpha, self.beta, self.linear_alpha, self.linear_beta)
+    def thresholds(self, *, paper: bool = False) -> Thresholds | None:
+        """As the library takes them: the paper's but for those that are given; None where nothing asks for any."""
+        names = ("conv_alpha", "conv_beta", "linear_alpha", "linear_beta")
+        values = (self.alpha, self.beta, self.linear_alpha, self.linear_beta)
+        given = {name: value for name, value in zip(names, values, strict=True) if value is not None}
+        return Thresholds(**given) if given or paper else None
 
 
 @dataclass(frozen=True, slots=True)

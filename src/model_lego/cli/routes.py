@@ -89,7 +89,7 @@ def routes_command(
     _check(files, samples)
     if photos < 0:
         raise BadConfig(f"--photos {photos} is no number of images; give 0 for none")
-    limits = thresholds.thresholds()
+    limits = thresholds.thresholds() or Thresholds()
     check_files(image or [])
     source = open_source(model, data, opening, batch_size)
     wanted = [] if image and not classes else source.asked(classes)

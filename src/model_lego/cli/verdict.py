@@ -1,5 +1,6 @@
 """What the command line says of a result beside what it was made of, and what to try where that is doubtful."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,10 +29,13 @@ def on_test_images(component: Component, report: Report) -> Verdict | None:
     )
 
 
-def show_search(verdict: Verdict | None) -> None:
-    """Print how the size of a component was found, if it was searched for."""
+def show_size(settings: Mapping[str, Any], verdict: Verdict | None) -> None:
+    """Print how the size of a component came about, where no budget said it: by trials, or by thresholds."""
     if verdict is not None and verdict.search is not None:
-        show(f"size: {verdict.search}; then {verdict}")
+        low, high = verdict.interval
+        show(f"size: {verdict.search}; {verdict.lost:.1f} points lost there (95 %: {low:.1f} to {high:.1f})")
+    elif "budget" not in settings:
+        show("size: what the thresholds leave; by default it is the smallest tried that loses at most one point")
 
 
 def show_verdict(verdict: Verdict | None) -> None:

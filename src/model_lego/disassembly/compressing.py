@@ -5,7 +5,7 @@ from typing import Unpack
 from torch import nn
 
 from model_lego.budgets.budget import Budget
-from model_lego.budgets.settings import CutSettings
+from model_lego.budgets.settings import PROMISED, CutSettings
 from model_lego.data.batching import Batches
 from model_lego.disassembly.disassembling import component_for
 from model_lego.disassembly.request import InputOptions, ask
@@ -18,7 +18,7 @@ from model_lego.parts.component import Builder, Component
 def compress(
     model: nn.Module,
     batches: Batches,
-    budget: Budget,
+    budget: Budget = PROMISED,
     *,
     class_names: ClassNames | None = None,
     builder: Builder | None = None,
@@ -31,7 +31,7 @@ def compress(
     Args:
         model: a classifier; it is never changed.
         batches: re-iterable of (images B x C x H x W, labels B int64).
-        budget: limits of size and of lost accuracy.
+        budget: limits of size and of lost accuracy; by default the smallest network that loses at most one point.
         class_names: names of the classes, in the order of the logits.
         builder: how to build the uncut network again, for the saved file.
         options: the keyword arguments below.

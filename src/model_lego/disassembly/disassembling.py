@@ -21,6 +21,7 @@ from model_lego.disassembly.request import PlanOptions, Request, ask
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
+from model_lego.graph.selection import keeps_all
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, source_names
 from model_lego.parts.component import Builder, Component, Origin, Preprocessing
@@ -77,11 +78,11 @@ def plan(
     """Locate the channels of a component for some classes, without cutting anything.
 
     `classes` are names (with `class_names`, the source's) or label numbers; `options` are those of `disassemble`. A
-    `graph` and `stats` that exist already are used. With a `budget` the channels are those that a `criterion`
-    ("reconstruction" by default) finds best within it, on images of `calibration` (by default of `batches`); an
-    accuracy drop is that after `repair`. The processes of a `group` share the work. Raises BadConfig (statistics of
-    another network, a budget that cannot be met), UnknownClass, EmptySelection, BadBatches, ShapeMismatch,
-    RefusedError, UnsupportedOpError, TraceFailed.
+    `graph` and `stats` that exist already are used. The channels are those that a `criterion` ("reconstruction" by
+    default) finds best within the `budget`, on images of `calibration` (by default of `batches`); an accuracy drop is
+    that after `repair`. With `thresholds`, or anything else about statistics, they are those of the paper. The
+    processes of a `group` share the work. Raises BadConfig (statistics of another network, a budget that cannot be
+    met), UnknownClass, EmptySelection, BadBatches, ShapeMismatch, RefusedError, UnsupportedOpError, TraceFailed.
     """
     refuse_unknown("plan", options, PlanOptions)
     return planned_for(ask(model, batches, classes, class_names, value_of(CutSettings, options), options))
@@ -91,11 +92,11 @@ def planned_for(request: Request) -> Plan:
     """Locate the channels that a request is for."""
     settings = request.settings
     verdict = None
-    if settings.budget is not None:
-        request.refuse_unreachable(settings.budget)
+    if settings.aim is not None:
+        request.refuse_unreachable(settings.aim)
     stats = request.statistics()
-    if settings.budget is not None:
-        found, record = within_budget(request.trials(), settings.budget, stats)
+    if settings.aim is not None:
+        found, record = within_budget(request.trials(), settings.aim, stats)
         selection, verdict = found.selection, found.verdict
     else:
         assert stats is not None
@@ -191,11 +192,13 @@ def disassemble(
 
     Keyword Args:
         calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
-        thresholds: alpha and beta of equations (5) and (8).
-        budget: limits of size and of lost accuracy, which take the place of the thresholds.
+        budget: limits of size and of lost accuracy; by default the smallest component that loses at most one point
+            against the source over the same classes, on images held out for that (`.verdict.search`).
+        thresholds: alpha and beta of equations (5) and (8): channels are chosen as in the paper, whatever their number.
         criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
             "contribution", "energy", "taylor", "magnitude", "fpgm", "hrank" or "random".
-        sampling: "confident", "random" or "all": what the statistics are taken from.
+        sampling: "confident", "random" or "all": what the statistics of the paper's choice are taken from; like
+            `per_class` and `stats` it stands for the paper's thresholds where there is no budget.
         per_class: samples a class; 1 % and at least 50 by default.
         multiple: round kept widths up to a multiple of this.
         repair: "ridge", "mean", "bn", "none", or full settings.
@@ -244,7 +247,8 @@ def made_for(request: Request, builder: Builder | None) -> Made:
     component, made = _cut(request.model, planned, request.preprocessing, builder)
     settings, images, unrepaired = request.settings.repairing, images_for(request, component), None
     verdict = planned.verdict
-    if settings.method != "none":
+    uncut = verdict is not None and keeps_all(request.graph, planned.selection)
+    if settings.method != "none" and not uncut:
         unrepaired = made.copy() if needs_twin(images) else None
         component = refitted(component, made, images.fit, settings, progress=request.progress, group=request.group)
         verdict = verdict and replace(verdict, fitted=images.fewest(request.labels))

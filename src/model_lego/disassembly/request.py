@@ -95,7 +95,7 @@ class Request:
         )
 
     def trials(self) -> Trials:
-        """Calibration images on which components of several sizes are tried."""
+        """Calibration images on which components of several sizes are tried; raises EmptySelection."""
         tried = trials(
             self.model,
             self.graph,
@@ -106,6 +106,8 @@ class Request:
             progress=self.progress,
             group=self.group,
         )
+        if tried.lacking:
+            raise EmptySelection(SampleChoice(class_names=self.names).no_samples(tried.lacking))
         alone = len(self.labels) == 1 and self.settings.searches  # a single class is told from the others
         return tried.beside(self.some(self.others, JUDGED).images) if alone else tried
 
@@ -141,6 +143,7 @@ def ask(
     Raises BadBatches, UnknownClass, EmptySelection, RefusedError, UnsupportedOpError, TraceFailed.
     """
     model = unwrapped(model)
+    settings = settings if options.get("stats") is None else settings.published()
     calibration, preprocessing = options.get("calibration"), options.get("preprocessing")
     feed = prepared(batches, preprocessing)
     if calibration is not None:

@@ -202,9 +202,10 @@ class Report:
         if self.rejecting:
             remarks.append(f"known classes: of their samples {_percent(self.rows[0].known)} are right")
         if self.reference and len(self.classes) > 1:
+            sign, where = (1, "below") if self.lost >= 0 else (-1, "above")
+            ends = _range(sorted(sign * end for end in self.lost_interval), " to ")
             remarks.append(
-                f"{self.lost:.1f} points below {self.reference} (95 %: {_range(self.lost_interval, ' to ')}), on the "
-                "same samples"
+                f"{sign * self.lost:.1f} points {where} {self.reference} (95 %: {ends}), on the same samples"
             )
         if "separation" in self.negatives:
             remarks.append(f"AUROC: {self.negatives['separation']}")
@@ -241,7 +242,7 @@ def _one(value: float) -> str:
     return "-" if math.isnan(value) else f"{value:.1f}"
 
 
-def _range(ends: tuple[float, float], between: str) -> str:
+def _range(ends: Sequence[float], between: str) -> str:
     return "-" if math.isnan(ends[0]) else between.join(f"{end:.1f}" for end in ends)
 
 

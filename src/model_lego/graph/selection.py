@@ -62,6 +62,11 @@ def keep_all(graph: ChannelGraph) -> ChannelSelection:
     return ChannelSelection(everything, tuple(range(len(graph.head))))
 
 
+def keeps_all(graph: ChannelGraph, selection: ChannelSelection) -> bool:
+    """Whether a selection leaves nothing out but logits, so that a cut by it gives what its source gives."""
+    return bool((selection.keep | graph.is_head).all())
+
+
 def as_many(graph: ChannelGraph, kept: ChannelSelection, scores: Tensor, *, multiple: int = 1) -> ChannelSelection:
     """Keep the best channels of each group, as many as `kept` has; so in each block of channels that stay equal."""
     wanted = torch.zeros(graph.width, dtype=torch.bool)

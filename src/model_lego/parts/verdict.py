@@ -36,7 +36,7 @@ _KEEP_MORE: Mapping[Making, tuple[str, str]] = MappingProxyType(
         "cut": ("budget=Budget(accuracy_drop=1), which keeps as much as one point takes", "--budget drop=1"),
         "joined": (
             "more calibration images, of each class as many, or parts that keep more",
-            "--calibration-per-class 250, or parts that were cut with --budget drop=1",
+            "--calibration-per-class 250, or parts that were cut with --budget drop=0.5",
         ),
         "trained": ("a smaller learning rate, or more epochs", "a smaller --learning-rate, or more --epochs"),
     }
@@ -171,9 +171,9 @@ def _unmet(search: Search) -> Concern:
         return Concern(
             f"{search.images} held-out images are too few to tell whether more than {search.points} is lost: "
             f"{search.least} are needed, and the largest component is kept",
-            f"at least {2 * search.least} images of its classes, half of which are held out, or a budget of size such "
-            "as Budget(macs=0.5)",
-            f"at least {2 * search.least} training images of its classes, or --budget macs=0.5",
+            f"at least {3 * search.least} images of its classes, a third of which is held out, or a budget of size "
+            "such as Budget(macs=0.5)",
+            f"at least {3 * search.least} training images of its classes, or --budget macs=0.5",
         )
     return Concern(
         f"no smaller component loses at most {search.points}, and the largest is kept",

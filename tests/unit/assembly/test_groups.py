@@ -150,7 +150,9 @@ def test_uncut_sources_are_merged_and_ordered_as_the_assembly():
     source, images, labels, _ = planted(4)
     names = [f"c{number}" for number in range(4)]
     parts = [
-        ml.disassemble(source, [(images, labels)], classes=classes, class_names=names, repair="none")
+        ml.disassemble(
+            source, [(images, labels)], classes=classes, class_names=names, repair="none", thresholds=ml.Thresholds()
+        )
         for classes in (["c0", "c1"], ["c2", "c3"])
     ]
     joint = assemble(parts, groups={"pet": ["c0", "c2"]}, order=["c3", "pet", "c1"])

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model_lego import Budget, Cost, attribute, curve, disassemble, plan
+from model_lego import Budget, Cost, Thresholds, attribute, curve, disassemble, plan
 from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.marginal_cost import COSTS, PriceList
 from model_lego.budgets.removal_order import removal_order
@@ -144,7 +144,7 @@ def test_the_contribution_of_a_plain_layer_is_its_share_in_the_logit():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"criterion": "count"}, "give a budget as well"),
+        ({"criterion": "count", "thresholds": Thresholds()}, "give a budget as well"),
         ({"criterion": "luck", "budget": Budget(params=0.5)}, "criterion 'luck' is unknown; use one of reconstruction"),
     ],
 )
@@ -179,8 +179,8 @@ def test_trials_count_right_answers_on_the_images_held_out():
         assert int(labels[place]) == [3, 1][answer]
 
 
-#: Held-out images of `labelled`: half of those of its two classes.
-HELD = 27
+#: Held-out images of `labelled`: a third of those of its two classes.
+HELD = 18
 
 
 def test_the_smallest_component_within_a_drop_is_found_and_noted():
@@ -237,8 +237,8 @@ def test_few_images_do_not_tell_and_the_largest_is_kept_which_the_verdict_says()
     words = f"the largest, as none is known to lose at most one point on {HELD} held-out images"
     assert str(part.verdict.search) == words
     concern = part.verdict.concerns[0]
-    assert "at least 200 images of its classes" in concern.python
-    assert "at least 200 training images" in concern.command
+    assert "at least 300 images of its classes" in concern.python
+    assert "at least 300 training images" in concern.command
 
 
 def test_a_single_class_is_searched_for_by_the_area_of_its_logit():
@@ -257,7 +257,7 @@ def test_a_trial_sees_no_image_that_it_is_measured_by():
     tried = trials(
         model, graph, labelled("plain"), classes=[3, 1], settings=CutSettings(budget=Budget(accuracy_drop=1))
     )
-    assert len(tried.held) == HELD == (len(tried.images) + len(tried.held)) // 2
+    assert len(tried.held) == HELD == (len(tried.images) + len(tried.held)) // 3
     assert not any(torch.equal(one, other) for one in tried.held for other in tried.images)
     beside = tried.beside(torch.zeros(2, *tried.held.shape[1:]))
     assert (beside.measured, len(beside.held)) == (tried.measured, len(tried.held) + 2)

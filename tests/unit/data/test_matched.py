@@ -76,13 +76,18 @@ def test_a_component_of_the_classes_that_are_there_and_none_of_others():
     half = DataSplit(*[in_memory(pixels[some].float(), labels[some] // 2)] * 2, ("green", "grey"))
     images = matched(half, names)
     part = ml.disassemble(
-        model, batches(images.train), classes=images.present, class_names=images.class_names, repair="none"
+        model,
+        batches(images.train),
+        classes=images.present,
+        class_names=images.class_names,
+        repair="none",
+        thresholds=ml.Thresholds(),
     )
     assert part.labels == (1, 3)
     report = ml.evaluate(part, batches(images.test), class_names=images.class_names)
     assert (report.counts, report.others, report.other_classes) == ((int(some.sum()) // 2,) * 2, 0, ())
     with pytest.raises(EmptySelection, match="2 classes have no sample in the batches: 'red', 'blue'"):
-        ml.plan(model, batches(images.train), classes=names, class_names=names)
+        ml.plan(model, batches(images.train), classes=names, class_names=names, thresholds=ml.Thresholds())
     with pytest.raises(EmptySelection, match="class 'red' has no sample in the batches"):
         ml.curve(model, batches(images.train), classes=("red", "grey"), class_names=names)
     with pytest.raises(EmptySelection, match="2 classes have no sample"):
@@ -91,7 +96,9 @@ def test_a_component_of_the_classes_that_are_there_and_none_of_others():
 
 def test_only_classes_that_were_met_are_named_as_other_classes():
     model, pixels, labels, _ = planted(4)
-    part = ml.disassemble(model, [(pixels, labels)], classes=[0, 1], class_names=tuple("abcd"), repair="none")
+    part = ml.disassemble(
+        model, [(pixels, labels)], classes=[0, 1], class_names=tuple("abcd"), repair="none", thresholds=ml.Thresholds()
+    )
     seen = labels != 3
     report = ml.evaluate(part, [(pixels[seen], labels[seen])], class_names=tuple("abcd"))
     assert report.other_classes == ("c",)

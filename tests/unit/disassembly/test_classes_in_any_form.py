@@ -28,12 +28,16 @@ def batches():
     ids=["to", "from", "array"],
 )
 def test_names_go_by_their_numbers_in_every_verb(network, batches, names):
-    component = ml.disassemble(network, batches, classes=["dog", "ant"], class_names=names, repair="none")
+    component = ml.disassemble(
+        network, batches, classes=["dog", "ant"], class_names=names, repair="none", thresholds=ml.Thresholds()
+    )
     assert (component.classes, component.labels) == (("dog", "ant"), (3, 0))
     assert ml.evaluate(component, batches, class_names=names).accuracy > 90
     rest = ml.remove_classes(component, ["dog"], batches, class_names=names, repair="none")
     assert rest.classes == ("ant",)
-    other = ml.disassemble(network, batches, classes=["bee", "cat"], class_names=names, repair="none")
+    other = ml.disassemble(
+        network, batches, classes=["bee", "cat"], class_names=names, repair="none", thresholds=ml.Thresholds()
+    )
     joined = ml.assemble([component, other], calibration=batches, class_names=names)
     assert ml.evaluate(joined, batches, class_names=names).accuracy > 90
 
@@ -65,6 +69,6 @@ def test_other_values_are_no_classes(network, batches, wrong):
 def test_a_gap_in_the_names_is_refused_by_name(network, batches):
     names = {"ant": 0, "bee": 1, "cat": 2, "dog": 4}
     with pytest.raises(ml.LegoError, match=r"no class has the number 3, but .* 'dog' has 4"):
-        ml.disassemble(network, batches, classes=["dog"], class_names=names)
+        ml.disassemble(network, batches, classes=["dog"], class_names=names, thresholds=ml.Thresholds())
     with pytest.raises(ml.LegoError, match="'bee' and 'cat' have the same number, 1"):
         ml.compress(network, batches, ml.Budget(macs=0.5), class_names={"ant": 0, "bee": 1, "cat": 1, "dog": 3})

@@ -34,7 +34,9 @@ def test_fewer_classes_are_refused_before_anything_is_summed(last):
     network, said = Reshaping(last), []
     assert "only all of its classes together" in str(ml.diagnose(network, IMAGES))
     with pytest.raises(RefusedError, match="number of classes, 6, written into it"):
-        ml.disassemble(network, BATCHES, classes=[1, 2], progress=lambda *report: said.append(report))
+        ml.disassemble(
+            network, BATCHES, classes=[1, 2], progress=lambda *report: said.append(report), thresholds=ml.Thresholds()
+        )
     assert said == []
 
 

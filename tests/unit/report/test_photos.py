@@ -38,7 +38,12 @@ class Says(torch.nn.Module):
 def counted(labels, logits, *, classes, names=None):
     """What a part takes images for whose logits are given."""
     part = ml.disassemble(
-        MODEL, [(IMAGES, LABELS)], classes=[0, 1, 2][: len(classes)], class_names=NAMES, repair="none"
+        MODEL,
+        [(IMAGES, LABELS)],
+        classes=[0, 1, 2][: len(classes)],
+        class_names=NAMES,
+        repair="none",
+        thresholds=ml.Thresholds(),
     )
     images = torch.zeros(len(labels), *part.origin.input_shape)
     images.flatten(1)[:, : len(classes)] = torch.tensor(logits)
@@ -133,7 +138,9 @@ def test_of_many_classes_the_pairs_that_are_mistaken_most_are_told():
 
 
 def test_what_was_counted_for_other_classes_is_refused(tmp_path):
-    part = ml.disassemble(MODEL, [(IMAGES, LABELS)], classes=[0, 1], class_names=NAMES, repair="none")
+    part = ml.disassemble(
+        MODEL, [(IMAGES, LABELS)], classes=[0, 1], class_names=NAMES, repair="none", thresholds=ml.Thresholds()
+    )
     with pytest.raises(BadConfig, match="counted for other classes"):
         write_report(part, tmp_path / "page.html", confused=made({}, [[1, 0], [0, 1], [0, 0]]))
 
@@ -179,7 +186,7 @@ def reported(tmp_path_factory):
     """The text of the page about an assembly of two parts, with photos everywhere."""
     batches = [(IMAGES, LABELS)]
     parts = [
-        ml.disassemble(MODEL, batches, classes=classes, class_names=NAMES, repair="none")
+        ml.disassemble(MODEL, batches, classes=classes, class_names=NAMES, repair="none", thresholds=ml.Thresholds())
         for classes in (NAMES[:2], NAMES[2:])
     ]
     joined = ml.assemble(parts)

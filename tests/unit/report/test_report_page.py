@@ -21,7 +21,14 @@ def made():
     model, images, labels, _ = planted(4)
     batches = [(images, labels)]
     return (
-        ml.disassemble(model, batches, classes=["grey", "green & blue"], class_names=NAMES, repair="none"),
+        ml.disassemble(
+            model,
+            batches,
+            classes=["grey", "green & blue"],
+            class_names=NAMES,
+            repair="none",
+            thresholds=ml.Thresholds(),
+        ),
         images,
         labels,
     )
@@ -97,7 +104,7 @@ def joined(made):
     component, images, labels = made
     model, batches = planted(4)[0], [(images, labels)]
     parts = [component] + [
-        ml.disassemble(model, batches, classes=classes, class_names=NAMES, repair="none")
+        ml.disassemble(model, batches, classes=classes, class_names=NAMES, repair="none", thresholds=ml.Thresholds())
         for classes in (["red"], ["blue", "green & blue"])
     ]
     assembly = ml.assemble(parts, on_clash="prefer")

@@ -17,7 +17,7 @@ BATCHES = [(IMAGES[:17], LABELS[:17]), (IMAGES[17:], LABELS[17:])]
 
 
 def component(classes):
-    return ml.disassemble(MODEL, BATCHES, classes=classes, class_names=NAMES, repair="none")
+    return ml.disassemble(MODEL, BATCHES, classes=classes, class_names=NAMES, repair="none", thresholds=ml.Thresholds())
 
 
 @pytest.fixture(scope="module")

@@ -62,7 +62,7 @@ def test_images_of_a_calibration_of_their_own_are_not_judged_by():
 
 
 def test_a_single_class_is_judged_by_the_area_of_its_logit():
-    verdict = ml.disassemble(colours(), blobs(300), classes=[1]).verdict
+    verdict = ml.disassemble(colours(), blobs(300), classes=[1], thresholds=ml.Thresholds()).verdict
     assert (verdict.measure, verdict.classes) == ("AUROC", 1)
     assert (verdict.own, verdict.theirs) == (100.0, 100.0)
     only = [(images[labels == 1], labels[labels == 1]) for images, labels in blobs(300)]
@@ -101,7 +101,7 @@ def test_a_component_that_saves_nothing_is_warned_of():
 
 def test_few_images_are_warned_of():
     with pytest.warns(DoubtfulResult, match="fitted to 5 images of a class, where 20 are few"):
-        ml.disassemble(colours(), blobs(15), classes=[0, 1, 2])
+        ml.disassemble(colours(), blobs(15), classes=[0, 1, 2], thresholds=ml.Thresholds())
 
 
 def test_a_good_part_warns_of_nothing():
@@ -114,8 +114,12 @@ def test_a_good_part_warns_of_nothing():
 
 def pair():
     names = ["red", "green", "blue"]
-    first = ml.disassemble(colours(), blobs(900), classes=["red", "green"], class_names=names)
-    return first, ml.disassemble(colours(3.0), blobs(900), classes=["blue"], class_names=names)
+    first = ml.disassemble(
+        colours(), blobs(900), classes=["red", "green"], class_names=names, thresholds=ml.Thresholds()
+    )
+    return first, ml.disassemble(
+        colours(3.0), blobs(900), classes=["blue"], class_names=names, thresholds=ml.Thresholds()
+    )
 
 
 def test_an_assembly_is_judged_beside_its_parts_by_cross_validation():
@@ -135,7 +139,7 @@ def test_an_assembly_far_behind_its_parts_is_warned_of():
 
 
 def test_removing_a_class_is_judged_beside_what_was_there():
-    part = ml.disassemble(colours(), blobs(900), classes=[0, 1, 2])
+    part = ml.disassemble(colours(), blobs(900), classes=[0, 1, 2], thresholds=ml.Thresholds())
     less = ml.remove_classes(part, [1], blobs(900))
     assert less.verdict.reference == "what it was before (over the same classes)"
     assert (less.verdict.classes, less.verdict.lost) == (2, 0.0)
@@ -145,7 +149,7 @@ def test_removing_a_class_is_judged_beside_what_was_there():
 
 
 def test_a_training_is_judged_beside_what_was_there_and_beside_its_teacher():
-    part = ml.disassemble(colours(), blobs(900), classes=[0, 2])
+    part = ml.disassemble(colours(), blobs(900), classes=[0, 2], thresholds=ml.Thresholds())
     names = [f"{label}" for label in range(3)]
     settings = TrainingSettings(epochs=1, learning_rate=0.001, crop=0, flip=False)
     known = {"class_names": component_names(part, names)}
@@ -166,7 +170,7 @@ def component_names(part, names):
 
 
 def test_a_training_that_does_harm_is_warned_of(monkeypatch):
-    part = ml.disassemble(colours(), blobs(900), classes=[0, 2])
+    part = ml.disassemble(colours(), blobs(900), classes=[0, 2], thresholds=ml.Thresholds())
 
     def harm(goal, *_, **__):
         for parameter in goal.network.parameters():
@@ -178,7 +182,7 @@ def test_a_training_that_does_harm_is_warned_of(monkeypatch):
 
 
 def test_a_verdict_is_saved_with_its_part(tmp_path):
-    part = ml.disassemble(colours(), blobs(300), classes=[0, 2])
+    part = ml.disassemble(colours(), blobs(300), classes=[0, 2], thresholds=ml.Thresholds())
     ml.save(part, tmp_path / "part")
     assert ml.load(tmp_path / "part", factory=colours).verdict == part.verdict
 
@@ -217,7 +221,10 @@ def test_a_network_in_training_mode_is_judged_in_eval_mode_and_its_component_is_
 
     source = network().eval()
     trained = copy.deepcopy(source).train()
-    one, other = (ml.disassemble(each, blobs(count), classes=[0, 1], repair=repair) for each in (source, trained))
+    one, other = (
+        ml.disassemble(each, blobs(count), classes=[0, 1], repair=repair, thresholds=ml.Thresholds())
+        for each in (source, trained)
+    )
     assert other.verdict == one.verdict
     torch.testing.assert_close(other.module.state_dict(), one.module.state_dict(), rtol=0, atol=0)
     assert all(module.training for module in other.module.modules())
