@@ -216,7 +216,7 @@ class Trial:
                 raise Wrong(f"other inputs of layer '{layer.name}' are relevant than the equations say")
 
     def disassemble(self) -> None:
-        """The whole way with its defaults, the repair among them, gives a component that runs and comes back."""
+        """The whole way by the paper's thresholds, with a repair, gives a component that runs and comes back."""
         labels = torch.arange(COUNT) % len(self.graph.head)
         part = disassemble(self.model, [(self.x, labels)], classes=[1, 0], graph=self.graph, sampling="all")
         with torch.no_grad():

@@ -106,7 +106,7 @@ class Request:
             progress=self.progress,
             group=self.group,
         )
-        if tried.lacking:
+        if tried.lacking and self.settings.budget is None:  # a budget of the caller is kept with what there is
             raise EmptySelection(SampleChoice(class_names=self.names).no_samples(tried.lacking))
         alone = len(self.labels) == 1 and self.settings.searches  # a single class is told from the others
         return tried.beside(self.some(self.others, JUDGED).images) if alone else tried
