@@ -15,6 +15,7 @@ from model_lego.budgets.trials import Trial, Trials
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelSelection
+from model_lego.graph.modules import first_parameter
 from model_lego.parts.component import Cost
 from model_lego.parts.verdict import Search, Verdict
 
@@ -36,7 +37,7 @@ def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = N
     How many channels each group keeps is told by reconstruction, whatever the criterion; which ones, by the criterion.
     """
     model, graph, settings = tried.model, tried.graph, tried.settings
-    images = tried.images[:SENSED]
+    images = tried.images[:SENSED].to(first_parameter(model))
     senses = sense(
         model,
         graph,

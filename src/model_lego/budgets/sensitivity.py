@@ -13,6 +13,7 @@ from model_lego.graph.channels_last import InnermostRunner, innermost, pays
 from model_lego.graph.nodes import writes
 from model_lego.graph.propagation import concrete
 from model_lego.progress import Progress, quiet
+from model_lego.repairing.holding import give_back
 from model_lego.repairing.least_squares import Moments
 from model_lego.repairing.patches import chosen
 
@@ -68,7 +69,10 @@ def sense(
         _back(model, graph, laid, list(classes), signs.double() @ basis, sums)
         done += len(some)
         progress("sensing", done, len(images))
-    return {each.layer.name: each.sense(len(images)) for each in sums.values()}
+    found = {each.layer.name: each.sense(len(images)) for each in sums.values()}
+    sums.clear()
+    give_back()
+    return found
 
 
 def _back(

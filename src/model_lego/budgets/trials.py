@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
-from model_lego.data.batching import Batches, drawn
+from model_lego.data.batching import Batches, Images, drawn
 from model_lego.digest import packed
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
@@ -54,7 +54,7 @@ class Trials:
     model: nn.Module
     graph: ChannelGraph
     classes: tuple[int, ...]
-    images: Tensor
+    images: Images
     held: Tensor
     answers: Tensor
     digests: str
@@ -103,7 +103,7 @@ class Trials:
     def _cut(self, selection: ChannelSelection) -> nn.Module:
         module = slice_model(self.model, self.graph, selection).module.eval()
         if self.settings.repairing.method != "none" and not keeps_all(self.graph, selection):
-            images = self.images[:TRIED]
+            images = self.images[:TRIED].to(first_parameter(self.model))
             cut = cut_of(module, self.model, self.graph, selection, images[:2])
             repair_cut(cut, images, self.settings.repairing, group=self.group)
         return module
@@ -148,16 +148,16 @@ def trials(
         seed=settings.seed,
         progress=progress,
     )
-    if not len(sample.images):
+    if not len(sample.labels):
         raise EmptySelection("there is no calibration image of the classes; a budget is met by looking at some")
-    images, count = sample.images.to(first_parameter(model)), len(sample.images)
+    count = len(sample.labels)
     seen = min(CALIBRATION, count - count // HELD) if settings.searches else (count + 1) // 2
     return Trials(
         model=model,
         graph=graph,
         classes=tuple(classes),
-        images=images[:seen],
-        held=images[seen:],
+        images=sample.at(range(seen)).seen,
+        held=sample.at(range(seen, count)).images.to(first_parameter(model)),
         answers=(sample.labels[seen:, None] == torch.tensor(list(classes))).int().argmax(1),
         digests=packed(sample.digests),
         settings=settings,

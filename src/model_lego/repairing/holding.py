@@ -1,6 +1,8 @@
 """How many calibration images a repair holds at each stop: few where maps are large, more as they shrink."""
 
+import ctypes
 import math
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
@@ -42,6 +44,13 @@ def holding(
     rooms = list(accumulate(reversed(each), min))[::-1]
     every = math.ceil(images / chunk)
     return Holding(chunk, tuple(every if some >= images else max(1, some // chunk) for some in rooms))
+
+
+def give_back() -> None:
+    """Give memory that was freed back to the system, where the allocator keeps it for later (glibc)."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
+    if trim is not None:
+        trim(0)
 
 
 def live_bytes(program: Program, last_use: Mapping[fx.Node, Sequence[fx.Node]]) -> list[int]:

@@ -30,7 +30,7 @@ from model_lego.graph.rule import Window
 from model_lego.processes import Group, add_up, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.additions import addition_behind, made_up
-from model_lego.repairing.holding import Holding, fit_bytes, holding, live_bytes, peak_bytes
+from model_lego.repairing.holding import Holding, fit_bytes, give_back, holding, live_bytes, peak_bytes
 from model_lego.repairing.intercepts import home_of
 from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, shift_only
 from model_lego.repairing.patches import input_rows, output_rows, row_count
@@ -140,6 +140,7 @@ class Walk:
             self.numbers = list(given)
             self._mend(self.source.calls[stop], self.cut.calls[stop], given)
             given.clear()
+            give_back()
             progress("repairing", stop + 1, stops[-1] + 1)
         return tuple(self.left_alone)
 
