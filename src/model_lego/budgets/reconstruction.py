@@ -65,8 +65,8 @@ def gains_of(covariance: Tensor, square: Tensor) -> Tensor:
         gains[channels[places]], free[places] = gain[places], False
         rows = left[places].clone()  # of channels taken together one may follow from the others: no inverse
         solved = torch.linalg.pinv(rows[:, places], atol=floor * 1e-3, hermitian=True) @ rows
-        product -= product[:, places] @ solved
-        left -= rows.T @ solved
+        product.addmm_(product[:, places], solved, alpha=-1)
+        left.addmm_(rows.T, solved, alpha=-1)
     return gains
 
 
