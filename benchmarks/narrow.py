@@ -1,0 +1,185 @@
+"""Where the points go on narrow networks: ideas for a better repair, alone and together, on held-out training images.
+
+`python -m benchmarks.narrow [WORD …]` measures the networks whose name holds a word, all by default, and writes
+docs/narrow.md. No test image is looked at.
+"""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+import model_lego as ml
+from benchmarks.common import RESULTS, ROOT, record
+from benchmarks.compression.rivals import equally
+from benchmarks.networks import Network, networks
+from model_lego.budgets.reconstruction import reconstruction
+from model_lego.budgets.removal_order import Shrinking, removal_order
+from model_lego.budgets.sensitivity import sense
+from model_lego.cutting.cut import Cut
+from model_lego.cutting.slicing import kept_positions, ranks, slice_model
+from model_lego.cutting.verification import cut_of
+from model_lego.graph import ChannelSelection
+from model_lego.repairing.refitting import repair_cut
+
+SIZES, SEED = (0.73, 0.5), 0
+#: Images that repair: as many as there are, to this number; a quarter of a small set is held out, and at most so many.
+OWN, HELD = 1000, 3000
+#: Photos of each class that are few, and the size from which scores are taken again.
+FEW, BEFORE = (10, 30), 1.25
+#: An idea: how it chooses, and the settings and images of each repair that follows.
+Repairs = tuple[tuple[ml.RepairSettings, bool], ...]
+AS_IT_IS = ml.RepairSettings(seed=SEED)
+SETTINGS: dict[str, Repairs] = {
+    "as it is": ((AS_IT_IS, False),),
+    "lambda ten times as large": ((ml.RepairSettings(strength=1e-1, seed=SEED), False),),
+    "lambda a tenth": ((ml.RepairSettings(strength=1e-3, seed=SEED), False),),
+    "four times the rows": ((ml.RepairSettings(rows=20, least_rows=40_000, seed=SEED), False),),
+    "mirrored images as well": ((AS_IT_IS, True),),
+    "mirrored, lambda ten times as large": ((ml.RepairSettings(strength=1e-1, seed=SEED), True),),
+    "repaired twice": ((AS_IT_IS, False), (AS_IT_IS, False)),
+    "BatchNorm estimated again behind it": ((AS_IT_IS, False), (ml.RepairSettings(method="bn"), False)),
+}
+
+
+class Bench:
+    """One network, its images in two parts, and the scores of its channels."""
+
+    def __init__(self, network: Network) -> None:
+        self.network = network
+        images, labels = network.train
+        order = torch.randperm(len(images), generator=torch.Generator().manual_seed(SEED))
+        held = min(HELD, len(images) // 4)
+        self.held, self.answers = images[order[:held]], network.places(labels[order[:held]])
+        self.images = images[order[held:][:OWN]]
+        self.places = network.places(labels[order[held:][:OWN]])
+        self.wanted = network.logits(network.model, self.held)
+        self.scores = self.scored(self.images)
+
+    def scored(self, images: Tensor) -> Tensor:
+        """Scores of the source's channels on some images."""
+        model, graph = self.network.model, self.network.graph
+        return reconstruction(graph, sense(model, graph, images, classes=self.network.labels, seed=SEED))
+
+    def within(self, scores: Tensor, size: float, *, alike: bool = False) -> ChannelSelection:
+        """What is kept at a size, with widths by the scores or all alike."""
+        model, graph = self.network.model, self.network.graph
+        way = Shrinking(model, graph, self.network.labels, removal_order(model, graph, scores, ("macs",)))
+        way = equally(way, scores) if alike else way
+        return way.after(way.within_budget(ml.Budget(macs=size)))
+
+    def repaired(self, selection: ChannelSelection, images: Tensor, repairs: Repairs) -> Cut:
+        """The cut network, after repairs."""
+        module = slice_model(self.network.model, self.network.graph, selection).module.eval()
+        cut = cut_of(module, self.network.model, self.network.graph, selection, images[:2])
+        for settings, mirrored in repairs:
+            cut, _ = repair_cut(cut, torch.cat([images, images.flip(3)]) if mirrored else images, settings)
+        return cut
+
+    def again(self, size: float) -> ChannelSelection:
+        """Scores of what a somewhat larger network is once it is repaired, of its channels that are left."""
+        graph, selection = self.network.graph, self.within(self.scores, min(1.0, BEFORE * size))
+        cut = self.repaired(selection, self.images, SETTINGS["as it is"])
+        smaller = ml.trace(cut.module, self.images[:2])
+        classes = list(range(len(self.network.labels)))
+        found = reconstruction(smaller, sense(cut.module, smaller, self.images, classes=classes, seed=SEED))
+        scores, rank = torch.zeros(graph.width, dtype=torch.float64), ranks(graph, selection)
+        for layer, theirs in zip(graph.layers, smaller.layers, strict=True):
+            scores[layer.inputs[kept_positions(layer.inputs, selection, rank)]] = found[theirs.inputs]
+        return self.within(scores, size)
+
+    def judged(self, cut: Cut) -> dict[str, float]:
+        """Accuracy in %, divergence from the source's probabilities, on the held-out images."""
+        logits = self.network.logits(cut.module, self.held)
+        apart = F.kl_div(logits.log_softmax(1), self.wanted.log_softmax(1), reduction="batchmean", log_target=True)
+        return {"accuracy": self.right(logits), "divergence": float(apart)}
+
+    def right(self, logits: Tensor) -> float:
+        """Accuracy in % on the held-out images."""
+        return 100 * float((logits.argmax(1) == self.answers).double().mean())
+
+    def some(self, count: int) -> Tensor:
+        """So many images of each class, or all that there are."""
+        return torch.cat([self.images[self.places == place][:count] for place in range(len(self.network.labels))])
+
+
+def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each idea, and what it gives."""
+    plain = bench.within(bench.scores, size)
+    for name, repairs in SETTINGS.items():
+        yield name, bench.judged(bench.repaired(plain, bench.images, repairs))
+    chosen: dict[str, Callable[[], ChannelSelection]] = {
+        "all widths alike": lambda: bench.within(bench.scores, size, alike=True),
+        "roots of the scores": lambda: bench.within(bench.scores.sqrt(), size),
+        f"scores again from the repaired {BEFORE:g}-fold": lambda: bench.again(size),
+    }
+    for name, choose in chosen.items():
+        yield name, bench.judged(bench.repaired(choose(), bench.images, SETTINGS["as it is"]))
+    for count in FEW:
+        images = bench.some(count)
+        selection = bench.within(bench.scored(images), size)
+        yield f"{count} images a class", bench.judged(bench.repaired(selection, images, SETTINGS["as it is"]))
+
+
+def main(words: list[str]) -> None:
+    """Measure, record, and write the page."""
+    path = RESULTS / "narrow.json"
+    result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"networks": {}}
+    for network in networks():
+        if words and not any(word in network.name for word in words):
+            continue
+        bench = Bench(network)
+        about = {"source": bench.right(bench.wanted), "images": len(bench.images), "held_out": len(bench.held)}
+        rows: dict[str, dict[str, Any]] = {}
+        result["networks"][network.name] = about | {"seed": SEED, "rows": rows}
+        for size in SIZES:
+            for name, row in measured(bench, size):
+                rows.setdefault(name, {})[f"{size:g}"] = row
+                print(network.name, size, name, row, flush=True)
+                record("narrow", result, show=False)
+    (ROOT / "docs" / "narrow.md").write_text(page(result))
+
+
+HEAD = """# Narrow networks
+
+Where the points of a budget go on narrow and depthwise networks: ideas for widths and repair, each measured on
+training images that neither chose channels nor repaired ({how}; seed {seed}). Of each size (share of the source's
+multiply-adds) accuracy in %, and the divergence from the source's probabilities, which tells more where nearly all
+answers are right. Networks know most of their training images by heart, so accuracies are higher than on test images.
+
+Written by `python -m benchmarks.narrow`. What is taken up, what is not, and why:
+[what was tried](decisions/what-repair-tried.md).
+"""
+
+
+def page(result: dict[str, Any]) -> str:
+    """The page as Markdown."""
+    found = result["networks"]
+    parts = [HEAD.format(how=f"at most {OWN:,} for both, at most {HELD:,} held out", seed=SEED)]
+    for name, about in found.items():
+        parts += [
+            f"## {name}",
+            "",
+            f"Source {about['source']:.1f} %; {about['images']:,} images, {about['held_out']:,} held out.",
+            "",
+            f"| idea | {' | '.join(f'{100 * size:g} %' for size in SIZES)} |",
+            f"| --- | {' | '.join('---' for _ in SIZES)} |",
+            *(
+                f"| {idea} | {' | '.join(_cell(row.get(f'{size:g}')) for size in SIZES)} |"
+                for idea, row in about["rows"].items()
+            ),
+            "",
+        ]
+    return "\n".join(parts)
+
+
+def _cell(row: dict[str, float] | None) -> str:
+    return "" if row is None else f"{row['accuracy']:.1f}, {row['divergence']:.3f}"
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,113 @@
+"""Cut and mend a network in everybody's way at equal multiply-adds, and measure each."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import model_lego as ml
+from benchmarks.compression.rivals import equally
+from benchmarks.networks import Network
+from benchmarks.rivals.hearing import contributions, grams
+from benchmarks.rivals.methods import fold, folded, grail, group_norms, rescaled, thinet_scores
+from model_lego.budgets.criteria import magnitudes
+from model_lego.budgets.removal_order import Shrinking
+from model_lego.budgets.search import Trials, shrinking
+from model_lego.budgets.settings import CutSettings
+from model_lego.cutting.cut import Cut
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.verification import cut_of
+from model_lego.graph import ChannelSelection
+from model_lego.repairing.refitting import CALIBRATION, repair_cut
+
+#: Equal multiply-adds: within this share of the limit, from below.
+ALIKE = 0.03
+#: Images that GRAIL publishes its figures with.
+FEW = 128
+#: What is measured of each: how it is called, whose channels it takes, and how it is mended.
+OURS = "ours"
+WAYS = (
+    ("magnitude", "as cut"),
+    ("magnitude", "BatchNorm estimated again"),
+    ("magnitude", "GRAIL, 128 images"),
+    ("magnitude", "GRAIL"),
+    ("magnitude", "our repair"),
+    ("DepGraph", "BatchNorm estimated again"),
+    ("DepGraph", "our repair"),
+    ("ThiNet", "its scales"),
+    ("ThiNet", "our repair"),
+    ("folding", "BatchNorm estimated again"),
+    ("folding", "our repair"),
+)
+
+
+def measured(network: Network, sizes: tuple[float, ...], seed: int) -> Iterator[dict[str, Any]]:
+    """A row for everyone at each size (share of the multiply-adds), with one sample of training images.
+
+    Each is cut with widths of its own, the same share of each group, and with ours. Raises AssertionError where costs
+    are not equal.
+    """
+    images = _sample(network, seed)
+    way = shrinking(_trials(network, images, seed), ml.Budget(macs=sizes[0]))
+    heard = grams(network.model, network.graph, images)
+    few = grams(network.model, network.graph, images[:FEW])
+    parts = contributions(network.model, network.graph, images, seed=seed)
+    scores = {
+        "magnitude": magnitudes(network.model, network.graph),
+        "DepGraph": group_norms(network.model, network.graph),
+        "ThiNet": thinet_scores(network.graph, parts),
+    }
+    mends: dict[str, Callable[[Cut], object]] = {
+        "GRAIL": lambda cut: grail(cut, heard),
+        "GRAIL, 128 images": lambda cut: grail(cut, few),
+        "its scales": lambda cut: rescaled(cut, parts),
+        "our repair": lambda cut: repair_cut(cut, images, ml.RepairSettings(seed=seed)),
+        "BatchNorm estimated again": lambda cut: repair_cut(cut, images, ml.RepairSettings(method="bn", seed=seed)),
+        "as cut": lambda cut: None,
+    }
+    for size in sizes:
+        selection = _within(way, size)
+        row = {"size": size, "seed": seed, "images": len(images)}
+        ours = _cut(network, selection, images)
+        mends["our repair"](ours)
+        yield row | {"method": OURS, "mended": "our repair", "widths": OURS, "accuracy": network.accuracy(ours.module)}
+        for widths in ("its own", OURS):
+            for method, mended in WAYS:
+                ranked = scores["magnitude" if method == "folding" else method]
+                theirs = equally(way, ranked) if widths == "its own" else replace(way, within=ranked)
+                chosen = _within(theirs, size)
+                if method == "folding":
+                    chosen, onto = folded(network.model, network.graph, chosen)
+                cut = _cut(network, chosen, images)
+                if method == "folding":
+                    fold(cut, onto)
+                mends[mended](cut)
+                about = {"method": method, "mended": mended, "widths": widths}
+                yield row | about | {"accuracy": network.accuracy(cut.module)}
+
+
+def _sample(network: Network, seed: int) -> Tensor:
+    """As many training images as the repair takes by default, chosen by the seed."""
+    images, _ = network.train
+    order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
+    return images[order[:CALIBRATION]]
+
+
+def _trials(network: Network, images: Tensor, seed: int) -> Trials:
+    nothing = torch.empty(0)
+    settings = CutSettings(seed=seed)
+    return Trials(network.model, network.graph, network.labels, images, nothing, nothing, "", settings)
+
+
+def _within(way: Shrinking, size: float) -> ChannelSelection:
+    gone = way.within_budget(ml.Budget(macs=size))
+    share = way.cost(gone).macs / way.whole.macs
+    assert (1 - ALIKE) * size <= share <= size, (size, share)
+    return way.after(gone)
+
+
+def _cut(network: Network, selection: ChannelSelection, images: Tensor) -> Cut:
+    module: nn.Module = slice_model(network.model, network.graph, selection).module.eval()
+    return cut_of(module, network.model, network.graph, selection, images[:2])
