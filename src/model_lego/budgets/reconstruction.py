@@ -18,6 +18,8 @@ from torch import Tensor
 from model_lego.budgets.sensitivity import Sense
 from model_lego.graph import ChannelGraph, Layer
 
+#: How many times what is due to chance correlations are shrunk: what a map gains from chance, it also loses elsewhere.
+CAUTION = 3.0
 #: A layer with more channels takes several at once.
 STEPS = 512
 #: Where the error is so small a share of what it was, the rest of the channels are not worth anything.
@@ -36,10 +38,17 @@ def reconstruction(graph: ChannelGraph, senses: Mapping[str, Sense]) -> Tensor:
         sense = senses[layer.name]
         if sense.covariance is None or sense.slopes is None:
             continue
+        covariance = believed(sense.covariance, sense.chance)
         for places in _groups(layer, sense.channels):
-            gains = gains_of(sense.covariance[places][:, places], sense.slopes[places][:, places])
+            gains = gains_of(covariance[places][:, places], sense.slopes[places][:, places])
             scores.index_add_(0, sense.channels[places], gains)
     return scores
+
+
+def believed(covariance: Tensor, chance: float) -> Tensor:
+    """A covariance whose correlations are shrunk by CAUTION times what is chance in them: few images show too many."""
+    weight = min(1.0, CAUTION * chance)
+    return (1 - weight) * covariance + weight * covariance.diagonal().diag()
 
 
 def gains_of(covariance: Tensor, square: Tensor) -> Tensor:

@@ -32,7 +32,8 @@ class Sense:
     reads one; `covariance` (channels x channels), over images and positions; `slopes` (channels x channels), the second
     moments of the derivative of the logits by what the layer reads, summed over positions. A depthwise layer has
     neither of the two, as none of its channels can stand for another. All but the first two are means over the images.
-    Of large maps all but `change` is told from a sample of the positions.
+    Of large maps all but `change` is told from a sample of the positions. `chance` is the share of the squared
+    correlations that is due to the images which there happened to be.
     """
 
     channels: Tensor
@@ -40,6 +41,7 @@ class Sense:
     change: Tensor
     covariance: Tensor | None
     slopes: Tensor | None
+    chance: float = 0.0
 
 
 def sense(
@@ -125,7 +127,7 @@ class _Sums:
         self.generator = torch.Generator().manual_seed(seed)
         self.rows = self.positions = 0
         self.energy, self.change = torch.zeros(2, count, dtype=torch.float64)
-        self.read, self.slopes = (Moments(1, 0 if layer.depthwise else count, 0) for _ in range(2))
+        *self.halves, self.slopes = (Moments(1, 0 if layer.depthwise else count, 0) for _ in range(3))
 
     def add(self, x: Tensor, images: int) -> Tensor | None:
         """Add what the layer reads of some images; gives the positions that were taken, None for all of them."""
@@ -137,7 +139,8 @@ class _Sums:
         if self.layer.depthwise:
             self.energy += rows.square().sum(0).double().cpu()
         else:
-            self.read.add(rows[None], rows.new_empty(1, len(rows), 0))
+            for half, some in zip(self.halves, rows.tensor_split(2), strict=True):
+                half.add(some[None], some.new_empty(1, len(some), 0))
         return places
 
     def add_slopes(self, x: Tensor, slope: Tensor, places: Tensor | None, images: int) -> None:
@@ -175,9 +178,25 @@ class _Sums:
         change = self.change / images
         if self.layer.depthwise:
             return Sense(self.channels, self.energy / self.rows, change, None, None)
-        products, covariance = self.read.products()[0], self.read.centred()[0][0]
+        differing = chance(*(half.centred()[0][0] / half.rows.clamp(min=1) for half in self.halves))
+        read = self.halves[0].joined(self.halves[1])
+        products, covariance = read.products()[0], read.centred()[0][0]
         slopes = self.slopes.products()[0] * (self.positions / self.rows / images)
-        return Sense(self.channels, products.diagonal() / self.rows, change, covariance / self.rows, slopes)
+        return Sense(self.channels, products.diagonal() / self.rows, change, covariance / self.rows, slopes, differing)
+
+
+def chance(one: Tensor, other: Tensor) -> float:
+    """Which share of the squares of correlations is due to the sample, told by how two halves of it differ; 0 to 1.
+
+    `one` and `other` are covariances (channels x channels). It is the weight of Ledoit and Wolf (2004) between a
+    covariance and its diagonal, with the variance of the mean of two halves in place of their fourth moments.
+    """
+    mean, apart = (one + other) / 2, (one - other) / 2
+    scale = mean.diagonal().clamp(min=1e-30).rsqrt()
+    seen, differing = (
+        float((part * scale[:, None] * scale).fill_diagonal_(0).square().sum()) for part in (mean, apart)
+    )
+    return min(1.0, differing / seen) if seen > 0 else float(differing > 0)
 
 
 def contrasts(classes: int) -> Tensor:

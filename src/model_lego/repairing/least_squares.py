@@ -64,6 +64,18 @@ class Moments:
         self._multiply()
         add_up([self.rows, self.gram, self.cross, self.x_sum, self.y_sum], group)
 
+    def joined(self, other: "Moments") -> "Moments":
+        """The sums of the rows of both."""
+        both = Moments(*self.cross.shape)
+        for one in (self, other):
+            one._multiply()
+            both.rows += one.rows
+            both.gram += one.gram
+            both.cross += one.cross
+            both.x_sum += one.x_sum
+            both.y_sum += one.y_sum
+        return both
+
     def products(self) -> Tensor:
         """The Gram matrix X'X of each group."""
         self._multiply()

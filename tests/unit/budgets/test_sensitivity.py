@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from model_lego.budgets import sensitivity
-from model_lego.budgets.reconstruction import gains_of, reconstruction
-from model_lego.budgets.sensitivity import _Sums, contrasts, sense
+from model_lego.budgets.reconstruction import believed, gains_of, reconstruction
+from model_lego.budgets.sensitivity import _Sums, chance, contrasts, sense
 from model_lego.cutting.tracing import trace
 from tests.support.plans import traced
 from tests.support.tiny_models import TINY, build, inputs
@@ -183,7 +183,10 @@ def test_the_first_channel_is_the_one_that_explains_most_of_what_the_logits_noti
     found = sense(model, graph, inputs("plain", batch=8), classes=[3, 1])
     scores = reconstruction(graph, found)
     layer, channels = graph.layer("11"), found["11"].channels
-    weight, c = model[11].weight.detach().reshape(5, len(channels), -1).numpy(), found["11"].covariance.numpy()
+    weight, c = (
+        model[11].weight.detach().reshape(5, len(channels), -1).numpy(),
+        believed(found["11"].covariance, found["11"].chance).numpy(),
+    )
     along = (weight[3] - weight[1]) / 2**0.5  # of (logit 3 - logit 1) / sqrt 2
     square = along @ along.T
     assert np.allclose(found["11"].slopes, square)
@@ -201,3 +204,34 @@ def test_a_channel_of_dead_weights_is_worth_nothing():
     scores = reconstruction(graph, sense(model, graph, inputs("plain", batch=8), classes=[0, 2, 4]))
     assert float(scores[graph.layer("4").inputs[2]]) == 0
     assert float(scores[graph.layer("4").inputs].max()) > 0
+
+
+def test_chance_is_the_share_of_correlations_that_the_sample_made():
+    channels, rows = 12, 400
+    place = torch.arange(channels)
+    true = 0.6 ** (place[:, None] - place).abs().double()
+    generator, found, expected = torch.Generator().manual_seed(0), [], []
+    for _ in range(200):
+        x = torch.randn(rows, channels, generator=generator, dtype=torch.float64) @ torch.linalg.cholesky(true).T
+        found.append(chance(x[: rows // 2].T.cov(correction=0), x[rows // 2 :].T.cov(correction=0)))
+        seen, off = x.T.cov(), place[:, None] != place
+        expected.append(float((seen - true)[off].square().sum() / seen[off].square().sum()))
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.25)
+
+
+def test_chance_is_none_in_what_is_seen_twice_and_all_in_what_is_seen_once():
+    same = torch.tensor([[2.0, 1.0], [1.0, 3.0]], dtype=torch.float64)
+    other = torch.tensor([[2.0, -1.0], [-1.0, 3.0]], dtype=torch.float64)
+    assert chance(same, same) == 0.0
+    assert chance(same, other) == chance(same, same.diag().diag()) == 1.0
+
+
+def test_few_images_let_less_be_rebuilt_from_other_channels():
+    model, graph = traced("plain")
+    images, classes = inputs("plain", batch=64), [0, 1]
+    few, many = (sense(model, graph, images[:count], classes=classes)["4"] for count in (2, 64))
+    assert few.chance > 2 * many.chance > 0
+    covariance = torch.ones(2, 2, dtype=torch.float64)
+    assert torch.equal(believed(covariance, 0.0), covariance)
+    assert torch.equal(believed(covariance, 1.0), torch.eye(2, dtype=torch.float64))
+    assert float(gains_of(believed(covariance, 0.1), torch.eye(2, dtype=torch.float64)).min()) > 0.1
