@@ -17,6 +17,7 @@ from benchmarks import (
     tracing,
     training,
     transfer,
+    tuning,
     zoo_vgg,
 )
 from benchmarks.accuracy.cases import NETWORKS
@@ -45,6 +46,7 @@ def main() -> None:
         "tracing": tracing.main,
         "training": training.main,
         "transfer": transfer.main,
+        "tuning": tuning.main,
         "zoo_vgg": zoo_vgg.main,
     }
     for name in given.names or known:

@@ -53,6 +53,7 @@ REPAIRS = {
     "mean": RepairSettings(method="mean", chunk=7),
     "bn": RepairSettings(method="bn", chunk=7),
     "one chunk": RepairSettings(chunk=1000),
+    "tuned": RepairSettings(method="tuned", chunk=7, steps=3),
 }
 
 

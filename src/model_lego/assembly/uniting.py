@@ -27,7 +27,7 @@ from model_lego.repairing.refitting import CALIBRATION, calibration_images, refi
 class UniteOptions(TypedDict, total=False):
     """Keyword arguments of `unite`: how it repairs, and what is at hand."""
 
-    repair: Method | RepairSettings  # "ridge" (by default), "mean", "bn", "none", or full settings
+    repair: Method | RepairSettings  # "ridge" (by default), "mean", "bn", "none", "tuned", or full settings
     graph: ChannelGraph | None  # the uncut network's, where it is at hand
     seed: int  # of the sample of calibration images
     progress: Progress  # called with what is being done
@@ -72,7 +72,7 @@ def unite(
     if source is not None and calibration is not None and settings.method != "none":
         sample = calibration_images(calibration, component, limit=CALIBRATION, seed=seed, progress=progress)
         made = cut_of(component.module, source, graph, planned.selection, example)
-        component = refitted(component, made, sample, settings, progress=progress, group=options.get("group"))
+        component, _ = refitted(component, made, sample, settings, progress=progress, group=options.get("group"))
     return component.eval()
 
 

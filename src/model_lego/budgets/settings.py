@@ -18,7 +18,7 @@ class SizeOptions(TypedDict, total=False):
 
     criterion: str | None  # by which channels are chosen within a budget; "reconstruction" by default
     multiple: int  # kept widths are rounded up to a multiple of this
-    repair: Method | RepairSettings  # "ridge" (by default), "mean", "bn", "none", or full settings
+    repair: Method | RepairSettings  # "ridge" (by default), "mean", "bn", "none", "tuned", or full settings
     seed: int  # of the random choices
 
 

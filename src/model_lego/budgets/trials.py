@@ -105,7 +105,7 @@ class Trials:
         if self.settings.repairing.method != "none" and not keeps_all(self.graph, selection):
             images = self.images[:TRIED].to(first_parameter(self.model))
             cut = cut_of(module, self.model, self.graph, selection, images[:2])
-            repair_cut(cut, images, self.settings.repairing, group=self.group)
+            repair_cut(cut, images, self.settings.repairing.training_free, group=self.group)
         return module
 
     def _right(self, logits: Tensor) -> float:

@@ -64,8 +64,9 @@ def narrowed(
 
 def verdict_after(request: Request, made: Made, small: Component, reference: str) -> Verdict | None:
     """Judge a component that was cut and may have forgotten classes then, which is warned of."""
-    twin_of = None if "forgotten" in small.origin.settings else made.unrepaired
-    verdict = verdict_on(request, small, made.images, twin_of, reference=reference)
+    forgot = "forgotten" in small.origin.settings
+    twin_of, untuned = (None, None) if forgot else (made.unrepaired, made.untuned)
+    verdict = verdict_on(request, small, made.images, twin_of, reference=reference, untuned=untuned)
     warn_of(verdict, stacklevel=4)
     return verdict
 

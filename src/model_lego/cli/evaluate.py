@@ -11,7 +11,7 @@ from model_lego.cli.team import team
 from model_lego.data import batches
 from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
-from model_lego.evaluation.baselines import Contender
+from model_lego.evaluation.baselines import KINDS, TRAINING_FREE, Contender
 from model_lego.evaluation.results import Report
 from model_lego.parts.assembly import rejects
 from model_lego.parts.class_names import label_numbers
@@ -82,22 +82,16 @@ def measured(component: Component, source: Source, *, baselines: bool, timing: b
         component,
         source.test,
         class_names=source.class_names,
-        baselines=_beside(component, source) if baselines else _restricted(component, source),
+        baselines=_beside(component, source, KINDS if baselines else ("restricted",)),
         timing=timing,
         progress=Bar(),
         group=group,
     )
 
 
-def _beside(component: Component, source: Source) -> tuple[Contender, ...]:
-    """The uncut source, the cut without repair, and cuts of the same size."""
+def _beside(component: Component, source: Source, kinds: tuple[str, ...] = KINDS) -> tuple[Contender, ...]:
+    """What it is measured against, and, where it was tuned, what it is without that."""
     from model_lego import baselines
 
-    return baselines(component, source.model, calibration=source.train, graph=source.graph, progress=Bar())
-
-
-def _restricted(component: Component, source: Source) -> tuple[Contender, ...]:
-    """The uncut source over the component's classes."""
-    from model_lego import baselines
-
-    return baselines(component, source.model, kinds=("restricted",))
+    kinds += (TRAINING_FREE,) if "tuning" in component.origin.settings.get("repair", {}) else ()
+    return baselines(component, source.model, calibration=source.train, kinds=kinds, graph=source.graph, progress=Bar())

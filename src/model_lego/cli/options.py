@@ -8,7 +8,7 @@ import typer
 from model_lego.attribution import Thresholds
 from model_lego.data.photo_sets import CACHE
 from model_lego.errors import BadConfig
-from model_lego.repairing.layerwise import RepairSettings
+from model_lego.repairing.layerwise import SECONDS, RepairSettings
 from model_lego.training import TrainingSettings
 
 
@@ -99,7 +99,9 @@ Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
 Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]
-Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn or none")]
+Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn, none or tuned")]
+TuneSeconds = Annotated[float, typer.Option("--tune-seconds", help="how long a component is tuned")]
+TuneSteps = Annotated[int | None, typer.Option("--tune-steps", help="in so many steps instead, the same on any day")]
 RepairMemory = Annotated[int, typer.Option("--memory", help="MiB that scores and repair may take, images included")]
 Outsiders = Annotated[
     float | None, typer.Option("--outsiders", help="share of images that may be 'none of these', for instance 0.05")
@@ -255,14 +257,22 @@ class ThresholdOptions:
 
 @dataclass(frozen=True, slots=True)
 class RepairOptions:
-    """How a cut is repaired, and in how much memory."""
+    """How a cut is repaired, for how long, and in how much memory."""
 
     repair: Repair = "ridge"
+    tune_seconds: TuneSeconds = SECONDS
+    tune_steps: TuneSteps = None
     memory: RepairMemory = 2048
 
     def settings(self, seed: int) -> RepairSettings:
         """As the library takes them."""
-        return RepairSettings(method=self.repair, memory=self.memory << 20, seed=seed)  # type: ignore[arg-type]
+        return RepairSettings(
+            method=self.repair,  # type: ignore[arg-type]
+            memory=self.memory << 20,
+            seed=seed,
+            seconds=self.tune_seconds,
+            steps=self.tune_steps,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -150,6 +150,12 @@ def _repaired(repair: Mapping[str, Any] | None) -> Iterator[str]:
         yield "no"
         return
     yield f"{repair['method']}, on {repair['images']:,} images"
+    if tuning := repair.get("tuning"):
+        yield (
+            f"{tuning['steps']:,} steps in {tuning['seconds']:g} seconds, divergence from the source on "
+            f"{tuning['held_out_images']:,} held-out images {tuning['divergence_before']:.3g} before, "
+            f"{tuning['divergence']:.3g} after" + ("" if tuning["gained"] else ": not kept, as nothing was gained")
+        )
     for key, words in (("left_alone", "left alone"), ("given_biases", "given a bias")):
         if layers := repair.get(key):
             yield f"{words}: {_few(layers, 4)}"

@@ -18,8 +18,10 @@ def on_test_images(component: Component, report: Report) -> Verdict | None:
     beside = next((row for row in report.rows if row.name == "restricted"), None)
     if component.verdict is None or beside is None or len(component.classes) == 1:
         return component.verdict
+    untuned = next((row.accuracy for row in report.rows if row.name == "training-free"), None)
     return replace(
         component.verdict,
+        untuned=untuned,
         own=report.accuracy,
         theirs=beside.accuracy,
         interval=beside.difference,

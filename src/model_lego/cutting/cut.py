@@ -16,7 +16,8 @@ class Cut:
     """A cut network beside its source, with all that says how the two belong together.
 
     `module` is the narrower network, `program` its own operators; `graph` is the channel graph of the `source`, which
-    is never changed, and `selection` says which of its channels are kept.
+    is never changed, and `selection` says which of its channels are kept. `untuned` is the module as
+    it was before it was tuned, where that was asked for.
     """
 
     module: nn.Module
@@ -24,6 +25,7 @@ class Cut:
     source: nn.Module
     graph: ChannelGraph
     selection: ChannelSelection
+    untuned: nn.Module | None = None
 
     def copy(self) -> "Cut":
         """The same cut with a module of its own, which may be refitted."""

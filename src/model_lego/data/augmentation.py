@@ -16,5 +16,5 @@ def cropped(x: Tensor, padding: int, generator: torch.Generator) -> Tensor:
 
 def flipped(x: Tensor, generator: torch.Generator) -> Tensor:
     """Images of which half, at random, are mirrored left to right."""
-    mirror = torch.rand(len(x), generator=generator) < 0.5
+    mirror = (torch.rand(len(x), generator=generator) < 0.5).to(x.device)
     return torch.where(mirror[:, None, None, None], x.flip(3), x)

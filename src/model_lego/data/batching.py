@@ -118,6 +118,14 @@ class Seen:
 Images = Tensor | Seen
 
 
+def chosen(images: Images, places: Sequence[int]) -> Images:
+    """Some images, by their places; a range of a tensor's shares its memory."""
+    if isinstance(images, Seen):
+        return replace(images, held=tuple(images.held[at] for at in places))
+    some: Any = slice(places.start, places.stop) if isinstance(places, range) else list(places)
+    return images[some]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Drawn:
     """Images as a network takes them, their labels, and the digest of each as it was given."""
@@ -134,10 +142,7 @@ class Drawn:
     def at(self, places: Sequence[int]) -> "Drawn":
         """Some of them, by their places; a range of these shares their memory."""
         some: Any = slice(places.start, places.stop) if isinstance(places, range) else list(places)
-        labels, digests = self.labels[some], tuple(self.digests[at] for at in places)
-        if isinstance(self.seen, Seen):
-            return Drawn(replace(self.seen, held=tuple(self.seen.held[at] for at in places)), labels, digests)
-        return Drawn(self.seen[some], labels, digests)
+        return Drawn(chosen(self.seen, places), self.labels[some], tuple(self.digests[at] for at in places))
 
 
 def shuffled(batches: Batches, seed: int) -> Batches:

@@ -201,7 +201,7 @@ def disassemble(
             `per_class` and `stats` it stands for the paper's thresholds where there is no budget.
         per_class: samples a class; 1 % and at least 50 by default.
         multiple: round kept widths up to a multiple of this.
-        repair: "ridge", "mean", "bn", "none", or full settings.
+        repair: "ridge", "mean", "bn", "none", "tuned", or full settings.
         seed: for the random choices.
         preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
         graph: a channel graph of this network, where it is at hand.
@@ -223,7 +223,7 @@ def disassemble(
 def component_for(request: Request, builder: Builder | None) -> Component:
     """Locate, cut and repair what a request is for, and judge it beside its source."""
     made = made_for(request, builder)
-    verdict = made.verdict or verdict_on(request, made.component, made.images, made.unrepaired)
+    verdict = _verdict(request, made)
     warn_of(verdict)
     return made.component.with_verdict(verdict)
 
@@ -233,12 +233,22 @@ class Made:
     """A component before it is judged, its images, and, where they are few, the cut as it was before its repair.
 
     `verdict` is that of the trial by which its size was chosen, if there was one.
+    `untuned` is its module as it was before it was tuned, where that was asked for.
     """
 
     component: Component
     images: Images
     unrepaired: Cut | None
     verdict: Verdict | None = None
+    untuned: nn.Module | None = None
+
+
+def _verdict(request: Request, made: Made) -> Verdict | None:
+    """That of the trial that chose its size; where it was tuned since, one of its own, which tells of the search."""
+    if made.verdict is not None and made.untuned is None:
+        return made.verdict
+    own = verdict_on(request, made.component, made.images, made.unrepaired, untuned=made.untuned)
+    return own if own is None or made.verdict is None else replace(own, search=made.verdict.search)
 
 
 def made_for(request: Request, builder: Builder | None) -> Made:
@@ -250,9 +260,11 @@ def made_for(request: Request, builder: Builder | None) -> Made:
     uncut = verdict is not None and keeps_all(request.graph, planned.selection)
     if settings.method != "none" and not uncut:
         unrepaired = made.copy() if needs_twin(images) else None
-        component = refitted(component, made, images.fit, settings, progress=request.progress, group=request.group)
+        component, made = refitted(
+            component, made, images.fit, settings, progress=request.progress, group=request.group
+        )
         verdict = verdict and replace(verdict, fitted=images.fewest(request.labels))
-    return Made(component, images, unrepaired, verdict)
+    return Made(component, images, unrepaired, verdict, made.untuned)
 
 
 def whole(

@@ -1,7 +1,7 @@
 """The images of a component: those that it is repaired with, and those by which it is judged beside its source."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import nn
@@ -58,30 +58,42 @@ def images_for(request: Request, component: Component) -> Images:
 
 
 def verdict_on(
-    request: Request, component: Component, images: Images, unrepaired: Cut | None, *, reference: str = SOURCE
+    request: Request,
+    component: Component,
+    images: Images,
+    unrepaired: Cut | None,
+    *,
+    reference: str = SOURCE,
+    untuned: nn.Module | None = None,
 ) -> Verdict | None:
     """Judge a component beside its source on images that its repair did not see.
 
     Where too few were held out, a twin of the cut as it was before the repair is judged; without such a cut it is
-    judged on all images.
+    judged on all images. With its `untuned` module, that is judged on the same images.
     """
     module, held, held_out = component.module, images.held, True
     if _repairs(request) and len(held.labels) < ENOUGH:
         if unrepaired is None:
             held, held_out = _joined(images.fit, held), False
         else:
-            module, held = _twin(request, unrepaired, images.fit)
+            twin, held = _twin(request, unrepaired, images.fit)
+            module, untuned = twin.module, twin.untuned
     if len(request.labels) == 1:
         held = _joined(held, request.some(request.others, JUDGED))
     fewest = images.fewest(request.labels) if _repairs(request) else None
     columns = list(request.labels)
-    return judge(
-        lambda some: answer_of(module, some),
-        lambda some: request.graph.program.run(request.model, some)[:, columns],
-        held.images.to(first_parameter(request.model)),
-        places_of(request.classes, request.names)[held.labels],
-        Basis("cut", reference, held_out, fewest, _kept(component.origin)),
-    )
+
+    def judged(network: nn.Module) -> Verdict | None:
+        return judge(
+            lambda some: answer_of(network, some),
+            lambda some: request.graph.program.run(request.model, some)[:, columns],
+            held.images.to(first_parameter(request.model)),
+            places_of(request.classes, request.names)[held.labels],
+            Basis("cut", reference, held_out, fewest, _kept(component.origin)),
+        )
+
+    verdict, before = judged(module), None if untuned is None else judged(untuned)
+    return verdict if verdict is None or before is None else replace(verdict, untuned=before.own)
 
 
 def _kept(origin: Origin) -> float:
@@ -99,7 +111,7 @@ def needs_twin(images: Images) -> bool:
     return len(images.held.labels) < ENOUGH
 
 
-def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[nn.Module, Drawn]:
+def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[Cut, Drawn]:
     """The cut repaired with four fifths of the images, at most as many as by default, and the last fifth."""
     generator = torch.Generator().manual_seed(request.settings.seed)
     order = torch.randperm(len(fit.labels), generator=generator).tolist()
@@ -111,7 +123,7 @@ def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[nn.Module, Dra
         progress=request.progress,
         group=request.group,
     )
-    return made.module, fit.at(held)
+    return made, fit.at(held)
 
 
 def _unseen(images: Drawn, seen: Drawn) -> Drawn:

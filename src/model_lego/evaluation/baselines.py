@@ -26,6 +26,11 @@ from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import calibration_images, repair_cut
 
+#: The baseline that has the component's own channels.
+TRAINING_FREE = "training-free"
+#: The baselines of any component.
+KINDS = ("source", "restricted", "random", "magnitude", "head")
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Contender:
@@ -61,7 +66,7 @@ def baselines(
     source: nn.Module,
     *,
     calibration: Batches | None = None,
-    kinds: Sequence[str] = ("source", "restricted", "random", "magnitude", "head"),
+    kinds: Sequence[str] = KINDS,
     graph: ChannelGraph | None = None,
     seed: int = 0,
     progress: Progress = quiet,
@@ -71,12 +76,15 @@ def baselines(
     "source": the uncut source over all its classes; "restricted": the same with the arg-max over the component's
     classes; "random" and "magnitude" (L1 norm of a channel's weights): cuts that keep as many channels of each group
     as the component; "head": all channels kept, the logits alone cut. With `calibration` (images and labels as for
-    `disassemble`), the cuts of equal size come repaired as the component was, too. Raises BadConfig, CutMismatch,
+    `disassemble`), the cuts of equal size come repaired as the component was, too. "training-free", which needs it: the
+    component's own channels, repaired in closed form, beside a component that was tuned. Raises BadConfig, CutMismatch,
     EmptySelection, BadBatches, ShapeMismatch.
     """
-    wrong = [kind for kind in kinds if kind not in _UNCUT and kind not in _PLANS]
-    if wrong:
-        raise BadConfig(f"baseline '{wrong[0]}' is unknown; use some of {', '.join([*_UNCUT, *_PLANS])}")
+    known = [*_UNCUT, *_PLANS, TRAINING_FREE]
+    if wrong := [kind for kind in kinds if kind not in known]:
+        raise BadConfig(f"baseline '{wrong[0]}' is unknown; use some of {', '.join(known)}")
+    if TRAINING_FREE in kinds and calibration is None:
+        raise BadConfig(f"baseline '{TRAINING_FREE}' is repaired: give calibration images")
     source = unwrapped(source)
     check_source(source, component)
     cutter = None
@@ -84,7 +92,10 @@ def baselines(
         cutter = _Cutter(component, source, graph=graph, calibration=calibration, seed=seed, progress=progress)
     contenders: list[Contender] = []
     for kind in kinds:
-        contenders += [_uncut(component, source, kind)] if cutter is None or kind in _UNCUT else cutter.cuts(kind)
+        if cutter is None or kind in _UNCUT:
+            contenders.append(_uncut(component, source, kind))
+        else:
+            contenders += [cutter.closed_form()] if kind == TRAINING_FREE else cutter.cuts(kind)
     return tuple(contenders)
 
 
@@ -193,6 +204,14 @@ class _Cutter:
             return (bare,)
         repaired, _ = repair_cut(cut.copy(), self.images, self.settings, progress=self.progress)
         return bare, self._contender(f"{kind} + repair", repaired, f"{kind}, repaired as the component was")
+
+    def closed_form(self) -> Contender:
+        """The component's own channels, repaired without any gradient step."""
+        module = slice_model(self.source, self.graph, self.kept).module
+        cut = check_cut(module, self.source, self.graph, self.kept, self.example)
+        if self.images is not None:
+            cut, _ = repair_cut(cut, self.images, self.settings.training_free, progress=self.progress)
+        return self._contender(TRAINING_FREE, cut, "the component's channels, repaired in closed form, not tuned")
 
     def _contender(self, name: str, cut: Cut, note: str) -> Contender:
         columns = tuple(range(len(self.component.classes)))

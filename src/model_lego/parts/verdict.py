@@ -85,6 +85,7 @@ class Verdict:
     of the parameters or of the multiply-adds in % that is left of the source of a cut, the smaller of the two.
     `search` is how its size was found, where that was by trials; `chosen`: these are the images that chose it, and the
     answers are those of the trial.
+    `untuned` is what a part that was tuned had before that, training-free, on the same images, as `own`.
     """
 
     making: Making
@@ -99,6 +100,7 @@ class Verdict:
     kept: float | None = None
     chosen: bool = False
     search: Search | None = None
+    untuned: float | None = None
 
     @property
     def lost(self) -> float:
@@ -159,9 +161,10 @@ class Verdict:
         low, high = self.interval
         seen = "held-out images" if self.held_out else "images that it was fitted to"
         seen += ", which chose its size" if self.chosen else ""
+        before = "" if self.untuned is None else f"; training-free, before it was tuned, {self.untuned:.1f} %"
         return (
             f"{self.measure} {self.own:.1f} %, {self.reference} {self.theirs:.1f} %: {self.lost:.1f} points lost "
-            f"(95 %: {low:.1f} to {high:.1f}), on {self.images} {seen}"
+            f"(95 %: {low:.1f} to {high:.1f}), on {self.images} {seen}{before}"
         )
 
 

@@ -72,6 +72,14 @@ def peak_bytes(program: Program, live: Sequence[int]) -> int:
     return max(held + _bytes(node, program) for held, node in zip(before, calls, strict=False))
 
 
+def taught_bytes(source: Program, own: Program) -> int:
+    """Bytes of one image on the way there and back through a cut network, towards the values of its source."""
+    held = [
+        sum(_bytes(node, program) for node in program.nodes if node.op == "call_function") for program in (own, source)
+    ]
+    return 2 * held[0] + held[1]
+
+
 def _bytes(node: fx.Node, program: Program) -> int:
     """Bytes of an operator's result for one image; what does not depend on the images counts as nothing."""
     if node.name != program.image and not node.meta.get("by_batch", True):

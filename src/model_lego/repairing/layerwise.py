@@ -10,9 +10,9 @@ where the maps are small enough: they run through both networks, of which the fr
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, fx
@@ -36,8 +36,12 @@ from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, 
 from model_lego.repairing.patches import input_rows, output_rows, row_count
 from model_lego.repairing.side import Side
 
-#: "ridge": refit weights and intercept; "mean": the intercept alone; "bn": re-estimate BatchNorm; "none".
-Method = Literal["ridge", "mean", "bn", "none"]
+#: "ridge": refit weights and intercept; "mean": the intercept alone; "bn": re-estimate BatchNorm; "none"; "tuned":
+#: "ridge", and then gradient steps towards the source, without labels.
+Method = Literal["ridge", "mean", "bn", "none", "tuned"]
+
+#: How long a component is tuned.
+SECONDS = 120.0
 
 aten = torch.ops.aten
 
@@ -57,7 +61,8 @@ class RepairSettings:
     `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
     one layer, as a multiple of its features and at least `least_rows` (or fifty a feature, where that is less);
     `memory` bounds the bytes of the images, and with a half of it those of activations and of a fit: images for which
-    there is no room at the large maps in front only fit the layers behind them.
+    there is no room at the large maps in front only fit the layers behind them. "tuned"
+    takes `seconds` more than "ridge", or this many `steps`, with which the result is the same on any day.
     """
 
     method: Method = "ridge"
@@ -67,14 +72,27 @@ class RepairSettings:
     memory: int = 2 << 30
     chunk: int = 16
     seed: int = 0
+    seconds: float = SECONDS
+    steps: int | None = None
 
     def __post_init__(self) -> None:
-        if self.method not in ("ridge", "mean", "bn", "none"):
-            raise BadConfig(f"repair method '{self.method}' is unknown; use 'ridge', 'mean', 'bn' or 'none'")
+        if self.method not in get_args(Method):
+            raise BadConfig(f"repair method '{self.method}' is unknown; use 'ridge', 'mean', 'bn', 'none' or 'tuned'")
         if not self.strength > 0:
             raise BadConfig(f"repair strength {self.strength} has to be positive")
         if self.memory < 1:
             raise BadConfig(f"a repair with {self.memory} bytes of memory holds nothing; give some, as 2 << 30")
+        if not (self.seconds > 0 and math.isfinite(self.seconds)):
+            raise BadConfig(f"a component cannot be tuned for {self.seconds} seconds; give more than 0, as 120")
+        if self.steps is not None and self.steps < 1:
+            raise BadConfig(f"a component cannot be tuned in {self.steps} steps; give 1 or more, or seconds")
+        if self.method != "tuned" and (self.seconds, self.steps) != (SECONDS, None):
+            raise BadConfig(f"seconds and steps are of a component that is tuned; the repair is '{self.method}'")
+
+    @property
+    def training_free(self) -> "RepairSettings":
+        """The same without any gradient step: what is tuned is refitted in closed form first."""
+        return replace(self, method="ridge", seconds=SECONDS, steps=None) if self.method == "tuned" else self
 
 
 def as_settings(repair: Method | RepairSettings, *, seed: int = 0) -> RepairSettings:

@@ -1,5 +1,6 @@
 """Repairing components: which images are used, which network is refitted, and what is noted about it."""
 
+import copy
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.intercepts import give_biases
 from model_lego.repairing.layerwise import Method, RepairSettings, as_settings, repair_model
+from model_lego.repairing.tuning import parted, tune
 
 #: Calibration images that are drawn from the batches where none are given.
 CALIBRATION = 1000
@@ -51,7 +53,7 @@ def repair(
     graph = graph or trace(source, example)
     module = hookless_copy(component.module).eval()
     cut = cut_of(module, source, graph, selection_of(component, graph), example)
-    repaired = refitted(component, cut, sample, settings, progress=progress, group=group)
+    repaired, _ = refitted(component, cut, sample, settings, progress=progress, group=group)
     for ours, theirs in zip(repaired.modules(), component.modules(), strict=True):
         ours.training = theirs.training
     return repaired
@@ -65,8 +67,11 @@ def refitted(
     *,
     progress: Progress = quiet,
     group: Group = None,
-) -> Component:
-    """The component of a cut, whose module is refitted in place; what was done and with which images is noted."""
+) -> tuple[Component, Cut]:
+    """The component of a cut, whose module is refitted in place, and the cut as it is now.
+
+    What was done and with which images is noted.
+    """
     cut, record = repair_cut(cut, sample.seen, settings, progress=progress, group=group)
     noted = dict(component.origin.settings) | {"repair": record}
     noted[SEEN] = packed({*unpacked(noted.get(SEEN, "")), *sample.digests})  # a second repair builds on the first
@@ -78,7 +83,7 @@ def refitted(
         preprocessing=component.preprocessing,
     )
     repaired.training = component.training
-    return repaired
+    return repaired, cut
 
 
 def repair_cut(
@@ -86,9 +91,12 @@ def repair_cut(
 ) -> tuple[Cut, dict[str, Any]]:
     """Repair a cut network in place: the one way, whatever was cut; gives the cut as it is now, and how it was done.
 
-    Layers that have no place for an intercept are given a bias, so the program may be another one now.
+    Layers that have no place for an intercept are given a bias, so the program may be another one now. Where it was
+    tuned, the cut has the network before that as `untuned`.
     """
     given: tuple[str, ...] = ()
+    if settings.method == "tuned":
+        return _tuned(cut, images, settings, progress, group)
     if settings.method in ("ridge", "mean"):
         given = give_biases(cut.module, cut.graph.program, cut.graph.rules, cut.graph.layers)
     if given:
@@ -96,6 +104,23 @@ def repair_cut(
     left = repair_model(cut, images, settings=settings, progress=progress, group=group)
     record = asdict(settings) | {"images": len(images), "left_alone": list(left), "given_biases": list(given)}
     return cut, record
+
+
+def _tuned(
+    cut: Cut, images: Images, settings: RepairSettings, progress: Progress, group: Group
+) -> tuple[Cut, dict[str, Any]]:
+    """Repair in closed form, then tune; where that gains nothing, the closed form gets all images in the end."""
+    if len(images) < 2:
+        raise EmptySelection(f"{len(images)} image is too few to tune a component: some are held out; give more")
+    fit, held = parted(images, settings.seed)
+    spare = cut.copy()
+    cut, record = repair_cut(cut, fit, settings.training_free, progress=progress, group=group)
+    untuned = copy.deepcopy(cut.module)
+    tuning = tune(cut, fit, held, settings, progress=progress, group=group)
+    if not tuning["gained"]:
+        cut, _ = repair_cut(spare, images, settings.training_free, progress=progress, group=group)
+        untuned = cut.module
+    return replace(cut, untuned=untuned), record | asdict(settings) | {"images": len(images), "tuning": tuning}
 
 
 def calibration_images(
