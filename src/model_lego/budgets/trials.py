@@ -152,13 +152,15 @@ def trials(
         raise EmptySelection("there is no calibration image of the classes; a budget is met by looking at some")
     count = len(sample.labels)
     seen = min(CALIBRATION, count - count // HELD) if settings.searches else (count + 1) // 2
+    # of one or two images all are measured: they are too few to tell, so that none is fitted to
+    first = seen if count // HELD or not settings.searches else 0
     return Trials(
         model=model,
         graph=graph,
         classes=tuple(classes),
         images=sample.at(range(seen)).seen,
-        held=sample.at(range(seen, count)).images.to(first_parameter(model)),
-        answers=(sample.labels[seen:, None] == torch.tensor(list(classes))).int().argmax(1),
+        held=sample.at(range(first, count)).images.to(first_parameter(model)),
+        answers=(sample.labels[first:, None] == torch.tensor(list(classes))).int().argmax(1),
         digests=packed(sample.digests),
         settings=settings,
         lacking=tuple(sorted(set(classes) - set(sample.labels.tolist()))) if count < 2 * CALIBRATION else (),

@@ -63,3 +63,9 @@ def test_a_network_is_compressed_by_the_same_rule():
     assert part.labels == (0, 1, 2)
     assert part.verdict.search.met
     assert part.verdict.lost <= 1
+
+
+def test_a_single_image_is_too_few_and_no_error():
+    images, labels = blobs(3)[0]
+    planned = ml.plan(NETWORK, [(images, labels)], classes=[1])
+    assert (planned.verdict.search.met, planned.verdict.search.images, planned.verdict.lost) == (False, 1, 0.0)
