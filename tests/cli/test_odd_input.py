@@ -242,4 +242,4 @@ def test_a_refusal_advises_only_options_that_there_are(world, tmp_path, monkeypa
 
 def test_a_note_calls_a_class_by_its_name(world, tmp_path):
     data = write_npz(tmp_path / "turned.npz", y_train=(ALL["y_train"] + 1) % 4)
-    assert "ant" in run("plan", *world.source(data=data), "--classes", "ant", "--json").err
+    assert "ant" in run("plan", "--paper", *world.source(data=data), "--classes", "ant", "--json").err

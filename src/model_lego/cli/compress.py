@@ -26,7 +26,7 @@ def compress_command(
     baselines: o.Baselines = False,
     run: o.RunOptions,
 ) -> None:
-    """Make a trained network smaller and keep all of its classes: within a budget, or by at most one point lost."""
+    """Make a trained network smaller, within a budget, and keep all of its classes."""
     from model_lego import compress, save
 
     limits = parse_budget(budget) or PROMISED
