@@ -91,7 +91,7 @@ class _Tuning:
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.images, self.held = images, held
         self.fast = pays(cut.graph.program, cut.source)
-        self.at_once = max(1, settings.memory // taught_bytes(cut.graph.program, cut.program))
+        self.at_once = max(1, settings.memory // 2 // taught_bytes(cut.graph.program, cut.program))
         self.points = points_of(cut)
         self.like = first_parameter(cut.source)
         self.spreads = self._measure(images[:BATCH].to(self.like))
