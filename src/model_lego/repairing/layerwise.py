@@ -239,7 +239,7 @@ class Walk:
             for number, y in given.items():
                 (x, *_), _ = self.cut.arguments(ours, number)  # the cut network's own, already repaired inputs
                 x = self._read(self.cut, ours, x)
-                places = self._places(ours, number, row_count(y, window), min(1.0, cap / total))
+                places = self._places(layer.name, number, row_count(y, window), min(1.0, cap / total))
                 places = places.to(weight.device)
                 y = output_rows(y, window, places, kept)
                 yield input_rows(x, window, places), y + self._missing(theirs, ours, number, places, kept)
@@ -291,11 +291,11 @@ class Walk:
         """Of what a layer reads or writes, what belongs to the images."""
         return self.readers[side.program].read(node.name, value)
 
-    def _places(self, ours: fx.Node, number: int, count: int, share: float) -> Tensor:
-        """The rows of a chunk that are used: the same ones whichever process has the chunk."""
+    def _places(self, layer: str, number: int, count: int, share: float) -> Tensor:
+        """The rows of a chunk that are used: the same whichever process has it, and whatever the operator is called."""
         if share == 1:
             return torch.arange(count)
-        generator = torch.Generator().manual_seed(seed_of(self.settings.seed, ours.name, number))
+        generator = torch.Generator().manual_seed(seed_of(self.settings.seed, layer, number))
         return torch.randperm(count, generator=generator)[: max(1, round(share * count))]
 
     def _estimate(self, ours: fx.Node) -> None:
