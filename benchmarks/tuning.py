@@ -1,20 +1,21 @@
 """make bench ARGS=tuning: components that are tuned, beside what they are in closed form alone, on test images.
 
 One cut for each row, repaired in both ways with the same images: a CIFAR ResNet-20 of the zoo for all ten classes, and
-EfficientNet-Lite0 for the ten classes of the photographs (benchmarks/photos.py says where it comes from).
+EfficientNet-Lite0 for the ten classes of the photographs (benchmarks/lite.py says where it comes from).
 """
 
 import argparse
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 import model_lego as ml
-from benchmarks import photos
-from benchmarks.common import RESULTS, record, shared_folder
+from benchmarks import lite
+from benchmarks.common import RESULTS, record
+from benchmarks.photos import BATCH
 from benchmarks.trained import opened
 from model_lego.data import batches, subset
 
@@ -48,27 +49,24 @@ def resnet20(images: int, seed: int) -> Case | None:
     per_class = images // len(found.names)
     train = subset(found.split.train, range(len(found.names)), per_class=per_class, seed=seed)
     feeds = [
-        [(found.preprocessing(some), labels) for some, labels in batches(each, batch_size=photos.BATCH)]
+        [(found.preprocessing(some), labels) for some, labels in batches(each, batch_size=BATCH)]
         for each in (train, found.split.test)
     ]
     return Case(found.model, tuple(range(len(found.names))), *feeds)
 
 
 def lite0(images: int, seed: int) -> Case | None:
-    """EfficientNet-Lite0, with the first training photographs and all of the validation set's."""
-    network = photos.network() if (shared_folder() / "data/photos").is_dir() else None
-    if network is None:
+    """EfficientNet-Lite0, with so many training photographs, and all of the validation set's."""
+    found = lite.opened()
+    if found is None:
         return None
-    feeds = []
-    for part, count in (("train", images), ("val", 600)):
-        pixels, labels = photos.photographs(part, count)
-        feeds.append(
-            [
-                (photos.PREPROCESSING(some / 255), known)
-                for some, known in zip(pixels.split(photos.BATCH), labels.split(photos.BATCH), strict=True)
-            ]
-        )
-    return Case(network, tuple(photos.LABELS.values()), *feeds)
+    train = subset(found.split.train, found.labels, per_class=images // len(found.labels), seed=seed)
+    numbered = replace(train, labels=torch.tensor(found.labels)[train.labels])  # a subset counts its classes
+    feeds = [
+        [(lite.TAKING(some), labels) for some, labels in batches(each, batch_size=BATCH)]
+        for each in (numbered, found.split.test)
+    ]
+    return Case(found.model, found.labels, *feeds)
 
 
 CASES = {"resnet20": resnet20, "lite0": lite0}

@@ -14,8 +14,9 @@ from benchmarks.rivals.hearing import contributions, grams
 from benchmarks.rivals.methods import fold, folded, grail, group_norms, rescaled, thinet_scores
 from model_lego.budgets.criteria import magnitudes
 from model_lego.budgets.removal_order import Shrinking
-from model_lego.budgets.search import Trials, shrinking
+from model_lego.budgets.search import shrinking
 from model_lego.budgets.settings import CutSettings
+from model_lego.budgets.trials import Trials
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of

@@ -4,22 +4,25 @@ import pytest
 
 pytest.importorskip("benchmarks")
 
-from benchmarks import imagenet
+from benchmarks import imagenet, lite
 from tests.support.stand_in import write_stand_in
 
 
 def test_without_photos_it_says_what_is_missing(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
-    monkeypatch.setattr(imagenet, "_weights", lambda: tmp_path / "weights.pth")
+    monkeypatch.setattr(lite, "weights_file", lambda: tmp_path / "weights.pth")
     imagenet.main()
-    assert capsys.readouterr().out == "imagenet: skipped, photos (set MODEL_LEGO_SHARED) are not here\n"
+    assert capsys.readouterr().out == f"imagenet: skipped, {lite.ABSENT}\n"
 
 
 def test_without_the_packages_it_says_which(tmp_path, monkeypatch, capsys):
+    (tmp_path / "data/photos").mkdir(parents=True)
     monkeypatch.setenv("MODEL_LEGO_SHARED", str(tmp_path))
-    monkeypatch.setattr(imagenet, "WEIGHTS", "no_such_weights")
+    monkeypatch.setattr(lite, "WEIGHTS", "no_such_weights")
+    assert lite.photographs() is not None
+    assert lite.opened() is None
     imagenet.main()
-    assert capsys.readouterr().out == "imagenet: skipped, no_such_weights or its network are not here\n"
+    assert "efficientnet_lite_pytorch" in capsys.readouterr().out
 
 
 def test_the_weights_are_those_of_their_package(tmp_path, monkeypatch):
@@ -31,8 +34,8 @@ def test_the_weights_are_those_of_their_package(tmp_path, monkeypatch):
         "        return 'efficientnet-lite0.pth'\n"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    monkeypatch.setattr(imagenet, "WEIGHTS", "the_weights")
-    assert str(imagenet._weights()) == "efficientnet-lite0.pth"
+    monkeypatch.setattr(lite, "WEIGHTS", "the_weights")
+    assert str(lite.weights_file()) == "efficientnet-lite0.pth"
 
 
 def test_in_python_it_is_at_most_fifteen_lines():
@@ -41,9 +44,9 @@ def test_in_python_it_is_at_most_fifteen_lines():
 
 
 def test_a_run_tells_time_memory_and_what_was_found():
-    code = "import sys, json; print('warning: few', file=sys.stderr); print(json.dumps({'a': 1}))"
-    run = imagenet._run(["-c", code])
-    assert run["found"] == {"a": 1}
+    code = "import sys, json; print('warning: few', file=sys.stderr); print(json.dumps({'a': '/scratch/part'}))"
+    run = imagenet._run(["-c", code], "/scratch")
+    assert run["found"] == {"a": "part"}
     assert run["warnings"] == ["warning: few"]
     assert run["peak MiB"] > 1
     assert run["seconds"] >= 0
@@ -51,4 +54,4 @@ def test_a_run_tells_time_memory_and_what_was_found():
 
 def test_a_run_that_fails_says_what_it_said():
     with pytest.raises(RuntimeError, match="ended with 3: no photos"):
-        imagenet._run(["-c", "import sys; print('no photos', file=sys.stderr); sys.exit(3)"])
+        imagenet._run(["-c", "import sys; print('no photos', file=sys.stderr); sys.exit(3)"], "/scratch")
