@@ -6,7 +6,7 @@ docs/narrow.md. No test image is looked at.
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
@@ -19,7 +19,7 @@ from benchmarks.compression.rivals import equally
 from benchmarks.networks import Network, networks
 from model_lego.budgets.reconstruction import reconstruction
 from model_lego.budgets.removal_order import Shrinking, removal_order
-from model_lego.budgets.sensitivity import sense
+from model_lego.budgets.sensitivity import Sense, sense
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import kept_positions, ranks, slice_model
 from model_lego.cutting.verification import cut_of
@@ -58,12 +58,12 @@ class Bench:
         self.images = images[order[held:][:OWN]]
         self.places = network.places(labels[order[held:][:OWN]])
         self.wanted = network.logits(network.model, self.held)
-        self.scores = self.scored(self.images)
+        self.senses = self.sensed(self.images)
+        self.scores = reconstruction(network.graph, self.senses)
 
-    def scored(self, images: Tensor) -> Tensor:
-        """Scores of the source's channels on some images."""
-        model, graph = self.network.model, self.network.graph
-        return reconstruction(graph, sense(model, graph, images, classes=self.network.labels, seed=SEED))
+    def sensed(self, images: Tensor) -> Mapping[str, Sense]:
+        """What is seen of the source on some images."""
+        return sense(self.network.model, self.network.graph, images, classes=self.network.labels, seed=SEED)
 
     def within(self, scores: Tensor, size: float, *, alike: bool = False) -> ChannelSelection:
         """What is kept at a size, with widths by the scores or all alike."""
@@ -112,7 +112,12 @@ def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]
     plain = bench.within(bench.scores, size)
     for name, repairs in SETTINGS.items():
         yield name, bench.judged(bench.repaired(plain, bench.images, repairs))
+    graph = bench.network.graph
     chosen: dict[str, Callable[[], ChannelSelection]] = {
+        "correlations believed as they are": lambda: bench.within(reconstruction(graph, bench.senses, caution=0), size),
+        "shrunk by chance once, not three times": lambda: bench.within(
+            reconstruction(graph, bench.senses, caution=1), size
+        ),
         "all widths alike": lambda: bench.within(bench.scores, size, alike=True),
         "roots of the scores": lambda: bench.within(bench.scores.sqrt(), size),
         f"scores again from the repaired {BEFORE:g}-fold": lambda: bench.again(size),
@@ -121,7 +126,7 @@ def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]
         yield name, bench.judged(bench.repaired(choose(), bench.images, SETTINGS["as it is"]))
     for count in FEW:
         images = bench.some(count)
-        selection = bench.within(bench.scored(images), size)
+        selection = bench.within(reconstruction(graph, bench.sensed(images)), size)
         yield f"{count} images a class", bench.judged(bench.repaired(selection, images, SETTINGS["as it is"]))
 
 

@@ -28,27 +28,28 @@ ENOUGH = 1e-7
 DENSE = 0.9
 
 
-def reconstruction(graph: ChannelGraph, senses: Mapping[str, Sense]) -> Tensor:
+def reconstruction(graph: ChannelGraph, senses: Mapping[str, Sense], *, caution: float = CAUTION) -> Tensor:
     """Score every channel by the mean squared change of the logits that it keeps from happening, over all its readers.
 
-    One number a channel of the graph. Depthwise layers are left out: their channels go on to the next reader.
+    One number a channel of the graph. Correlations are believed less by `caution` times what is chance in them, as few
+    images show too many. Depthwise layers are left out: their channels go on to the next reader.
     """
     scores = torch.zeros(graph.width, dtype=torch.float64)
     for layer in graph.layers:
         sense = senses[layer.name]
         if sense.covariance is None or sense.slopes is None:
             continue
-        covariance = believed(sense.covariance, sense.chance)
+        covariance = believed(sense.covariance, caution * sense.chance)
         for places in _groups(layer, sense.channels):
             gains = gains_of(covariance[places][:, places], sense.slopes[places][:, places])
             scores.index_add_(0, sense.channels[places], gains)
     return scores
 
 
-def believed(covariance: Tensor, chance: float) -> Tensor:
-    """A covariance whose correlations are shrunk by CAUTION times what is chance in them: few images show too many."""
-    weight = min(1.0, CAUTION * chance)
-    return (1 - weight) * covariance + weight * covariance.diagonal().diag()
+def believed(covariance: Tensor, doubt: float) -> Tensor:
+    """A covariance of which the correlations are shrunk by a share, at most all of them."""
+    share = min(1.0, doubt)
+    return (1 - share) * covariance + share * covariance.diagonal().diag()
 
 
 def gains_of(covariance: Tensor, square: Tensor) -> Tensor:

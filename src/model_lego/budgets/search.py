@@ -121,7 +121,7 @@ def _smallest(tried: Trials, way: Shrinking, budget: Budget, gone: int) -> tuple
 
     def keeps(gone: int) -> bool:
         found[gone] = tried.trial(way.after(gone), theirs)
-        tried.progress("trying sizes", len(found), None)
+        tried.progress("trying sizes", len(found), max(len(found), SIZES))
         return loses_no_more(found[gone], allowed)
 
     low, high, enough = gone, len(way.order), images >= least

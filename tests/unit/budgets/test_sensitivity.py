@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model_lego.budgets import sensitivity
-from model_lego.budgets.reconstruction import believed, gains_of, reconstruction
+from model_lego.budgets.reconstruction import CAUTION, believed, gains_of, reconstruction
 from model_lego.budgets.sensitivity import _Sums, chance, contrasts, sense
 from model_lego.cutting.tracing import trace
 from tests.support.plans import traced
@@ -185,7 +185,7 @@ def test_the_first_channel_is_the_one_that_explains_most_of_what_the_logits_noti
     layer, channels = graph.layer("11"), found["11"].channels
     weight, c = (
         model[11].weight.detach().reshape(5, len(channels), -1).numpy(),
-        believed(found["11"].covariance, found["11"].chance).numpy(),
+        believed(found["11"].covariance, CAUTION * found["11"].chance).numpy(),
     )
     along = (weight[3] - weight[1]) / 2**0.5  # of (logit 3 - logit 1) / sqrt 2
     square = along @ along.T
