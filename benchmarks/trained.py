@@ -52,7 +52,7 @@ MORE = {
         arguments={"width_mult": 0.5, "dropout": 0.0, "inverted_residual_setting": MOBILE_BLOCKS},
         mean=NORMAL.mean,
         std=NORMAL.std,
-        training={"epochs": 15, "channels_last": True},
+        training={"epochs": 50, "channels_last": True},
     ),
     WITHOUT_CAT: SourceRecipe(
         network="zoo:vgg16",
