@@ -220,7 +220,7 @@ def test_an_npz_with_pickled_objects(world, tmp_path):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--repair", "rigde"), "use 'ridge', 'mean', 'bn' or 'none'"),
+        (("--repair", "rigde"), "use 'ridge', 'mean', 'bn', 'none' or 'tuned'"),
         (("--sampling", "best"), "use 'confident', 'random' or 'all'"),
         (("--alpha", "1.5"), "between 0 and 1"),
         (("--mean", "grey"), "--mean and --std take numbers"),
