@@ -82,6 +82,17 @@ def steps(model, data, out):
     ]
 
 
+def says_why_it_cannot_be_padded(kind, out):
+    ran = run("assemble", out / "one", out / "two", "--layout", "padded", "--out", out / "joint")
+    assert "differ in the settings" not in ran.err
+    why = UNPADDED[kind]
+    if why is None:
+        assert ran.code == 0, ran.err
+    elif why or ran.code:
+        assert why in refused(ran)
+        assert "use --layout parallel" in ran.err
+
+
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_every_command_takes_them(kind, home, tmp_path):
     lines = steps(f"hf:{home / kind}", home / "photos", tmp_path)
@@ -91,21 +102,7 @@ def test_every_command_takes_them(kind, home, tmp_path):
         assert (ran.code, "Traceback" in ran.err) == (0, False), (line, ran.err)
     assert f"hf:{kind}" in said(run("inspect", tmp_path / "one").out)
     assert len(list((tmp_path / "sorted").rglob("*.png"))) == 8
-
-
-@pytest.mark.parametrize("kind", NETWORKS)
-def test_what_cannot_be_padded_says_why(kind, home, tmp_path):
-    given = [f"hf:{home / kind}", "--data", home / "photos", "--repair", "none"]
-    for part, classes in (("one", "ant,dog"), ("two", "bee,cat")):
-        assert run("disassemble", *given, "--classes", classes, "--out", tmp_path / part).code == 0
-    ran = run("assemble", tmp_path / "one", tmp_path / "two", "--layout", "padded", "--out", tmp_path / "joint")
-    assert "differ in the settings" not in ran.err
-    why = UNPADDED[kind]
-    if why is None:
-        assert ran.code == 0, ran.err
-    elif why or ran.code:
-        assert why in refused(ran)
-        assert "use --layout parallel" in ran.err
+    says_why_it_cannot_be_padded(kind, tmp_path)
 
 
 @pytest.mark.parametrize(("options", "mean"), [([], 0.4), (["--mean", "clip"], 0.48145466)])
