@@ -37,6 +37,7 @@ CONTENTS: dict[str, str | list[str]] = {
     "How it works": ["docs/architecture", "docs/decisions/index", "CONTRIBUTING", "CHANGELOG"],
     "Measured": [
         *("docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/foreign", "docs/fuzz"),
+        "docs/narrow",
         *("docs/benchmarks", "docs/nothing-silent"),
     ],
     "The package": "package/*",
