@@ -86,7 +86,7 @@ def open_named(wanted: Wanted) -> Network:
     if wanted.arguments.get("num_classes", said.classes) != said.classes:
         raise BadConfig(
             f"hf:{wanted.name} has {said.classes:,} classes; with num_classes={wanted.arguments['num_classes']} its "
-            "last layer would be untrained: leave that out"
+            "last layer would be untrained, whether that was given or is the data's: take its own classes"
         )
     given = arguments | dict(wanted.arguments)
     builder = Builder(f"hf:{where.name or given.get('model_type', given.get('architecture'))}", given)

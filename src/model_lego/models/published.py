@@ -99,7 +99,8 @@ def _pretrained(library: Library, wanted: Wanted, said: Published | None) -> Net
     if given.get("num_classes", said.classes) != said.classes:
         raise BadConfig(
             f"{name} has {said.classes:,} classes in {said.origin}; with num_classes={given['num_classes']} its last "
-            "layer would be untrained: leave that out, or give weights=FILE"
+            "layer would be untrained, whether that was given or is the data's: take its own classes, or give "
+            "weights=FILE"
         )
     made: dict[str, Any] = {}
 
