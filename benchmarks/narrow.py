@@ -176,11 +176,16 @@ def page(result: dict[str, Any]) -> str:
             f"| --- | {' | '.join('---' for _ in SIZES)} |",
             *(
                 f"| {idea} | {' | '.join(_cell(row.get(f'{size:g}')) for size in SIZES)} |"
-                for idea, row in about["rows"].items()
+                for idea, row in sorted(about["rows"].items(), key=_order)
             ),
             "",
         ]
     return "\n".join(parts)
+
+
+def _order(row: tuple[str, Any]) -> tuple[bool, str]:
+    """What is compared with first, then by name, as records have it."""
+    return row[0] != "as it is", row[0]
 
 
 def _cell(row: dict[str, float] | None) -> str:
