@@ -156,6 +156,7 @@ Where the points of a budget go on narrow and depthwise networks: ideas for widt
 training images that neither chose channels nor repaired ({how}; seed {seed}). Of each size (share of the source's
 multiply-adds) accuracy in %, and the divergence from the source's probabilities, which tells more where nearly all
 answers are right. Networks know most of their training images by heart, so accuracies are higher than on test images.
+What is empty was not measured.
 
 Written by `python -m benchmarks.narrow`. What is taken up, what is not, and why:
 [what was tried](decisions/what-repair-tried.md).
