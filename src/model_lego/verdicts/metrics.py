@@ -53,18 +53,42 @@ def difference_interval(gained: int, lost: int, total: int) -> tuple[float, floa
     return 100 * max(-1.0, middle - half), 100 * min(1.0, middle + half)
 
 
-def expected_loss(theirs: Tensor, own: Tensor) -> float:
-    """Points of accuracy that a network loses by another one's own probabilities, whose logits are `theirs`.
+def believed_losses(theirs: Tensor, own: Tensor) -> Tensor:
+    """What a network loses on each sample by another one's own probabilities, whose logits are `theirs` (0..1).
 
     Both are samples x classes. Where the two answer alike nothing is lost; elsewhere what the other one believes in its
     own answer beyond the answer given. Unlike a count of labels it hardly depends on which few samples there are: most
-    answers that change are those between which the other one could hardly decide. nan without samples.
+    answers that change are those between which the other one could hardly decide.
     """
-    if not len(theirs):
-        return math.nan
     given = own.argmax(1)[:, None]
     believed = theirs.softmax(1)
-    return 100 * float((believed.amax(1) - believed.gather(1, given)[:, 0]).mean())
+    return believed.amax(1) - believed.gather(1, given)[:, 0]
+
+
+def exchanged_losses(theirs: Tensor, own: Tensor, places: Tensor) -> Tensor:
+    """What a network loses by the labels at `places`, with its errors exchanged between samples of one class.
+
+    An error is what it adds to another one's logits, `theirs`; both are samples x classes. Each sample gets the errors
+    of all of its class, of which the labels tell what is lost: m errors on m samples tell more than m answers. The mean
+    over the samples is the share that is lost, and their spread is its standard error's (each sample counts as itself
+    and as the giver of its error, as in a U-statistic).
+    """
+    losses = torch.zeros(len(places), dtype=torch.float64)
+    errors = own - theirs
+    for place in places.unique():
+        mine = (places == place).nonzero()[:, 0]
+        with_error = theirs[mine][:, None] + errors[mine][None]  # samples x errors x classes
+        lost = (theirs[mine].argmax(1) == place).double()[:, None] - (with_error.argmax(2) == place).double()
+        losses[mine] = lost.mean(1) + lost.mean(0) - lost.mean()
+    return losses
+
+
+def mean_and_error(losses: Tensor) -> tuple[float, float]:
+    """The mean of losses in points, and its standard error; nan without samples."""
+    if not len(losses):
+        return math.nan, math.nan
+    spread = losses.double().std(correction=0) / math.sqrt(len(losses))
+    return 100 * float(losses.double().mean()), 100 * float(spread)
 
 
 def calibration_error(confidence: Tensor, right: Tensor) -> float:

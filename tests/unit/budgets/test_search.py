@@ -1,6 +1,7 @@
 """Budgets, the order in which channels go, the search for the smallest component, and curves."""
 
 import functools
+import math
 import re
 from dataclasses import replace
 
@@ -203,29 +204,36 @@ def test_the_smallest_component_within_a_drop_is_found_and_noted():
 
 def test_a_drop_that_the_limits_of_size_do_not_allow_is_refused_with_what_is_lost(monkeypatch):
     verdict = Verdict("cut", SOURCE, 2, 20.0, 50.0, (10.0, 50.0), 16, held_out=True)
-    monkeypatch.setattr("model_lego.budgets.search.Trials.trial", lambda self, selection, theirs: Trial(verdict, 30.0))
+    found = Trial(verdict, 30.0, 41.5)
+    monkeypatch.setattr("model_lego.budgets.search.Trials.trial", lambda self, selection, theirs: found)
     budget = Budget(params=0.9, accuracy_drop=20)
-    with pytest.raises(BadConfig, match=r"the largest component within the limits of size loses 30\.00 points"):
+    with pytest.raises(BadConfig, match=r"the largest component within .* loses 30\.00 points .* 41\.50 at most"):
         plan(build("plain"), labelled("plain"), classes=[3, 1], budget=budget)
 
 
-def trial(expected, lost=0.0):
-    return Trial(Verdict("cut", SOURCE, 2, 90.0 - lost, 90.0, (lost - 1.0, lost + 1.0), 100, held_out=True), expected)
+@pytest.mark.parametrize(("at_most", "allowed", "keeps"), [(1.0, 1, True), (1.1, 1, False), (0.0, 0, True)])
+def test_what_counts_as_losing_no_more(at_most, allowed, keeps):
+    verdict = Verdict("cut", SOURCE, 2, 90.0, 90.0, (-1.0, 1.0), 100, held_out=True)
+    assert loses_no_more(Trial(verdict, 0.0, at_most), allowed) == keeps
+    assert (telling(1), telling(0.5), telling(0)) == (100, 200, 1)
 
 
 @pytest.mark.parametrize(
-    ("tried", "allowed", "keeps"),
+    ("answers", "at_most"),
     [
-        (trial(1.0, lost=1.0), 1, True),
-        (trial(1.1, lost=-2.0), 1, False),  # labels were lucky
-        (trial(0.4, lost=1.1), 1, False),  # the source was too sure of what it got wrong
-        (trial(0.0), 0, True),
-        (trial(0.1), 0, False),
+        ([0, 0], 50 + 50 / 2**0.5),  # the second loses its label; either would with its error: one standard error more
+        ([0, 1], 50 * math.tanh(0.25)),  # the second gains its label, which is luck: the source believes the other one
     ],
 )
-def test_what_counts_as_losing_no_more(tried, allowed, keeps):
-    assert loses_no_more(tried, allowed) == keeps
-    assert (telling(1), telling(0.5), telling(0)) == (100, 200, 1)
+def test_a_trial_says_what_is_lost_at_most(monkeypatch, answers, at_most):
+    model, graph = traced("plain")
+    given = trials(model, graph, labelled("plain"), classes=[3, 1], settings=CutSettings(repair="none"))
+    tried = replace(given, held=given.held[:2], answers=torch.tensor(answers))
+    theirs, own = torch.tensor([[1.0, 0.0], [0.5, 0.0]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
+    monkeypatch.setattr(type(tried), "_logits", lambda self, module, columns: own)
+    found = tried.trial(select(graph, torch.ones(graph.width, dtype=torch.bool), logits=[3, 1]), theirs)
+    assert found.expected == pytest.approx(50 * math.tanh(0.25))
+    assert found.at_most == pytest.approx(at_most)
 
 
 def test_few_images_do_not_tell_and_the_largest_is_kept_which_the_verdict_says():

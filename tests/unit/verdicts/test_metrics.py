@@ -6,7 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from model_lego.verdicts.metrics import area, calibration_error, difference_interval, expected_loss, interval, outsiders
+from model_lego.verdicts.metrics import (
+    area,
+    believed_losses,
+    calibration_error,
+    difference_interval,
+    exchanged_losses,
+    interval,
+    mean_and_error,
+    outsiders,
+)
 
 GENERATOR = torch.Generator().manual_seed(0)
 
@@ -35,11 +44,42 @@ def test_few_samples_without_a_difference_do_not_prove_that_there_is_none(sample
     assert 0.8 * 300 / samples < high < 1.4 * 300 / samples  # the rule of three
 
 
-def test_the_expected_loss_is_what_is_believed_beyond_the_answer_given():
+def test_what_is_lost_is_what_is_believed_beyond_the_answer_given():
     theirs = torch.tensor([[0.9, 0.1], [0.4, 0.6], [0.8, 0.2], [0.5, 0.5]]).log()
     own = torch.tensor([[1.0, 0.0], [2.0, 1.0], [3.0, 1.0], [0.0, 9.0]])  # the second answer is another one
-    assert expected_loss(theirs, own) == pytest.approx(100 * 0.2 / 4)
-    assert math.isnan(expected_loss(theirs[:0], own[:0]))
+    assert believed_losses(theirs, own).tolist() == pytest.approx([0.0, 0.2, 0.0, 0.0])
+
+
+def test_errors_are_exchanged_between_the_images_of_a_class():
+    theirs = torch.tensor([[3.0, 0.0], [1.0, 0.0], [0.0, 5.0]])
+    own = torch.tensor([[3.0, 2.0], [1.0, 0.0], [0.0, 5.0]])  # the first is right still; the second would not be
+    losses = exchanged_losses(theirs, own, torch.tensor([0, 0, 1]))
+    assert losses.tolist() == pytest.approx([0.0 + 0.5 - 0.25, 0.5 + 0.0 - 0.25, 0.0])
+    assert float(losses.mean()) == pytest.approx((0.5 * 0.5 * 2 + 0) / 3)
+
+
+def test_exchanged_errors_tell_of_few_images_what_many_show_with_the_spread_that_they_have():
+    count = 100_000
+    places = torch.randint(0, 3, (count,), generator=GENERATOR)
+    theirs = torch.randn(count, 3, generator=GENERATOR) + 2.5 * torch.nn.functional.one_hot(places, 3)
+    own = theirs + 0.7 * torch.randn(count, 3, generator=GENERATOR)
+    lost = 100 * ((theirs.argmax(1) == places).double() - (own.argmax(1) == places).double())
+    parts = torch.arange(count).split(100)[:200]
+    found = [mean_and_error(exchanged_losses(theirs[some], own[some], places[some])) for some in parts]
+    means, errors = torch.tensor(found).T
+    assert float(means.mean()) == pytest.approx(float(lost.mean()), abs=0.3)
+    assert float(means.std()) < 0.75 * float(torch.stack([lost[some].mean() for some in parts]).std())
+    assert float(means.std()) == pytest.approx(float(errors.mean()), rel=0.2)
+
+
+def test_the_error_of_a_mean_is_that_of_many_samples_drawn_again():
+    losses = torch.tensor([1.0] * 3 + [-1.0] + [0.0] * 96)
+    again = losses[torch.randint(0, 100, (20_000, 100), generator=GENERATOR)].mean(1)
+    mean, error = mean_and_error(losses)
+    assert mean == pytest.approx(2.0)
+    assert error == pytest.approx(100 * float(again.std()), rel=0.03)
+    assert mean_and_error(torch.zeros(7)) == (0.0, 0.0)
+    assert all(map(math.isnan, mean_and_error(losses[:0])))
 
 
 def test_the_calibration_error_is_the_mean_gap_of_fifteen_bins():
