@@ -1,19 +1,25 @@
 """What random networks have found: the smallest networks of each kind, and others like them."""
 
+import importlib
+from unittest import mock
+
 import pytest
 
+from model_lego.attribution.relevance import aggregate
 from model_lego.graph import read_graph
 from tests.fuzz.describing import Network, Steps, build, images
 from tests.fuzz.layers import Act, Conv, Linear, Norm, Up
 from tests.fuzz.moving import Blur, End, Flat, Scale, Tokens
 from tests.fuzz.trial import Outcome, tried
-from tests.fuzz.wiring import Grid, Join, Split
+from tests.fuzz.wiring import Grid, Join, Split, Twice
 
 STEM = Conv(4, (1, 1), bias=False)
 POOLED = (Flat("mean"), Linear(4))
 FLAT = (Flat("flatten"), Linear(4))
 WRITTEN = (Flat("written"), Linear(4))
 IMAGE = (3, 8, 8)
+
+walking = importlib.import_module("model_lego.attribution.relevance")  # the package has a function of that name
 
 pytestmark = pytest.mark.filterwarnings("ignore::UserWarning")  # torch's own, about sizes of one
 
@@ -125,3 +131,31 @@ def test_a_number_in_the_forward_is_noticed_behind_a_softmax_too(end, last):
     """What a trial cut gives was not compared where the network ends in a softmax: such a cut was wrong in silence."""
     steps = (Conv(4, (3, 1), padding="same"), Grid("softmax", 2), Conv(6, (1, 3), padding="same"))
     held(steps, (Flat("mean"), Linear(8), Act(how="relu"), Linear(last), End(end)), image=(1, 4, 70))
+
+
+POINT = Conv(4, (1, 1), padding="same", bias=False)
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        (Conv(4, (1, 1)), Twice((POINT, Norm("pixels", affine=False), POINT)), POINT, Act()),
+        (STEM, Norm("pixels", affine=False), POINT, Act()),
+        (Conv(6, (3, 3)), Norm("instance", affine=False), Conv(6, (1, 1)), Norm("pixels", affine=False), STEM, Act()),
+    ],
+    ids=["shared", "once", "two norms"],
+)
+def test_what_adds_up_to_nothing_may_be_decided_by_its_last_bits(steps, single):
+    """Behind a norm over pixels each channel adds up to zero: the order of the sums says which is the largest."""
+    held(steps, FLAT, single=single)
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_another_threshold_than_that_of_the_equations_is_seen(single):
+    """What lies within rounding of a threshold may be either, but not what lies three hundredths beside it."""
+    network = Network(IMAGE, (Conv(12, (3, 3)), Act(), Conv(12, (1, 1)), Act()), FLAT, single=single)
+    assert not tried(network, ("trace", "attribute")).failures
+    with mock.patch.object(walking, "aggregate", lambda s, alpha: aggregate(s, alpha + 0.03)):
+        failed = tried(network, ("trace", "attribute")).failures
+    assert "are relevant than the equations say" in failed[0].text
