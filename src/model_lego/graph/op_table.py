@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from model_lego.graph.ops import elementwise, frozen, gathering, mixing, movement, norms, pooling
+from model_lego.graph.ops import concatenation, elementwise, frozen, gathering, mixing, movement, norms, pooling
 from model_lego.graph.rule import OpRule
 
 #: ATen overload -> its row. Extend it by value, as in `trace(model, example, rules={**RULES, my_operator: my_row})`.
@@ -11,6 +11,7 @@ RULES: Mapping[object, OpRule] = MappingProxyType(
     {
         **elementwise.ROWS,
         **movement.ROWS,
+        **concatenation.ROWS,
         **pooling.ROWS,
         **norms.ROWS,
         **mixing.ROWS,

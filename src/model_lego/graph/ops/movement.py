@@ -80,67 +80,6 @@ def expand(call: Call) -> Tensor:
     return result
 
 
-def cat(call: Call) -> Tensor:
-    """Put values side by side; along any other dimension than the channels' they are tied."""
-    return _side_by_side(call, call.arg(1, "dim", 0) % len(call.out))
-
-
-def side_by_side(dim: int) -> Callable[[Call], Tensor]:
-    """Operators that put values side by side along the same dimension always, the only one where there is but one."""
-    return lambda call: _side_by_side(call, min(dim, len(call.out) - 1))
-
-
-def _side_by_side(call: Call, dim: int) -> Tensor:
-    operands = list(zip(call.args[0], call.shapes[0], strict=True))
-    operands = [(labels, shape) for labels, shape in operands if shape != (0,)]
-    others = {axis for labels, _ in operands for axis in lab.carried(labels) if axis != dim}
-    if others and all(labels.shape[dim] == 1 for labels, _ in operands):
-        first: Tensor = operands[0][0]
-        for labels, _ in operands[1:]:
-            _tie(call, first, labels)
-        return first
-    vectors = []
-    for labels, shape in operands:
-        channels = lab.vector(labels, shape, dim)
-        if channels is None:
-            for every, _ in operands:
-                call.tracker.freeze(every, "is concatenated along two axes of channels", call)
-            return lab.neutral(len(call.out))
-        vectors.append(_filled(call, channels))
-    if dim != 0 and not others and _spatial(operands):
-        along: Tensor = operands[0][0]
-        return along
-    return lab.along(torch.cat(vectors), len(call.out), dim)
-
-
-def _tie(call: Call, left: Tensor, right: Tensor) -> None:
-    """Couple equal positions of labels of different narrowness."""
-    wide, broad = torch.broadcast_tensors(left, right)
-    call.tracker.couple(wide, broad, call)
-
-
-def _spatial(operands: list[tuple[Tensor, tuple[int, ...]]]) -> bool:
-    """Whether no operand carries a channel anywhere."""
-    return all(bool((labels == lab.NONE).all()) for labels, _ in operands)
-
-
-def _filled(call: Call, channels: Tensor) -> Tensor:
-    missing = channels == lab.NONE
-    if bool(missing.any()):
-        channels = channels.clone()
-        channels[missing] = call.tracker.fresh(int(missing.sum()), "has no channels of its own", call)
-    return channels
-
-
-def stack(call: Call) -> Tensor:
-    """Branches in a new dimension: equal positions go together."""
-    dim = call.arg(1, "dim", 0) % len(call.out)
-    first, *others = call.args[0]
-    for labels in others:
-        _tie(call, first, labels)
-    return first.unsqueeze(dim)  # type: ignore[no-any-return]
-
-
 def chunk(call: Call) -> tuple[Tensor, ...]:
     """Equal blocks, counted from the size at run time."""
     dim = call.arg(2, "dim", 0) % len(call.shape())
@@ -306,11 +245,7 @@ ROWS: dict[object, OpRule] = {
     **rows(["flatten.using_ints"], OpRule("", Route.MOVES, flatten)),
     **rows(["unflatten.int", "view_as", "reshape_as"], OpRule("", Route.MOVES, _unflatten)),
     **rows(["expand", "expand_as"], OpRule("", Route.MOVES, expand)),
-    **rows(["cat", "concat", "concatenate"], OpRule("", Route.JOINS, cat)),
-    **rows(["hstack", "column_stack"], OpRule("", Route.JOINS, side_by_side(1))),
-    **rows(["dstack"], OpRule("", Route.JOINS, side_by_side(2))),
     **rows(["glu"], OpRule("", Route.JOINS, glu)),
-    **rows(["stack"], OpRule("", Route.JOINS, stack)),
     **rows(["chunk"], OpRule("", Route.MOVES, chunk)),
     **rows(["split.Tensor", "split_with_sizes", "split.sizes"], OpRule("", Route.MOVES, split)),
     **rows(["unbind.int"], OpRule("", Route.MOVES, unbind)),

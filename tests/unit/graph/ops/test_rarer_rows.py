@@ -30,11 +30,26 @@ class With(nn.Module):
         return self.last(self.then(maps).relu().mean((2, 3)))
 
 
+def features(maps):
+    return maps.mean((2, 3))
+
+
+def as_maps(values):
+    return values[..., None, None]
+
+
 CUT = {
     "glu": (lambda a, b: nn.functional.glu(a, 1), 4),
     "glu over pixels": (lambda a, b: nn.functional.glu(a, 2), 8),
     "hstack": (lambda a, b: torch.hstack([a, b]), 16),
+    "hstack of features": (lambda a, b: as_maps(torch.hstack([features(a), features(b)])), 16),
+    "column_stack": (lambda a, b: torch.column_stack([a, b]), 16),
+    "column_stack of features": (lambda a, b: as_maps(torch.column_stack([features(a), features(b)])), 16),
     "dstack": (lambda a, b: torch.dstack([a, b]), 8),
+    "dstack of features": (lambda a, b: as_maps(torch.dstack([features(a), features(b)]).sum(2)), 8),
+    "vstack": (lambda a, b: sum(torch.vstack([a, b]).chunk(2)), 8),
+    "vstack of features": (lambda a, b: as_maps(sum(torch.vstack([features(a), features(b)]).chunk(2))), 8),
+    "row_stack": (lambda a, b: sum(torch.row_stack([a, b]).chunk(2)), 8),
     "diff of rows": (lambda a, b: a.diff(dim=2), 8),
     "diff of columns": (lambda a, b: a.diff(), 8),
     "sums along rows": (lambda a, b: a.cumsum(2), 8),
@@ -71,3 +86,36 @@ def test_a_cut_is_the_masked_source(name):
 def test_what_reads_along_channels_is_kept_whole(name):
     graph = trace(With(*WHOLE[name]), X)
     assert bool(graph.frozen[graph.axes["read.weight"][0].channels].all())
+
+
+class Scaled(With):
+    """Maps times the sum of two vectors of the network, which an operator puts side by side."""
+
+    def __init__(self, operator):
+        super().__init__(operator, 8)
+        self.gain = nn.Parameter(torch.rand(8, dtype=torch.float64))
+
+    def forward(self, x):
+        scaled = self.read(x) * as_maps(self.operator([self.gain, self.also.bias]))
+        return self.last(self.then(scaled).relu().mean((2, 3)))
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        lambda vectors: torch.column_stack(vectors).sum(1),
+        lambda vectors: torch.vstack(vectors).sum(0),
+        lambda vectors: torch.dstack(vectors).sum((0, 2)),
+        lambda vectors: torch.stack(vectors).sum(0),
+    ],
+    ids=["column_stack", "vstack", "dstack", "stack"],
+)
+def test_vectors_that_become_columns_rows_or_layers_are_cut(operator):
+    """Those of one dimension get another one; it was an IndexError."""
+    model = Scaled(operator)
+    graph = trace(model, X)
+    assert not bool(graph.frozen[graph.axes["gain"][0].channels].any())
+    plan = half_plan(graph, seed=0, logits=[2, 0])
+    expected = masked_forward(model, X, kept_inputs(graph, plan))[:, [2, 0]]
+    with torch.no_grad():
+        torch.testing.assert_close(slice_model(model, graph, plan).module(X), expected, rtol=1e-12, atol=1e-14)
