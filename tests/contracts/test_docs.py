@@ -59,6 +59,15 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / "src/model_lego" / path).exists(), path
 
 
+def test_tests_that_a_page_names_by_a_word_exist():
+    """A word in brackets behind a file of tests is part of the name of one in it."""
+    cited = re.findall(r"`(tests/[\w/]+\.py)` \(([\w, ]+)\)", SHOWN[ROOT / "docs/nothing-silent.md"])
+    assert len(cited) > 8
+    for path, words in cited:
+        tests = re.findall(r"^def (test_\w+)", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)
+        assert [word for word in words.split(", ") if not any(word in test for test in tests)] == [], path
+
+
 def linked_from(page):
     """The pages that a page links to."""
     targets = re.findall(r"\]\(([^)\s#]+\.md)[^)]*\)", CODE.sub("", SHOWN[page]))
