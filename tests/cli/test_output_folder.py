@@ -118,7 +118,7 @@ def test_a_folder_of_somebody_else_is_refused_before_any_work(world, tmp_path, m
     monkeypatch.setattr("model_lego.cli.sources.open_data", interrupted)  # nothing is read
     monkeypatch.setattr("model_lego.cli.sources.load", interrupted)
     ran = run(*commands(world, tmp_path / "part")[command], "--overwrite")
-    assert "is not a saved component or assembly" in refused(ran)
+    assert "is no saved part or statistics" in refused(ran)
     assert (tmp_path / "part" / "thesis.txt").read_text() == "years of work"
 
 

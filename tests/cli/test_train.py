@@ -97,6 +97,30 @@ def test_a_folder_of_something_else_is_never_replaced(world, tmp_path):
     assert [path.read_text() for path in (tmp_path / "net").iterdir()] == ["years of work"]
 
 
+@pytest.mark.parametrize("name", ["model.safetensors", "training.json", "checkpoint.pt"])
+def test_a_file_that_only_has_the_name_of_ours_is_never_replaced(world, tmp_path, name):
+    (tmp_path / "net").mkdir()
+    (tmp_path / "net" / name).write_text('{"settings": "years of work"}')
+    assert "is no folder of a training" in train(world, tmp_path / "net", "--overwrite").err
+    assert "years of work" in (tmp_path / "net" / name).read_text()
+
+
+def test_wrong_input_leaves_the_training_that_was_to_be_overwritten(world, tmp_path):
+    assert train(world, tmp_path / "net").code == 0
+    first = contents(tmp_path / "net")
+    assert train(world, tmp_path / "net", "--overwrite", "--weights", "nowhere.safetensors").code == 1
+    assert contents(tmp_path / "net") == first
+
+
+def test_an_interrupted_training_is_overwritten(world, tmp_path):
+    assert train(world, tmp_path / "net").code == 0
+    (tmp_path / "net" / "model.safetensors").unlink()
+    (tmp_path / "net" / "training.json").unlink()
+    kept = {"settings": {"seed": 1}, "model": {}, "optimizer": {}, "epochs": 1}
+    torch.save(kept, tmp_path / "net" / "checkpoint.pt")
+    assert train(world, tmp_path / "net", "--overwrite").code == 0
+
+
 def test_a_finished_training_is_overwritten_only_when_asked_for(world, tmp_path):
     assert train(world, tmp_path / "net").code == 0
     first = contents(tmp_path / "net")

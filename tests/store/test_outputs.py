@@ -11,8 +11,8 @@ from safetensors import SafetensorError
 
 from model_lego.errors import CannotWrite, OutputExists
 from model_lego.store import save
-from model_lego.store.files import check_out
 from model_lego.store.outputs import check_apart, check_file, check_place, check_room, writing
+from model_lego.store.replacing import check_out
 from tests.support.handmade_parts import tiny_component
 
 Usage = collections.namedtuple("Usage", "total used free")

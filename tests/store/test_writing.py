@@ -8,11 +8,11 @@ from torch import nn
 
 from model_lego.errors import BadConfig, CannotWrite, OutputExists
 from model_lego.parts.component import Builder, Component
-from model_lego.store import files, load, save, saving
+from model_lego.store import load, replacing, save, saving
 from model_lego.store.card import card
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
-from tests.support.handmade_parts import Tiny, origin, read_json, tiny_assembly, tiny_component
+from tests.support.handmade_parts import Tiny, origin, read_json, tiny_assembly, tiny_component, write_json
 
 
 def contents(folder):
@@ -132,14 +132,52 @@ def test_overwriting_replaces_the_whole_folder(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "pets"]
 
 
-@pytest.mark.parametrize(
-    ("name", "words"), [("notes.txt", "no manifest.json"), ("manifest.json", "holds files .*photo.png")]
-)
-def test_overwriting_never_throws_away_files_of_others(tmp_path, name, words):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / name).write_text("{}")
+def no_manifest(folder):
+    (folder / "manifest.json").unlink()
+
+
+def empty_manifest(folder):
+    (folder / "manifest.json").write_text("{}")
+
+
+def newer_manifest(folder):
+    write_json(folder, read_json(folder) | {"schema": 99})
+
+
+def photo_beside(folder):
     (folder / "photo.png").write_text("dear to me")
+
+
+def other_weights(folder):
+    (folder / "model.safetensors").write_text("dear to me")
+
+
+def linked_weights(folder):
+    (folder / "model.safetensors").rename(folder.parent / "elsewhere")
+    (folder / "model.safetensors").symlink_to(folder.parent / "elsewhere")
+
+
+def folder_for_a_card(folder):
+    (folder / "README.md").unlink()
+    (folder / "README.md").mkdir()
+    (folder / "README.md" / "photo.png").write_text("dear to me")
+
+
+@pytest.mark.parametrize(
+    ("make_mine", "words"),
+    [
+        (no_manifest, "no saved part .*manifest.json is missing"),
+        (empty_manifest, "no saved part .*no schema number"),
+        (newer_manifest, "no saved part .*schema 99"),
+        (photo_beside, "does not name, 'photo.png'"),
+        (other_weights, "does not name, 'model.safetensors'"),
+        (linked_weights, "does not name, 'model.safetensors'"),
+        (folder_for_a_card, "does not name, 'README.md'"),
+    ],
+)
+def test_overwriting_never_throws_away_files_of_others(tmp_path, make_mine, words):
+    folder = save(tiny_component(), tmp_path / "mine")
+    make_mine(folder)
     before = contents(tmp_path)
     with pytest.raises(OutputExists, match=words):
         save(linear(), folder, overwrite=True)
@@ -195,7 +233,7 @@ def test_an_interrupted_overwrite_leaves_the_old_one(tmp_path, monkeypatch, spot
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_failing_swap_brings_the_old_one_back(tmp_path, monkeypatch, failing):
     save(tiny_component(), tmp_path / "part")
-    before, rename, calls = contents(tmp_path), files.Path.rename, []
+    before, rename, calls = contents(tmp_path), replacing.Path.rename, []
 
     def flaky(self, target):
         calls.append(self)
@@ -203,7 +241,7 @@ def test_a_failing_swap_brings_the_old_one_back(tmp_path, monkeypatch, failing):
             raise OSError("no")
         return rename(self, target)
 
-    monkeypatch.setattr(files.Path, "rename", flaky)
+    monkeypatch.setattr(replacing.Path, "rename", flaky)
     with pytest.raises(OSError, match="no"):
         save(linear(), tmp_path / "part", overwrite=True)
     assert contents(tmp_path) == before

@@ -14,8 +14,8 @@ from model_lego.data.sets import Batched
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly, told_classes
 from model_lego.parts.component import Component
-from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
+from model_lego.store.replacing import check_out
 
 ClashOpt = Annotated[
     str | None, typer.Option("--on-clash", help="a class that is there already: error, prefer or average")

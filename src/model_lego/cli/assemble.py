@@ -15,8 +15,8 @@ from model_lego.errors import BadConfig
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, aliases_of, own_classes
 from model_lego.parts.class_names import groups_of, spelled
 from model_lego.parts.grouping import grouped
-from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
+from model_lego.store.replacing import check_out
 
 
 def assemble_command(

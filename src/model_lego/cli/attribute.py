@@ -11,7 +11,7 @@ from model_lego.cli.sources import open_source
 from model_lego.cli.team import speaks, team
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
-from model_lego.store.files import check_out
+from model_lego.store.replacing import check_out
 
 SomeClasses = Annotated[list[str] | None, typer.Option("--classes", "-c", help="classes to sum over; all by default")]
 Add = Annotated[list[str] | None, typer.Option("--add", help="saved statistics of other images, added to these")]

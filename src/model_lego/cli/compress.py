@@ -8,8 +8,8 @@ from model_lego.cli.evaluate import measured
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
-from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_apart, check_room
+from model_lego.store.replacing import check_out
 
 
 def compress_command(

@@ -16,7 +16,7 @@ from model_lego.data.sets import Batched, subset
 from model_lego.evaluation.results import Row
 from model_lego.models import build_from
 from model_lego.parts.component import Builder, Component
-from model_lego.store.files import check_out
+from model_lego.store.replacing import check_out
 
 #: Digits that each classifier knows, and those that are taken out of it.
 KNOWN = ((0, 1, 2, 3, 4), (5, 6, 7, 8, 9))

@@ -97,7 +97,7 @@ CurveOpt = Annotated[bool, typer.Option("--curve", help="print accuracy against 
 CurveOut = Annotated[str | None, typer.Option("--curve-out", help="draw that curve into a .png or .svg file")]
 Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every random choice")]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if it is one of ours")]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if its manifest proves it ours")]
 Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]
 Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn, none or tuned")]
 TuneSeconds = Annotated[float, typer.Option("--tune-seconds", help="how long a component is tuned")]

@@ -17,8 +17,8 @@ from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly, counted_by, told_classes
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Component
-from model_lego.store.files import check_out
 from model_lego.store.outputs import bytes_of, check_room
+from model_lego.store.replacing import check_out
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from model_lego.data import batches
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.store.outputs import check_place
 from model_lego.training import TrainingSettings
-from model_lego.training.trained_folder import CHECKPOINT, RECORD, WEIGHTS, TrainingTask, opened, train_into
+from model_lego.training.trained_folder import CHECKPOINT, WEIGHTS, TrainingTask, is_of_training, opened, train_into
 
 DEFAULTS = o.TrainingOptions.like(TrainingSettings())
 
@@ -60,6 +60,8 @@ def train_command(
     say_notes(network)
     task = replace(task, preprocessing=preprocessing_for(taking, network))
     split = read_data(data, preprocessing=task.preprocessing)
+    if folder.exists() and not training.resume:  # late, when nothing is left that could be refused
+        shutil.rmtree(folder)
     record = train_into(folder, split, task, network.model, Bar())
     if run.json:
         show_json({"folder": str(folder), **record})
@@ -69,7 +71,7 @@ def train_command(
 
 
 def _folder(out: str, *, overwrite: bool, resume: bool) -> Path:
-    """The folder to write; what of ours is in it is taken up, replaced or refused."""
+    """The folder to write, which nothing of somebody else's is in."""
     folder = Path(out)
     check_place(folder / CHECKPOINT)
     if resume and (folder / CHECKPOINT).is_file():
@@ -78,8 +80,6 @@ def _folder(out: str, *, overwrite: bool, resume: bool) -> Path:
         raise BadConfig(f"'{out}' has no {CHECKPOINT} to go on from: that training is finished, or is none of ours")
     if folder.exists() and not overwrite:
         raise OutputExists(f"'{out}' exists already; choose another --out, or give --overwrite")
-    if folder.exists():
-        if not folder.is_dir() or {path.name for path in folder.iterdir()} - {WEIGHTS, RECORD, CHECKPOINT}:
-            raise OutputExists(f"'{out}' is no folder of a training; choose another --out")
-        shutil.rmtree(folder)
+    if folder.exists() and not is_of_training(folder):
+        raise OutputExists(f"'{out}' is no folder of a training; choose another --out")
     return folder

@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from model_lego.errors import BadConfig, OutputExists
-from model_lego.store.files import check_out
+from model_lego.store.replacing import check_out
 from model_lego.training.trained_folder import CHECKPOINT
 
 

@@ -10,10 +10,10 @@ from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import open_component, open_source
 from model_lego.errors import BadConfig
 from model_lego.parts.component import Component
-from model_lego.store.files import check_out
 from model_lego.store.named import named_factory
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.store.rebuild import Factory
+from model_lego.store.replacing import check_out
 
 
 def unite_command(

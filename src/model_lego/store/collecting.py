@@ -32,8 +32,8 @@ from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group, in_all, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.store.checkpoint import SECONDS, Notebook
-from model_lego.store.files import check_out, replacing
 from model_lego.store.outputs import writing
+from model_lego.store.replacing import check_out, replacing
 from model_lego.store.statistics import load_statistics, seal, shard_names, write_shard
 
 #: Bytes of sums that are held at once.

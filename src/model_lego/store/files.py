@@ -1,11 +1,7 @@
-"""Folders and files: written whole or not at all, read only where they should be and no larger than they say."""
+"""The files of a saved folder: how they are written, and read only where they should be and no larger than they say."""
 
 import hashlib
-import re
-import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,53 +11,14 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from model_lego.digest import digest_of_bytes
-from model_lego.errors import CorruptComponent, OutputExists
+from model_lego.errors import CorruptComponent
 from model_lego.store.manifest import ITEM_BYTES, TensorRecord, WeightsRecord
-from model_lego.store.outputs import check_place, writing
 from model_lego.store.tensors import dtype_name
 
 WEIGHTS = "model.safetensors"
-STATISTICS = re.compile(r"statistics(-\d{5}-of-\d{5})?\.safetensors")
 MANIFEST = "manifest.json"
 CARD = "README.md"
 MAX_MANIFEST_BYTES = 64 * 2**20
-
-
-@contextmanager
-def replacing(folder: Path, *, overwrite: bool, needs: int = 0) -> Iterator[Path]:
-    """Give an empty folder that becomes `folder` when the block ends well; if it does not, nothing has changed.
-
-    Raises as `check_out`, and CannotWrite where the disk is full in the end.
-    """
-    check_out(folder, overwrite=overwrite, needs=needs)
-    folder = folder.resolve()
-    with writing(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        # The new folder is made in the temporary one, which nobody else may read: so it gets ordinary permissions.
-        holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            fresh = holder / "new"
-            fresh.mkdir()
-            yield fresh
-            refuse_existing(folder, overwrite=overwrite)
-            _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
-        finally:
-            shutil.rmtree(holder, ignore_errors=True)
-
-
-def check_out(folder: str | Path, *, overwrite: bool, needs: int = 0) -> None:
-    """Refuse a folder that cannot be written, or would replace what it may not, before any work is done.
-
-    Raises:
-        CannotWrite: the place does not allow it, or has not room for so many bytes.
-        OutputExists: the folder is there and `overwrite` is not set, it is not a saved component or assembly, or it
-            would lie in one, which could not be replaced any more then.
-    """
-    check_place(folder, needs=needs)
-    above = Path(folder).resolve().parent
-    if (above / MANIFEST).is_file() and (above / WEIGHTS).is_file():
-        raise OutputExists(f"'{folder}' would lie in '{above}', which is a saved part: put it beside")
-    refuse_existing(Path(folder), overwrite=overwrite)
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
@@ -181,30 +138,9 @@ def _some(names: list[str]) -> str:
     return f"{names[:5]}{more}" if names else "none"
 
 
-def refuse_existing(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that is in the way, and never throw away files that this library did not write."""
-    if not folder.exists():
-        return
-    if not overwrite:
-        raise OutputExists(f"'{folder}' exists already: choose another folder, or pass overwrite=True")
-    if not (folder / MANIFEST).is_file():
-        raise OutputExists(f"'{folder}' is not a saved component or assembly (no {MANIFEST}): it is not overwritten")
-    names = {entry.name for entry in folder.iterdir()} - {WEIGHTS, MANIFEST, CARD}
-    if others := sorted(name for name in names if not STATISTICS.fullmatch(name)):
-        raise OutputExists(f"'{folder}' holds files that were not saved by this library ({others[0]}): move them first")
-
-
-def _swap(fresh: Path, folder: Path, *, aside: Path) -> None:
-    """Put `fresh` in the place of `folder`; on failure the old one is back."""
-    try:
-        if folder.exists():
-            folder.rename(aside)
-        fresh.rename(folder)
-    except BaseException:
-        if aside.exists():
-            aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+def is_plain_file(path: Path) -> bool:
+    """Whether there is an ordinary file at exactly this place: no link, folder or pipe."""
+    return path.is_file() and not path.is_symlink()
 
 
 def _plain_file(path: Path) -> Path:

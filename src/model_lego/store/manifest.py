@@ -6,7 +6,7 @@ of the user's own code, which is there to be read.
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
@@ -226,8 +226,8 @@ class Manifest(Record):
         return tuple(".".join(map(str, each)) for each in steps)
 
 
-def parse_manifest(data: bytes, where: str, record: type[R]) -> R:
-    """Read a manifest from JSON; `where` names it in messages, `record` says what it has to hold.
+def parse_manifest(data: bytes, where: str, *records: type[R]) -> R:
+    """Read a manifest from JSON; `where` names it in messages, `records` say what it may hold, each by its kind.
 
     Raises:
         CorruptComponent: it is not JSON, or not a manifest.
@@ -243,13 +243,18 @@ def parse_manifest(data: bytes, where: str, record: type[R]) -> R:
         raise SchemaTooNew(
             f"{where} has schema {raw['schema']}, this version reads up to {SCHEMA}: install a newer model-lego"
         )
-    kinds = get_args(record.model_fields["kind"].annotation)
-    if isinstance(raw.get("kind"), str) and raw["kind"] not in kinds:
-        raise CorruptComponent(f"{where} is of kind '{raw['kind']}', where {' or '.join(kinds)} was expected")
     try:
-        return validated(_migrated(raw, where), record)
+        return validated(_migrated(raw, where), _of_its_kind(raw.get("kind"), where, records))
     except ValueError as error:
         raise CorruptComponent(f"{where}: {error}") from None
+
+
+def _of_its_kind(kind: object, where: str, records: Sequence[type[R]]) -> type[R]:
+    """The record that holds manifests of a kind; where that is no text, the first one says so."""
+    kinds = {name: record for record in records for name in get_args(record.model_fields["kind"].annotation)}
+    if isinstance(kind, str) and kind not in kinds:
+        raise CorruptComponent(f"{where} is of kind '{kind}', where {' or '.join(kinds)} was expected")
+    return kinds.get(str(kind), records[0])
 
 
 def validated(raw: Mapping[str, Any], record: type[R]) -> R:

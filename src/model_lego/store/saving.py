@@ -10,11 +10,12 @@ from model_lego.errors import BadConfig, LegoError
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import card
-from model_lego.store.files import CARD, MANIFEST, WEIGHTS, replacing, write_weights
+from model_lego.store.files import CARD, MANIFEST, WEIGHTS, write_weights
 from model_lego.store.manifest import Manifest, to_json
 from model_lego.store.probe import first_difference, other_answer
 from model_lego.store.rebuild import rebuild
 from model_lego.store.records import builder_from, manifest_of
+from model_lego.store.replacing import replacing
 from model_lego.store.tensors import named_tensors, split_aliases
 
 _INSTEAD = "leave the builder out and give load a factory that builds the network as it was"

@@ -3,57 +3,31 @@
 from collections.abc import Sequence
 from itertools import chain
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
 import torch
-from pydantic import Field
 from torch import Tensor
 
 from model_lego.attribution import ContributionStats
 from model_lego.attribution.statistics import LayerStats
 from model_lego.errors import CorruptComponent
-from model_lego.store.exact import Count, Record, Size
 from model_lego.store.files import (
     MANIFEST,
     map_weights,
     read_manifest,
     record_of,
     refuse_differences,
-    replacing,
     stream_weights,
 )
-from model_lego.store.manifest import SCHEMA, WeightsRecord, parse_manifest, to_json, validated
+from model_lego.store.manifest import SCHEMA, parse_manifest, to_json, validated
 from model_lego.store.outputs import writing
 from model_lego.store.records import versions
+from model_lego.store.replacing import replacing
+from model_lego.store.statistics_manifest import LayerRecord, StatisticsManifest
 
 FILE = "statistics.safetensors"
 #: What is summed of a layer: a number for each pair of channels, or the vectors that give them with the weights.
 KINDS = {"pairs": ("sums",), "vectors": ("positive", "negative")}
-
-
-class LayerRecord(Record):
-    """Numbers of input and output channels and of groups of one layer, and what is held of it."""
-
-    inputs: Size
-    outputs: Size
-    groups: Size
-    kind: Literal["pairs", "vectors"]
-
-
-class StatisticsManifest(Record):
-    """Everything about saved statistics but their sums."""
-
-    format: Literal["model-lego"]
-    schema_number: Annotated[Literal[4], Field(alias="schema")]
-    kind: Literal["statistics"]
-    source: str
-    classes: Annotated[tuple[Count, ...], Field(min_length=1)]
-    counts: tuple[Count, ...]
-    sampling: Literal["confident", "random", "all"]
-    fallbacks: tuple[Count, ...]
-    layers: dict[str, LayerRecord]
-    files: Annotated[tuple[WeightsRecord, ...], Field(min_length=1)]
-    versions: dict[str, str]
 
 
 def save_statistics(stats: ContributionStats, folder: str | Path, *, overwrite: bool = False) -> Path:

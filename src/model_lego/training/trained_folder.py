@@ -16,10 +16,12 @@ from model_lego.errors import EmptySelection, ShapeMismatch
 from model_lego.graph.modules import device_of
 from model_lego.models import Network, open_network
 from model_lego.models.registry import for_classes
+from model_lego.models.weights_file import held
 from model_lego.parts.answers import answer_of
 from model_lego.parts.component import Preprocessing
 from model_lego.parts.logits import main_logits
 from model_lego.progress import Progress, quiet
+from model_lego.store.files import is_plain_file
 from model_lego.store.outputs import writing
 from model_lego.training import TrainingSettings
 from model_lego.training.classifier import train
@@ -91,6 +93,21 @@ def train_into(
     }
     _write(folder, model, record)
     return record
+
+
+def is_of_training(folder: Path) -> bool:
+    """Whether a folder holds what a training wrote and nothing else, as its record or its checkpoint proves."""
+    files = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
+    if files.keys() - {WEIGHTS, RECORD, CHECKPOINT} or not all(map(is_plain_file, files.values())):
+        return False
+    try:
+        if RECORD in files:
+            proof, told = json.loads(files[RECORD].read_bytes()), {"network", "classes", "settings", "test_accuracy"}
+        else:  # it was interrupted
+            proof, told = held(files[CHECKPOINT]), {"settings", "model", "optimizer", "epochs"}
+    except (KeyError, ValueError, RecursionError, OSError):  # BadWeights is a ValueError
+        return False
+    return isinstance(proof, dict) and told <= proof.keys()
 
 
 def _refuse_width(model: nn.Module, images: ImageSet, task: TrainingTask) -> None:

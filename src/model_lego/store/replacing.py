@@ -1,0 +1,87 @@
+"""Folders of ours: written whole or not at all, and nothing of somebody else's is ever replaced."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from model_lego.errors import CorruptComponent, OutputExists, SchemaTooNew
+from model_lego.store.files import CARD, MANIFEST, WEIGHTS, is_plain_file, read_manifest
+from model_lego.store.manifest import Manifest, WeightsRecord, parse_manifest
+from model_lego.store.outputs import check_place, writing
+from model_lego.store.statistics_manifest import StatisticsManifest
+
+
+@contextmanager
+def replacing(folder: Path, *, overwrite: bool, needs: int = 0) -> Iterator[Path]:
+    """Give an empty folder that becomes `folder` when the block ends well; if it does not, nothing has changed.
+
+    Raises as `check_out`, and CannotWrite where the disk is full in the end.
+    """
+    check_out(folder, overwrite=overwrite, needs=needs)
+    folder = folder.resolve()
+    with writing(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # The new folder is made in the temporary one, which nobody else may read: so it gets ordinary permissions.
+        holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            fresh = holder / "new"
+            fresh.mkdir()
+            yield fresh
+            refuse_existing(folder, overwrite=overwrite)
+            _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
+        finally:
+            shutil.rmtree(holder, ignore_errors=True)
+
+
+def check_out(folder: str | Path, *, overwrite: bool, needs: int = 0) -> None:
+    """Refuse a folder that cannot be written, or would replace what it may not, before any work is done.
+
+    Raises:
+        CannotWrite: the place does not allow it, or has not room for so many bytes.
+        OutputExists: the folder is there and `overwrite` is not set, or its manifest does not prove that we wrote it
+            and all files in it; or it would lie in a saved part, which could not be replaced any more then.
+    """
+    check_place(folder, needs=needs)
+    above = Path(folder).resolve().parent
+    if (above / MANIFEST).is_file() and (above / WEIGHTS).is_file():
+        raise OutputExists(f"'{folder}' would lie in '{above}', which is a saved part: put it beside")
+    refuse_existing(Path(folder), overwrite=overwrite)
+
+
+def refuse_existing(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that is in the way, and never throw away files that this library did not write."""
+    if not os.path.lexists(folder):
+        return
+    if not overwrite:
+        raise OutputExists(f"'{folder}' exists already: choose another folder, or pass overwrite=True")
+    try:
+        sizes = {record.file: record.bytes for record in _written_with(folder)}
+    except (CorruptComponent, SchemaTooNew) as error:
+        raise OutputExists(f"'{folder}' is no saved part or statistics, so it is not overwritten: {error}") from None
+    for path in sorted(folder.iterdir()):
+        ours = path.name in {*sizes, MANIFEST, CARD} and is_plain_file(path)
+        if not ours or path.stat().st_size != sizes.get(path.name, path.stat().st_size):
+            raise OutputExists(f"'{folder}' holds what its {MANIFEST} does not name, '{path.name}': move it first")
+
+
+def _written_with(folder: Path) -> tuple[WeightsRecord, ...]:
+    """The files of tensors that a folder's manifest names; raises CorruptComponent and SchemaTooNew."""
+    kinds: tuple[type[Manifest | StatisticsManifest], ...] = (Manifest, StatisticsManifest)
+    found = parse_manifest(read_manifest(folder), str(folder / MANIFEST), *kinds)
+    return (found.weights,) if isinstance(found, Manifest) else found.files
+
+
+def _swap(fresh: Path, folder: Path, *, aside: Path) -> None:
+    """Put `fresh` in the place of `folder`; on failure the old one is back."""
+    try:
+        if folder.exists():
+            folder.rename(aside)
+        fresh.rename(folder)
+    except BaseException:
+        if aside.exists():
+            aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
