@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from PIL import Image
 
 import model_lego as ml
-from model_lego.data import batches, open_data
+from model_lego.data import batches, open_data, photo_sets
 from model_lego.models import build, load_weights
 from tests.support.citations import citation_arrays
-from tests.support.squares import ARGUMENTS, arrays, contents, refused, run, said, write_npz
+from tests.support.squares import ARGUMENTS, CLASSES, arrays, contents, refused, run, said, write_npz
 
 TRAINING = {"epochs": 6, "batch_size": 16, "learning_rate": 0.05, "crop": 1, "flip": False}
 NET = {"network": "zoo:lenet5", "arguments": ARGUMENTS, "data": "squares", "seeded": True, "training": TRAINING}
@@ -148,6 +149,33 @@ def test_the_figures_of_an_assembly_are_those_of_the_library(place):
     assert {"published", "tuned", "ours", "assembly", "uncut, calibrated"} <= set(figures)
     assert figures["uncut, calibrated"]["parameters"] == pytest.approx(100, abs=1)
     assert figures["assembly"]["parameters"] < 65
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory):
+    """The squares as PNG files."""
+    folder, found = tmp_path_factory.mktemp("photos"), arrays()
+    for part in ("train", "test"):
+        for number, (image, label) in enumerate(zip(found[f"x_{part}"], found[f"y_{part}"], strict=True)):
+            path = folder / part / CLASSES[label] / f"{number:03}.png"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.reshape(image.shape[:2])).save(path)
+    return folder
+
+
+@pytest.mark.parametrize(("options", "kept"), [([], 2**30), (["--cache", "0"], 0), (["--cache", "7"], 7 * 2**20)])
+def test_photos_are_kept_within_the_budget(place, photos, options, kept, monkeypatch):
+    budgets, real = [], photo_sets.Kept
+    monkeypatch.setattr(photo_sets, "Kept", lambda budget: budgets.append(budget) or real(budget))
+    ran = bench(place, "--data", f"squares={photos}", "--table", "samples", "--row", "net/0-1/alpha=0.6", *options)
+    assert (ran.code, said(ran.out)) == (0, f"1 done; written to {place / 'page.md'}")
+    assert set(budgets) == {kept}
+
+
+def test_a_budget_below_nothing_is_refused(place):
+    words = "--cache -1 is no size; give the MiB of photos to keep in memory, 0 for none"
+    assert refused(bench(place, "--cache", "-1")) == words
+    assert not (place / "page.md").exists()
 
 
 def test_a_network_that_is_missing_is_left_out_and_the_page_says_so(place):

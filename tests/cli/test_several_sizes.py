@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
+from model_lego.data import class_folders
 from tests.support.squares import CLASSES, pictures, refused, run, write_npz
 
 #: Sides of the pictures, one after the other.
@@ -78,15 +79,25 @@ def test_a_part_that_does_not_resize_refuses_them(world, folder):
     assert "different sizes" in refused(run("evaluate", world.one, "--data", folder))
 
 
+TRAINED = ("-a", "image_size=16", "-a", "width=0.5", "--epochs", "1", "--size", "16", "--batch-size", "8")
+
+
 def test_a_network_trains_on_them(folder, one_size, tmp_path):
-    given = ("-a", "image_size=16", "-a", "width=0.5", "--epochs", "1", "--size", "16", "--batch-size", "8")
     one, two = (
-        told("train", "zoo:lenet5", "--data", data, *given, "--out", tmp_path / name)
+        told("train", "zoo:lenet5", "--data", data, *TRAINED, "--out", tmp_path / name)
         for name, data in (("one", folder), ("two", one_size))
     )
     assert one == two
     weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in ("one", "two")]
     assert weights[0] == weights[1]
+
+
+def test_a_training_looks_at_each_file_once(folder, tmp_path, monkeypatch):
+    """The network is known by its classes, and how it takes images by the network."""
+    looked, real = [], class_folders.looked_at
+    monkeypatch.setattr(class_folders, "looked_at", lambda files, why: looked.append(files) or real(files, why))
+    told("train", "zoo:lenet5", "--data", folder, *TRAINED, "--out", tmp_path / "net")
+    assert sum(len(paths) for files in looked for paths in files.values()) == 4 * (24 + 10)
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def bench_command(
     train: Annotated[bool, typer.Option("--train/--no-train", help="train networks that are missing")] = True,
     again: Annotated[bool, typer.Option("--again", help="measure also what has a result already")] = False,
     download: o.Download = False,
+    cache: o.Cache = o.KEPT,
     json: o.Json = False,
 ) -> None:
     """Measure the paper's tables; what has a result already is not measured again."""
@@ -45,7 +46,16 @@ def bench_command(
     materials = known.materials[scale]  # type: ignore[index]
     todo = jobs(known, scale, only=table or (), rows=row or ())  # type: ignore[arg-type]
     where, kept = _where(data, materials.data), Path(results) / "sources"
-    opened = Bench(materials, Path(sources), where=where, kept=kept, trains=train, download=download, progress=Bar())
+    opened = Bench(
+        materials,
+        Path(sources),
+        where=where,
+        kept=kept,
+        trains=train,
+        download=download,
+        cache=cache << 20,
+        progress=Bar(),
+    )
     _check_page(Path(page))
     for folder in (results, sources):
         check_place(Path(folder) / "one")

@@ -58,8 +58,9 @@ def train_command(
     )
     network = opened(task)
     say_notes(network)
-    task = replace(task, preprocessing=preprocessing_for(taking, network))
-    split = read_data(data, preprocessing=task.preprocessing)
+    preprocessing = preprocessing_for(taking, network)
+    task = replace(task, preprocessing=preprocessing)
+    split = split.taken_by(preprocessing)
     if folder.exists() and not training.resume:  # late, when nothing is left that could be refused
         shutil.rmtree(folder)
     record = train_into(folder, split, task, network.model, Bar())

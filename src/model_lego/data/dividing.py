@@ -26,15 +26,15 @@ def divided(root: Path, found: Pictures, reading: Reading, seed: int) -> DataSpl
         measured = set(sorted(paths, key=lambda path: _digest(path, seed))[:number])
         train[name] = [path for path in paths if path not in measured]
         test[name] = [path for path in paths if path in measured]
-    learned, held = reading.sets(train, test)
+    held, every = (sum(map(len, part.values())) for part in (test, found.by_class))
     notes.insert(
         0,
         f"'{root}' has no parts train/ and test/: of each class a fifth of the images, chosen by the digests of their "
-        f"names, is measured ({len(held)} of {len(held) + len(learned)}), and the others are learned from",
+        f"names, is measured ({held} of {every}), and the others are learned from",
     )
     if single := [name for name, paths in found.by_class.items() if len(paths) == 1]:
         notes.append(f"classes of one image, which is learned from and not measured: {first(single)}")
-    return DataSplit(learned, held, names, (*notes, *notes_on(base, names, found.left_out)))
+    return reading.split(train, test, (*notes, *notes_on(base, names, found.left_out)))
 
 
 def _digest(path: Path, seed: int) -> bytes:

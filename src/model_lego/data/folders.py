@@ -57,8 +57,8 @@ def _in_parts(root: Path, reading: Reading) -> DataSplit:
     notes += notes_on(root, names, [each for part in parts.values() for each in part.left_out])
     if unused:
         notes = [f"of '{root}' {measured}/ is measured; not used: {', '.join(unused)}", *notes]
-    learned, test = reading.sets(*(part.by_class for part in parts.values()))
-    return DataSplit(learned, test, names, tuple(notes))
+    learned, test = (part.by_class for part in parts.values())
+    return reading.split(learned, test, notes)
 
 
 def _tiny_imagenet(root: Path, reading: Reading) -> DataSplit:
@@ -77,10 +77,7 @@ def _imagenet(root: Path, reading: Reading) -> DataSplit:
     rows = [line.split(",") for line in _lines(root / "LOC_val_solution.csv")[1:]]
     held = _by_class(names, [(data / "val" / f"{row[0]}.JPEG", row[1].split()[0]) for row in rows])
     train = _published({name: data / "train" / name for name in names})
-    if reading.preprocessing.final_size is None:
-        known = replace(PUBLISHED, mean=reading.preprocessing.mean, std=reading.preprocessing.std)
-        reading = replace(reading, preprocessing=known)
-    return _of_published(root, train, held, reading)
+    return _of_published(root, train, held, replace(reading, unsized=PUBLISHED))
 
 
 def _published(folders: Mapping[str, Path]) -> Pictures:
@@ -90,10 +87,9 @@ def _published(folders: Mapping[str, Path]) -> Pictures:
 
 def _of_published(root: Path, train: Pictures, held: Mapping[str, Sequence[Path]], reading: Reading) -> DataSplit:
     """A published set, which is coloured but for a few pictures."""
-    learned, test = replace(reading, channels=reading.channels or 3).sets(train.by_class, held)
-    names = tuple(train.by_class)
-    notes = (*note_on_empty(f"the training part of '{root}'", train, root), *notes_on(root, names, train.left_out))
-    return DataSplit(learned, test, names, notes)
+    notes = note_on_empty(f"the training part of '{root}'", train, root)
+    notes += notes_on(root, tuple(train.by_class), train.left_out)
+    return replace(reading, channels=reading.channels or 3).split(train.by_class, held, notes)
 
 
 def _lines(file: Path) -> list[str]:

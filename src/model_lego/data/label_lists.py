@@ -29,8 +29,8 @@ def open_label_list(file: Path, reading: Reading, *, seed: int = 0) -> DataSplit
     for name, part in parts.items():
         notes += note_on_empty(f"split {name} of '{file}'", part, file.parent)
     notes += notes_on(file.parent, classes, [each for part in parts.values() for each in part.left_out])
-    learned, test = reading.sets(*(part.by_class for part in parts.values()))
-    return DataSplit(learned, test, classes, tuple(notes))
+    learned, test = (part.by_class for part in parts.values())
+    return reading.split(learned, test, notes)
 
 
 def _pictures(rows: Iterable[Row], classes: Sequence[str]) -> Pictures:

@@ -1,7 +1,8 @@
 """Image sets of picture files: read when they are asked for, as a network takes them, and kept within a budget."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import functools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import TypedDict
@@ -9,7 +10,7 @@ from typing import TypedDict
 import torch
 from torch import Tensor
 
-from model_lego.data.sets import ImageSet
+from model_lego.data.sets import DataSplit, ImageSet
 from model_lego.errors import BadConfig
 from model_lego.parts.component import Preprocessing
 from model_lego.pictures.reading import form_of, in_unit_range
@@ -17,6 +18,9 @@ from model_lego.pictures.taking import pixels_for
 
 #: Bytes of pictures that a data set keeps: some 7,000 of 224 x 224 pixels.
 CACHE = 2**30
+
+#: Picture files of each class.
+Files = Mapping[str, Sequence[Path]]
 
 
 class Kept:
@@ -49,33 +53,44 @@ class ReadingOptions(TypedDict, total=False):
 class Reading:
     """How picture files are read: in which size and colours, and how many bytes of them are kept.
 
-    Without `channels` they have as many as the preprocessing has means, else three where one of them is coloured.
-    Raises BadConfig.
+    Without `channels` they have as many as the preprocessing has means, else three where one of them is coloured. In
+    which size they come where the preprocessing says none, `unsized` says. Raises BadConfig.
     """
 
     preprocessing: Preprocessing = field(default_factory=Preprocessing)
     channels: int | None = None
     cache: int = CACHE
+    unsized: Preprocessing = field(default_factory=Preprocessing)
 
     def __post_init__(self) -> None:
         if self.cache < 0:
             raise BadConfig(f"a cache of {self.cache} bytes cannot be; give 0 to keep no picture")
 
-    def sets(self, *parts: Mapping[str, Sequence[Path]]) -> tuple[ImageSet, ...]:
-        """An image set of each part, from the files of each of its classes, labels being positions of the classes."""
-        channels = self.channels or self._channels(path for part in parts for some in part.values() for path in some)
-        kept = Kept(self.cache)
-        return tuple(self._set(part, channels, kept) for part in parts)
+    def split(self, train: Files, test: Files, notes: Iterable[str]) -> DataSplit:
+        """A data set of the files of each class of both parts, labels being positions of the classes."""
+        paths = [path for part in (train, test) for some in part.values() for path in some]
 
-    def _channels(self, paths: Iterable[Path]) -> int:
-        if len(self.preprocessing.mean) > 1:
-            return len(self.preprocessing.mean)
-        return 3 if any(form_of(path)[0] for path in paths) else 1
+        @functools.cache
+        def colours() -> int:
+            return 3 if any(form_of(path)[0] for path in paths) else 1
 
-    def _set(self, found: Mapping[str, Sequence[Path]], channels: int, kept: Kept) -> ImageSet:
-        paths = [path for some in found.values() for path in some]
-        labels = [label for label, some in enumerate(found.values()) for _ in some]
-        resized = None if self.preprocessing.final_size is None else self.preprocessing.resized
+        return self._split(train, test, tuple(notes), colours)
+
+    def _split(self, train: Files, test: Files, notes: tuple[str, ...], colours: Callable[[], int]) -> DataSplit:
+        means = len(self.preprocessing.mean)
+        channels, kept = self.channels or (means if means > 1 else colours()), Kept(self.cache)
+        learned, measured = (self._set(part, channels, kept) for part in (train, test))
+
+        def read_for(preprocessing: Preprocessing) -> DataSplit:
+            return replace(self, preprocessing=preprocessing)._split(train, test, notes, colours)
+
+        return DataSplit(learned, measured, tuple(train), notes, read_for)
+
+    def _set(self, files: Files, channels: int, kept: Kept) -> ImageSet:
+        paths = [path for some in files.values() for path in some]
+        labels = [label for label, some in enumerate(files.values()) for _ in some]
+        sized = self.unsized if self.preprocessing.final_size is None else self.preprocessing
+        resized = None if sized.final_size is None else sized.resized
 
         def image(number: int) -> Tensor:
             pixels = kept.find(paths[number])

@@ -32,17 +32,25 @@ class ImageSet:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataSplit:
-    """Training and test images of the same classes; `notes` say what one has to know, such as what was left out."""
+    """Training and test images of the same classes; `notes` say what one has to know, such as what was left out.
+
+    `read_for` gives the same data with its files read as a network takes them, where it comes from picture files.
+    """
 
     train: ImageSet
     test: ImageSet
     class_names: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    read_for: "Callable[[Preprocessing], DataSplit] | None" = None
 
     @property
     def present(self) -> tuple[str, ...]:
         """The classes that have training images, in order: a network has more of them than many a folder of photos."""
         return tuple(self.class_names[label] for label in self.train.labels.unique().tolist())
+
+    def taken_by(self, preprocessing: Preprocessing) -> "DataSplit":
+        """The same data in the size and colours of a network, as `open_data` gives it; no file is looked at again."""
+        return self if self.read_for is None else self.read_for(preprocessing)
 
 
 #: Batches that are read ahead, by as many threads as there are processors, while the network runs on an earlier one.

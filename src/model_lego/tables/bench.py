@@ -14,6 +14,7 @@ from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.batching import prepared
 from model_lego.data.citations import CitationGraph, open_citations
+from model_lego.data.photo_sets import CACHE
 from model_lego.data.sets import Batched, ImageSet, resized, subset
 from model_lego.data.union import joined, of_classes
 from model_lego.errors import BadConfig
@@ -92,7 +93,8 @@ class Bench:
     """Opens what recipes name: data sets, and trained networks in a folder.
 
     `where` says of data sets, by name, that they lie elsewhere. `kept` is a folder of trained networks that come with
-    the results. With `trains`, networks that are in neither folder are trained into the first.
+    the results. With `trains`, networks that are in neither folder are trained into the first. Of picture files `cache`
+    bytes are kept.
     """
 
     materials: Materials
@@ -101,6 +103,7 @@ class Bench:
     kept: Path | None = None
     trains: bool = True
     download: bool = False
+    cache: int = CACHE
     progress: Progress = quiet
     _splits: dict[str, DataSplit] = field(default_factory=dict)
     _opened: dict[tuple[str, int], Source] = field(default_factory=dict)
@@ -111,7 +114,7 @@ class Bench:
         """A data set, by the name that recipes use."""
         if name not in self._splits:
             recipe = self.materials.data[name]
-            split = open_data(self.where.get(name, recipe.where), download=self.download)
+            split = open_data(self.where.get(name, recipe.where), download=self.download, cache=self.cache)
             if recipe.per_class is not None:
                 every = range(len(split.class_names))
                 train = subset(split.train, every, per_class=recipe.per_class, class_names=split.class_names)
