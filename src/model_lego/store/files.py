@@ -18,7 +18,8 @@ from model_lego.store.tensors import dtype_name
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 CARD = "README.md"
-MAX_MANIFEST_BYTES = 64 * 2**20
+#: What manifests need: those of the deepest networks have some 10,000 lists and objects, one of 50 such parts 2 MB.
+MAX_MANIFEST_BYTES, MAX_LISTS = 32 * 2**20, 150_000
 
 
 def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
@@ -75,14 +76,17 @@ def read_manifest(folder: Path) -> bytes:
     """Read the manifest of a saved folder, unparsed.
 
     Raises:
-        CorruptComponent: there is none, or it is larger than 64 MiB.
+        CorruptComponent: there is none, or it is larger than any that a part needs.
     """
     if not folder.is_dir():
         raise CorruptComponent(f"'{folder}' is not a folder: give one that this library saved")
     path = _plain_file(folder / MANIFEST)
     if path.stat().st_size > MAX_MANIFEST_BYTES:
-        raise CorruptComponent(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes: that is no manifest of ours")
-    return _read(path)
+        raise CorruptComponent(f"{path} is larger than {MAX_MANIFEST_BYTES:,} bytes: no part of ours needs as many")
+    data = _read(path)
+    if data.count(b"[") + data.count(b"{") > MAX_LISTS:  # each takes many times its bytes as it is read
+        raise CorruptComponent(f"{path} has more than {MAX_LISTS:,} lists and objects: no part of ours needs as many")
+    return data
 
 
 def read_weights(folder: Path, record: WeightsRecord, tensors: Mapping[str, TensorRecord]) -> dict[str, Tensor]:

@@ -10,7 +10,7 @@ from model_lego.parts.component import Component
 from model_lego.store.files import MANIFEST, read_manifest, read_verified, read_weights
 from model_lego.store.manifest import Manifest, parse_manifest
 from model_lego.store.named import named_factories
-from model_lego.store.probe import other_answer
+from model_lego.store.probe import other_answer, shape_for
 from model_lego.store.rebuild import Factory, rebuild
 
 
@@ -50,12 +50,20 @@ def load(
         factory = named_factories(folder, manifest, names, arguments or {})
     tensors = read_weights(folder, manifest.weights, manifest.tensors)
     part = rebuild(folder, manifest, tensors, factory)
-    if apart := other_answer(part, manifest.probe):
+    if apart := _apart(part, manifest):
         raise CorruptComponent(
             f"{folder}: the network that was built is not the one that was saved: {apart}; a factory or model has to "
             "build the same uncut network, and a builder the same as the one whose component this is"
         )
     return part
+
+
+def _apart(part: Component | Assembly, manifest: Manifest) -> str:
+    """How a part answers otherwise than the saved one did, or that it cannot answer, in words; else nothing."""
+    try:
+        return other_answer(part, manifest.probe)
+    except Exception as error:  # networks of three libraries fail in every possible way on tensors of other shapes
+        return f"it does not run on an image of {shape_for(part)}: {error}"
 
 
 def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:

@@ -84,10 +84,14 @@ def _said(module: nn.Module) -> str:
     return f"{type(module).__name__}({module.extra_repr()})"
 
 
+def shape_for(part: Component | Assembly) -> tuple[int, ...]:
+    """The shape of the seeded image, channels x height x width."""
+    return tuple(side or own for side, own in zip(taken_by(part), next(leaves(part)).origin.input_shape, strict=True))
+
+
 def _image(part: Component | Assembly) -> Tensor:
     """A seeded image as a part takes it, always the same."""
-    shape = tuple(side or own for side, own in zip(taken_by(part), next(leaves(part)).origin.input_shape, strict=True))
-    return noise_of(shape)[:1].to(first_parameter(part))
+    return noise_of(shape_for(part))[:1].to(first_parameter(part))
 
 
 def _here(part: nn.Module) -> str:

@@ -13,8 +13,10 @@ from model_lego.graph.modules import find_tensor
 from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
 from model_lego.parts.component import Builder, Component
+from model_lego.store.bounded import outline, refuse_large_steps
 from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
+from model_lego.store.probe import shape_for
 from model_lego.store.records import builder_from, component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
 
@@ -31,18 +33,36 @@ def rebuild(
 ) -> Component | Assembly:
     """Build the component or assembly of a manifest and put the saved tensors in, in eval mode on the CPU.
 
+    What a builder makes has no memory of its own before the tensors are in: the file says how large it may be, and the
+    seeded image that it will be asked.
+
     Raises:
         BadConfig: a part needs a factory and there is none.
         CorruptComponent: the manifest and the tensors do not make a network.
     """
-    keyed = zip(part_keys(manifest), manifest.parts, strict=True)
-    parts = [_component(folder, part, key, factory) for key, part in keyed]
+    names = [*manifest.tensors, *manifest.aliases]
+    parts = [
+        _component(folder, part, key, factory, tensors=sum(name.startswith(prefix) for name in names))
+        for key, prefix, part in zip(part_keys(manifest), manifest.prefixes(), manifest.parts, strict=True)
+    ]
     root = parts[0] if manifest.assembly is None else _assembly(folder, manifest.assembly, parts)
+    root.eval()
+    if factory is None:
+        _refuse_large(folder, root, manifest, tensors)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
     for each in root.modules():
         if isinstance(each, Assembly):
             _refuse_head(folder, each)
-    return root.eval()
+    return root
+
+
+def _refuse_large(folder: Path, root: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse, by the shapes of the tensors alone, a part that takes far more memory than its file when it is asked."""
+    _install(folder, root, {name: tensor.to("meta") for name, tensor in tensors.items()}, manifest.aliases)
+    try:
+        refuse_large_steps(root, shape_for(root), manifest.weights.bytes)
+    except CorruptComponent as error:
+        raise CorruptComponent(f"{folder}: {error}") from None
 
 
 def part_keys(manifest: Manifest) -> tuple[str, ...]:
@@ -51,10 +71,14 @@ def part_keys(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _component(
-    folder: Path, record: PartRecord, key: str, factory: Factory | Mapping[str, Factory] | None
+    folder: Path, record: PartRecord, key: str, factory: Factory | Mapping[str, Factory] | None, *, tensors: int
 ) -> Component:
-    """Build a part with the uncut network's tensors still in it, but for those that were dropped."""
-    module = _uncut(folder, record.origin, key, factory.get(key) if isinstance(factory, Mapping) else factory)
+    """Build a part with the uncut network's tensors still in it, but for those that were dropped.
+
+    In its file are so many `tensors`.
+    """
+    chosen = factory.get(key) if isinstance(factory, Mapping) else factory
+    module = _uncut(folder, record.origin, key, chosen, tensors)
     where = f"{folder}: part '{key}'"
     _make_plain(module, record.origin.settings.get(PLAIN, {}), where)
     for path in _dropped(record.origin, where):
@@ -66,12 +90,12 @@ def _component(
         raise CorruptComponent(f"{where}: {error}") from None
 
 
-def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None) -> nn.Module:
+def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None, tensors: int) -> nn.Module:
     """Build the uncut network without touching the global random state; its initial values are all replaced."""
     builder = builder_from(record)
     build = factory
     if build is None and builder is not None and not builder.is_own_code:
-        build = partial(_built, folder, builder)
+        build = partial(_built, folder, builder, tensors)
     if build is None:
         raise BadConfig(f"{folder}: part '{key}' {_unknown(builder)}")
     if isinstance(build, nn.Module) or not callable(build):
@@ -96,11 +120,11 @@ def _unknown(builder: Builder | None) -> str:
     return f"was cut from {builder}, {runs}, {ways}{builder.name}"
 
 
-def _built(folder: Path, builder: Builder) -> nn.Module:
+def _built(folder: Path, builder: Builder, tensors: int) -> nn.Module:
     from model_lego.models.registry import build_from
 
     try:
-        return build_from(builder)
+        return outline(partial(build_from, builder), tensors)
     except ImportError as error:
         raise BadConfig(f"{folder}: {builder.name} cannot be built here: {error}") from error
     except Exception as error:  # builders of three libraries fail in every possible way on arguments they do not know
@@ -122,11 +146,13 @@ def _make_plain(module: nn.Module, layers: object, where: str) -> None:
         if parent not in owners or name not in owners[parent]._modules:
             raise CorruptComponent(f"{where}: {PLAIN} names '{path}', which the uncut network has not")
         try:
-            layer = PlainLayer(given["kind"], given["arguments"]).build()
+            with torch.device("meta"):
+                layer = PlainLayer(given["kind"], given["arguments"]).build()
         except (KeyError, TypeError, ValueError, RuntimeError, AttributeError) as error:
             raise CorruptComponent(f"{where}: layer '{path}' cannot be made plain: {error!r}") from None
         old = owners[parent]._modules[name]
-        setattr(owners[parent], name, layer.to(next(old.parameters()).dtype) if old is not None else layer)
+        weight = None if old is None else next(old.parameters(), None)
+        setattr(owners[parent], name, layer if weight is None else layer.to(weight.dtype))
 
 
 def _dropped(record: OriginRecord, where: str) -> list[str]:

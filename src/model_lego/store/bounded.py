@@ -1,0 +1,125 @@
+"""Networks that a stranger's file names: built without their tensors, and asked only what memory can hold.
+
+A file of some kilobytes may name a network of gigabytes, or one of a hundred thousand layers. How many tensors it has
+and how large they are says how much may be built for it.
+"""
+
+import copy
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules import module as torch_module
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from model_lego.errors import CorruptComponent
+from model_lego.graph.modules import first_parameter
+from model_lego.parts.answers import answer_of
+
+#: Modules and tensors that a network may register for each tensor in its file, and so many more for auxiliary heads and
+#: other layers that a file does without. Among some 250 kinds of torchvision, timm and transformers 4.3 are the most.
+FOR_EACH, SPARE = 16, 256
+#: Elements up to which numbers that a builder computes are real ones: RegNets read their widths off such a tensor.
+SMALL = 4096
+#: Bytes that one step on an image may take, or so many times those of the file's tensors.
+STEP_BYTES, TIMES = 2**31, 32
+#: Operators that are weighed; on the meta device, those of a recurrent network would take a minute.
+OPERATORS = 10_000
+
+
+class _TooLarge(Exception):
+    """More than a file allows; what is too large."""
+
+
+def outline(build: Callable[[], nn.Module], tensors: int) -> nn.Module:
+    """Build a network on the meta device, where tensors have a shape but take no memory.
+
+    Raises CorruptComponent where it registers more than a file of so many tensors can hold, and as the builder does.
+    """
+    try:
+        with _counted(SPARE + FOR_EACH * tensors):
+            try:
+                with torch.device("meta"):
+                    return build()
+            except _TooLarge:
+                raise
+            except Exception:  # it reads a number off a tensor, or cannot be built at all, which it says again
+                with torch.device("meta"), _SmallAreReal():
+                    return build()
+    except _TooLarge as error:
+        raise CorruptComponent(f"it is far larger than the file: {error} for {tensors:,} tensors") from None
+
+
+def refuse_large_steps(network: nn.Module, shape: tuple[int, ...], file_bytes: int) -> None:
+    """Refuse to ask a network on the meta device about images of a shape, if a step takes far more than its file.
+
+    Raises CorruptComponent, also where it does not run on such images at all. A network that runs on real tensors only
+    is left alone.
+    """
+    try:
+        with torch.device("meta"), _Weighing(max(STEP_BYTES, TIMES * file_bytes)):
+            images = torch.empty(2, *shape, dtype=torch.float64)[:1].to(first_parameter(network))
+            answer_of(copy.deepcopy(network), images)  # of a copy, since some networks keep what they computed
+    except _TooLarge as error:
+        raise CorruptComponent(f"to ask it takes far more memory than its file does: {error}") from None
+    except NotImplementedError:
+        return
+    except Exception as error:  # networks of three libraries fail in every possible way on tensors of other shapes
+        if "meta" not in str(error):
+            raise CorruptComponent(f"the network does not run on images of shape {shape}: {error}") from None
+
+
+@contextmanager
+def _counted(most: int) -> Iterator[None]:
+    """Let networks that are built in this thread register so many modules and tensors."""
+    here, seen = threading.get_ident(), 0
+
+    def count(*_: Any) -> None:
+        nonlocal seen
+        seen += threading.get_ident() == here
+        if seen > most:
+            raise _TooLarge(f"more than {most:,} modules and parameters")
+
+    handles = [
+        torch_module.register_module_module_registration_hook(count),
+        torch_module.register_module_parameter_registration_hook(count),
+        torch_module.register_module_buffer_registration_hook(count),
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+class _SmallAreReal(TorchFunctionMode):
+    """New tensors of a few numbers that are said are on the CPU, where a builder may read them."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        given = func(*args, **kwargs)
+        few = func in (torch.arange, torch.linspace, torch.tensor) and given.is_meta and given.numel() <= SMALL
+        return func(*args, **{**kwargs, "device": "cpu"}) if few else given
+
+
+class _Weighing(TorchDispatchMode):
+    """Weighs what each operator gives; raises _TooLarge, and NotImplementedError where there is no end of them."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.most, self.left = most, OPERATORS
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.left -= 1
+        if not self.left:
+            raise NotImplementedError
+        given = func(*args, **(kwargs or {}))
+        for one in tree_leaves(given) if not func.is_view else ():
+            if isinstance(one, Tensor) and one.nbytes > self.most:
+                raise _TooLarge(f"{func} gives {one.nbytes:,} bytes")
+        return given

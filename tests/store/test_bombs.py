@@ -1,0 +1,146 @@
+"""A small file that names something huge ends in a refusal, in memory and time that its size allows."""
+
+import json
+import multiprocessing
+import sys
+import time
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from model_lego.errors import CorruptComponent, LegoError
+from model_lego.models import build
+from model_lego.parts.component import Builder, Component
+from model_lego.store import load, save
+from model_lego.store.bounded import outline, refuse_large_steps
+from model_lego.store.files import MAX_LISTS
+from tests.support.handmade_parts import origin, read_json, reseal, write_json
+
+#: MB that refusing a file of some kilobytes may take, and seconds.
+MEGABYTES, SECONDS = 300, 20
+
+
+def bomb(folder, name, arguments, **fields):
+    """A part that says it was cut from a network of this name, with little in its file."""
+    part = Component(nn.Linear(1, 1), classes=["a"], labels=[0], origin=origin())
+    save(part, folder)
+    raw = read_json(folder)
+    raw["parts"][0]["origin"] |= {"builder": {"name": name, "arguments": arguments}, **fields}
+    raw["probe"] = None
+    write_json(folder, raw)
+    return folder
+
+
+def with_large_maps(folder):
+    """A LeNet whose tensors fit images of 8000 x 8000, at which it looks through a single channel."""
+    side = 8000
+    names = {"features.0": (1, 1, 5, 5), "features.3": (1, 1, 5, 5), "classifier.0": (1, 4), "classifier.2": (1, 1)}
+    names |= {"classifier.4": (1, 1)}
+    tensors = {f"module.{name}.weight": torch.ones(shape) for name, shape in names.items()}
+    tensors |= {f"module.{name}.bias": torch.ones(1) for name in names}
+    bomb(folder, "zoo:lenet5", {"image_size": side, "batch_norm": False}, input_shape=[1, side, side])
+    reseal(folder, tensors)
+    probe = {"logits": [1.0], "operators": "", "ran_on": ""}
+    write_json(folder, read_json(folder) | {"probe": probe, "aliases": {}})
+    return folder
+
+
+def of_brackets(folder, count):
+    """A part whose manifest holds so many empty lists where numbers are expected."""
+    bomb(folder, "zoo:lenet5", {})
+    raw = read_json(folder)
+    raw["parts"][0]["origin"]["input_shape"] = "HERE"
+    lists = "[" + "[]," * count + "[]]"
+    (folder / "manifest.json").write_text(json.dumps(raw).replace('"HERE"', lists))
+    return folder
+
+
+def loading(folder, told):
+    """Load a folder where little more memory can be had; tells what came of it, and the MB and seconds that it took."""
+    import resource
+
+    said = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    limit = int(said["VmSize"].split()[0]) * 1024 + 2**31  # the machine that tests it has to live on
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    before, began = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.monotonic()
+    try:
+        load(folder)
+        words = "it was loaded"
+    except LegoError as error:
+        words = f"{type(error).__name__}: {error}"
+    except BaseException as error:
+        words = repr(error)
+    told.put((words, (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024, time.monotonic() - began))
+
+
+def measured(folder):
+    """What loading a folder says, and the MB and seconds that it takes."""
+    context = multiprocessing.get_context("fork")
+    told = context.SimpleQueue()
+    process = context.Process(target=loading, args=(folder, told))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of forking where there are threads
+        process.start()
+    process.join()
+    return told.get() if process.exitcode == 0 else (f"exit {process.exitcode}", 0, 0)
+
+
+BOMBS = {
+    "classes": lambda folder: bomb(folder, "zoo:lenet5", {"num_classes": 20_000_000}),
+    "images": lambda folder: bomb(folder, "zoo:lenet5", {"image_size": 8000}),
+    "maps": with_large_maps,
+    "layers": lambda folder: bomb(folder, "timm:vit_tiny_patch16_224", {"depth": 100_000}),
+    "an enormous network": lambda folder: bomb(folder, "timm:eva02_enormous_patch14_clip_224", {}),
+    "some lists": lambda folder: of_brackets(folder, MAX_LISTS * 9 // 10),
+    "many lists": lambda folder: of_brackets(folder, 2 * MAX_LISTS),
+    "63 MB of lists": lambda folder: of_brackets(folder, 21_000_000),
+}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is measured as Linux tells it")
+@pytest.mark.parametrize("kind", BOMBS)
+def test_what_a_small_file_names_takes_little_memory(tmp_path, kind):
+    pytest.importorskip("timm")
+    said, megabytes, seconds = measured(BOMBS[kind](tmp_path / "part"))
+    assert said.startswith("CorruptComponent: "), said
+    assert megabytes < MEGABYTES, said
+    assert seconds < SECONDS, said
+
+
+def test_a_network_is_built_without_memory_and_gives_the_same(tmp_path):
+    network = build("zoo:lenet5", width=0.2).eval()
+    made_by = Builder("zoo:lenet5", {"width": 0.2})
+    made = replace(origin(builder=made_by), input_shape=(1, 28, 28))
+    part = Component(network, classes=[*"0123456789"], labels=range(10), origin=made)
+    images = torch.rand(2, 1, 28, 28)
+    assert torch.equal(load(save(part, tmp_path / "part"))(images), part(images))
+    assert all(one.is_meta for one in outline(lambda: build(made_by.name, **made_by.arguments), 20).parameters())
+
+
+def test_a_builder_that_reads_a_number_off_a_tensor():
+    def reading():
+        return nn.Linear(1, int(torch.arange(3).sum()))
+
+    assert outline(reading, 2).weight.shape == (3, 1)
+
+
+def test_a_network_may_have_so_many_layers_as_its_file_has_tensors():
+    def deep():
+        return nn.Sequential(*(nn.Linear(1, 1) for _ in range(1000)))
+
+    assert len(outline(deep, 2000)) == 1000
+    with pytest.raises(CorruptComponent, match="far larger than the file: more than 416 modules and parameters"):
+        outline(deep, 10)
+    assert len(deep()) == 1000
+
+
+def test_images_that_a_step_would_make_too_large():
+    wide = outline(lambda: nn.Conv2d(3, 64, 1), 2)
+    refuse_large_steps(wide, (3, 512, 512), 10_000)
+    with pytest.raises(CorruptComponent, match=r"far more memory .*convolution.* 2,304,000,000 bytes"):
+        refuse_large_steps(wide, (3, 3000, 3000), 10_000)
+    refuse_large_steps(wide, (3, 3000, 3000), 10**9)
