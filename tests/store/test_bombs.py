@@ -16,7 +16,7 @@ from model_lego.errors import CorruptComponent, LegoError
 from model_lego.models import build
 from model_lego.parts.component import Builder, Component
 from model_lego.store import load, save
-from model_lego.store.bounded import outline, refuse_large_steps
+from model_lego.store.bounded import logits_given, outline
 from model_lego.store.files import MAX_LISTS
 from tests.support.handmade_parts import origin, read_json, reseal, write_json
 
@@ -140,7 +140,20 @@ def test_a_network_may_have_so_many_layers_as_its_file_has_tensors():
 
 def test_images_that_a_step_would_make_too_large():
     wide = outline(lambda: nn.Conv2d(3, 64, 1), 2)
-    refuse_large_steps(wide, (3, 512, 512), 10_000)
+    assert logits_given(wide, (3, 512, 512), 10_000) == 64
     with pytest.raises(CorruptComponent, match=r"far more memory .*convolution.* 2,304,000,000 bytes"):
-        refuse_large_steps(wide, (3, 3000, 3000), 10_000)
-    refuse_large_steps(wide, (3, 3000, 3000), 10**9)
+        logits_given(wide, (3, 3000, 3000), 10_000)
+    assert logits_given(wide, (3, 3000, 3000), 10**9) == 64
+
+
+def test_class_names_are_as_many_as_logits(tmp_path):
+    network = build("zoo:lenet5", width=0.2).eval()
+    made = replace(origin(builder=Builder("zoo:lenet5", {"width": 0.2})), input_shape=(1, 28, 28))
+    folder = save(Component(network, classes=[*"0123456789"], labels=range(10), origin=made), tmp_path / "part")
+    raw = read_json(folder)
+    raw["parts"][0] |= {"classes": ["0", "1"], "labels": [0, 1]}
+    write_json(folder, raw)
+    with pytest.raises(CorruptComponent, match="gives 10 logits for 2 class names"):
+        load(folder)
+    with pytest.raises(CorruptComponent, match="its probe has 10 logits for 2 class names"):
+        load(folder, factory=lambda: build("zoo:lenet5", width=0.2))

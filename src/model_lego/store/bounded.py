@@ -55,23 +55,23 @@ def outline(build: Callable[[], nn.Module], tensors: int) -> nn.Module:
         raise CorruptComponent(f"it is far larger than the file: {error} for {tensors:,} tensors") from None
 
 
-def refuse_large_steps(network: nn.Module, shape: tuple[int, ...], file_bytes: int) -> None:
-    """Refuse to ask a network on the meta device about images of a shape, if a step takes far more than its file.
+def logits_given(network: nn.Module, shape: tuple[int, ...], file_bytes: int) -> int | None:
+    """How many logits a network on the meta device gives for images of a shape; None where only real tensors tell.
 
-    Raises CorruptComponent, also where it does not run on such images at all. A network that runs on real tensors only
-    is left alone.
+    Raises CorruptComponent where a step takes far more memory than its file, or it does not run on such images at all.
     """
     try:
         with torch.device("meta"), _Weighing(max(STEP_BYTES, TIMES * file_bytes)):
             images = torch.empty(2, *shape, dtype=torch.float64)[:1].to(first_parameter(network))
-            answer_of(copy.deepcopy(network), images)  # of a copy, since some networks keep what they computed
+            return answer_of(copy.deepcopy(network), images).shape[1]  # a copy: some keep what they computed
     except _TooLarge as error:
         raise CorruptComponent(f"to ask it takes far more memory than its file does: {error}") from None
     except NotImplementedError:
-        return
+        return None
     except Exception as error:  # networks of three libraries fail in every possible way on tensors of other shapes
-        if "meta" not in str(error):
-            raise CorruptComponent(f"the network does not run on images of shape {shape}: {error}") from None
+        if "meta" in str(error):
+            return None
+        raise CorruptComponent(f"the network does not run on images of shape {shape}: {error}") from None
 
 
 @contextmanager

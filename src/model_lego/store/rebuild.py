@@ -13,7 +13,7 @@ from model_lego.graph.modules import find_tensor
 from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
 from model_lego.parts.component import Builder, Component
-from model_lego.store.bounded import outline, refuse_large_steps
+from model_lego.store.bounded import logits_given, outline
 from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
 from model_lego.store.probe import shape_for
@@ -48,7 +48,7 @@ def rebuild(
     root = parts[0] if manifest.assembly is None else _assembly(folder, manifest.assembly, parts)
     root.eval()
     if factory is None:
-        _refuse_large(folder, root, manifest, tensors)
+        _try_shapes(folder, root, manifest, tensors)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
     for each in root.modules():
         if isinstance(each, Assembly):
@@ -56,13 +56,19 @@ def rebuild(
     return root
 
 
-def _refuse_large(folder: Path, root: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse, by the shapes of the tensors alone, a part that takes far more memory than its file when it is asked."""
+def _try_shapes(folder: Path, root: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
+    """Refuse, by shapes alone, what takes far more memory than its file when it is asked, or has another number of logits.
+
+    Those of an assembly are told by its head, so that of this only the parts are looked at.
+    """
     _install(folder, root, {name: tensor.to("meta") for name, tensor in tensors.items()}, manifest.aliases)
-    try:
-        refuse_large_steps(root, shape_for(root), manifest.weights.bytes)
-    except CorruptComponent as error:
-        raise CorruptComponent(f"{folder}: {error}") from None
+    for part in leaves(root):
+        try:
+            given = logits_given(part, shape_for(part), manifest.weights.bytes)
+        except CorruptComponent as error:
+            raise CorruptComponent(f"{folder}: {error}") from None
+        if given not in (None, len(part.classes)):
+            raise CorruptComponent(f"{folder}: the network gives {given} logits for {len(part.classes)} class names")
 
 
 def part_keys(manifest: Manifest) -> tuple[str, ...]:
