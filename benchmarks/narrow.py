@@ -7,6 +7,7 @@ docs/narrow.md. No test image is looked at.
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,7 +20,7 @@ from benchmarks.compression.rivals import equally
 from benchmarks.networks import Network, networks
 from model_lego.budgets.reconstruction import reconstruction
 from model_lego.budgets.removal_order import Shrinking, removal_order
-from model_lego.budgets.sensitivity import Sense, sense
+from model_lego.budgets.sensitivity import Band, Sense, sense
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import kept_positions, ranks, slice_model
 from model_lego.cutting.verification import cut_of
@@ -117,6 +118,9 @@ def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]
         "shrunk by chance once, not three times": lambda: bench.within(
             reconstruction(graph, bench.senses, caution=1), size
         ),
+        "what is alike over an image not told apart": lambda: bench.within(
+            reconstruction(graph, {name: _whole(seen) for name, seen in bench.senses.items()}), size
+        ),
         "all widths alike": lambda: bench.within(bench.scores, size, alike=True),
         "roots of the scores": lambda: bench.within(bench.scores.sqrt(), size),
         f"scores again from the repaired {BEFORE:g}-fold": lambda: bench.again(size),
@@ -129,6 +133,15 @@ def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]
         images = bench.some(count)
         selection = bench.within(reconstruction(graph, bench.sensed(images)), size)
         yield f"{count} images a class", bench.judged(bench.repaired(selection, images, SETTINGS["as it is"]))
+
+
+def _whole(seen: Sense) -> Sense:
+    """The same with one band: positions as if they had nothing to do with each other."""
+    if len(seen.bands) < 2:
+        return seen
+    between, within = seen.bands
+    covariance, slopes = between.covariance + within.covariance, between.slopes / seen.positions + within.slopes
+    return replace(seen, bands=(Band(covariance, slopes, within.chance),))
 
 
 def main(words: list[str]) -> None:

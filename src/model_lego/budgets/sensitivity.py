@@ -24,24 +24,36 @@ PLENTY, LEAST = 50, 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Band:
+    """A part of what a layer reads: what differs between images, or within them; channels x channels, float64.
+
+    `covariance` of what it reads; `slopes`, the second moments of the derivative of the logits by it, so that errors of
+    some covariance in this part change the logits by the trace of the product, in the mean square. `chance` is the
+    share of the squared correlations that is due to the images which there happened to be.
+    """
+
+    covariance: Tensor
+    slopes: Tensor
+    chance: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Sense:
     """What was seen of one layer, in float64.
 
     All is of the channels `channels` that it reads, each of which may stand at several positions (behind a flatten):
     `energy`, their mean squares; `change`, the squared change of the logits, to first order, where the layer no longer
-    reads one; `covariance` (channels x channels), over images and positions; `slopes` (channels x channels), the second
-    moments of the derivative of the logits by what the layer reads, summed over positions. A depthwise layer has
-    neither of the two, as none of its channels can stand for another. All but the first two are means over the images.
-    Of large maps all but `change` is told from a sample of the positions. `chance` is the share of the squared
-    correlations that is due to the images which there happened to be.
+    reads one; `bands`: errors that are alike all over an image add up over its positions, and are told apart from those
+    that are not. A depthwise layer has no bands, as none of its channels can stand for another; one that reads a single
+    position has one. `positions` is how often a channel stands in an image. Of large maps `energy` and what differs
+    within images are told from a sample of the positions.
     """
 
     channels: Tensor
     energy: Tensor
     change: Tensor
-    covariance: Tensor | None
-    slopes: Tensor | None
-    chance: float = 0.0
+    bands: tuple[Band, ...] = ()
+    positions: float = 1.0
 
 
 def sense(
@@ -127,6 +139,8 @@ class _Sums:
         self.generator = torch.Generator().manual_seed(seed)
         self.rows = self.positions = 0
         self.energy, self.change = torch.zeros(2, count, dtype=torch.float64)
+        self.means: list[Tensor] = []  # of each image over its positions, and the slopes' sums over these
+        self.summed: list[Tensor] = []
         *self.halves, self.slopes = (Moments(1, 0 if layer.depthwise else count, 0) for _ in range(3))
 
     def add(self, x: Tensor, images: int) -> Tensor | None:
@@ -141,6 +155,8 @@ class _Sums:
         else:
             for half, some in zip(self.halves, rows.tensor_split(2), strict=True):
                 half.add(some[None], some.new_empty(1, len(some), 0))
+            if self.by_batch:
+                self.means.append(self._over_images(x, images) * (images / self._count(x)))
         return places
 
     def add_slopes(self, x: Tensor, slope: Tensor, places: Tensor | None, images: int) -> None:
@@ -148,6 +164,8 @@ class _Sums:
         if not self.layer.depthwise:
             rows = self._rows(slope, places)
             self.slopes.add(rows[None], rows.new_empty(1, len(rows), 0))
+            if self.by_batch:
+                self.summed.append(self._over_images(slope, images))
         if len(x) % images == 0 or not self.by_batch:
             parts = images if self.by_batch else len(x)  # what runs over a whole graph belongs to no single sample
             each = self._rows(x * slope, None).reshape(parts, -1, len(self.channels)).sum(1)
@@ -174,15 +192,45 @@ class _Sums:
             rows[:, self.order.to(rows.device)].reshape(len(rows), len(self.channels), -1).transpose(1, 2).flatten(0, 1)
         )
 
+    def _count(self, x: Tensor) -> int:
+        """How often each channel stands in a value."""
+        return x.numel() // len(self.layer.inputs) * (len(self.layer.inputs) // len(self.channels))
+
+    def _over_images(self, x: Tensor, images: int) -> Tensor:
+        """Sums over the positions of each image: images x channels."""
+        values = x.movedim(self.channel_dim, -1)
+        values = values.reshape(images, -1, *values.shape[1:]) if len(values) != images else values
+        total = values.sum(tuple(range(1, values.dim() - 1))) if values.dim() > 2 else values
+        return total[:, self.order.to(x.device)].reshape(images, len(self.channels), -1).sum(2).float().cpu()
+
     def sense(self, images: int) -> Sense:
         change = self.change / images
         if self.layer.depthwise:
-            return Sense(self.channels, self.energy / self.rows, change, None, None)
+            return Sense(self.channels, self.energy / self.rows, change)
         differing = chance(*(half.centred()[0][0] / half.rows.clamp(min=1) for half in self.halves))
         read = self.halves[0].joined(self.halves[1])
-        products, covariance = read.products()[0], read.centred()[0][0]
+        products, covariance = read.products()[0], read.centred()[0][0] / self.rows
         slopes = self.slopes.products()[0] * (self.positions / self.rows / images)
-        return Sense(self.channels, products.diagonal() / self.rows, change, covariance / self.rows, slopes, differing)
+        whole = Band(covariance, slopes, differing)
+        bands, positions = self._bands(whole, images), self.positions / images
+        return Sense(self.channels, products.diagonal() / self.rows, change, bands, positions)
+
+    def _bands(self, whole: Band, images: int) -> tuple[Band, ...]:
+        """What differs between images, and within them."""
+        positions = self.positions / images
+        if not self.means or positions <= 1:
+            return (whole,)
+        means, summed = torch.cat(self.means).double(), torch.cat(self.summed).double()
+        covariance, slopes = _covariance(means), summed.T @ summed / images
+        differing = 1.0 if images < 4 else chance(_covariance(means[::2]), _covariance(means[1::2]))
+        between = Band(covariance, slopes, differing)
+        within = Band(whole.covariance - covariance, whole.slopes - slopes / positions, whole.chance)
+        return between, within
+
+
+def _covariance(rows: Tensor) -> Tensor:
+    centred = rows - rows.mean(0)
+    return centred.T @ centred / len(rows)
 
 
 def chance(one: Tensor, other: Tensor) -> float:

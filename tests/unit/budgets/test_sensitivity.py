@@ -8,7 +8,7 @@ import torch
 
 from model_lego.budgets import sensitivity
 from model_lego.budgets.reconstruction import CAUTION, believed, gains_of, reconstruction
-from model_lego.budgets.sensitivity import _Sums, chance, contrasts, sense
+from model_lego.budgets.sensitivity import Band, Sense, _Sums, chance, contrasts, sense
 from model_lego.cutting.tracing import trace
 from tests.support.plans import traced
 from tests.support.tiny_models import TINY, build, inputs
@@ -28,6 +28,11 @@ def heard(model, images, path):
     return found["x"], logits
 
 
+def covariance(found: Sense) -> torch.Tensor:
+    """Of all that a layer reads, between images and within them."""
+    return sum(band.covariance for band in found.bands)
+
+
 @pytest.mark.parametrize("path", ["0", "4", "11"])
 def test_moments_and_sensitivities_are_those_of_autograd(path):
     model, graph = traced("plain")
@@ -36,11 +41,27 @@ def test_moments_and_sensitivities_are_those_of_autograd(path):
     x, logits = heard(build("plain"), images, path)
     (slope,) = torch.autograd.grad(((logits[:, 3] - logits[:, 1]) / 2**0.5).sum(), [x])
     count = len(found.channels)
-    slope = slope.reshape(6, count, -1)
-    assert torch.allclose(found.slopes, sum(one @ one.T for one in slope) / 6)
-    rows = x.detach().reshape(6, count, -1).transpose(1, 2).reshape(-1, count).numpy()
-    assert np.allclose(found.covariance, np.cov(rows.T, bias=True), atol=1e-9)
+    slope, values = slope.reshape(6, count, -1), x.detach().reshape(6, count, -1)
+    rows = values.transpose(1, 2).reshape(-1, count).numpy()
     assert np.allclose(found.energy, (rows**2).mean(0))
+    # whatever errors a map of the channels leaves: their first-order change of the logits, alike over an image or not
+    between, *within = found.bands
+    summed, means, rest = slope.sum(2), values.mean(2), slope - slope.mean(2, keepdim=True)
+    assert torch.allclose(between.slopes, summed.T @ summed / 6, rtol=1e-4, atol=1e-6 * float(between.slopes.max()))
+    parted = (values - means[..., None]).transpose(1, 2).reshape(-1, count).numpy()
+    assert np.allclose(between.covariance, np.cov(means.T.numpy(), bias=True), rtol=1e-4, atol=1e-6)
+    assert len(within) == (slope.shape[2] > 1)
+    for band in within:
+        assert torch.allclose(band.slopes, sum(one @ one.T for one in rest) / 6, rtol=1e-4, atol=1e-6)
+        assert np.allclose(band.covariance, parted.T @ parted / len(parted), rtol=1e-4, atol=1e-6)
+    assert np.allclose(covariance(found), np.cov(rows.T, bias=True), atol=1e-6)
+
+
+def test_a_layer_that_reads_one_position_has_one_band():
+    model = torch.nn.Sequential(torch.nn.Linear(3, 2), torch.nn.Linear(2, 2)).double()
+    images = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    (band,) = sense(model, trace(model, images[:2]), images, classes=[0, 1])["0"].bands
+    assert torch.allclose(band.covariance, torch.cov(images.T, correction=0))
 
 
 @pytest.mark.parametrize("name", ["plain", "concat", "residual_pad", "grouped", "view_flatten"])
@@ -51,11 +72,11 @@ def test_channels_innermost_are_sensed_alike(name):
     single = copy.deepcopy(model).float()
     found = sense(single, trace(single, images[:2].float()), images.float(), classes=[3, 1], seed=5)
     for layer, seen in expected.items():
-        for field in ("covariance", "energy", "slopes", "change"):
-            wanted = getattr(seen, field)
-            assert torch.allclose(
-                getattr(found[layer], field), wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max())
-            )
+        pairs = [(getattr(found[layer], field), getattr(seen, field)) for field in ("energy", "change")]
+        for mine, theirs in zip(found[layer].bands, seen.bands, strict=True):
+            pairs += [(getattr(mine, field), getattr(theirs, field)) for field in ("covariance", "slopes")]
+        for given, wanted in pairs:
+            assert torch.allclose(given, wanted, rtol=1e-3, atol=1e-4 * float(wanted.abs().max()))
 
 
 def test_change_is_the_first_order_change_of_the_logits_without_the_channel():
@@ -74,7 +95,7 @@ def test_errors_that_push_the_logits_the_same_way_add_up():
     with torch.no_grad():
         model[1].weight.copy_(torch.tensor([[1.0, 1.0], [-1.0, -1.0]]))
     images = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-    slopes = sense(model, trace(model, images[:2]), images, classes=[0, 1])["0"].slopes
+    slopes = sense(model, trace(model, images[:2]), images, classes=[0, 1])["0"].bands[0].slopes
     along = 2**0.5 * model[0].weight.detach().sum(0)
     assert torch.allclose(slopes, along[:, None] * along)
 
@@ -90,7 +111,8 @@ def test_a_small_memory_is_a_small_portion_of_a_batch(monkeypatch):
     small = sense(model, graph, images, classes=[0, 2], memory=100_000)
     assert max(portions) < 12
     for name, seen in whole.items():
-        assert torch.allclose(small[name].slopes, seen.slopes)
+        for mine, theirs in zip(small[name].bands, seen.bands, strict=True):
+            assert torch.allclose(mine.slopes, theirs.slopes, rtol=1e-4, atol=1e-6 * float(theirs.slopes.abs().max()))
 
 
 def test_of_large_maps_a_sample_of_positions_stands_for_all(monkeypatch):
@@ -104,8 +126,11 @@ def test_of_large_maps_a_sample_of_positions_stands_for_all(monkeypatch):
     monkeypatch.setattr(_Sums, "add", lambda sums, *given: (add(sums, *given), rows.append(sums.rows))[0])
     some = sense(model, graph, images, classes=[0, 1])["0"]
     assert rows[-1] == 2000
-    assert torch.allclose(some.covariance, whole.covariance, atol=0.1)
-    assert torch.allclose(some.slopes, whole.slopes, rtol=1e-4)  # the same at all positions, so that none is missed
+    assert torch.allclose(covariance(some), covariance(whole), atol=0.1)
+    for mine, theirs in zip(
+        some.bands, whole.bands, strict=True
+    ):  # slopes are the same at all positions: none is missed
+        assert torch.allclose(mine.slopes, theirs.slopes, rtol=1e-4, atol=1e-5)
     assert torch.allclose(some.change, whole.change, rtol=1e-4)
 
 
@@ -128,7 +153,7 @@ def test_gains_are_what_least_squares_leaves_less_each_time_the_best_is_taken():
     x = generator.normal(size=(200, 6)) @ generator.normal(size=(6, 6))
     weight = generator.normal(size=(3, 6))
     y = x @ weight.T
-    gains = gains_of(torch.from_numpy(np.cov(x.T, bias=True)), torch.from_numpy(weight.T @ weight))
+    gains = gains_of([Band(torch.from_numpy(np.cov(x.T, bias=True)), torch.from_numpy(weight.T @ weight))])
     order = gains.argsort(descending=True).tolist()
     chosen, error, picked = [], left_over(x, y, []), []
     while len(chosen) < 6 and error > 1e-9:
@@ -143,10 +168,35 @@ def test_gains_are_what_least_squares_leaves_less_each_time_the_best_is_taken():
     assert order[0] == picked[0][0] or gains[picked[0][0]] > 0
 
 
+def test_gains_of_two_bands_are_what_one_map_leaves_in_both_less_each_time():
+    generator = np.random.default_rng(0)
+    parts = [generator.normal(size=(300, 5)) @ generator.normal(size=(5, 5)) for _ in range(2)]
+    parts = [part - part.mean(0) for part in parts]
+    noticed = [generator.normal(size=(5, 5)) for _ in range(2)]
+    bands = [
+        Band(torch.from_numpy(part.T @ part / 300), torch.from_numpy(weight.T @ weight))
+        for part, weight in zip(parts, noticed, strict=True)
+    ]
+
+    def left(chosen):
+        x = np.concatenate(parts)
+        solved = np.linalg.lstsq(x[:, chosen], x, rcond=None)[0] if chosen else np.zeros((0, 5))
+        errors = [part - part[:, chosen] @ solved for part in parts]
+        return sum(float(((e @ w.T) ** 2).sum() / 300) for e, w in zip(errors, noticed, strict=True))
+
+    gains, chosen = gains_of(bands), []
+    while len(chosen) < 5:
+        after = {channel: left([*chosen, channel]) for channel in range(5) if channel not in chosen}
+        best = min(after, key=after.get)
+        assert float(gains[best]) == pytest.approx(left(chosen) - after[best], rel=1e-6)
+        chosen.append(best)
+    assert float(gains.sum()) == pytest.approx(left([]))
+
+
 def test_a_channel_that_another_repeats_is_worth_nothing():
     x = torch.randn(50, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     x = torch.cat([x, x[:, :1]], 1)
-    gains = gains_of(torch.cov(x.T), torch.eye(4, dtype=torch.float64))
+    gains = gains_of([Band(torch.cov(x.T), torch.eye(4, dtype=torch.float64))])
     assert sorted((gains > 0).tolist()) == [False, True, True, True]
     assert gains[1] > 0
     assert gains[2] > 0
@@ -160,7 +210,7 @@ def test_channels_that_are_taken_together_may_repeat_each_other_up_to_rounding()
     noise = torch.randn(600, 600, generator=generator)
     covariance = (x.T @ x / 5).double()
     covariance += 1e-7 * float(covariance.max()) * (noise + noise.T).double() / 2
-    gains = gains_of(covariance, torch.eye(600, dtype=torch.float64))
+    gains = gains_of([Band(covariance, torch.eye(600, dtype=torch.float64))])
     assert bool(torch.isfinite(gains).all())
     assert 4 <= int((gains > 0).sum()) < 20
 
@@ -183,13 +233,12 @@ def test_the_first_channel_is_the_one_that_explains_most_of_what_the_logits_noti
     found = sense(model, graph, inputs("plain", batch=8), classes=[3, 1])
     scores = reconstruction(graph, found)
     layer, channels = graph.layer("11"), found["11"].channels
-    weight, c = (
-        model[11].weight.detach().reshape(5, len(channels), -1).numpy(),
-        believed(found["11"].covariance, CAUTION * found["11"].chance).numpy(),
-    )
+    weight = model[11].weight.detach().reshape(5, len(channels), -1).numpy()
     along = (weight[3] - weight[1]) / 2**0.5  # of (logit 3 - logit 1) / sqrt 2
     square = along @ along.T
-    assert np.allclose(found["11"].slopes, square)
+    (band,) = found["11"].bands  # each channel stands at one position
+    c = believed(band.covariance, CAUTION * band.chance).numpy()
+    assert np.allclose(band.slopes, square)
     explained = np.diag(c @ square @ c) / np.maximum(np.diag(c), 1e-30)  # a map may be dead
     assert layer.outputs.tolist() == graph.head.tolist()
     assert int(scores[channels].argmax()) == int(explained.argmax())
@@ -230,8 +279,9 @@ def test_few_images_let_less_be_rebuilt_from_other_channels():
     model, graph = traced("plain")
     images, classes = inputs("plain", batch=64), [0, 1]
     few, many = (sense(model, graph, images[:count], classes=classes)["4"] for count in (2, 64))
-    assert few.chance > 2 * many.chance > 0
-    covariance = torch.ones(2, 2, dtype=torch.float64)
-    assert torch.equal(believed(covariance, 0.0), covariance)
-    assert torch.equal(believed(covariance, 1.0), torch.eye(2, dtype=torch.float64))
-    assert float(gains_of(believed(covariance, 0.1), torch.eye(2, dtype=torch.float64)).min()) > 0.1
+    for mine, theirs in zip(few.bands, many.bands, strict=True):
+        assert mine.chance > 2 * theirs.chance > 0
+    same, apart = torch.ones(2, 2, dtype=torch.float64), torch.eye(2, dtype=torch.float64)
+    assert torch.equal(believed(same, 0.0), same)
+    assert torch.equal(believed(same, 1.0), apart)
+    assert float(gains_of([Band(believed(same, 0.1), apart)]).min()) > 0.1
