@@ -6,7 +6,7 @@
 #   COUNT, SEED       how many random networks, and which
 #   ARGS              more arguments for pytest, the demo or the benchmarks
 
-EXTRAS := dev demo docs draw graphs hf timm
+EXTRAS := dev demo docs draw export graphs hf timm
 WORKERS ?= 2
 PYTHONS ?= python3.11 python3.13
 COUNT ?= 2000

@@ -90,6 +90,10 @@ class BadConfig(LegoError, ValueError):
     """An option has a value that makes no sense."""
 
 
+class ExportFailed(LegoError, RuntimeError):
+    """A part cannot be written in a format, or the file does not give what the part gives."""
+
+
 class BadWeights(LegoError, ValueError):
     """A weights file holds no state dict, or none that fits the network."""
 

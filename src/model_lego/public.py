@@ -16,6 +16,8 @@ from model_lego.errors import LegoError
 from model_lego.evaluation.baselines import Contender, baselines, ensemble
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
+from model_lego.exporting.exporting import export
+from model_lego.exporting.results import Exported
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.models.network import Network
 from model_lego.models.node_classifier import NodeClassifier
@@ -59,6 +61,7 @@ __all__ = [
     "DecisionRoutes",
     "Diagnosis",
     "DoubtfulResult",
+    "Exported",
     "Gain",
     "LegoError",
     "Network",
@@ -91,6 +94,7 @@ __all__ = [
     "distillation_gain",
     "ensemble",
     "evaluate",
+    "export",
     "finetune",
     "load",
     "load_statistics",

@@ -111,6 +111,11 @@ COMMANDS = (
     ),
     Command("predict", "Say what photos are, with a saved component or assembly; sort them into folders.", "predict"),
     Command(
+        "export",
+        "Write a part as a file of another runtime (ONNX, torch.export), and compare what it gives there.",
+        "export",
+    ),
+    Command(
         "routes",
         "Show through which channels a network decides for classes and images, and what they share.",
         "routes",

@@ -191,7 +191,7 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
 def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
     """The program of a network's twin, in training or evaluation as the twin is."""
     try:
-        with _silence():  # it would print what we raise
+        with silence():  # it would print what we raise
             exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
         _try(model, images, twin.training)
@@ -200,7 +200,7 @@ def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def silence() -> Iterator[None]:
     """Keep the log quiet, and what is written to stderr unless it ends well."""
     before, said = logging.root.manager.disable, io.StringIO()
     logging.disable(logging.CRITICAL)

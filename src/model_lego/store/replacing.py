@@ -45,10 +45,15 @@ def check_out(folder: str | Path, *, overwrite: bool, needs: int = 0) -> None:
             and all files in it; or it would lie in a saved part, which could not be replaced any more then.
     """
     check_place(folder, needs=needs)
-    above = Path(folder).resolve().parent
-    if (above / MANIFEST).is_file() and (above / WEIGHTS).is_file():
-        raise OutputExists(f"'{folder}' would lie in '{above}', which is a saved part: put it beside")
+    refuse_in_part(folder)
     refuse_existing(Path(folder), overwrite=overwrite)
+
+
+def refuse_in_part(output: str | Path) -> None:
+    """Refuse an output that would lie in a saved part, which could not be replaced any more; raises OutputExists."""
+    above = Path(output).resolve().parent
+    if (above / MANIFEST).is_file() and (above / WEIGHTS).is_file():
+        raise OutputExists(f"'{output}' would lie in '{above}', which is a saved part: put it beside")
 
 
 def refuse_existing(folder: Path, *, overwrite: bool) -> None:

@@ -47,6 +47,23 @@ def test_traced_with_images_of_one_size_it_serves_all(preprocessing, example):
         torch.testing.assert_close(traced(images(*shape)), preprocessing.resized(images(*shape)), rtol=0, atol=1e-6)
 
 
+class Resizing(torch.nn.Module):
+    def __init__(self, preprocessing):
+        super().__init__()
+        self.preprocessing = preprocessing
+
+    def forward(self, images):
+        return self.preprocessing(images)
+
+
+@pytest.mark.parametrize("preprocessing", KINDS, ids=str)
+def test_exported_with_images_of_any_size_it_serves_all(preprocessing):
+    sides = {0: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC, 3: torch.export.Dim.DYNAMIC}
+    exported = torch.export.export(Resizing(preprocessing), (images(33, 37),), dynamic_shapes=(sides,)).module()
+    for shape in SHAPES:
+        torch.testing.assert_close(exported(images(*shape)), preprocessing(images(*shape)), rtol=0, atol=1e-5)
+
+
 def test_bicubic_values_stay_in_0_to_1():
     sharp = (images(30, 40) > 0.5).float()
     found = Preprocessing(size=50, interpolation="bicubic")(sharp)

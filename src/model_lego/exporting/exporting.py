@@ -1,0 +1,154 @@
+"""export: a part as a file of another runtime, which is there only where it gives what the part gives."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from torch import Tensor
+
+from model_lego.errors import BadConfig, ExportFailed, OutputExists
+from model_lego.exporting.comparing import Compared, checked_images, compared, seeded_images
+from model_lego.exporting.formats import Format, format_of
+from model_lego.exporting.notes import notes_of, taken_in_words
+from model_lego.exporting.results import Exported
+from model_lego.exporting.taken import Exportable, wrapped
+from model_lego.parts.assembly import Assembly
+from model_lego.parts.component import Component
+from model_lego.progress import Progress, quiet
+from model_lego.store.outputs import bytes_of, check_file, check_room, writing
+from model_lego.store.replacing import refuse_in_part
+
+#: How much more than its tensors a file may take.
+ROOM = 1.25
+
+
+def export(
+    part: Component | Assembly,
+    path: str | Path,
+    *,
+    format: str | None = None,  # noqa: A002  # what it is called everywhere
+    with_preprocessing: bool = False,
+    images: Tensor | None = None,
+    opset: int | None = None,
+    overwrite: bool = False,
+    progress: Progress = quiet,
+) -> Exported:
+    """Write a part as a file of another runtime, and prove that it gives what the part gives; the part stays as it is.
+
+    The file takes any number of images, as the part does: floats N x C x H x W, in 0..1 where it has a preprocessing,
+    in the size that it brings them to; and gives logits. It holds all of the part: normalisation, both sides of an
+    assembly, its head, "none of these". Names of the classes, preprocessing and provenance stand beside the network.
+
+    Args:
+        part: what to export.
+        path: the file; its ending tells the format.
+        format: "onnx", "pt2" or "safetensors"; by default that of the ending.
+        with_preprocessing: take bytes, N x H x W x C, of any size as `predict` does, and give probabilities.
+        images: N x C x H x W as the part takes them (floats in 0..1, or uint8), by which file and part are compared; by
+            default seeded patterns.
+        opset: version of ONNX's operators; by default what the exporter takes.
+        overwrite: replace a file that is there.
+        progress: called as the work goes on.
+
+    Raises:
+        BadConfig: the format, its ending or the opset, or a package is missing.
+        CannotWrite: the place does not allow it, or its disk is full.
+        OutputExists: the file is there, or the file of its weights.
+        TraceFailed, RefusedError: torch.export cannot follow the part, or it takes no images.
+        ExportFailed: the format has no words for it, or the file gives something else than the part; it is not kept.
+        ShapeMismatch, BadBatches: the images.
+    """
+    kind, path = format_of(path, format), Path(path)
+    _check(part, kind, with_preprocessing=with_preprocessing, opset=opset)
+    check_export(path, kind, overwrite=overwrite)
+    check_room(path, int(ROOM * bytes_of(part)))
+    real = images is not None
+    seen = checked_images(part, images) if images is not None else seeded_images(part)
+    module, example = wrapped(part, pixels=with_preprocessing)
+    given = Exportable(part, module, example, notes_of(part, example, pixels=with_preprocessing), opset)
+    with _beside(path) as fresh:
+        progress("writing", 0, 2)
+        with writing(path, RuntimeError):
+            kind.code.write(given, fresh)
+        progress("comparing", 1, 2)
+        found = compared(given, kind, fresh, seen)
+        _refuse_differences(path, found, given)
+        files = _placed(fresh, path, overwrite=overwrite)
+    progress("comparing", 2, 2)
+    return Exported(
+        format=kind.name,
+        files=files,
+        bytes=sum(file.stat().st_size for file in files),
+        takes=taken_in_words(example, pixels=with_preprocessing),
+        gives=given.gives,
+        runtime=kind.version,
+        images=found.images,
+        real=real,
+        difference=found.difference,
+        largest=found.largest,
+        agreeing=found.agreeing,
+    )
+
+
+def check_export(path: str | Path, kind: Format, *, overwrite: bool) -> None:
+    """Refuse a file that cannot be written, or would replace what it may not, and a format that cannot be written here.
+
+    Raises CannotWrite, OutputExists, BadConfig.
+    """
+    check_file(path)
+    refuse_in_part(path)
+    if Path(path).exists() and not overwrite:
+        raise OutputExists(f"'{path}' exists already: choose another file, or pass overwrite=True")
+    kind.check_installed()
+
+
+def _check(part: object, kind: Format, *, with_preprocessing: bool, opset: int | None) -> None:
+    if not isinstance(part, Component | Assembly):
+        raise BadConfig(
+            f"a Component or an Assembly can be exported, not a {type(part).__name__}: disassemble it first"
+        )
+    if with_preprocessing and not kind.programs:
+        raise BadConfig(f"format {kind.name} holds weights and no program: leave with_preprocessing out")
+    if opset is not None and kind.name != "onnx":
+        raise BadConfig(f"opset={opset} is about ONNX, and the format is {kind.name}: leave it out")
+
+
+@contextmanager
+def _beside(path: Path) -> Iterator[Path]:
+    """The same name in a folder of its own beside, which goes with all that was not placed."""
+    path = path.resolve()
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    try:
+        yield holder / path.name
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def _refuse_differences(path: Path, found: Compared, given: Exportable) -> None:
+    if not found.same:
+        raise ExportFailed(
+            f"'{path}' is not written: it gives other {given.gives} than the part, by {found.difference:.3g} at most "
+            f"where {found.allowed:.3g} is rounding, and the same class for {found.agreeing} of {found.images} images; "
+            "try another opset, or another format"
+        )
+
+
+def _placed(fresh: Path, path: Path, *, overwrite: bool) -> tuple[Path, ...]:
+    """Move what was written to its place: first what the file refers to, which never replaces anything."""
+    others = sorted(file for file in fresh.parent.iterdir() if file != fresh)
+    for other in others:
+        if (path.parent / other.name).exists():
+            raise OutputExists(
+                f"'{path.parent / other.name}' exists already, and may hold the weights of another file: move it away"
+            )
+    if path.exists() and not overwrite:
+        raise OutputExists(f"'{path}' was written by someone else meanwhile: choose another file")
+    with writing(path):
+        for file in (*others, fresh):
+            file.chmod(path.parent.stat().st_mode & 0o666)
+            file.replace(path.parent / file.name)
+    return (path, *(path.parent / other.name for other in others))
