@@ -11,7 +11,6 @@ from typing import TextIO
 
 from model_lego.cli.render import show_table
 from model_lego.parts.predictions import Prediction, columns
-from model_lego.pictures.left_out import printable
 from model_lego.store.outputs import writing
 
 #: Takes a prediction.
@@ -26,7 +25,7 @@ def as_table(top: int) -> Iterator[Take]:
     def take(prediction: Prediction) -> None:
         told = [(name, _percent(share)) for name, share in prediction.top(top)] or [("not read", "-")]
         more = [", ".join(map(" ".join, told[1:]))] if top > 1 else []
-        rows.append([printable(str(prediction.image)), *told[0], *more])
+        rows.append([str(prediction.image), *told[0], *more])
 
     yield take
     show_table("Predictions", ["file", "class", "probability", *(["then"] if top > 1 else [])], rows)

@@ -8,6 +8,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from model_lego.inert import printable
 
 out = Console(soft_wrap=True, highlight=False)
 talk = Console(stderr=True, soft_wrap=True, highlight=False)
@@ -18,6 +21,8 @@ def quiet(silent: bool) -> None:
     out.quiet = talk.quiet = silent
 
 
+#: What moves the cursor in lines of ours.
+LINES = "\n\t"
 #: Back to the start of the line, and away with what is there.
 WIPE = "\r\x1b[K"
 #: Seconds between two lines of progress, and those after which a rate is one.
@@ -46,7 +51,7 @@ class Bar:
         rate = (done - self.before) / passed if passed > ENOUGH else 0.0
         count = f"{done}/{total}" if total else str(done)
         left = f", {_duration((total - done) / rate)} left" if total and rate and done < total else ""
-        sys.stderr.write(f"{WIPE}{what} {count}{_pace(rate)}{left}" + (WIPE if done == total else ""))
+        sys.stderr.write(f"{WIPE}{printable(what)} {count}{_pace(rate)}{left}" + (WIPE if done == total else ""))
         sys.stderr.flush()
 
 
@@ -83,12 +88,12 @@ def say(text: str) -> None:
     """Print a line of talk on stderr, in the place of the line of progress where there is one."""
     if _drawn():
         sys.stderr.write(WIPE)
-    talk.print(text, markup=False)
+    talk.print(printable(text, keep=LINES), markup=False, emoji=False)
 
 
 def show(text: str) -> None:
     """Print a result."""
-    out.print(text, markup=False)
+    out.print(printable(text, keep=LINES), markup=False, emoji=False)
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -97,7 +102,7 @@ def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[objec
     for number, column in enumerate(columns):
         table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
-        table.add_row(*[str(cell) for cell in row])
+        table.add_row(*[Text(printable(str(cell))) for cell in row])  # a text is no markup of rich
     out.print(table)
 
 

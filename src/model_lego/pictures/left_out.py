@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_lego.inert import printable
+
 #: What the name of a picture ends in.
 SUFFIXES = (
     *(".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".webp", ".ppm", ".pgm", ".pnm", ".tif", ".tiff"),
@@ -51,11 +53,6 @@ def listed(left_out: Iterable[LeftOut], root: Path) -> str:
     for each in left_out:
         names[each.reason].append(printable(Path(os.path.relpath(each.path, root)).as_posix() + each.detail))
     return "; ".join(f"{reason} {len(some)}: {first(some)}" for reason, some in names.items() if some)
-
-
-def printable(name: str) -> str:
-    """A name in one line, in UTF-8."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in name)
 
 
 def first(names: Sequence[str]) -> str:

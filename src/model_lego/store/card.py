@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 from model_lego.digest import SEEN
+from model_lego.inert import in_code, in_markdown
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
 from model_lego.store.records import builder_from
@@ -32,7 +33,7 @@ logits = part(images)  # batch x {classes}, in the order of part.classes
 def card(manifest: Manifest) -> str:
     """Write the card as Markdown; the same manifest gives the same text."""
     classes = manifest.assembly.classes if manifest.assembly else manifest.parts[0].classes
-    lines = [_HEADER, f"# {manifest.kind.capitalize()}: {_text(', '.join(classes))}", ""]
+    lines = [_HEADER, f"# {manifest.kind.capitalize()}: {in_markdown(', '.join(classes))}", ""]
     if manifest.assembly:
         lines += _joined(manifest.assembly)
     builders = [builder_from(part.origin) for part in manifest.parts]
@@ -44,20 +45,21 @@ def card(manifest: Manifest) -> str:
         lines += _settings("Settings of the assembly", manifest.assembly.joined.settings())
     lines += ["## File", "", f"`{manifest.weights.file}`: {manifest.weights.bytes:,} bytes, sha256 "]
     lines[-1] += f"`{manifest.weights.sha256}`. Written with "
-    lines[-1] += ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items())) + "."
+    lines[-1] += ", ".join(in_markdown(f"{name} {number}") for name, number in sorted(manifest.versions.items())) + "."
     return "\n".join(lines) + "\n"
 
 
 def _joined(assembly: AssemblyRecord, number: str = "") -> Iterator[str]:
     """How an assembly joins its parts, and then how assemblies among these do."""
-    yield from (f"{number and f'Part {number}: '}Layout {_text(assembly.layout)}, head {_text(assembly.head)}.", "")
+    which = f"Part {number}: " if number else ""
+    yield from (f"{which}Layout {assembly.layout}, head {in_markdown(assembly.head)}.", "")
     for name, members in assembly.groups.items():
-        yield from (f"Class {_text(name)} is any of {_text(', '.join(members))}.", "")
+        yield from (f"Class {in_markdown(name)} is any of {in_markdown(', '.join(members))}.", "")
     yield from _verdict(assembly.joined.verdict)
     if lacks := assembly.joined.lacks:
-        yield from (f"It has {_text(lacks)}.", "")
+        yield from (f"It has {in_markdown(lacks)}.", "")
     if advice := assembly.joined.advice:
-        yield from (f"Note: {_text(advice)}.", "")
+        yield from (f"Note: {in_markdown(advice)}.", "")
     for place, inner in enumerate(assembly.made_of, 1):
         if not isinstance(inner, int):
             yield from _joined(inner, f"{number}.{place}" if number else str(place))
@@ -67,12 +69,12 @@ def _part(part: PartRecord, title: str) -> Iterator[str]:
     origin = part.origin
     before, after = origin.cost_before, origin.cost_after
     builder = builder_from(origin)
-    source = "a network of the user's own" if builder is None else f"`{_text(str(builder))}`"
+    source = "a network of the user's own" if builder is None else f"`{in_code(str(builder))}`"
     yield from (f"## {title}", "")
-    yield f"Cut from {source} with {len(origin.source_classes)} classes (digest `{_text(origin.source_digest)}`);"
+    yield f"Cut from {source} with {len(origin.source_classes)} classes (digest `{in_code(origin.source_digest)}`);"
     yield f"input {' x '.join(map(str, origin.input_shape))} (channels x height x width)."
     yield from ("", "| class | label in the source |", "|---|---|")
-    yield from (f"| {_text(name)} | {label} |" for name, label in zip(part.classes, part.labels, strict=True))
+    yield from (f"| {in_markdown(name)} | {label} |" for name, label in zip(part.classes, part.labels, strict=True))
     yield from ("", "| | before | after |", "|---|---|---|")
     yield f"| parameters | {before.parameters:,} | {after.parameters:,} |"
     yield f"| multiply-adds | {before.macs:,} | {after.macs:,} |"
@@ -88,7 +90,8 @@ def _verdict(verdict: Verdict | None) -> list[str]:
     """How it does beside what it was made of, and what is doubtful about it."""
     if verdict is None:
         return []
-    return [f"Verdict: {_text(str(verdict))}.", *(f"Note: {_text(each.what)}." for each in verdict.concerns), ""]
+    notes = [f"Note: {in_markdown(each.what)}." for each in verdict.concerns]
+    return [f"Verdict: {in_markdown(str(verdict))}.", *notes, ""]
 
 
 def _settings(title: str, settings: object) -> Iterator[str]:
@@ -102,9 +105,3 @@ def _shortened(settings: object) -> object:
     if isinstance(settings, dict):
         return {key: _shortened(value) for key, value in settings.items() if key != SEEN}
     return [_shortened(value) for value in settings] if isinstance(settings, list) else settings
-
-
-def _text(value: str) -> str:
-    """Make a name harmless in Markdown: no line breaks, no cells, no tags, no code marks."""
-    flat = " ".join(value.split())
-    return flat.replace("&", "&amp;").replace("<", "&lt;").replace("|", "&#124;").replace("`", "'")

@@ -57,7 +57,7 @@ def rebuild(
 
 
 def _try_shapes(folder: Path, root: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse, by shapes alone, what takes far more memory than its file, or has another number of logits.
+    """Refuse, by shapes alone, what takes far more memory than its file when asked, or has too many or few logits.
 
     Those of an assembly are told by its head, so that of this only the parts are looked at.
     """
