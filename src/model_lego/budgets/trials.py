@@ -32,6 +32,8 @@ from model_lego.verdicts.metrics import LEVEL, believed_losses, exchanged_losses
 TRIED = 500
 #: The part of the images that is held out where a size is searched for, since repairs need images more than answers do.
 HELD = 3
+#: Standard errors of what is lost at most, and of an interval with both ends.
+SURE, TWO_SIDED = NormalDist().inv_cdf(LEVEL), NormalDist().inv_cdf((1 + LEVEL) / 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +41,8 @@ class Trial:
     """A component of one size: its verdict, the points that it is expected to lose, and those that it loses at most.
 
     Expected is what the source's own probabilities tell, of a single class the area under the ROC curve. At most is
-    the largest of what labels tell, what those probabilities tell, and what labels tell where errors are exchanged
-    between the images of a class, with one standard error; of a single class the area with one.
+    the largest of what labels tell, what those probabilities tell, and the upper end of what labels tell where errors
+    are exchanged between the images of a class (one-sided, 95 %); of a single class the upper end of the area.
     """
 
     verdict: Verdict
@@ -61,7 +63,7 @@ class Trials:
     graph: ChannelGraph
     classes: tuple[int, ...]
     images: Images
-    held: Tensor
+    held: Images
     answers: Tensor
     digests: str
     settings: CutSettings
@@ -77,7 +79,7 @@ class Trials:
     def beside(self, others: Tensor) -> "Trials":
         """The same with images of other classes among those that are held out."""
         strange = torch.full((len(others),), -1, dtype=self.answers.dtype)
-        held = torch.cat([self.held, others.to(self.held)]) if len(others) else self.held
+        held = torch.cat([self.held[:], others.to(self.held[:1])]) if len(others) else self.held
         return replace(self, held=held, answers=torch.cat([self.answers, strange]))
 
     def restricted(self) -> float:
@@ -105,10 +107,11 @@ class Trials:
                 "give some, a budget of size, or thresholds"
             )
         if len(self.classes) == 1:
-            return Trial(verdict, verdict.lost, verdict.lost + _error(verdict.interval))
+            low, high = verdict.interval
+            return Trial(verdict, verdict.lost, verdict.lost + SURE * (high - low) / (2 * TWO_SIDED))
         expected, _ = mean_and_error(believed_losses(source_logits, mine))
-        exchanged = mean_and_error(exchanged_losses(source_logits, mine, self.answers))
-        return Trial(verdict, expected, max(verdict.lost, expected, sum(exchanged)))
+        exchanged, error = mean_and_error(exchanged_losses(source_logits, mine, self.answers))
+        return Trial(verdict, expected, max(verdict.lost, expected, exchanged + SURE * error))
 
     def _cut(self, selection: ChannelSelection) -> nn.Module:
         module = slice_model(self.model, self.graph, selection).module.eval()
@@ -128,18 +131,13 @@ class Trials:
     def _logits(self, module: nn.Module, columns: list[int]) -> Tensor:
         if not len(self.held):
             raise EmptySelection("there is no calibration image to measure with; give at least two")
-        program = self.graph.program
+        program, chunk, like = self.graph.program, self.settings.repairing.chunk, first_parameter(self.model)
         logits = []
-        for some in self.held.split(self.settings.repairing.chunk):
+        for start in range(0, len(self.held), chunk):
+            some = self.held[start : start + chunk].to(like)
             output = program.run(module, some) if module is self.model else module(some)
             logits.append(main_logits(output)[:, columns].double().cpu())
         return torch.cat(logits)
-
-
-def _error(interval: tuple[float, float]) -> float:
-    """The standard error that an interval is made of."""
-    low, high = interval
-    return (high - low) / (2 * NormalDist().inv_cdf((1 + LEVEL) / 2))
 
 
 def trials(
@@ -178,7 +176,7 @@ def trials(
         graph=graph,
         classes=tuple(classes),
         images=sample.at(range(seen)).seen,
-        held=sample.at(range(first, count)).images.to(first_parameter(model)),
+        held=sample.at(range(first, count)).seen,
         answers=(sample.labels[first:, None] == torch.tensor(list(classes))).int().argmax(1),
         digests=packed(sample.digests),
         settings=settings,

@@ -168,14 +168,14 @@ def test_trials_count_right_answers_on_the_images_held_out():
     images, labels = labelled("plain")[0]
     assert len(tried.images) + len(tried.held) == int(((labels == 3) | (labels == 1)).sum())
     with torch.no_grad():
-        logits = build("plain")(tried.held)
+        logits = build("plain")(tried.held[:])
     right = [
         [3, 1][int(logits[place, [3, 1]].argmax())] == [3, 1][int(answer)] for place, answer in enumerate(tried.answers)
     ]
     assert tried.restricted() == pytest.approx(100 * sum(right) / len(right))
     everything = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=[3, 1])
     assert tried.accuracy(everything) == tried.restricted()
-    for image, answer in zip(tried.held, tried.answers.tolist(), strict=True):
+    for image, answer in zip(tried.held[:], tried.answers.tolist(), strict=True):
         place = next(place for place in range(len(images)) if torch.equal(images[place], image))
         assert int(labels[place]) == [3, 1][answer]
 
@@ -221,7 +221,7 @@ def test_what_counts_as_losing_no_more(at_most, allowed, keeps):
 @pytest.mark.parametrize(
     ("answers", "at_most"),
     [
-        ([0, 0], 50 + 50 / 2**0.5),  # the second loses its label; either would with its error: one standard error more
+        ([0, 0], 50 + 1.6449 * 50 / 2**0.5),  # the second loses its label, and either would with its error
         ([0, 1], 50 * math.tanh(0.25)),  # the second gains its label, which is luck: the source believes the other one
     ],
 )
@@ -233,7 +233,7 @@ def test_a_trial_says_what_is_lost_at_most(monkeypatch, answers, at_most):
     monkeypatch.setattr(type(tried), "_logits", lambda self, module, columns: own)
     found = tried.trial(select(graph, torch.ones(graph.width, dtype=torch.bool), logits=[3, 1]), theirs)
     assert found.expected == pytest.approx(50 * math.tanh(0.25))
-    assert found.at_most == pytest.approx(at_most)
+    assert found.at_most == pytest.approx(at_most, rel=1e-4)
 
 
 def test_few_images_do_not_tell_and_the_largest_is_kept_which_the_verdict_says():
@@ -266,8 +266,8 @@ def test_a_trial_sees_no_image_that_it_is_measured_by():
         model, graph, labelled("plain"), classes=[3, 1], settings=CutSettings(budget=Budget(accuracy_drop=1))
     )
     assert len(tried.held) == HELD == (len(tried.images) + len(tried.held)) // 3
-    assert not any(torch.equal(one, other) for one in tried.held for other in tried.images[:])
-    beside = tried.beside(torch.zeros(2, *tried.held.shape[1:]))
+    assert not any(torch.equal(one, other) for one in tried.held[:] for other in tried.images[:])
+    beside = tried.beside(torch.zeros(2, *tried.held[:1].shape[1:]))
     assert (beside.measured, len(beside.held)) == (tried.measured, len(tried.held) + 2)
 
 
