@@ -8,7 +8,7 @@ from torch import nn
 
 from model_lego.errors import BadConfig, CannotWrite, OutputExists
 from model_lego.parts.component import Builder, Component
-from model_lego.store import load, replacing, save, saving
+from model_lego.store import load, save, saving, swapping
 from model_lego.store.card import card
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
@@ -233,7 +233,8 @@ def test_an_interrupted_overwrite_leaves_the_old_one(tmp_path, monkeypatch, spot
 @pytest.mark.parametrize("failing", [0, 1])
 def test_a_failing_swap_brings_the_old_one_back(tmp_path, monkeypatch, failing):
     save(tiny_component(), tmp_path / "part")
-    before, rename, calls = contents(tmp_path), replacing.Path.rename, []
+    monkeypatch.setattr(swapping, "exchanged", lambda *_: False)
+    before, rename, calls = contents(tmp_path), swapping.Path.rename, []
 
     def flaky(self, target):
         calls.append(self)
@@ -241,7 +242,7 @@ def test_a_failing_swap_brings_the_old_one_back(tmp_path, monkeypatch, failing):
             raise OSError("no")
         return rename(self, target)
 
-    monkeypatch.setattr(replacing.Path, "rename", flaky)
+    monkeypatch.setattr(swapping.Path, "rename", flaky)
     with pytest.raises(OSError, match="no"):
         save(linear(), tmp_path / "part", overwrite=True)
     assert contents(tmp_path) == before

@@ -1,8 +1,11 @@
 """Load a saved component or assembly, or look at its manifest only; whatever is wrong is refused in words."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from torch import Tensor
 
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.parts.assembly import Assembly
@@ -12,6 +15,7 @@ from model_lego.store.manifest import Manifest, parse_manifest
 from model_lego.store.named import named_factories
 from model_lego.store.probe import other_answer, shape_for
 from model_lego.store.rebuild import Factory, rebuild
+from model_lego.store.swapping import read_whole
 
 
 def load(
@@ -40,7 +44,7 @@ def load(
         BadConfig: a part needs a factory or a name and there is none, or the code of that name fails.
     """
     folder = Path(folder)
-    manifest = inspect(folder)
+    manifest, tensors = read_whole(folder, partial(_read, folder))
     names = (model,) if isinstance(model, str) else tuple(model)
     if names and factory is not None:
         raise BadConfig("a network is built by factory= or by model=, not by both")
@@ -48,7 +52,6 @@ def load(
         raise BadConfig("arguments= are those of the network that model= names; give that as well")
     if names:
         factory = named_factories(folder, manifest, names, arguments or {})
-    tensors = read_weights(folder, manifest.weights, manifest.tensors)
     part = rebuild(folder, manifest, tensors, factory)
     if apart := _apart(part, manifest):
         raise CorruptComponent(
@@ -76,7 +79,16 @@ def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
         SchemaTooNew: a newer version of this library saved it.
     """
     folder = Path(folder)
+    return read_whole(folder, partial(_inspected, folder, check_weights))
+
+
+def _inspected(folder: Path, check_weights: bool) -> Manifest:
     manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), Manifest)
     if check_weights:
         read_verified(folder, manifest.weights)
     return manifest
+
+
+def _read(folder: Path) -> tuple[Manifest, dict[str, Tensor]]:
+    manifest = _inspected(folder, check_weights=False)
+    return manifest, read_weights(folder, manifest.weights, manifest.tensors)

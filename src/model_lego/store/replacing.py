@@ -1,8 +1,6 @@
 """Folders of ours: written whole or not at all, and nothing of somebody else's is ever replaced."""
 
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ from model_lego.store.files import CARD, MANIFEST, WEIGHTS, is_plain_file, read_
 from model_lego.store.manifest import Manifest, WeightsRecord, parse_manifest
 from model_lego.store.outputs import check_place, writing
 from model_lego.store.statistics_manifest import StatisticsManifest
+from model_lego.store.swapping import all_to_disk, locked, making, put
 
 
 @contextmanager
@@ -24,16 +23,12 @@ def replacing(folder: Path, *, overwrite: bool, needs: int = 0) -> Iterator[Path
     folder = folder.resolve()
     with writing(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
-        # The new folder is made in the temporary one, which nobody else may read: so it gets ordinary permissions.
-        holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
-        try:
-            fresh = holder / "new"
-            fresh.mkdir()
+        with making(folder) as fresh:
             yield fresh
-            refuse_existing(folder, overwrite=overwrite)
-            _swap(fresh, folder, aside=holder.with_name(f"{holder.name}-old"))
-        finally:
-            shutil.rmtree(holder, ignore_errors=True)
+            all_to_disk(fresh)
+            with locked(folder.parent):
+                refuse_existing(folder, overwrite=overwrite)
+                put(fresh, folder)
 
 
 def check_out(folder: str | Path, *, overwrite: bool, needs: int = 0) -> None:
@@ -77,16 +72,3 @@ def _written_with(folder: Path) -> tuple[WeightsRecord, ...]:
     kinds: tuple[type[Manifest | StatisticsManifest], ...] = (Manifest, StatisticsManifest)
     found = parse_manifest(read_manifest(folder), str(folder / MANIFEST), *kinds)
     return (found.weights,) if isinstance(found, Manifest) else found.files
-
-
-def _swap(fresh: Path, folder: Path, *, aside: Path) -> None:
-    """Put `fresh` in the place of `folder`; on failure the old one is back."""
-    try:
-        if folder.exists():
-            folder.rename(aside)
-        fresh.rename(folder)
-    except BaseException:
-        if aside.exists():
-            aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)

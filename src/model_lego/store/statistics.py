@@ -1,6 +1,7 @@
 """Statistics on disk: computed once, then any classes and thresholds are located from the file."""
 
 from collections.abc import Sequence
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from model_lego.store.outputs import writing
 from model_lego.store.records import versions
 from model_lego.store.replacing import replacing
 from model_lego.store.statistics_manifest import LayerRecord, StatisticsManifest
+from model_lego.store.swapping import read_whole
 
 FILE = "statistics.safetensors"
 #: What is summed of a layer: a number for each pair of channels, or the vectors that give them with the weights.
@@ -103,12 +105,11 @@ def seal(stats: ContributionStats, files: Sequence[Path]) -> None:
 def load_statistics(folder: str | Path) -> ContributionStats:
     """Load saved statistics; their sums stay in the file until they are used. Raises CorruptComponent, SchemaTooNew."""
     folder = Path(folder)
-    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), StatisticsManifest)
+    manifest, shards = read_whole(folder, partial(_read, folder))
     if len(manifest.counts) != len(manifest.classes):
         raise CorruptComponent(
             f"{folder}: {len(manifest.classes)} classes but {len(manifest.counts)} counts of samples"
         )
-    shards = [map_weights(folder, record) for record in manifest.files]
     for place, (shard, file) in enumerate(zip(shards, manifest.files, strict=True)):
         expected = [name for layer, record in manifest.layers.items() for name in _names(layer, record, place == 0)]
         refuse_differences(folder, have=shard, expected=dict.fromkeys(expected), holder="manifest", file=file.file)
@@ -120,6 +121,11 @@ def load_statistics(folder: str | Path) -> ContributionStats:
         source=manifest.source,
         fallbacks=manifest.fallbacks,
     )
+
+
+def _read(folder: Path) -> tuple[StatisticsManifest, list[dict[str, Tensor]]]:
+    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), StatisticsManifest)
+    return manifest, [map_weights(folder, record) for record in manifest.files]
 
 
 def _kinds(layer: LayerStats) -> tuple[str, ...]:
