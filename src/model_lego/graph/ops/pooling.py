@@ -79,13 +79,28 @@ _REDUCING = [
     "median.dim", "nanmean",
 ]  # fmt: skip
 
-_POOLING_1D = ["avg_pool1d", "max_pool1d", "adaptive_avg_pool1d", "upsample_linear1d.vec", "upsample_nearest1d.vec"]
+_POOLING_1D = [
+    "avg_pool1d",
+    "max_pool1d",
+    "adaptive_avg_pool1d",
+    "upsample_linear1d.vec",
+    "upsample_nearest1d.vec",
+    "_upsample_nearest_exact1d.vec",
+]
 _POOLING_2D = [
     "avg_pool2d", "max_pool2d", "adaptive_avg_pool2d", "upsample_nearest2d.vec", "upsample_bilinear2d.vec",
     "upsample_bicubic2d.vec", "_upsample_bilinear2d_aa.vec", "reflection_pad2d", "replication_pad2d",
     "upsample_nearest2d", "upsample_bilinear2d", "upsample_bicubic2d", "_upsample_nearest_exact2d.vec",
+    "_upsample_bicubic2d_aa.vec",
 ]  # fmt: skip
-_POOLING_3D = ["avg_pool3d", "max_pool3d", "adaptive_avg_pool3d", "upsample_trilinear3d.vec"]
+_POOLING_3D = [
+    "avg_pool3d",
+    "max_pool3d",
+    "adaptive_avg_pool3d",
+    "upsample_trilinear3d.vec",
+    "upsample_nearest3d.vec",
+    "_upsample_nearest_exact3d.vec",
+]
 
 ROWS: dict[object, OpRule] = {
     **rows(_POOLING_1D, OpRule("", Route.KEEPS, spatial(1))),

@@ -38,6 +38,10 @@ def as_maps(values):
     return values[..., None, None]
 
 
+def enlarged(values, mode):
+    return nn.functional.interpolate(values, scale_factor=2, mode=mode)
+
+
 CUT = {
     "glu": (lambda a, b: nn.functional.glu(a, 1), 4),
     "glu over pixels": (lambda a, b: nn.functional.glu(a, 2), 8),
@@ -58,6 +62,10 @@ CUT = {
     "quantile": (lambda a, b: a.quantile(0.5, dim=2, keepdim=True), 8),
     "nanmean": (lambda a, b: a.nanmean((2, 3), keepdim=True), 8),
     "nearest exact": (lambda a, b: nn.functional.interpolate(a, scale_factor=2, mode="nearest-exact"), 8),
+    "bicubic": (lambda a, b: nn.functional.interpolate(a, scale_factor=0.5, mode="bicubic", antialias=True), 8),
+    "nearest exact in a row": (lambda a, b: enlarged(a.flatten(2), "nearest-exact").unflatten(2, (8, 16)), 8),
+    "nearest of a volume": (lambda a, b: enlarged(a.unflatten(3, (2, 4)), "nearest").flatten(3), 8),
+    "nearest exact of a volume": (lambda a, b: enlarged(a.unflatten(3, (2, 4)), "nearest-exact").flatten(3), 8),
     "moveaxis": (lambda a, b: a.moveaxis(1, 2).moveaxis(2, 1), 8),
     "fliplr": (lambda a, b: a.fliplr() + b, 8),
 }
