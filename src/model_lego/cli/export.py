@@ -18,9 +18,9 @@ from model_lego.parts.assembly import Part
 #: Real images by which an export is compared, at most.
 COMPARED = 256
 
-To = Annotated[str, typer.Option("--to", help="the file to write: .onnx, .pt2 or .safetensors")]
+To = Annotated[str, typer.Option("--to", help="the file to write: .onnx, .pt2, .pte or .safetensors")]
 FormatOpt = Annotated[
-    str | None, typer.Option("--format", help="onnx, pt2 or safetensors; by default by the file's ending")
+    str | None, typer.Option("--format", help="onnx, pt2, executorch or safetensors; by default by the file's ending")
 ]
 WithPreprocessing = Annotated[
     bool, typer.Option("--with-preprocessing", help="take bytes, N x H x W x 3, of any size, and give probabilities")

@@ -44,7 +44,7 @@ def export(
     Args:
         part: what to export.
         path: the file; its ending tells the format.
-        format: "onnx", "pt2" or "safetensors"; by default that of the ending.
+        format: "onnx", "pt2", "executorch" or "safetensors"; by default that of the ending.
         with_preprocessing: take bytes, N x H x W x C, of any size as `predict` does, and give probabilities.
         images: N x C x H x W as the part takes them (floats in 0..1, or uint8), by which file and part are compared; by
             default seeded patterns.
@@ -109,8 +109,8 @@ def _check(part: object, kind: Format, *, with_preprocessing: bool, opset: int |
         raise BadConfig(
             f"a Component or an Assembly can be exported, not a {type(part).__name__}: disassemble it first"
         )
-    if with_preprocessing and not kind.programs:
-        raise BadConfig(f"format {kind.name} holds weights and no program: leave with_preprocessing out")
+    if with_preprocessing and not kind.pixels:
+        raise BadConfig(f"format {kind.name} takes no pictures of any size: leave with_preprocessing out")
     if opset is not None and kind.name != "onnx":
         raise BadConfig(f"opset={opset} is about ONNX, and the format is {kind.name}: leave it out")
 

@@ -23,8 +23,8 @@ Run = Callable[[Array], Array]
 class Format:
     """A kind of file: `module` (of this folder) writes it and opens it, with the packages that it `needs`.
 
-    `runtime` is the package that runs it, `extra` the one of ours that brings them. A format of `programs` can take
-    pixels and give probabilities; others hold the network alone.
+    `runtime` is the package that runs it, `extra` the one of ours that brings them. A format with `pixels` can take
+    these, in any size, and give probabilities; others hold the part as it is.
     """
 
     name: str
@@ -33,7 +33,7 @@ class Format:
     runtime: str
     needs: tuple[str, ...] = ()
     extra: str = ""
-    programs: bool = True
+    pixels: bool = True
 
     @property
     def code(self) -> Any:
@@ -59,7 +59,10 @@ FORMATS: Mapping[str, Format] = MappingProxyType(
         for each in (
             Format("onnx", ".onnx", "onnx_file", "onnxruntime", ("onnx", "onnxscript", "onnxruntime"), "export"),
             Format("pt2", ".pt2", "pt2_archive", "torch"),
-            Format("safetensors", ".safetensors", "plain_weights", "torch", programs=False),
+            Format(
+                "executorch", ".pte", "executorch_program", "executorch", ("executorch",), "executorch", pixels=False
+            ),
+            Format("safetensors", ".safetensors", "plain_weights", "torch", pixels=False),
         )
     }
 )

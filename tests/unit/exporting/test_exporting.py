@@ -171,6 +171,12 @@ def test_a_state_dict_has_the_names_of_the_source_and_a_recipe_that_builds_it(tm
         assert torch.equal(again.eval()(batch), part(batch))
 
 
+def test_a_program_of_executorch(tmp_path):
+    pytest.importorskip("executorch", reason="ExecuTorch is an extra of its own")
+    done = ml.export(reading_assembly(), tmp_path / "part.pte")
+    assert (done.format, done.agreement) == ("executorch", 100)
+
+
 def test_large_weights_lie_beside_and_replace_nothing(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_file, "ONE_FILE", 10)
     (tmp_path / "part.onnx.data").write_bytes(b"of another network")
@@ -207,7 +213,7 @@ def test_what_gives_something_else_is_not_kept(module, tmp_path):
         ("part.onnx", {"format": "pt2"}, r"'.*part.onnx' is no name for format pt2; end it in \.pt2"),
         ("part.pt2", {"opset": 18}, "opset=18 is about ONNX, and the format is pt2"),
         ("part.onnx", {"opset": 99}, "opset 99 lacks an operator of the part, or is none"),
-        ("part.safetensors", {"with_preprocessing": True}, "holds weights and no program"),
+        ("part.safetensors", {"with_preprocessing": True}, "takes no pictures of any size"),
         ("part.safetensors", {}, "cut from a network that no library builds, which no recipe without code"),
     ],
 )
