@@ -38,3 +38,30 @@ def test_what_is_refused(world, tmp_path, monkeypatch, given, words):
     (tmp_path / "there.pt2").write_text(json.dumps("mine"))
     assert words in refused(run("export", world.one, *given))
     assert [file.name for file in tmp_path.iterdir()] == ["there.pt2"]
+
+
+def test_times_are_shown_in_a_table_for_each_runtime(world, tmp_path, monkeypatch):
+    from model_lego.cli import latency as command
+    from model_lego.exporting.latency import Timed
+
+    rows = (
+        Timed("one: source", "torch", 1, 8, 4.0, 3.5, 4.5, None, None, 2**21, 2**22),
+        Timed("one", "torch", 1, 8, 2.0, 1.5, 2.5, "one: source", 2.0, 2**20, 2**21),
+    )
+    monkeypatch.setattr(command, "latency", lambda parts, runtimes, **how: rows if list(parts) == ["one"] else ())
+    ran = run("latency", world.one, "--runtime", "torch", "--chart", tmp_path / "times.png")
+    assert (ran.code, ran.err) == (0, f"drawn into {tmp_path / 'times.png'}\n")
+    assert all(words in ran.out for words in ("1 thread", "one: source", "1.50 to 2.50", "4000", "2.00", "1.0 MiB"))
+    assert run("latency", world.one, "--json").json[1]["faster"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--batch", "1,none"], "--batch 1,none has to be whole numbers from 1 on"),
+        (["--runtime", "tflite"], "runtime 'tflite' is unknown"),
+        (["--chart", "x.gif"], "no picture that can be drawn"),
+    ],
+)
+def test_times_that_cannot_be_taken(world, given, words):
+    assert words in refused(run("latency", world.one, *given))

@@ -115,6 +115,7 @@ COMMANDS = (
         "Write a part as a file of another runtime (ONNX, torch.export), and compare what it gives there.",
         "export",
     ),
+    Command("latency", "Time saved parts and their uncut sources in runtimes on this machine.", "latency"),
     Command(
         "routes",
         "Show through which channels a network decides for classes and images, and what they share.",

@@ -121,19 +121,24 @@ def _fresh_answers(kind: Format, file: Path, batches: Sequence[Array]) -> list[T
     with tempfile.TemporaryDirectory() as folder:
         for number, batch in enumerate(batches):
             np.save(Path(folder, f"{number:05}.npy"), batch)
-        paths = os.pathsep.join(str(Path(each).absolute()) for each in sys.path)
-        ran = subprocess.run(
-            [sys.executable, "-m", "model_lego.exporting.fresh", kind.name, str(file.absolute()), folder],
-            env=os.environ | {"PYTHONPATH": paths},
-            cwd=folder,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        ran = in_fresh_process("model_lego.exporting.fresh", kind.name, str(file.absolute()), folder, folder=folder)
         if ran.returncode:
             said = (ran.stderr.strip().splitlines() or [f"it ended with {ran.returncode}"])[-1]
             raise ExportFailed(f"{kind.version} cannot run the file: {said}")
         return [torch.from_numpy(np.load(each)) for each in sorted(Path(folder).glob("*.answer.npy"))]
+
+
+def in_fresh_process(module: str, *arguments: str, folder: str) -> "subprocess.CompletedProcess[str]":
+    """Run a module of ours in a process that finds what this one finds, in a folder where nothing gets in its way."""
+    paths = os.pathsep.join(str(Path(each).absolute()) for each in sys.path)
+    return subprocess.run(
+        [sys.executable, "-m", module, *arguments],
+        env=os.environ | {"PYTHONPATH": paths},
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 def _differences(expected: Tensor, found: Tensor) -> Compared:
