@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from model_lego.data.npz import read_arrays
 from model_lego.errors import BadConfig
 
 #: What an .npz file has: pairs of nodes, labels, features as coordinates and values, and the numbers of three splits.
@@ -43,9 +43,8 @@ def open_citations(where: str, *, root: str | Path = "data", download: bool = Fa
 
 def _npz(file: Path) -> CitationGraph:
     try:
-        with np.load(file, allow_pickle=False) as data:
-            found = {name: torch.from_numpy(data[name]) for name in ARRAYS}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        found = {name: torch.from_numpy(values) for name, values in read_arrays(file, ARRAYS).items()}
+    except (BadConfig, TypeError) as error:
         raise BadConfig(f"'{file}' is no .npz file of a citation graph ({', '.join(ARRAYS)}): {error}") from error
     features = torch.zeros(*found["feat_shape"].tolist())
     features[found["feat_row"].long(), found["feat_col"].long()] = found["feat_val"].float()

@@ -1,17 +1,22 @@
 """Data sets in one .npz file with x_train, y_train, x_test, y_test and class_names."""
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
-from zipfile import BadZipFile
+from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy.lib.npyio import NpzFile
 
 from model_lego.data.sets import DataSplit, ImageSet, in_memory
-from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
+from model_lego.errors import BadBatches, BadConfig, LegoError, ShapeMismatch
 
+#: What an .npz file of images has.
+ARRAYS = ("x_train", "y_train", "x_test", "y_test", "class_names")
 #: Numbers of channels that images usually have.
 COLOURS = (1, 2, 3, 4)
+#: Bytes that arrays may unpack to, whatever the size of their file, and else so many times its bytes.
+UNPACKED, TIMES = 2**28, 100
 
 
 def open_npz(path: Path) -> DataSplit:
@@ -19,19 +24,39 @@ def open_npz(path: Path) -> DataSplit:
 
     Raises BadConfig, BadBatches, ShapeMismatch.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as found:
-            arrays: dict[str, Any] = {name: found[name] for name in found.files}
-    except (OSError, ValueError, BadZipFile, EOFError) as error:
-        raise BadConfig(f"'{path}' cannot be read as .npz without pickles: {error}") from error
-    missing = [name for name in ("x_train", "y_train", "x_test", "y_test", "class_names") if name not in arrays]
-    if missing:
-        raise BadConfig(f"'{path}' misses {', '.join(missing)}; it needs x_train y_train x_test y_test class_names")
+    arrays = read_arrays(path, ARRAYS)
     names = tuple(str(name) for name in arrays["class_names"].reshape(-1))
     train, test = (
         _images(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"], len(names)) for part in ("train", "test")
     )
     return DataSplit(train, test, names)
+
+
+def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Any]:
+    """The arrays of these names in an .npz file; others are not read. Raises BadConfig."""
+    try:
+        with path.open("rb") as file, _opened(path, file) as found:
+            if missing := [name for name in names if name not in found.files]:
+                raise BadConfig(f"'{path}' misses {', '.join(missing)}; it needs {' '.join(names)}")
+            wanted = [found.zip.getinfo(f"{name}.npy") for name in names]
+            if (size := sum(entry.file_size for entry in wanted)) > max(UNPACKED, TIMES * path.stat().st_size):
+                raise BadConfig(f"'{path}' would unpack to {size:,} bytes; save it by numpy.savez, which does not pack")
+            arrays = {name: found[name] for name in names}
+            if strange := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:
+                raise BadConfig(f"'{path}' has a member '{strange[0]}' that is no array; save it by numpy.savez")
+            return arrays
+    except LegoError:
+        raise
+    except Exception as error:  # of many kinds where it is damaged: BadZipFile, zlib.error, NotImplementedError …
+        said = str(error) or type(error).__name__
+        raise BadConfig(f"'{path}' cannot be read as .npz without pickles: {said}") from error
+
+
+def _opened(path: Path, file: BinaryIO) -> NpzFile:
+    found = np.load(file, allow_pickle=False)
+    if not isinstance(found, NpzFile):
+        raise BadConfig(f"'{path}' is one array, a .npy file; save several by numpy.savez")
+    return found
 
 
 def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
@@ -53,6 +78,8 @@ def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
 
 def _check_values(path: Path, part: str, x: Any) -> None:
     """Refuse what is neither uint8 in 0..255 nor floats in 0..1, by its type or because the values do not look it."""
+    if x.dtype.kind not in "biuf":
+        raise BadBatches(f"x_{part} of '{path}' is {x.dtype}; images have to be uint8 in 0..255, or float in 0..1")
     floats = np.issubdtype(x.dtype, np.floating)
     if floats and not np.isfinite(x).all():
         raise BadBatches(f"x_{part} of '{path}' contains NaN or infinite values")

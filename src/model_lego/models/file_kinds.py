@@ -20,6 +20,7 @@ BEGINNINGS = (
 )
 #: What is to be said of an archive that cannot be opened.
 DAMAGED = "is cut off or damaged; a download or a copy did not finish, perhaps"
+PACKED = "is packed, as torch.save does not write it, or holds things twice; unpack it, and save the state dict anew"
 #: Files in other archives than those of torch.save, and what is to be said of these.
 ENTRIES = (
     (

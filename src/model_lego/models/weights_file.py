@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from model_lego.errors import BadWeights
 from model_lego.graph.modules import first_line
-from model_lego.models.file_kinds import DAMAGED, ZIP, told
+from model_lego.models.file_kinds import DAMAGED, PACKED, ZIP, told
 from model_lego.models.plain_values import PLAIN
 
 #: Suffixes of weights, for the advice where a folder is given.
@@ -51,6 +51,8 @@ def _is_safetensors(path: Path) -> bool:
 def _unpickled(path: Path) -> Any:
     try:
         names = list(_globals(path))
+    except BadWeights:
+        raise
     except Exception as error:
         raise BadWeights(f"'{path}' {DAMAGED}") from error
     if "builtins.bytearray" in names:
@@ -95,6 +97,8 @@ def _globals(path: Path) -> Iterator[str]:
             yield from _asked(file)
             return
     with zipfile.ZipFile(path) as archive:
+        if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+            raise BadWeights(f"'{path}' {PACKED}")
         for name in archive.namelist():
             if name.endswith("data.pkl"):
                 with archive.open(name) as file:

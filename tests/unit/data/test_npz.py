@@ -1,7 +1,10 @@
 """Data sets in an .npz file: what is read, in which form, and what is refused."""
 
 import gc
+import io
+import struct
 import warnings
+import zipfile
 
 import numpy as np
 import pytest
@@ -140,3 +143,81 @@ def test_a_broken_file_is_closed(tmp_path):
 def test_a_source_that_is_not_there(tmp_path, source):
     with pytest.raises(BadConfig, match=f"data '.*{source}' is no .npz file, image folder"):
         open_data(str(tmp_path / source))
+
+
+def member(shape=(3, 4, 5, 3), data=b"", descr="|u1"):
+    """An array in the form of .npy that says its shape and holds these bytes."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_1_0(header, {"descr": descr, "fortran_order": False, "shape": shape})
+    return header.getvalue() + data
+
+
+def with_member(path, name, content, method=zipfile.ZIP_STORED):
+    """The file with another member of this name."""
+    with zipfile.ZipFile(path) as old:
+        kept = {each: old.read(each) for each in old.namelist() if each != name}
+    with zipfile.ZipFile(path, "w", method) as new:
+        for each, data in {**kept, name: content}.items():
+            new.writestr(each, data)
+    return path
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        member((10**12,)),
+        member((10**30,)),
+        member((-5, -5)),
+        member((3, 4, 5, 3), b"too short"),
+        b"\x93NUMPY\x01\x00\xff\xff",
+        b"\x93NUMPY\x09\x00\x01\x00 ",
+        b"\x93NUMPY\x01\x00\x0a\x00{'descr': (",
+        b"no array",
+    ],
+)
+def test_a_member_that_is_no_array(tmp_path, content):
+    with pytest.raises((BadConfig, ShapeMismatch)):
+        open_data(with_member(written(tmp_path), "x_test.npy", content))
+
+
+@pytest.mark.parametrize("spoil", [b"\x63\x00", b"\xff\xff\xff\xff"], ids=["method", "data"])
+def test_a_packed_member_that_is_damaged(tmp_path, spoil):
+    path = with_member(written(tmp_path), "x_test.npy", member(data=bytes(180)), zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(path) as archive:
+        start = archive.getinfo("x_test.npy").header_offset
+    data = bytearray(path.read_bytes())
+    name, extra = struct.unpack_from("<HH", data, start + 26)
+    if len(spoil) == 2:  # a way of packing that nobody has, in the directory as well
+        data = data.replace(b"\x08\x00", spoil)
+    else:
+        first = start + 30 + name + extra
+        data[first : first + len(spoil)] = spoil
+    path.write_bytes(data)
+    with pytest.raises(BadConfig, match="cannot be read as"):
+        open_data(path)
+
+
+@pytest.mark.parametrize("dtype", ["U3", "c8", [("red", "u1")], "M8[s]"])
+def test_images_that_are_no_numbers(tmp_path, dtype):
+    with pytest.raises(BadBatches, match="images have to be uint8"):
+        open_data(written(tmp_path, x_test=np.zeros((3, 4, 5, 3), dtype)))
+
+
+def test_a_single_array_by_another_name(tmp_path):
+    with (tmp_path / "data.npz").open("wb") as file:
+        np.save(file, pixels(3, 4, 5, 3))
+    with pytest.raises(BadConfig, match=r"is one array, a \\.npy file"):
+        open_data(tmp_path / "data.npz")
+
+
+def test_arrays_that_nobody_reads_are_not_read(tmp_path):
+    path = with_member(written(tmp_path), "notes.npy", b"no array at all")
+    assert open_data(path).class_names == ("ant", "bee", "cat")
+
+
+def test_what_unpacks_to_far_more_than_the_file_is_refused_before_it_is(tmp_path):
+    images = member((300, 1000, 1000), bytes(300 * 10**6))
+    path = with_member(written(tmp_path, y_train=np.zeros(300, int)), "x_train.npy", images, zipfile.ZIP_DEFLATED)
+    assert path.stat().st_size < 10**6
+    with pytest.raises(BadConfig, match=r"would unpack to 300,[\d,]+ bytes"):
+        open_data(path)

@@ -209,3 +209,13 @@ def test_damaged_bytes_are_refused_in_words_or_change_nothing_but_values(tmp_pat
         path.write_bytes(spoiled[: rng.choice([len(spoiled), start])])
         with suppress(BadWeights):
             load_weights(network(), path)
+
+
+def test_an_archive_that_unpacks_to_more_than_its_bytes(tmp_path):
+    torch.save({"weight": torch.zeros(1000, 1000)}, tmp_path / "a.pt")
+    packed = zipfile.ZipFile(tmp_path / "b.pt", "w", zipfile.ZIP_DEFLATED)
+    with zipfile.ZipFile(tmp_path / "a.pt") as old, packed as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+    with pytest.raises(BadWeights, match=r"is packed, as torch\.save does not write it"):
+        load_weights(nn.Linear(1000, 1000, bias=False), tmp_path / "b.pt")
