@@ -14,7 +14,7 @@ from torch import nn
 
 from model_lego.errors import CorruptComponent, LegoError
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.store import load, save
 from model_lego.store.bounded import logits_given, outline
 from model_lego.store.files import MAX_LISTS
@@ -157,3 +157,35 @@ def test_class_names_are_as_many_as_logits(tmp_path):
         load(folder)
     with pytest.raises(CorruptComponent, match="its probe has 10 logits for 2 class names"):
         load(folder, factory=lambda: build("zoo:lenet5", width=0.2))
+
+
+PLAIN = {"kind": "conv2d", "arguments": {"in_channels": 1, "out_channels": 1, "kernel_size": 3}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("origin", "settings", "plain_layers"), {"features.2": PLAIN}, "unexpected|missing"),
+        (("origin", "attributes"), {"features.3": {"stride": 0}}, "does not run on images of shape"),
+        (("origin", "attributes"), {"features.1": {"eps": 0}}, "cannot replace"),
+        (("origin", "input_shape"), [], "input_shape: Tuple should have at least 1 item"),
+        (("origin", "input_shape"), [2**30, 2**30, 2**30], "does not run on images|far more memory"),
+        (("preprocessing", "size"), [20_000, 20_000], "does not run on images|far more memory"),
+        (("preprocessing", "size"), 2**31 - 1, "does not run on images|far more memory"),
+    ],
+)
+def test_settings_that_no_network_can_have(tmp_path, path, value, words):
+    network = build("zoo:lenet5", width=0.2).eval()
+    made = replace(origin(builder=Builder("zoo:lenet5", {"width": 0.2})), input_shape=(1, 28, 28))
+    images = Preprocessing(size=(28, 28))
+    part = Component(network, classes=[*"0123456789"], labels=range(10), origin=made, preprocessing=images)
+    folder = save(part, tmp_path / "part")
+    raw = read_json(folder)
+    *above, last = path
+    at = raw["parts"][0]
+    for step in above:
+        at = at[step]
+    at[last] = value
+    write_json(folder, raw)
+    with pytest.raises(CorruptComponent, match=words):
+        load(folder)

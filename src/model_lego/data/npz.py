@@ -38,8 +38,9 @@ def read_arrays(path: Path, names: Sequence[str]) -> dict[str, Any]:
         with path.open("rb") as file, _opened(path, file) as found:
             if missing := [name for name in names if name not in found.files]:
                 raise BadConfig(f"'{path}' misses {', '.join(missing)}; it needs {' '.join(names)}")
-            wanted = [found.zip.getinfo(f"{name}.npy") for name in names]
-            if (size := sum(entry.file_size for entry in wanted)) > max(UNPACKED, TIMES * path.stat().st_size):
+            sizes = {entry.filename: entry.file_size for entry in (found.zip.infolist() if found.zip else ())}
+            size = sum(sizes.get(f"{name}.npy", 0) for name in names)
+            if size > max(UNPACKED, TIMES * path.stat().st_size):
                 raise BadConfig(f"'{path}' would unpack to {size:,} bytes; save it by numpy.savez, which does not pack")
             arrays = {name: found[name] for name in names}
             if strange := [name for name, values in arrays.items() if not isinstance(values, np.ndarray)]:

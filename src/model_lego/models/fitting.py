@@ -64,12 +64,17 @@ def _walk(held: Any) -> Iterator[StateDict]:
         inner: list[tuple[str, Any]] = []
         for place, each in layer:
             named = {name: value for name, value in each.items() if isinstance(name, str)}
-            if tensors := {name: value for name, value in named.items() if isinstance(value, Tensor)}:
+            if tensors := {name: value for name, value in named.items() if _is_one(value)}:
                 yield StateDict(place, tensors)
             if id(each) not in opened:
                 inner += [(f"{place}.{name}".removeprefix("."), value) for name, value in named.items()]
             opened.add(id(each))
         layer = [(place, each) for place, each in inner if isinstance(each, Mapping)]
+
+
+def _is_one(value: object) -> bool:
+    """Whether it is a tensor, and not several of different shapes in one, which have none together."""
+    return isinstance(value, Tensor) and not value.is_nested
 
 
 def _at(given: StateDict, key: str) -> StateDict:

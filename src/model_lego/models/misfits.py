@@ -16,8 +16,8 @@ def unreadable(tensor: Tensor, wanted: Tensor) -> str | None:
     kind = str(tensor.dtype).removeprefix("torch.")
     if tensor.is_quantized or (wanted.is_floating_point() and tensor.dtype not in FLOATS):
         return f"is {kind}, where the network has floats: give the weights of before they were quantised or encoded"
-    if tensor.is_nested or tensor.layout != torch.strided:
-        return "is sparse or nested; save it as a plain tensor, by .to_dense()"
+    if tensor.layout != torch.strided:
+        return "is sparse; save it as a plain tensor, by .to_dense()"
     if tensor.is_meta:
         return "has no values: it was saved from the meta device"
     if tensor.is_floating_point() and not wanted.is_floating_point() and bool((tensor != tensor.round()).any()):

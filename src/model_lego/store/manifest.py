@@ -101,7 +101,7 @@ class OriginRecord(Record):
     builder: BuilderRecord | None
     source_digest: str
     source_classes: tuple[str, ...]
-    input_shape: tuple[Size, ...]
+    input_shape: Annotated[tuple[Size, ...], Field(min_length=1)]
     kept_outputs: dict[str, tuple[Count, ...]]
     kept_inputs: dict[str, tuple[Count, ...]]
     attributes: dict[str, dict[str, Count]]

@@ -1,5 +1,6 @@
 """Build a saved network again: the uncut one, less what was dropped, with the saved attributes and tensors."""
 
+import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -134,7 +135,7 @@ def _built(folder: Path, builder: Builder, tensors: int) -> nn.Module:
     except ImportError as error:
         raise BadConfig(f"{folder}: {builder.name} cannot be built here: {error}") from error
     except Exception as error:  # builders of three libraries fail in every possible way on arguments they do not know
-        arguments = dict(builder.arguments)
+        arguments = reprlib.repr(dict(builder.arguments))
         raise CorruptComponent(f"{folder}: {builder.name} cannot be built with {arguments}: {error}") from error
 
 

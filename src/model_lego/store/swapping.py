@@ -154,6 +154,6 @@ def _identity(folder: Path) -> tuple[int, int] | None:
     """What is another for another folder at the same place."""
     try:
         told = folder.stat()
-    except OSError:
+    except (OSError, ValueError):  # of what is no path
         return None
     return told.st_ino, told.st_mtime_ns

@@ -206,7 +206,7 @@ def test_images_that_are_no_numbers(tmp_path, dtype):
 def test_a_single_array_by_another_name(tmp_path):
     with (tmp_path / "data.npz").open("wb") as file:
         np.save(file, pixels(3, 4, 5, 3))
-    with pytest.raises(BadConfig, match=r"is one array, a \\.npy file"):
+    with pytest.raises(BadConfig, match=r"is one array, a \.npy file"):
         open_data(tmp_path / "data.npz")
 
 

@@ -219,3 +219,12 @@ def test_an_archive_that_unpacks_to_more_than_its_bytes(tmp_path):
             new.writestr(name, old.read(name))
     with pytest.raises(BadWeights, match=r"is packed, as torch\.save does not write it"):
         load_weights(nn.Linear(1000, 1000, bias=False), tmp_path / "b.pt")
+
+
+def test_several_tensors_in_one_are_none_of_the_weights(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it is a prototype
+        nested = torch.nested.nested_tensor([torch.zeros(2), torch.zeros(1)])
+    torch.save({"weight": nested, "bias": torch.zeros(2)}, tmp_path / "a.pt")
+    with pytest.raises(BadWeights, match="misses 'weight'"):
+        load_weights(nn.Linear(2, 2), tmp_path / "a.pt")
