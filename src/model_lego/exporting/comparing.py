@@ -121,24 +121,28 @@ def _fresh_answers(kind: Format, file: Path, batches: Sequence[Array]) -> list[T
     with tempfile.TemporaryDirectory() as folder:
         for number, batch in enumerate(batches):
             np.save(Path(folder, f"{number:05}.npy"), batch)
-        ran = in_fresh_process("model_lego.exporting.fresh", kind.name, str(file.absolute()), folder, folder=folder)
-        if ran.returncode:
-            said = (ran.stderr.strip().splitlines() or [f"it ended with {ran.returncode}"])[-1]
-            raise ExportFailed(f"{kind.version} cannot run the file: {said}")
+        in_fresh_process("fresh", kind.name, str(file.absolute()), folder, folder=folder, runtime=kind.version)
         return [torch.from_numpy(np.load(each)) for each in sorted(Path(folder).glob("*.answer.npy"))]
 
 
-def in_fresh_process(module: str, *arguments: str, folder: str) -> "subprocess.CompletedProcess[str]":
-    """Run a module of ours in a process that finds what this one finds, in a folder where nothing gets in its way."""
+def in_fresh_process(module: str, *arguments: str, folder: str, runtime: str) -> str:
+    """What a module of this folder prints in a process that finds what this one finds, where nothing gets in its way.
+
+    Raises ExportFailed about the `runtime`.
+    """
     paths = os.pathsep.join(str(Path(each).absolute()) for each in sys.path)
-    return subprocess.run(
-        [sys.executable, "-m", module, *arguments],
+    ran = subprocess.run(
+        [sys.executable, "-m", f"model_lego.exporting.{module}", *arguments],
         env=os.environ | {"PYTHONPATH": paths},
         cwd=folder,
         capture_output=True,
         text=True,
         check=False,
     )
+    if ran.returncode:
+        said = (ran.stderr.strip().splitlines() or [f"it ended with {ran.returncode}"])[-1]
+        raise ExportFailed(f"{runtime} cannot run the file: {said}")
+    return ran.stdout
 
 
 def _differences(expected: Tensor, found: Tensor) -> Compared:

@@ -118,12 +118,13 @@ def _check(part: object, kind: Format, *, with_preprocessing: bool, opset: int |
 @contextmanager
 def _beside(path: Path) -> Iterator[Path]:
     """The same name in a folder of its own beside, which goes with all that was not placed."""
-    path = path.resolve()
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         holder = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
     try:
-        yield holder / path.name
+        fresh = holder / "new"  # with ordinary permissions; the temporary one is its owner's alone
+        fresh.mkdir()
+        yield fresh / path.name
     finally:
         shutil.rmtree(holder, ignore_errors=True)
 
@@ -149,6 +150,6 @@ def _placed(fresh: Path, path: Path, *, overwrite: bool) -> tuple[Path, ...]:
         raise OutputExists(f"'{path}' was written by someone else meanwhile: choose another file")
     with writing(path):
         for file in (*others, fresh):
-            file.chmod(path.parent.stat().st_mode & 0o666)
+            file.chmod(fresh.parent.stat().st_mode & 0o666)
             file.replace(path.parent / file.name)
     return (path, *(path.parent / other.name for other in others))

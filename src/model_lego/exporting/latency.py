@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from model_lego.errors import BadConfig, ExportFailed
+from model_lego.errors import BadConfig
 from model_lego.exporting.comparing import in_fresh_process
 from model_lego.exporting.runtimes import Runtime
 from model_lego.exporting.taken import Exportable, wrapped
@@ -199,9 +199,6 @@ def _run(orders: Sequence[Mapping[str, Any]], threads: int, batches: Sequence[in
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "orders.json")
         file.write_text(json.dumps(given), encoding="utf-8")
-        ran = in_fresh_process("model_lego.exporting.rounds", str(file), folder=folder)
-    if ran.returncode:
-        said = (ran.stderr.strip().splitlines() or [f"it ended with {ran.returncode}"])[-1]
-        raise ExportFailed(f"{orders[0]['runtime']} cannot run a file: {said}")
-    told: dict[str, Any] = json.loads(ran.stdout.splitlines()[-1])
+        printed = in_fresh_process("rounds", str(file), folder=folder, runtime=orders[0]["runtime"])
+    told: dict[str, Any] = json.loads(printed.splitlines()[-1])
     return told

@@ -160,6 +160,8 @@ def test_a_state_dict_has_the_names_of_the_source_and_a_recipe_that_builds_it(tm
 
     part = built()
     done = ml.export(part, tmp_path / "part.safetensors")
+    (tmp_path / "other").touch()
+    assert done.file.stat().st_mode == (tmp_path / "other").stat().st_mode
     with safe_open(done.file, "pt") as read:
         recipe = json.loads(read.metadata()["model_lego.recipe"])
         state = {name: read.get_tensor(name) for name in read.keys()}  # noqa: SIM118

@@ -43,8 +43,11 @@ def timed(name="part", batch=1, **changes):
 def test_a_part_is_timed_beside_its_source(tmp_path):
     rows = latency({"part": component()}, chosen(["onnxruntime"]), batches=[1, 3], threads=[1], rounds=2)
     assert [(row.name, row.batch, row.source) for row in rows] == [
-        ("part: source", 1, None), ("part", 1, "part: source"), ("part: source", 3, None), ("part", 3, "part: source"),
-    ]  # fmt: skip
+        ("part: source", 1, None),
+        ("part", 1, "part: source"),
+        ("part: source", 3, None),
+        ("part", 3, "part: source"),
+    ]
     assert all(0 < row.low <= row.milliseconds <= row.high for row in rows)
     assert rows[0].faster is None
     assert rows[1].faster > 0
@@ -64,8 +67,13 @@ def test_assemblies_of_the_same_sources_share_them():
     entries = {entry.name: entry for entry in _contenders(parts)}
     assert list(entries) == ["parallel: sources", "parallel", "padded", "one: source", "one", "own"]
     assert [entry.source for entry in entries.values()] == [
-        None, "parallel: sources", "parallel: sources", None, "one: source", None,
-    ]  # fmt: skip
+        None,
+        "parallel: sources",
+        "parallel: sources",
+        None,
+        "one: source",
+        None,
+    ]
     with torch.no_grad():
         assert entries["parallel: sources"].part(torch.rand(2, 1, 12, 12)).shape == (2, 8)
 
