@@ -68,16 +68,20 @@ def seeded_images(part: Part, count: int = SEEDED) -> Tensor:
     return torch.cat(made)
 
 
-def checked_images(part: Part, images: Tensor) -> Tensor:
-    """Images as they are when a part has resized them, floats in 0..1; raises ShapeMismatch, BadBatches."""
+def checked_images(part: Part, images: Tensor, *, pixels: bool) -> Tensor:
+    """Images as the file takes them: of any size for pixels, else as the part has resized them; floats in 0..1.
+
+    Raises ShapeMismatch, BadBatches.
+    """
     if not isinstance(images, Tensor) or images.dim() < 2 or not len(images):
         raise BadBatches("images to compare an export by are a tensor, N x C x H x W, of at least one image")
-    check_shape("images", images, taken_by(part))
+    taken = taken_by(part)
+    check_shape("images", images, (taken[0], None, None) if pixels else taken)
     images = scaled(images)
     if not bool(torch.isfinite(images).all()):
         raise BadBatches("the images contain NaN or infinite values")
     common = common_preprocessing(part)
-    return images if common is None else common.resized(images)
+    return images if pixels or common is None else common.resized(images)
 
 
 def compared(given: Exportable, kind: Format, file: Path, images: Tensor) -> Compared:

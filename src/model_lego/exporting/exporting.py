@@ -46,8 +46,8 @@ def export(
         path: the file; its ending tells the format.
         format: "onnx", "pt2", "executorch" or "safetensors"; by default that of the ending.
         with_preprocessing: take bytes, N x H x W x C, of any size as `predict` does, and give probabilities.
-        images: N x C x H x W as the part takes them (floats in 0..1, or uint8), by which file and part are compared; by
-            default seeded patterns.
+        images: N x C x H x W as the part takes them (floats in 0..1, or uint8), with preprocessing of any size, on
+            which file and part are compared; by default seeded patterns.
         opset: version of ONNX's operators; by default what the exporter takes.
         overwrite: replace a file that is there.
         progress: called as the work goes on.
@@ -65,8 +65,8 @@ def export(
     check_export(path, kind, overwrite=overwrite)
     check_room(path, int(ROOM * bytes_of(part)))
     real = images is not None
-    seen = checked_images(part, images) if images is not None else seeded_images(part)
     module, example = wrapped(part, pixels=with_preprocessing)
+    seen = seeded_images(part) if images is None else checked_images(part, images, pixels=with_preprocessing)
     given = Exportable(part, module, example, notes_of(part, example, pixels=with_preprocessing), opset)
     with _beside(path) as fresh:
         progress("writing", 0, 2)

@@ -135,7 +135,8 @@ def test_the_comparison_is_told(as_onnx):
 
 def test_with_preprocessing_bytes_of_any_size_become_probabilities(tmp_path):
     part = padded()
-    done = ml.export(part, tmp_path / "part.onnx", with_preprocessing=True)
+    images = torch.rand(9, 3, 33, 20, generator=torch.Generator().manual_seed(0))
+    done = ml.export(part, tmp_path / "part.onnx", with_preprocessing=True, images=images)
     for batch in (pixels(1), pixels(3, 20, 31), pixels(7, 5, 40)):
         assert torch.allclose(answers(done.file, batch), probabilities(part, batch), atol=1e-5)
     assert (done.takes, done.gives) == ("uint8 N x H x W x 3", "probabilities")
