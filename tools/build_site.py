@@ -34,7 +34,10 @@ CONTENTS: dict[str, str | list[str]] = {
     "Tutorials": "docs/tutorials/*",
     "How to": "docs/how-to/*",
     "To look things up": ["docs/reference", "docs/command-line"],
-    "How it works": ["docs/architecture", "docs/decisions/index", "CONTRIBUTING", "CHANGELOG"],
+    "How it works": [
+        *("docs/architecture", "docs/decisions/index", "docs/security"),
+        *("SECURITY", "CONTRIBUTING", "CHANGELOG"),
+    ],
     "Measured": [
         *("docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/foreign", "docs/fuzz"),
         "docs/narrow",
@@ -59,7 +62,7 @@ def main() -> int:
 def lay_out(pages: Path) -> None:
     """Copy what is written by hand to `pages`, and write there what is made of docstrings."""
     shutil.copytree(ROOT / "docs", pages / "docs")
-    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"):
+    for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
         shutil.copy(ROOT / name, pages / name)
     with (pages / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("\n" + "\n".join(contents(title, listed) for title, listed in CONTENTS.items()))

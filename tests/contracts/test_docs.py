@@ -16,7 +16,8 @@ from tests.support.stand_in import write_stand_in
 ROOT = Path(__file__).parents[2]
 #: Folders of the package.
 FOLDERS = sorted(path.name for path in (ROOT / "src/model_lego").iterdir() if path.is_dir())
-PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
+AT_THE_TOP = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")
+PAGES = [*(ROOT / name for name in AT_THE_TOP), *sorted(ROOT.glob("docs/**/*.md"))]
 SHOWN = {page: page.read_text(encoding="utf-8") for page in PAGES}
 CODE = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 COMMAND_LINE = ROOT / "docs/command-line.md"
@@ -59,9 +60,10 @@ def test_files_that_are_named_exist(page):
         assert (ROOT / "src/model_lego" / path).exists(), path
 
 
-def test_tests_that_a_page_names_by_a_word_exist():
+@pytest.mark.parametrize("page", ["nothing-silent.md", "security.md"])
+def test_tests_that_a_page_names_by_a_word_exist(page):
     """A word in brackets behind a file of tests is part of the name of one in it."""
-    cited = re.findall(r"`(tests/[\w/]+\.py)` \(([\w, ]+)\)", SHOWN[ROOT / "docs/nothing-silent.md"])
+    cited = re.findall(r"`(tests/[\w/]+\.py)` \(([\w, ]+)\)", SHOWN[ROOT / "docs" / page])
     assert len(cited) > 8
     for path, words in cited:
         tests = re.findall(r"^def (test_\w+)", (ROOT / path).read_text(encoding="utf-8"), re.MULTILINE)

@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("sphinx")
 ROOT = Path(__file__).parents[2]
-PARTS = ["docs", "src", "tools", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "LICENSE"]
+PARTS = ["docs", "src", "tools", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"]
 
 
 def built(checkout):

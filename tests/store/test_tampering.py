@@ -340,3 +340,12 @@ def test_a_manifest_is_one_json_object_with_sorted_keys(saved):
     text = (saved / "manifest.json").read_text()
     assert json.dumps(json.loads(text)) == json.dumps(json.loads(text), sort_keys=True)
     assert max(map(len, text.splitlines())) <= 120
+
+
+def test_only_the_part_that_is_meant_is_loaded(saved):
+    digest = hashlib.sha256((saved / "manifest.json").read_bytes()).hexdigest()
+    assert load(saved, factory=Tiny, sha256=digest.upper()).classes == ("bee", "dog")
+    tensors = safetensors.torch.load_file(saved / "model.safetensors")
+    reseal(saved, tensors | {"module.head.bias": torch.ones(2)})
+    with pytest.raises(CorruptComponent, match=f"not {digest}: it is not the part that is meant"):
+        load(saved, factory=Tiny, sha256=digest)

@@ -192,4 +192,5 @@ def _trained(settings: Mapping[str, Any]) -> Iterator[Row]:
 def _file(manifest: Manifest) -> Iterator[Row]:
     weights = manifest.weights
     yield "file", f"{weights.file}, {weights.bytes:,} bytes, sha256 {weights.sha256[:12]}… (checked)"
-    yield "written with", ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))
+    yield "written with", f"{versions}; all but the file as its maker says"

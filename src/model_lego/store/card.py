@@ -43,6 +43,7 @@ def card(manifest: Manifest) -> str:
         lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
     if manifest.assembly:
         lines += _settings("Settings of the assembly", manifest.assembly.joined.settings())
+    lines += ["Figures are as whoever saved the part tells them; `model-lego evaluate` measures it.", ""]
     lines += ["## File", "", f"`{manifest.weights.file}`: {manifest.weights.bytes:,} bytes, sha256 "]
     lines[-1] += f"`{manifest.weights.sha256}`. Written with "
     lines[-1] += ", ".join(in_markdown(f"{name} {number}") for name, number in sorted(manifest.versions.items())) + "."

@@ -72,11 +72,11 @@ def map_weights(folder: Path, record: WeightsRecord) -> dict[str, Tensor]:
         raise CorruptComponent(f"{path} is not a safetensors file: {error}") from None
 
 
-def read_manifest(folder: Path) -> bytes:
+def read_manifest(folder: Path, sha256: str | None = None) -> bytes:
     """Read the manifest of a saved folder, unparsed.
 
     Raises:
-        CorruptComponent: there is none, or it is larger than any that a part needs.
+        CorruptComponent: there is none, it is larger than any that a part needs, or it has not this sha256.
     """
     if not folder.is_dir():
         raise CorruptComponent(f"'{folder}' is not a folder: give one that this library saved")
@@ -86,6 +86,8 @@ def read_manifest(folder: Path) -> bytes:
     data = _read(path)
     if data.count(b"[") + data.count(b"{") > MAX_LISTS:  # each takes many times its bytes as it is read
         raise CorruptComponent(f"{path} has more than {MAX_LISTS:,} lists and objects: no part of ours needs as many")
+    if sha256 is not None and (found := digest_of_bytes(data)) != sha256.lower():
+        raise CorruptComponent(f"{path} has sha256 {found}, not {sha256}: it is not the part that is meant")
     return data
 
 

@@ -24,6 +24,7 @@ def load(
     factory: Factory | Mapping[str, Factory] | None = None,
     model: str | Sequence[str] = (),
     arguments: Mapping[str, Any] | None = None,
+    sha256: str | None = None,
 ) -> Component | Assembly:
     """Load a saved component or assembly, on the CPU and in eval mode; the global random state is left alone.
 
@@ -35,16 +36,19 @@ def load(
         model: the same by a name, for instance "python:net.py:Net", code that then runs (a file that names it does not
             run it); for an assembly of several such networks their names, each for the parts that record it.
         arguments: of that name's callable, in place of those that the file records.
+        sha256: of `manifest.json` (`sha256sum` gives it), as its author told it: it names that of the weights, so that
+            nothing but that part is loaded.
 
     The loaded part has to answer a seeded image as the saved one did, which tells its network from any other.
 
     Raises:
-        CorruptComponent: the folder is damaged, was tampered with, or the factory builds another network.
+        CorruptComponent: the folder is damaged, was tampered with, has another sha256 than the one given, or the
+            factory builds another network.
         SchemaTooNew: a newer version of this library saved it.
         BadConfig: a part needs a factory or a name and there is none, or the code of that name fails.
     """
     folder = Path(folder)
-    manifest, tensors = read_whole(folder, partial(_read, folder))
+    manifest, tensors = read_whole(folder, partial(_read, folder, sha256))
     names = (model,) if isinstance(model, str) else tuple(model)
     if names and factory is not None:
         raise BadConfig("a network is built by factory= or by model=, not by both")
@@ -79,16 +83,16 @@ def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
         SchemaTooNew: a newer version of this library saved it.
     """
     folder = Path(folder)
-    return read_whole(folder, partial(_inspected, folder, check_weights))
+    return read_whole(folder, partial(_inspected, folder, check_weights=check_weights))
 
 
-def _inspected(folder: Path, check_weights: bool) -> Manifest:
-    manifest = parse_manifest(read_manifest(folder), str(folder / MANIFEST), Manifest)
+def _inspected(folder: Path, sha256: str | None = None, *, check_weights: bool = False) -> Manifest:
+    manifest = parse_manifest(read_manifest(folder, sha256), str(folder / MANIFEST), Manifest)
     if check_weights:
         read_verified(folder, manifest.weights)
     return manifest
 
 
-def _read(folder: Path) -> tuple[Manifest, dict[str, Tensor]]:
-    manifest = _inspected(folder, check_weights=False)
+def _read(folder: Path, sha256: str | None) -> tuple[Manifest, dict[str, Tensor]]:
+    manifest = _inspected(folder, sha256)
     return manifest, read_weights(folder, manifest.weights, manifest.tensors)
