@@ -5,6 +5,7 @@ import multiprocessing
 import sys
 import time
 import warnings
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from torch import nn
 from model_lego.errors import CorruptComponent, LegoError
 from model_lego.models import build
 from model_lego.parts.component import Builder, Component, Preprocessing
-from model_lego.store import load, save
+from model_lego.store import bounded, load, save
 from model_lego.store.bounded import logits_given, outline
 from model_lego.store.files import MAX_LISTS
 from tests.support.handmade_parts import origin, read_json, reseal, write_json
@@ -136,6 +137,19 @@ def test_a_network_may_have_so_many_layers_as_its_file_has_tensors():
     with pytest.raises(CorruptComponent, match="far larger than the file: more than 416 modules and parameters"):
         outline(deep, 10)
     assert len(deep()) == 1000
+
+
+def test_a_builder_that_loops_without_end(monkeypatch):
+    def looping():
+        while True:
+            with suppress(Exception):
+                sum(range(1000))
+
+    monkeypatch.setattr(bounded, "SECONDS", 0.2)
+    with pytest.raises(CorruptComponent, match="it takes too long to build for 3 tensors"):
+        outline(looping, 3)
+    assert outline(lambda: nn.Linear(1, 1), 2).weight.is_meta
+    time.sleep(0.4)  # nothing comes later
 
 
 def test_images_that_a_step_would_make_too_large():

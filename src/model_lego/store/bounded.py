@@ -5,7 +5,9 @@ and how large they are says how much may be built for it.
 """
 
 import copy
+import ctypes
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -32,8 +34,15 @@ STEP_BYTES, TIMES = 2**31, 32
 OPERATORS = 10_000
 
 
-class _TooLarge(Exception):
-    """More than a file allows; what is too large."""
+#: Seconds that a builder may take, with the import of its library, and so many more for each tensor in the file.
+SECONDS, SECONDS_EACH = 30.0, 0.05
+
+
+class _TooLarge(BaseException):
+    """More than a file allows; what is too large. No `except Exception` of a library takes it."""
+
+    def __str__(self) -> str:
+        return super().__str__() or "it takes too long to build"
 
 
 def outline(build: Callable[[], nn.Module], tensors: int) -> nn.Module:
@@ -42,12 +51,10 @@ def outline(build: Callable[[], nn.Module], tensors: int) -> nn.Module:
     Raises CorruptComponent where it registers more than a file of so many tensors can hold, and as the builder does.
     """
     try:
-        with _counted(SPARE + FOR_EACH * tensors):
+        with _in_time(SECONDS + SECONDS_EACH * tensors), _counted(SPARE + FOR_EACH * tensors):
             try:
                 with torch.device("meta"):
                     return build()
-            except _TooLarge:
-                raise
             except Exception:  # it reads a number off a tensor, or cannot be built at all, which it says again
                 with torch.device("meta"), _SmallAreReal():
                     return build()
@@ -72,6 +79,26 @@ def logits_given(network: nn.Module, shape: tuple[int, ...], file_bytes: int) ->
         if "meta" in str(error):
             return None
         raise CorruptComponent(f"the network does not run on images of shape {shape}: {error}") from None
+
+
+@contextmanager
+def _in_time(seconds: float) -> Iterator[None]:
+    """Raise _TooLarge in this thread after so long, wherever it is by then: a builder may loop without a module."""
+    here, ended = ctypes.c_ulong(threading.get_ident()), threading.Lock()
+
+    def end() -> None:
+        if ended.acquire(blocking=False):
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(here, ctypes.py_object(_TooLarge))
+
+    timer = threading.Timer(seconds, end)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+        if not ended.acquire(blocking=False):
+            time.sleep(0.01)  # it was set, and comes now, while somebody listens
 
 
 @contextmanager
