@@ -47,8 +47,9 @@ aten = torch.ops.aten
 
 #: So many rows a feature are plenty, also where `least_rows` would be more: of the few features of a depthwise layer.
 PLENTY = 50
-#: The part of the memory that is for activations and fits; the rest is for images, and for what is freed in pieces.
-WALKING = 2
+#: The part of the memory that is for activations and fits; the rest is for images, for what operators need beside their
+#: results, and for what is freed in pieces.
+WALKING = 2.5
 
 #: Rows of a fit: groups x rows x features, and groups x rows x outputs.
 Rows = tuple[Tensor, Tensor]
@@ -60,9 +61,9 @@ class RepairSettings:
 
     `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
     one layer, as a multiple of its features and at least `least_rows` (or fifty a feature, where that is less);
-    `memory` bounds the bytes of the images, and with a half of it those of activations and of a fit: images for which
-    there is no room at the large maps in front only fit the layers behind them. "tuned"
-    takes `seconds` more than "ridge", or this many `steps`, with which the result is the same on any day.
+    `memory` bounds the bytes of the images, and with two fifths of it those of activations and of a fit: images for
+    which there is no room at the large maps in front only fit the layers behind them. "tuned" takes `seconds` more than
+    "ridge", or this many `steps`, with which the result is the same on any day.
     """
 
     method: Method = "ridge"
@@ -200,7 +201,7 @@ class Walk:
         def fits(at_once: int) -> list[int]:
             return [self._fit_bytes(self.cut.calls[stop], images, at_once / share) for stop in stops]
 
-        memory = self.settings.memory // WALKING
+        memory = int(self.settings.memory / WALKING)
         peak = max(peak_bytes(self.source.program, theirs), peak_bytes(self.cut.program, ours))
         return holding(needs, fits, share, memory=memory, chunk=self.settings.chunk, peak=peak)
 
