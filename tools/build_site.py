@@ -40,7 +40,7 @@ CONTENTS: dict[str, str | list[str]] = {
     ],
     "Measured": [
         *("docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/foreign", "docs/fuzz"),
-        "docs/narrow",
+        *("docs/narrow", "docs/deployment"),
         *("docs/benchmarks", "docs/nothing-silent"),
     ],
     "The package": "package/*",
