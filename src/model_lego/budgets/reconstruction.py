@@ -20,8 +20,6 @@ from torch import Tensor
 from model_lego.budgets.sensitivity import Band, Sense
 from model_lego.graph import ChannelGraph, Layer
 
-#: How many times what is due to chance correlations are shrunk: what a map gains from chance, it also loses elsewhere.
-CAUTION = 3.0
 #: A layer with more channels takes several at once.
 STEPS = 512
 #: Where the error is so small a share of what it was, the rest of the channels are not worth anything.
@@ -30,11 +28,12 @@ ENOUGH = 1e-7
 DENSE = 0.9
 
 
-def reconstruction(graph: ChannelGraph, senses: Mapping[str, Sense], *, caution: float = CAUTION) -> Tensor:
+def reconstruction(graph: ChannelGraph, senses: Mapping[str, Sense], *, caution: float = 1.0) -> Tensor:
     """Score every channel by the mean squared change of the logits that it keeps from happening, over all its readers.
 
-    One number a channel of the graph. Correlations are believed less by `caution` times what is chance in them, as few
-    images show too many. Depthwise layers are left out: their channels go on to the next reader.
+    One number a channel of the graph. Of correlations what is chance in them is not believed, as few images show too
+    many (so many times, where `caution` is another number). Depthwise layers are left out: their channels go on to the
+    next reader.
     """
     scores = torch.zeros(graph.width, dtype=torch.float64)
     for layer in graph.layers:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from model_lego.budgets import sensitivity
-from model_lego.budgets.reconstruction import CAUTION, believed, gains_of, reconstruction
+from model_lego.budgets.reconstruction import believed, gains_of, reconstruction
 from model_lego.budgets.sensitivity import Band, Sense, _Sums, chance, contrasts, sense
 from model_lego.cutting.tracing import trace
 from tests.support.plans import traced
@@ -237,7 +237,7 @@ def test_the_first_channel_is_the_one_that_explains_most_of_what_the_logits_noti
     along = (weight[3] - weight[1]) / 2**0.5  # of (logit 3 - logit 1) / sqrt 2
     square = along @ along.T
     (band,) = found["11"].bands  # each channel stands at one position
-    c = believed(band.covariance, CAUTION * band.chance).numpy()
+    c = believed(band.covariance, band.chance).numpy()
     assert np.allclose(band.slopes, square)
     explained = np.diag(c @ square @ c) / np.maximum(np.diag(c), 1e-30)  # a map may be dead
     assert layer.outputs.tolist() == graph.head.tolist()
