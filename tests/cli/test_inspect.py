@@ -113,3 +113,13 @@ def test_however_much_there_is_it_stays_one_screen(screen, parts):
     assert len(shown.splitlines()) <= 60
     assert "class number 9, … 1000 in all" in said(shown) or parts > 3
     assert "… 200 in all" in said(shown) or parts > 3
+
+
+def test_what_differs_is_a_table_or_json(world):
+    ran = run("diff", world.one, world.two)
+    assert (ran.code, ran.err) == (0, "")
+    assert "parts.1.classes" in ran.out
+    found = {each["place"]: (each["one"], each["other"]) for each in run("diff", world.one, world.two, "--json").json}
+    assert found["parts.1.classes"] == ('["ant", "bee"]', '["dog", "cat"]')
+    assert run("diff", world.one, world.one).out == "nothing differs\n"
+    assert run("diff", world.one, world.data).code == 1

@@ -70,7 +70,7 @@ def test_ordinary_names_stay_as_they_are():
 def test_what_is_printed_goes_through_it(capsys):
     render.show(f"class {ESCAPES}\nnext")
     render.say(f"note: {REVERSED} :cat: [red]")
-    render.show_table("Table", ["name"], [[ESCAPES], ["[/red] [bold]x[/bold]"]])
+    render.show_table("[/x]", ["[/name]"], [[ESCAPES], ["[/red] [bold]x[/bold]"]])
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out
     assert "next" in printed.out

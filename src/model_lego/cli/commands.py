@@ -138,6 +138,7 @@ COMMANDS = (
         "Say whether a network can be taken apart, what is kept whole and why, and how much can be cut.",
         "doctor",
     ),
+    Command("diff", "Show what differs between two saved parts: classes, widths, settings, costs.", "inspect"),
     Command("ops", "Show the table of operator rules: how each operator carries channels.", "inspect"),
 )
 

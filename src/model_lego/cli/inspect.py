@@ -1,6 +1,7 @@
-"""model-lego inspect and model-lego ops: look at what is there."""
+"""model-lego inspect, diff and ops: look at what is there."""
 
 import json as plain_json
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
@@ -22,6 +23,25 @@ def inspect_command(
         show_json(plain_json.loads(to_json(manifest)))
     else:
         show(summary(manifest))
+
+
+def diff_command(
+    one: Annotated[str, typer.Argument(help="a saved component or assembly")],
+    other: Annotated[str, typer.Argument(help="another one")],
+    json: o.Json = False,
+) -> None:
+    """Show what differs between two saved parts: classes, widths, settings, costs."""
+    from model_lego.store import inspect
+    from model_lego.store.comparing import differences
+
+    found = differences(inspect(one), inspect(other))
+    if json:
+        show_json([asdict(each) for each in found])
+    elif found:
+        rows = [(each.place, each.one, each.other) for each in found]
+        show_table(f"Differences: {len(rows)}", ("", one, other), rows)
+    else:
+        show("nothing differs")
 
 
 def ops_command(json: o.Json = False) -> None:

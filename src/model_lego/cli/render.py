@@ -98,9 +98,9 @@ def show(text: str) -> None:
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
     """Print a table; columns after the first are right-aligned."""
-    table = Table(title=title, title_justify="left")
+    table = Table(title=Text(printable(title)), title_justify="left")
     for number, column in enumerate(columns):
-        table.add_column(column, justify="left" if number == 0 else "right", overflow="fold")
+        table.add_column(Text(printable(column)), justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*[Text(printable(str(cell))) for cell in row])  # a text is no markup of rich
     out.print(table)
