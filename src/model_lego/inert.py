@@ -16,6 +16,8 @@ def printable(text: str, *, keep: str = "") -> str:
 
     That is all but letters, signs, spaces and what is to be kept.
     """
+    if text.isprintable():  # as nearly all is
+        return text
     return "".join(c if _harmless(c) or c in keep else ascii(c)[1:-1] for c in text)
 
 

@@ -26,6 +26,9 @@ from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Cost, Preprocessing
 from model_lego.parts.predictions import Prediction, Predictions
 from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
+from model_lego.parts_bin.binned import BinnedPart
+from model_lego.parts_bin.keeping import bin_add, bin_gc, bin_remove, bin_verify
+from model_lego.parts_bin.searching import bin_search
 from model_lego.repairing.layerwise import RepairSettings
 from model_lego.repairing.refitting import repair
 from model_lego.routes import (
@@ -47,6 +50,7 @@ from model_lego.version import __version__
 
 __all__ = [
     "Assembly",
+    "BinnedPart",
     "Budget",
     "Builder",
     "ChannelGraph",
@@ -81,6 +85,11 @@ __all__ = [
     "assemble",
     "attribute",
     "baselines",
+    "bin_add",
+    "bin_gc",
+    "bin_remove",
+    "bin_search",
+    "bin_verify",
     "canonize",
     "collect",
     "compress",

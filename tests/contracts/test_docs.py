@@ -119,7 +119,9 @@ def commands():
 
 
 def options(command):
-    return {
+    """The options of a command, or of all commands of a family."""
+    inner = {option for one in getattr(command, "commands", {}).values() for option in options(one)}
+    return inner | {
         option
         for parameter in command.params
         for option in (*parameter.opts, *parameter.secondary_opts)

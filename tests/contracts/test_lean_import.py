@@ -90,6 +90,22 @@ def test_what_is_told_without_a_command_is_told_without_torch(arguments):
     assert set(done.stderr.split()) & {"torch", "numpy", "torchvision", "scipy"} == set()
 
 
+def test_parts_of_a_bin_are_listed_without_torch(tmp_path, monkeypatch):
+    """Unless there are new ones, which have to be read."""
+    from benchmarks.kills import part
+    from model_lego.parts_bin.keeping import bin_add
+    from model_lego.store import save
+
+    bin_add(save(part("cat"), tmp_path / "cat"), folder=tmp_path / "bin")
+    for words in (["list"], ["search", "--class", "cat"], ["show", "cat"], ["list", "--json"]):
+        code = TELLING.format(arguments=["parts", *words, "--bin", str(tmp_path / "bin")])
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(SRC), *sys.path])}
+        command = [sys.executable, "-c", code]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        assert "cat@" in done.stdout
+        assert set(done.stderr.split()) & {"torch", "numpy", "torchvision", "scipy"} == set()
+
+
 def test_torch_comes_with_the_first_name_that_is_asked_for():
     code = "import sys, model_lego; print('torch' in sys.modules); model_lego.Budget; print('torch' in sys.modules)"
     environment = {**os.environ, "PYTHONPATH": str(SRC)}

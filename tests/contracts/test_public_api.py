@@ -15,6 +15,7 @@ from model_lego import errors
 PAGE = (Path(__file__).parents[2] / "docs/reference.md").read_text(encoding="utf-8")
 NAMES = [
     "Assembly",
+    "BinnedPart",
     "Budget",
     "Builder",
     "ChannelGraph",
@@ -49,6 +50,11 @@ NAMES = [
     "assemble",
     "attribute",
     "baselines",
+    "bin_add",
+    "bin_gc",
+    "bin_remove",
+    "bin_search",
+    "bin_verify",
     "canonize",
     "collect",
     "contribution_maps",

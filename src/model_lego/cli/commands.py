@@ -45,6 +45,9 @@ class Command:
     shared: bool = False
 
 
+#: Commands of two words, by the first: what they are about.
+FAMILIES = {"parts": "Keep saved parts in a bin, and find them: any command takes bin:NAME@DIGEST as a part."}
+
 NOTHING = "nothing was written"
 UNFINISHED = "{out}.unfinished"
 LAST_EPOCH, LAST_MINUTE = (
@@ -139,6 +142,13 @@ COMMANDS = (
         "doctor",
     ),
     Command("diff", "Show what differs between two saved parts: classes, widths, settings, costs.", "inspect"),
+    Command("parts add", "Copy a saved part into the bin, and check the copy's weights.", "parts"),
+    Command("parts list", "List all parts of the bin.", "parts"),
+    Command("parts search", "List the parts of the bin that tell some classes, are small enough, and so on.", "parts"),
+    Command("parts show", "Show what is known of a part in the bin without its weights.", "parts"),
+    Command("parts verify", "Hash the weights of parts in the bin, and say which are broken.", "parts"),
+    Command("parts remove", "Take parts out of the bin for good.", "parts"),
+    Command("parts gc", "Remove what killed processes left in the bin.", "parts"),
     Command("ops", "Show the table of operator rules: how each operator carries channels.", "inspect"),
 )
 
@@ -148,7 +158,8 @@ def run(arguments: list[str]) -> None:
     debug = "--debug" in arguments
     given = [argument for argument in arguments if argument != "--debug"]
     quiet(not speaks())
-    named = next((word for word in given if not word.startswith("-")), "")
+    words = [word for word in given if not word.startswith("-")]
+    named = " ".join(words[: 2 if words[:1] and words[0] in FAMILIES else 1])
     warnings.showwarning = functools.partial(_note, named)
     try:
         app(named)(given)
@@ -174,8 +185,13 @@ def app(*names: str) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     made.callback()(_common)
+    families = {name: typer.Typer(no_args_is_help=True, help=words) for name, words in FAMILIES.items()}
     for command in COMMANDS:
-        made.command(command.name, help=command.help)(_loaded(command) if command.name in names else _listed)
+        family, _, own = command.name.rpartition(" ")
+        home = families[family] if family else made
+        home.command(own, help=command.help)(_loaded(command) if command.name in names else _listed)
+    for name, family_app in families.items():
+        made.add_typer(family_app, name=name)
     return made
 
 
@@ -185,7 +201,7 @@ def _listed() -> None:
 
 def _loaded(command: Command) -> Callable[..., None]:
     """The function of a command, with an option for each field of its groups."""
-    function = getattr(import_module(f"model_lego.cli.{command.module}"), f"{command.name}_command")
+    function = getattr(import_module(f"model_lego.cli.{command.module}"), f"{command.name.replace(' ', '_')}_command")
     flat = spread(function)
 
     @functools.wraps(flat)

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from model_lego.bin_names import is_binned
 from model_lego.cli.options import PreprocessingOptions, SourceOptions, WeightsOptions
 from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import say
@@ -59,8 +60,8 @@ def preprocessing_for(
 
 
 def is_folder(model: str) -> bool:
-    """Whether a model is a folder, of a saved part, and no name."""
-    return ":" not in model and Path(model).is_dir()
+    """Whether a model is a saved part, by its folder or in the bin, and no name of a network."""
+    return is_binned(model) or (":" not in model and Path(model).is_dir())
 
 
 def refuse_said(folder: str, options: SourceOptions) -> None:

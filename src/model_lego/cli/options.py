@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from model_lego.attribution import Thresholds
+from model_lego.cli import plain_options
 from model_lego.data.photo_sets import CACHE
 from model_lego.errors import BadConfig
 from model_lego.repairing.layerwise import SECONDS, RepairSettings
@@ -107,10 +108,10 @@ Outsiders = Annotated[
     float | None, typer.Option("--outsiders", help="share of images that may be 'none of these', for instance 0.05")
 ]
 CalibrationData = Annotated[str | None, typer.Option("--data", "-d", help="where calibration images come from")]
+Json = plain_options.Json
 Cache = Annotated[
     int, typer.Option("--cache", callback=_cache, help="MiB of decoded photos that are kept in memory; 0 for none")
 ]
-Json = Annotated[bool, typer.Option("--json", help="print one JSON object")]
 BatchSize = Annotated[int, typer.Option("--batch-size", help="images that run at once")]
 HeadOpt = Annotated[str, typer.Option("--head", help="auto, concat, affine, ridge, lda or blend")]
 CalibrationPerClass = Annotated[int, typer.Option("--calibration-per-class", help="calibration images a class")]

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from model_lego.bin_names import is_binned
 from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
@@ -56,7 +57,7 @@ def remove_command(
         "progress": Bar(),
     }
     check_out(out, overwrite=run.overwrite)
-    if not opening.trained and ":" not in part:
+    if not opening.trained and (is_binned(part) or ":" not in part):
         opened = open_part(part, opening)
         check_room(out, bytes_of(opened))
         made = _from_part(

@@ -25,6 +25,8 @@ def quiet(silent: bool) -> None:
 LINES = "\n\t"
 #: Back to the start of the line, and away with what is there.
 WIPE = "\r\x1b[K"
+#: Rows of a table that is drawn with lines.
+LONG = 500
 #: Seconds between two lines of progress, and those after which a rate is one.
 PAUSE, ENOUGH = 0.1, 0.5
 
@@ -97,13 +99,27 @@ def show(text: str) -> None:
 
 
 def show_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; columns after the first are right-aligned."""
+    """Print a table; columns after the first are right-aligned. A long one is plain: rich takes a millisecond a row."""
+    if len(rows) > LONG:
+        _write_plainly(title, [columns, *rows])
+        return
     table = Table(title=Text(printable(title)), title_justify="left")
     for number, column in enumerate(columns):
         table.add_column(Text(printable(column)), justify="left" if number == 0 else "right", overflow="fold")
     for row in rows:
         table.add_row(*[Text(printable(str(cell))) for cell in row])  # a text is no markup of rich
     out.print(table)
+
+
+def _write_plainly(title: str, rows: Sequence[Sequence[object]]) -> None:
+    if out.quiet:
+        return
+    cells = [[printable(str(cell)) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    sys.stdout.write(f"{printable(title)}\n")
+    for first, *others in cells:
+        row = [first.ljust(widths[0]), *(cell.rjust(width) for cell, width in zip(others, widths[1:], strict=True))]
+        sys.stdout.write("  ".join(row).rstrip() + "\n")
 
 
 def share(part: int, whole: int) -> str:

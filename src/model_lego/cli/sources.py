@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from torch import nn
 
+from model_lego.bin_names import located
 from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
 from model_lego.cli.networks import is_folder, open_named, parse_arguments, preprocessing_for, refuse_said
@@ -135,7 +135,7 @@ def open_part(folder: str, options: LoadingOptions, *, source: str | None = None
 
     A `source` that is the user's own code is named in the call already, and builds the network of the part as well.
     """
-    if not Path(folder).is_dir():
+    if not located(folder).is_dir():
         hint = "; a network by its name is taken apart with `disassemble` first" if ":" in folder else suggested(folder)
         raise BadConfig(f"'{folder}' is no folder of a saved component or assembly{hint}")
     names = options.uncut or ([source] if source is not None and source.startswith(OWN_CODE) else [])

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from model_lego.bin_names import located
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
@@ -29,7 +30,7 @@ def load(
     """Load a saved component or assembly, on the CPU and in eval mode; the global random state is left alone.
 
     Args:
-        folder: what `save` wrote.
+        folder: what `save` wrote, or the name of a part in the bin: "bin:NAME" or "bin:NAME@DIGEST".
         factory: builds the uncut network, for sources that are not from torchvision, timm or our zoo; it wins over a
             builder. For an assembly a mapping gives each part its own: by "0", "1" and so on, or
             "padded" ("1.0" and "1.padded" in an assembly at "1"); a part that is not named is built by its builder.
@@ -47,7 +48,7 @@ def load(
         SchemaTooNew: a newer version of this library saved it.
         BadConfig: a part needs a factory or a name and there is none, or the code of that name fails.
     """
-    folder = Path(folder)
+    folder = located(folder)
     manifest, tensors = read_whole(folder, partial(_read, folder, sha256))
     names = (model,) if isinstance(model, str) else tuple(model)
     if names and factory is not None:
@@ -82,7 +83,7 @@ def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
         CorruptComponent: the folder is damaged or was tampered with.
         SchemaTooNew: a newer version of this library saved it.
     """
-    folder = Path(folder)
+    folder = located(folder)
     return read_whole(folder, partial(_inspected, folder, check_weights=check_weights))
 
 

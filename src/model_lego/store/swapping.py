@@ -41,7 +41,7 @@ def making(folder: Path) -> Iterator[Path]:
     """
     with ExitStack() as held:
         with locked(folder.parent):  # nobody takes a folder for left that was just made and is not held yet
-            _clean_up(folder)
+            clean_up(folder)
             # Nobody else may read the temporary folder, so the new one lies in it, with ordinary permissions.
             holder = Path(tempfile.mkdtemp(prefix=f".{folder.name}.saving-", dir=folder.parent))
             held.enter_context(locked(holder))
@@ -124,7 +124,7 @@ def _taken(handle: int, until: float) -> bool:
             return False
 
 
-def _clean_up(folder: Path) -> None:
+def clean_up(folder: Path) -> None:
     """Remove what killed processes left; where one was killed between two renames, put the old folder back."""
     left = re.compile(rf"\.{re.escape(folder.name)}\.saving-\w{{8}}")
     with suppress(OSError):  # of another user's, or gone meanwhile

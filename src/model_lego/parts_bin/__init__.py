@@ -1,0 +1,1 @@
+"""A parts bin: saved parts in one folder, found by name, class, source, size, accuracy and licence."""

@@ -1,0 +1,94 @@
+"""What a folder of a bin says of its part; this is where manifests are read and checked, and torch is needed."""
+
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from model_lego.bin_names import OTHER, manifest_digest, name_and_digits
+from model_lego.errors import CorruptComponent, LegoError
+from model_lego.parts.verdict import Verdict
+from model_lego.parts_bin.binned import BinnedPart
+from model_lego.store.files import CARD, is_plain_file
+from model_lego.store.loading import inspect
+from model_lego.store.manifest import Manifest
+from model_lego.store.records import builder_from
+
+#: Bytes of a card in which its header is looked for.
+HEADER = 2**16
+
+
+def read_part(folder: Path, *, check_weights: bool = False) -> BinnedPart:
+    """A part in a bin by its folder, `broken` where it cannot be used; with `check_weights` they are hashed, too."""
+    name, digits = name_and_digits(folder.name) or (folder.name, "")
+    unread = BinnedPart(name, digits, folder)
+    try:
+        digest = manifest_digest(folder)
+        if not digest.startswith(digits):
+            raise CorruptComponent(f"{folder} {OTHER}")
+        return _told(inspect(folder, check_weights=check_weights), name, digest, folder)
+    except (LegoError, OSError) as error:
+        return unread.because(str(error))
+
+
+def _told(manifest: Manifest, name: str, digest: str, folder: Path) -> BinnedPart:
+    assembly, parts = manifest.assembly, manifest.parts
+    classes = parts[0].classes if assembly is None else assembly.classes
+    verdict: Verdict | None = parts[0].verdict if assembly is None else assembly.joined.verdict
+    origins = [part.origin for part in parts]
+    return BinnedPart(
+        name,
+        digest,
+        folder,
+        kind=manifest.kind,
+        classes=classes,
+        members=() if assembly is None else tuple(term for term in assembly.terms if term not in classes),
+        sources=_once([str(builder_from(origin) or "") for origin in origins]),
+        source_digests=_once([origin.source_digest for origin in origins]),
+        parameters=sum(origin.cost_after.parameters for origin in origins),
+        macs=sum(origin.cost_after.macs for origin in origins),
+        bytes=manifest.weights.bytes,
+        accuracy=None if verdict is None else verdict.own,
+        licence=licence_of(folder),
+    )
+
+
+def licence_of(folder: Path) -> str:
+    """The `license` in the header of a card, as the Hub's cards have it; empty where there is none."""
+    found = _header(card_text(folder)).get("license", "")
+    return ", ".join(map(str, found)) if isinstance(found, list) else str(found or "")
+
+
+def with_licence(text: str, licence: str) -> str:
+    """A card whose header names a licence, in the place of the one that it named."""
+    header = yaml.safe_dump(_header(text) | {"license": licence}, sort_keys=False, allow_unicode=True)
+    return f"---\n{header}---\n{_split(text)[1]}"
+
+
+def card_text(folder: Path) -> str:
+    """The text of a folder's card; empty where it has none, or one that is no text."""
+    path = folder / CARD
+    try:
+        return path.read_text(encoding="utf-8") if is_plain_file(path) else ""
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _header(text: str) -> dict[str, Any]:
+    try:
+        found = yaml.safe_load(_split(text[:HEADER])[0])
+    except yaml.YAMLError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _split(text: str) -> tuple[str, str]:
+    """The header of a card, which stands between two lines of dashes, and what follows."""
+    if not text.startswith("---\n"):
+        return "", text
+    header, end, rest = text[4:].partition("\n---\n")
+    return (header, rest) if end else ("", text)
+
+
+def _once(names: list[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(names))
