@@ -15,6 +15,8 @@ OTHERS = {
     "demo": "trains its own two networks",
     "bench": "takes those of its recipes",
     "ops": "prints a table of the library",
+    "parts gc": "removes what killed processes left",
+    "parts remove": "takes a name with its digest",
 }
 #: Why networks cannot be padded, where they cannot.
 UNPADDED = {
@@ -79,6 +81,14 @@ def steps(model, data, out):
         ["routes", model, *images, "--html", out / "routes.html", "--image", "0", "--photos", "4"],
         ["report", one, *images, "--html", out / "report.html"],
         ["inspect", both],
+        ["diff", one, two],
+        ["export", one, "--to", out / "one.safetensors"],
+        ["latency", one, "--runtime", "torch", "--batch", "1", "--threads", "1", "--rounds", "1"],
+        ["parts add", one, "--bin", out / "bin"],
+        ["parts list", "--bin", out / "bin"],
+        ["parts search", "--class", "ant", "--bin", out / "bin"],
+        ["parts show", "one", "--bin", out / "bin"],
+        ["parts verify", "one", "--bin", out / "bin"],
     ]
 
 
@@ -97,9 +107,9 @@ def says_why_it_cannot_be_padded(kind, out):
 def test_every_command_takes_them(kind, home, tmp_path):
     lines = steps(f"hf:{home / kind}", home / "photos", tmp_path)
     assert {line[0] for line in lines} == {command.name for command in COMMANDS} - set(OTHERS)
-    for line in lines:
-        ran = run(*line)
-        assert (ran.code, "Traceback" in ran.err) == (0, False), (line, ran.err)
+    for command, *given in lines:
+        ran = run(*command.split(), *given)
+        assert (ran.code, "Traceback" in ran.err) == (0, False), (command, given, ran.err)
     assert f"hf:{kind}" in said(run("inspect", tmp_path / "one").out)
     assert len(list((tmp_path / "sorted").rglob("*.png"))) == 8
     says_why_it_cannot_be_padded(kind, tmp_path)

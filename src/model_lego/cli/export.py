@@ -41,7 +41,7 @@ def export_command(
     overwrite: Replace = False,
     json: o.Json = False,
 ) -> None:
-    """Write a part as a file of another runtime, and compare what it gives there with the part."""
+    """Write a part as a file of another runtime (ONNX, torch.export), and compare what it gives there."""
     check_export(to, format_of(to, format), overwrite=overwrite)
     opened = open_part(part, loading)
     done = export(

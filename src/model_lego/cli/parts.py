@@ -68,7 +68,7 @@ def parts_search_command(
     folder: Bin = None,
     json: Json = False,
 ) -> None:
-    """List the parts of the bin that fit all that is asked."""
+    """List the parts of the bin that tell some classes, are small enough, and so on."""
     found = bin_search(
         text,
         classes=classes or (),
@@ -98,7 +98,7 @@ def parts_verify_command(
     folder: Bin = None,
     json: Json = False,
 ) -> None:
-    """Hash manifests and weights of parts in the bin, and say which are broken (exit code 1)."""
+    """Hash the weights of parts in the bin, and say which are broken."""
     from model_lego.parts_bin.keeping import bin_verify
 
     checked = bin_verify(*parts or (), folder=folder, progress=Bar())
@@ -114,7 +114,7 @@ def parts_verify_command(
 
 
 def parts_remove_command(parts: Several, folder: Bin = None, json: Json = False) -> None:
-    """Take parts out of the bin for good; each is named with its digest."""
+    """Take parts out of the bin for good."""
     from model_lego.parts_bin.keeping import bin_remove
 
     place = existing_bin(folder)
@@ -127,7 +127,7 @@ def parts_remove_command(parts: Several, folder: Bin = None, json: Json = False)
 
 
 def parts_gc_command(dry_run: DryRun = False, folder: Bin = None, json: Json = False) -> None:
-    """Remove what killed processes left in the bin, and rows of its index without a folder."""
+    """Remove what killed processes left in the bin."""
     from model_lego.parts_bin.keeping import bin_gc
 
     gone = bin_gc(folder=folder, dry_run=dry_run)
