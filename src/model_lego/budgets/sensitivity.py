@@ -149,14 +149,15 @@ class _Sums:
         places = self._places(positions, images)
         rows = self._rows(x, places)
         self.rows += len(rows)
-        self.positions += positions * len(self.layer.inputs) // len(self.channels)
+        stands = x.numel() // len(self.channels)  # how often each channel does
+        self.positions += stands
         if self.layer.depthwise:
             self.energy += rows.square().sum(0).double().cpu()
         else:
             for half, some in zip(self.halves, rows.tensor_split(2), strict=True):
                 half.add(some[None], some.new_empty(1, len(some), 0))
             if self.by_batch:
-                self.means.append(self._over_images(x, images) * (images / self._count(x)))
+                self.means.append(self._over_images(x, images) * (images / stands))
         return places
 
     def add_slopes(self, x: Tensor, slope: Tensor, places: Tensor | None, images: int) -> None:
@@ -191,10 +192,6 @@ class _Sums:
         return (
             rows[:, self.order.to(rows.device)].reshape(len(rows), len(self.channels), -1).transpose(1, 2).flatten(0, 1)
         )
-
-    def _count(self, x: Tensor) -> int:
-        """How often each channel stands in a value."""
-        return x.numel() // len(self.layer.inputs) * (len(self.layer.inputs) // len(self.channels))
 
     def _over_images(self, x: Tensor, images: int) -> Tensor:
         """Sums over the positions of each image: images x channels."""
