@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from model_lego.amounts import short
 from model_lego.bin_names import existing_bin, found_in
 from model_lego.cli.plain_options import Json
 from model_lego.cli.render import Bar, say, show, show_json, show_table
@@ -156,8 +157,8 @@ def _cells(part: BinnedPart) -> tuple[object, ...]:
         part,
         _few(part.classes),
         _few([source.partition(" ")[0] or "own" for source in part.sources]),
-        _short(part.parameters),
-        _short(part.macs),
+        short(part.parameters),
+        short(part.macs),
         _accuracy(part),
         part.licence,
     )
@@ -182,15 +183,6 @@ def _rows(part: BinnedPart) -> list[tuple[str, str]]:
 
 def _accuracy(part: BinnedPart) -> str:
     return "" if part.accuracy is None else f"{part.accuracy:.1f} %"
-
-
-def _short(number: float) -> str:
-    """A number in thousands, millions and so on."""
-    for unit in ("", "K", "M", "G"):
-        if number < 1000:
-            return f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g}T"
 
 
 def _few(names: Sequence[str]) -> str:

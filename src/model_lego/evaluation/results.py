@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from model_lego.amounts import short
 from model_lego.verdicts.metrics import Outsiders
 
 #: Characters in a line, rows of a table of classes, and names of other classes, that a printed report takes at most.
@@ -167,9 +168,9 @@ class Report:
             [
                 [
                     row.name,
-                    _short(row.parameters),
-                    _short(row.macs),
-                    _short(row.bytes) + "B",
+                    short(row.parameters),
+                    short(row.macs),
+                    short(row.bytes) + "B",
                     *([f"{row.milliseconds:.3g} ms"] * timed),
                 ]
                 for row in self.rows
@@ -253,12 +254,3 @@ def _area(value: float) -> str:
 def _mean(values: Sequence[float]) -> float:
     defined = [value for value in values if not math.isnan(value)]
     return sum(defined) / len(defined) if defined else math.nan
-
-
-def _short(number: float) -> str:
-    """A count to three digits: 12.3k, 4.56M."""
-    for unit in ("", "k", "M", "G"):
-        if number < 999.5:
-            return f"{number:.3g}{unit}"
-        number /= 1000
-    return f"{number:.3g}T"
