@@ -1,6 +1,7 @@
 """Components on a budget: which channels stay, found on calibration images of the classes."""
 
 import math
+import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -29,6 +30,10 @@ SIZES = 5
 OFFSET = 0.1
 #: The search ends where the sizes on both sides of the answer, so shifted, differ by less than this.
 NEAR = 1.05
+NO_OTHERS = (
+    "whether a single class loses anything is told by images of other classes, of which there are none: the largest "
+    "component is kept; give some, a budget of size, or thresholds"
+)
 
 
 def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = None) -> Shrinking:
@@ -79,7 +84,7 @@ def within_budget(
 ) -> tuple[Fitted, dict[str, Any]]:
     """The channels of a component within a budget, and the record of it; raises BadConfig where there is none.
 
-    Where images are too few to tell what is lost, or a drop alone cannot be kept, the largest component is taken.
+    Where images do not tell what is lost, or a drop alone cannot be kept, the largest component is taken.
     """
     name = tried.settings.criterion_name
     found = fitted(tried, shrinking(tried, budget, stats), budget)
@@ -94,6 +99,9 @@ def fitted(tried: Trials, way: Shrinking, budget: Budget) -> Fitted:
     gone = way.within_budget(budget) if budget.counted else 0
     if budget.accuracy_drop is None:
         return Fitted(way.after(gone), asdict(way.cost(gone)))
+    if not tried.tells:
+        warnings.warn(NO_OTHERS, stacklevel=2)
+        return Fitted(way.after(gone), asdict(way.cost(gone)) | {"trials": 0, "met": False})
     gone, verdict = _smallest(tried, way, budget, gone)
     return Fitted(way.after(gone), asdict(way.cost(gone)) | _reached(verdict), verdict)
 

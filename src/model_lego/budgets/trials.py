@@ -1,6 +1,5 @@
 """Components of several sizes, tried: cut, repaired, and measured beside their source on images that neither saw."""
 
-import gc
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from statistics import NormalDist
@@ -13,7 +12,7 @@ from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches, Images, drawn
 from model_lego.digest import packed
-from model_lego.errors import BadConfig, EmptySelection
+from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import keeps_all
@@ -23,7 +22,6 @@ from model_lego.parts.logits import main_logits
 from model_lego.parts.verdict import SOURCE, Verdict
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
-from model_lego.repairing.holding import give_back
 from model_lego.repairing.refitting import CALIBRATION, repair_cut
 from model_lego.verdicts.judging import Basis, compared
 from model_lego.verdicts.metrics import LEVEL, believed_losses, exchanged_losses, mean_and_error
@@ -76,6 +74,11 @@ class Trials:
         """How many held-out images are of the classes."""
         return int((self.answers >= 0).sum())
 
+    @property
+    def tells(self) -> bool:
+        """Whether the held-out images can tell what is lost: for a single class it takes some of others."""
+        return len(self.classes) > 1 or bool((self.answers < 0).any())
+
     def beside(self, others: Tensor) -> "Trials":
         """The same with images of other classes among those that are held out."""
         strange = torch.full((len(others),), -1, dtype=self.answers.dtype)
@@ -95,17 +98,10 @@ class Trials:
         return self._logits(self.model, list(self.classes))
 
     def trial(self, selection: ChannelSelection, source_logits: Tensor) -> Trial:
-        """The source cut and repaired beside itself on the held-out images.
-
-        Raises BadConfig for a single class without images of others.
-        """
+        """The source cut and repaired beside itself on the held-out images, which tell (`tells`)."""
         mine = self._logits(self._cut(selection), list(range(len(self.classes))))
         verdict = compared(mine, source_logits, self.answers, Basis("cut", SOURCE, held_out=True))
-        if verdict is None:
-            raise BadConfig(
-                "whether a single class loses anything is told by images of other classes, of which there are none; "
-                "give some, a budget of size, or thresholds"
-            )
+        assert verdict is not None
         if len(self.classes) == 1:
             low, high = verdict.interval
             return Trial(verdict, verdict.lost, verdict.lost + SURE * (high - low) / (2 * TWO_SIDED))
@@ -119,9 +115,6 @@ class Trials:
             images = self.images[:TRIED].to(first_parameter(self.model))
             cut = cut_of(module, self.model, self.graph, selection, images[:2])
             repair_cut(cut, images, self.settings.repairing.training_free, group=self.group)
-            del cut
-            gc.collect()  # programs hold each other in circles: the next trial would come on top of this one
-            give_back()
         return module
 
     def _right(self, logits: Tensor) -> float:

@@ -257,7 +257,7 @@ def made_for(request: Request, builder: Builder | None) -> Made:
     component, made = _cut(request.model, planned, request.preprocessing, builder)
     settings, images, unrepaired = request.settings.repairing, images_for(request, component), None
     verdict = planned.verdict
-    uncut = verdict is not None and keeps_all(request.graph, planned.selection)
+    uncut = request.settings.searches and keeps_all(request.graph, planned.selection)
     if settings.method != "none" and not uncut:
         unrepaired = made.copy() if needs_twin(images) else None
         component, made = refitted(

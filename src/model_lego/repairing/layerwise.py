@@ -7,6 +7,7 @@ read at a layer is held of all images. Where not all of them have room there, th
 where the maps are small enough: they run through both networks, of which the front is repaired by then.
 """
 
+import gc
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -140,6 +141,8 @@ class Walk:
 
     def run(self, images: Images, progress: Progress) -> tuple[str, ...]:
         """Walk through both programs from stop to stop, over this process's share of the chunks."""
+        gc.collect()  # programs hold each other in circles: what was cut before would come on top of this
+        give_back()
         like, fast = first_parameter(self.source.model), pays(self.source.program, self.source.model)
         stops = self._stops()
         held = self._holding(len(images), stops)

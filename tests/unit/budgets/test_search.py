@@ -255,9 +255,20 @@ def test_a_single_class_is_searched_for_by_the_area_of_its_logit():
     assert (part.verdict.measure, part.verdict.chosen) == ("AUROC", True)
     assert part.origin.settings["budget"]["reached"]["measure"] == "AUROC"
     assert part.origin.cost_after.parameters < part.origin.cost_before.parameters
+
+
+def test_a_single_class_without_images_of_others_is_kept_as_large_as_it_is_which_is_said():
     images, labels = labelled("plain")[0]
-    with pytest.raises(BadConfig, match="told by images of other classes, of which there are none"):
-        disassemble(build("plain"), [(images[labels == 3], labels[labels == 3])], **given)
+    alone = [(images[labels == 3], labels[labels == 3])]
+    given = {"classes": [3], "graph": traced("plain")[1]}
+    for budget in (None, Budget(accuracy_drop=20)):
+        with pytest.warns(UserWarning, match="told by images of other classes, of which there are none: the largest"):
+            part = disassemble(build("plain"), alone, budget=budget, **given)
+        assert part.verdict is None
+        assert part.origin.settings["budget"]["reached"]["met"] is False
+        assert part.origin.settings["repair"] == {"method": "none"}
+        with torch.no_grad():
+            torch.testing.assert_close(part(images), build("plain")(images)[:, [3]])
 
 
 def test_a_trial_sees_no_image_that_it_is_measured_by():
