@@ -12,13 +12,25 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from model_lego.errors import BadConfig
+from model_lego.inert import printable
 from model_lego.store.outputs import check_file, writing
 from model_lego.version import __version__
+
+
+def inert(value: Any) -> Any:
+    """A value with each text in it as it is shown: what would move a cursor, reorder or hide text is written out."""
+    if isinstance(value, dict):
+        return {inert(key): inert(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [inert(each) for each in value]
+    return printable(value, keep="\n\t") if isinstance(value, str) and not isinstance(value, Markup) else value
+
 
 #: The templates in `assets/`; what is put into them is escaped, unless it is Markup: what other templates gave.
 _TEMPLATES = Environment(
     loader=PackageLoader("model_lego.report", "assets"),
     autoescape=True,
+    finalize=inert,
     undefined=StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
@@ -59,7 +71,7 @@ def page(
 ) -> str:
     """Put a page together. `title` and `lead` are plain text; `styles` and `scripts` name assets."""
     # "<" inside a script could end it, whatever a class is called
-    plain = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
+    plain = json.dumps(inert(data), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     return _TEMPLATES.get_template("page.html").render(
         title=title,
         lead=lead,

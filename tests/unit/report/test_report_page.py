@@ -173,3 +173,25 @@ def test_numbers_are_told_as_ranges():
     assert _numbers([3, 0, 1, 2, 7, 9, 10]) == "0-3, 7, 9-10"
     assert _numbers(range(0, 40, 2)).endswith("30, … 4 more ranges")
     assert _numbers(torch.tensor([]).tolist()) == ""
+
+
+def test_names_of_strangers_do_nothing_in_a_page(made, tmp_path):
+    component, images, labels = made
+    names = ["red", "green & blue", "blue", "gr\u202eye\x1b[31m"]
+    stranger = ml.Component(
+        component.module,
+        classes=[names[3], names[1]],
+        labels=component.labels,
+        origin=component.origin,
+        preprocessing=component.preprocessing,
+    )
+    batches = [(images, labels)]
+    measured = ml.evaluate(stranger, batches, class_names=names)
+    counted = confusion(stranger, batches, class_names=names)
+    write_report(stranger, tmp_path / "part.html", measured=measured, confused=counted)
+    page = (tmp_path / "part.html").read_text(encoding="utf-8")
+    assert "\u202e" not in page
+    assert "\x1b" not in page
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page, re.DOTALL)[1])  # what the script reads
+    assert "\u202e" not in json.dumps(data, ensure_ascii=False)
+    assert r"gr\u202eye\x1b[31m" in page
