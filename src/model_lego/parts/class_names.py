@@ -29,7 +29,7 @@ LONGEST_RANGE = 100_000
 def label_numbers(classes: Classes, names: Sequence[str], *, owner: str = "source") -> tuple[int, ...]:
     """Classes given by name or number as label numbers; raises UnknownClass with the nearest names of the `owner`."""
     numbers = tuple(_number(item, names, owner) for item in _items(classes, names))
-    if twice := _repeated(numbers):
+    if twice := repeated(numbers):
         raise UnknownClass(f"a class is named twice: '{names[twice[0]]}'")
     if not numbers:
         raise EmptySelection("no class was chosen; name at least one")
@@ -122,7 +122,9 @@ def fitting(given: ClassNames, count: int) -> tuple[str, ...]:
     names = names_of(given)
     if len(names) != count:
         raise UnknownClass(f"{len(names)} class names were given, but the network has {count} logits")
-    if twice := _repeated(names):
+    if unnamed := [label for label, name in enumerate(names) if not name.strip()]:
+        raise UnknownClass(f"class {unnamed[0]} of the source has an empty name; give it one")
+    if twice := repeated(names):
         raise UnknownClass(f"two classes of the source have the same name, '{twice[0]}'; give each its own")
     return names
 
@@ -182,7 +184,7 @@ def _counted(word: str) -> Sequence[str | int]:
     return range(int(first), int(last) + 1)
 
 
-def _repeated(items: Iterable[Item]) -> list[Item]:
+def repeated(items: Iterable[Item]) -> list[Item]:
     """What is there more than once."""
     return [item for item, times in Counter(items).items() if times > 1]
 

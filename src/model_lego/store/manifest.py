@@ -11,9 +11,10 @@ from types import MappingProxyType
 from typing import Annotated, Any, Literal, TypeVar, get_args
 
 import torch
-from pydantic import Field, FiniteFloat, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, ValidationError, field_validator, model_validator
 
 from model_lego.errors import CorruptComponent, SchemaTooNew
+from model_lego.parts.class_names import repeated
 from model_lego.parts.component import OWN_CODE, Preprocessing
 from model_lego.parts.grouping import counted_as, group_of
 from model_lego.parts.join_record import JoinRecord
@@ -53,6 +54,23 @@ _BUILT = rf"(zoo|torchvision|timm|hf):{_WORD}|hf:{_WORD}/{_WORD}@[0-9a-f]{{40}}"
 _READ = r"python:\P{C}+:[\w.]+"
 
 R = TypeVar("R", bound=Record)
+
+
+def _told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Names of logits, which tell them apart: none is empty, none is there twice."""
+    if unnamed := [place for place, name in enumerate(names, 1) if not name.strip()]:
+        raise ValueError(f"class {unnamed[0]} of {len(names)} has an empty name")
+    if twice := repeated(names):
+        raise ValueError(f"two classes have the same name, '{twice[0]}'")
+    return names
+
+
+#: Names of classes in the order of logits.
+Names = Annotated[
+    tuple[Annotated[str, Field(json_schema_extra={"pattern": r"\S"})], ...],
+    Field(min_length=1, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_told_apart),
+]
 
 
 class BuilderRecord(Record):
@@ -113,7 +131,7 @@ class OriginRecord(Record):
 class PartRecord(Record):
     """One component: its classes, the labels that they had in the source, and its origin."""
 
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+    classes: Names
     labels: tuple[int, ...]
     preprocessing: PreprocessingRecord | None
     memory_format: Literal["contiguous", "channels_last"]
@@ -134,8 +152,8 @@ class AssemblyRecord(Record):
     """
 
     layout: Literal["parallel", "padded"]
-    classes: Annotated[tuple[str, ...], Field(min_length=1)]
-    terms: tuple[str, ...]
+    classes: Names
+    terms: Names
     groups: dict[str, tuple[str, ...]]
     made_of: "Annotated[tuple[int | AssemblyRecord, ...], Field(min_length=1)]"
     head: str
@@ -145,8 +163,8 @@ class AssemblyRecord(Record):
     @model_validator(mode="after")
     def _has_its_classes(self) -> "AssemblyRecord":
         told = counted_as(self.terms, group_of(self.groups))
-        if set(told) != set(self.classes) or any(len(set(names)) < len(names) for names in (self.terms, self.classes)):
-            raise ValueError("its classes are not its terms by groups, each once")
+        if set(told) != set(self.classes):
+            raise ValueError("its classes are not its terms by groups")
         if self.layout == "padded" and not (len(self.made_of) == 1 and isinstance(self.made_of[0], int)):
             raise ValueError("a padded assembly is one network")
         return self

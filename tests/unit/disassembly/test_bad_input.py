@@ -119,3 +119,8 @@ def test_too_few_or_too_many_class_names_are_refused(names):
 def test_two_classes_of_one_name_are_refused():
     with pytest.raises(UnknownClass, match="the same name"):
         plan(build("plain"), pairs(), classes=[0], class_names=("ant", "ant", "bee", "cat", "dog"))
+
+
+def test_a_class_with_an_empty_name_is_refused():
+    with pytest.raises(UnknownClass, match="class 1 of the source has an empty name"):
+        plan(build("plain"), pairs(), classes=[0], class_names=("ant", "", "bee", "cat", "dog"))
