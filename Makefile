@@ -25,7 +25,7 @@ in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz-networks docs clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz-networks docs schema clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -64,6 +64,9 @@ wheel: venv ## build sdist and wheel into dist, and try the wheel in a fresh env
 
 docs: venv ## build a site that can be searched, of the documentation and all docstrings: build/site/README.html
 	@$(in_venv)/python tools/build_site.py
+
+schema: venv ## write docs/manifest.schema.json, the JSON Schema of manifests, as the code has it
+	@$(in_venv)/python tools/manifest_schema.py
 
 bench: venv ## measure the tables of the documentation
 	@$(in_venv)/python -m benchmarks.run $(ARGS)

@@ -35,7 +35,7 @@ CONTENTS: dict[str, str | list[str]] = {
     "How to": "docs/how-to/*",
     "To look things up": ["docs/reference", "docs/command-line"],
     "How it works": [
-        *("docs/architecture", "docs/decisions/index", "docs/security"),
+        *("docs/architecture", "docs/decisions/index", "docs/format", "docs/security"),
         *("SECURITY", "CONTRIBUTING", "CHANGELOG"),
     ],
     "Measured": [

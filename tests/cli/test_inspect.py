@@ -14,7 +14,8 @@ def screen(world):
 
     def shown(*, parts=0, source_classes=CLASSES, **settings):
         from model_lego.cli.summary import summary
-        from model_lego.store.manifest import Manifest, parse_manifest
+        from model_lego.store.manifest import Manifest
+        from model_lego.store.manifest_text import parse_manifest
 
         raw = json.loads(((world.both if parts else world.one) / "manifest.json").read_text())
         raw["parts"] = [raw["parts"][0]] * parts or raw["parts"]

@@ -10,7 +10,7 @@ from torch import nn
 
 from model_lego.errors import BadConfig, CorruptComponent, SchemaTooNew
 from model_lego.parts.component import Builder, Component
-from model_lego.store import inspect, load, manifest, save
+from model_lego.store import inspect, load, manifest_text, save
 from tests.support.handmade_parts import (
     Tiny,
     origin,
@@ -137,7 +137,7 @@ def test_an_older_schema_is_migrated(saved, monkeypatch):
     raw["sort"] = raw.pop("kind")
     write_json(saved, raw)
     rename = {0: lambda old: {("kind" if key == "sort" else key): value for key, value in old.items()}}
-    monkeypatch.setattr(manifest, "MIGRATIONS", {**manifest.MIGRATIONS, **rename})
+    monkeypatch.setattr(manifest_text, "MIGRATIONS", {**manifest_text.MIGRATIONS, **rename})
     assert load(saved, factory=Tiny).classes == ("bee", "dog")
 
 

@@ -16,7 +16,7 @@ def inspect_command(
     """Show where a saved component or assembly comes from, after checking its digest."""
     from model_lego.cli.summary import summary
     from model_lego.store import inspect
-    from model_lego.store.manifest import to_json
+    from model_lego.store.manifest_text import to_json
 
     manifest = inspect(folder, check_weights=True)
     if json:

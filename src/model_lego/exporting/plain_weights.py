@@ -16,7 +16,8 @@ from model_lego.exporting.formats import Run
 from model_lego.parts.answers import answer_of
 from model_lego.parts.assembly import leaves
 from model_lego.parts.component import Component
-from model_lego.store.manifest import Manifest, parse_manifest, to_json
+from model_lego.store.manifest import Manifest
+from model_lego.store.manifest_text import parse_manifest, to_json
 from model_lego.store.rebuild import rebuild
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases

@@ -12,7 +12,8 @@ from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.files import MANIFEST, read_manifest, read_verified, read_weights
-from model_lego.store.manifest import Manifest, parse_manifest
+from model_lego.store.manifest import Manifest
+from model_lego.store.manifest_text import parse_manifest
 from model_lego.store.named import named_factories
 from model_lego.store.probe import other_answer, shape_for
 from model_lego.store.rebuild import Factory, rebuild

@@ -1,19 +1,17 @@
-"""The manifest of a saved component or assembly: its records, and how it is written and read as JSON.
+"""The manifest of a saved component or assembly: its records.
 
 Nothing in a manifest is code to import: a builder is one of the allow-listed kinds with plain arguments, or the name
 of the user's own code, which is there to be read.
 """
 
-import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Literal
 
 import torch
-from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, ValidationError, field_validator, model_validator
+from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, field_validator, model_validator
 
-from model_lego.errors import CorruptComponent, SchemaTooNew
 from model_lego.parts.class_names import repeated
 from model_lego.parts.component import OWN_CODE, Preprocessing
 from model_lego.parts.grouping import counted_as, group_of
@@ -21,13 +19,11 @@ from model_lego.parts.join_record import JoinRecord
 from model_lego.parts.verdict import Verdict
 from model_lego.pictures.geometry import Interpolation
 from model_lego.store.exact import Count, Record, Size
-from model_lego.store.migrations import MIGRATIONS
 from model_lego.store.probe import ProbeRecord
 
 #: The schema that is written.
 SCHEMA = 4
 
-_LINE = 110
 _SHOWN = 3
 _DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"]
 
@@ -52,8 +48,9 @@ _WORD = r"[A-Za-z0-9_.\-]+"
 #: Names that are built, and of the user's own code (`\P{C}`: no control characters), which are only read.
 _BUILT = rf"(zoo|torchvision|timm|hf):{_WORD}|hf:{_WORD}/{_WORD}@[0-9a-f]{{40}}"
 _READ = r"python:\P{C}+:[\w.]+"
-
-R = TypeVar("R", bound=Record)
+_NAME = rf"^({_BUILT}|{_READ})$"
+#: The same as all regular expressions of JSON Schema have it.
+_PUBLISHED = {"pattern": _NAME.replace(r"\P{C}", r"[^\x00-\x1f\x7f]")}
 
 
 def _told_apart(names: tuple[str, ...]) -> tuple[str, ...]:
@@ -80,8 +77,8 @@ class BuilderRecord(Record):
     there. Or it is the user's own code that built it, which nothing runs because a file names it.
     """
 
-    name: Annotated[str, Field(pattern=rf"\A({_BUILT}|{_READ})\z")]
-    arguments: dict[Annotated[str, Field(pattern=r"\A\w+\z")], JsonValue]
+    name: Annotated[str, Field(pattern=_NAME, json_schema_extra=_PUBLISHED)]
+    arguments: dict[Annotated[str, Field(pattern=r"^\w+$")], JsonValue]
 
     @model_validator(mode="after")
     def _fetches_nothing(self) -> "BuilderRecord":
@@ -201,9 +198,9 @@ class TensorRecord(Record):
 class WeightsRecord(Record):
     """The file of the tensors: always next to the manifest, never anywhere else."""
 
-    file: Annotated[str, Field(pattern=r"\A(model|statistics|statistics-\d{5}-of-\d{5})\.safetensors\z")]
+    file: Annotated[str, Field(pattern=r"^(model|statistics|statistics-\d{5}-of-\d{5})\.safetensors$")]
     bytes: Count
-    sha256: Annotated[str, Field(pattern=r"\A[0-9a-f]{64}\z")]
+    sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
 class Manifest(Record):
@@ -242,91 +239,3 @@ class Manifest(Record):
         """Give what people call every part: 1, 2.1 for the first one of part 2; nothing where there is only one."""
         steps = [[int(step) + 1 for step in path.split(".") if step.isdecimal()] for path in self.prefixes()]
         return tuple(".".join(map(str, each)) for each in steps)
-
-
-def parse_manifest(data: bytes, where: str, *records: type[R]) -> R:
-    """Read a manifest from JSON; `where` names it in messages, `records` say what it may hold, each by its kind.
-
-    Raises:
-        CorruptComponent: it is not JSON, or not a manifest.
-        SchemaTooNew: a newer version of this library wrote it.
-    """
-    try:
-        raw = json.loads(data, parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise CorruptComponent(f"{where} is not valid JSON: {error}") from None
-    if not isinstance(raw, dict) or type(raw.get("schema")) is not int:
-        raise CorruptComponent(f"{where} has no schema number: it is not a manifest of this library")
-    if raw["schema"] > SCHEMA:
-        raise SchemaTooNew(
-            f"{where} has schema {raw['schema']}, this version reads up to {SCHEMA}: install a newer model-lego"
-        )
-    try:
-        return validated(_migrated(raw, where), _of_its_kind(raw.get("kind"), where, records))
-    except ValueError as error:
-        raise CorruptComponent(f"{where}: {error}") from None
-
-
-def _of_its_kind(kind: object, where: str, records: Sequence[type[R]]) -> type[R]:
-    """The record that holds manifests of a kind; where that is no text, the first one says so."""
-    kinds = {name: record for record in records for name in get_args(record.model_fields["kind"].annotation)}
-    if isinstance(kind, str) and kind not in kinds:
-        raise CorruptComponent(f"{where} is of kind '{kind}', where {' or '.join(kinds)} was expected")
-    return kinds.get(str(kind), records[0])
-
-
-def validated(raw: Mapping[str, Any], record: type[R]) -> R:
-    """Check a manifest given as plain JSON values.
-
-    Raises:
-        ValueError: a value is missing, unknown or wrong; the message names each by its path.
-    """
-    try:
-        # Through JSON text, so that lists may stand for tuples while every other type stays exact.
-        return record.model_validate_json(json.dumps(raw, allow_nan=False))
-    except ValidationError as error:
-        raise ValueError("; ".join(_complaints(error))) from None
-    except (TypeError, RecursionError) as error:
-        raise ValueError(str(error)) from None
-
-
-def to_json(manifest: Record) -> str:
-    """Write a manifest as JSON: sorted keys, short values on one line; the same manifest gives the same text."""
-    return _pretty(manifest.model_dump(mode="json", by_alias=True), 0) + "\n"
-
-
-def _migrated(raw: dict[str, Any], where: str) -> dict[str, Any]:
-    """Lift a manifest of an older schema to today's."""
-    while raw["schema"] < SCHEMA:
-        number = raw["schema"]
-        if number not in MIGRATIONS:
-            raise CorruptComponent(f"{where} has schema {number}, which never was one")
-        raw = MIGRATIONS[number](raw) | {"schema": number + 1}
-    return raw
-
-
-def _complaints(error: ValidationError) -> Iterator[str]:
-    """Say in words what is wrong, at most three complaints."""
-    for one in error.errors(include_url=False, include_context=False, include_input=False)[:_SHOWN]:
-        path = ".".join(str(step) for step in one["loc"])
-        words = one["msg"].removeprefix("Value error, ")
-        yield f"{path}: {words}" if path else words
-    if error.error_count() > _SHOWN:
-        yield f"and {error.error_count() - _SHOWN} more"
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
-
-
-def _pretty(value: Any, depth: int) -> str:
-    """Indent objects and lists, but keep what fits, and every list of numbers, on one line."""
-    line = json.dumps(value, sort_keys=True, allow_nan=False)
-    flat = isinstance(value, list) and not any(isinstance(item, dict | list | str) for item in value)
-    if flat or not isinstance(value, dict | list) or len(line) + 2 * depth <= _LINE:
-        return line
-    pad, end = "  " * (depth + 1), "  " * depth
-    if isinstance(value, list):
-        return "[\n" + ",\n".join(pad + _pretty(item, depth + 1) for item in value) + f"\n{end}]"
-    items = (f"{pad}{json.dumps(key)}: {_pretty(value[key], depth + 1)}" for key in sorted(value))
-    return "{\n" + ",\n".join(items) + f"\n{end}}}"

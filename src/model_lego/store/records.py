@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from model_lego.digest import digest_of_bytes
 from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Builder, Component, Cost, Origin
-from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord, validated
+from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord
+from model_lego.store.manifest_text import validated
 from model_lego.store.probe import probe_of
 from model_lego.store.tensors import dtype_name, is_channels_last
 from model_lego.version import __version__

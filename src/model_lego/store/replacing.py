@@ -7,7 +7,8 @@ from pathlib import Path
 
 from model_lego.errors import CorruptComponent, OutputExists, SchemaTooNew
 from model_lego.store.files import CARD, MANIFEST, WEIGHTS, is_plain_file, read_manifest
-from model_lego.store.manifest import Manifest, WeightsRecord, parse_manifest
+from model_lego.store.manifest import Manifest, WeightsRecord
+from model_lego.store.manifest_text import parse_manifest
 from model_lego.store.outputs import check_place, writing
 from model_lego.store.statistics_manifest import StatisticsManifest
 from model_lego.store.swapping import all_to_disk, locked, making, put

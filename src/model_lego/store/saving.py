@@ -11,7 +11,8 @@ from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import card
 from model_lego.store.files import CARD, MANIFEST, WEIGHTS, write_weights
-from model_lego.store.manifest import Manifest, to_json
+from model_lego.store.manifest import Manifest
+from model_lego.store.manifest_text import to_json
 from model_lego.store.probe import first_difference, other_answer
 from model_lego.store.rebuild import rebuild
 from model_lego.store.records import builder_from, manifest_of

@@ -20,7 +20,8 @@ from model_lego.store.files import (
     refuse_differences,
     stream_weights,
 )
-from model_lego.store.manifest import SCHEMA, parse_manifest, to_json, validated
+from model_lego.store.manifest import SCHEMA
+from model_lego.store.manifest_text import parse_manifest, to_json, validated
 from model_lego.store.outputs import writing
 from model_lego.store.records import versions
 from model_lego.store.replacing import replacing
