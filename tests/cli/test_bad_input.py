@@ -323,8 +323,9 @@ def test_a_damaged_component_is_not_read(world, tmp_path):
     shutil.copytree(world.one, tmp_path / "part")
     weights = tmp_path / "part" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\x07")
-    for command in (("inspect",), ("evaluate", "--data", world.data)):
+    for command in (("inspect", "--check"), ("evaluate", "--data", world.data)):
         assert "sha256 differs" in refused(run(command[0], tmp_path / "part", *command[1:]))
+    assert run("inspect", tmp_path / "part").code == 0  # which reads no weights
 
 
 def test_bad_input_changes_no_file_of_the_source(world, tmp_path):

@@ -56,6 +56,11 @@ def test_an_assembly_is_one_screen(world):
     assert "accuracy affine" in said(ran.out)
 
 
+def test_weights_are_held_against_the_manifest_where_that_is_asked_for(world):
+    assert "(checked)" not in run("inspect", world.one).out
+    assert "(checked)" in run("inspect", world.one, "--check").out
+
+
 @pytest.mark.parametrize("folder", ["one", "two", "both"])
 def test_no_digest_fills_the_screen_and_json_has_everything(world, folder):
     folder = getattr(world, folder)

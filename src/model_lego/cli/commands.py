@@ -135,7 +135,7 @@ COMMANDS = (
         "Write a page about a saved component or assembly: what it is, how good, its routes, its cost and origin.",
         "report",
     ),
-    Command("inspect", "Show where a saved component or assembly comes from, after checking its digest.", "inspect"),
+    Command("inspect", "Show where a saved component or assembly comes from, without reading its weights.", "inspect"),
     Command(
         "doctor",
         "Say whether a network can be taken apart, what is kept whole and why, and how much can be cut.",

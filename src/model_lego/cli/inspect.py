@@ -6,29 +6,33 @@ from typing import Annotated
 
 import typer
 
-from model_lego.cli import options as o
+from model_lego.cli.plain_options import Json
 from model_lego.cli.render import show, show_json, show_table
 
 
 def inspect_command(
-    folder: Annotated[str, typer.Argument(help="a saved component or assembly")], json: o.Json = False
+    folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
+    check: Annotated[
+        bool, typer.Option("--check", help="read the weights, too, and hold them against the manifest")
+    ] = False,
+    json: Json = False,
 ) -> None:
-    """Show where a saved component or assembly comes from, after checking its digest."""
+    """Show where a saved component or assembly comes from, without reading its weights."""
     from model_lego.cli.summary import summary
     from model_lego.store import inspect
     from model_lego.store.manifest_text import to_json
 
-    manifest = inspect(folder, check_weights=True)
+    manifest = inspect(folder, check_weights=check)
     if json:
         show_json(plain_json.loads(to_json(manifest)))
     else:
-        show(summary(manifest))
+        show(summary(manifest, checked=check))
 
 
 def diff_command(
     one: Annotated[str, typer.Argument(help="a saved component or assembly")],
     other: Annotated[str, typer.Argument(help="another one")],
-    json: o.Json = False,
+    json: Json = False,
 ) -> None:
     """Show what differs between two saved parts: classes, widths, settings, costs."""
     from model_lego.store import inspect
@@ -44,7 +48,7 @@ def diff_command(
         show("nothing differs")
 
 
-def ops_command(json: o.Json = False) -> None:
+def ops_command(json: Json = False) -> None:
     """Show the table of operator rules: how each operator carries channels."""
     from model_lego.graph import RULES
 

@@ -16,8 +16,11 @@ ITEMS, WIDTH, FULL = 10, 80, 3
 Row = tuple[str, str]
 
 
-def summary(manifest: Manifest) -> str:
-    """What a part is, where it comes from, how it was cut and repaired, and what is noted about it."""
+def summary(manifest: Manifest, *, checked: bool = False) -> str:
+    """What a part is, where it comes from, how it was cut and repaired, and what is noted about it.
+
+    `checked`: its weights were held against its manifest.
+    """
     parts, assembly = manifest.parts, manifest.assembly
     rows = list(_component(parts[0])) if assembly is None else [*_assembly(assembly), *_inside(assembly)]
     blocks = [_block(f"{manifest.kind.capitalize()} for {_few(_classes(manifest))}", rows)]
@@ -25,7 +28,7 @@ def summary(manifest: Manifest) -> str:
         title = f"part {number} for {_few(part.classes)}" if number else "padded network"
         size = ("size", f"{_size(part.origin, 'parameters')} parameters, {_size(part.origin, 'macs')} multiply-adds")
         blocks.append(_block(title, [size, *(_history(part) if len(parts) <= FULL else ())]))
-    return "\n\n".join([*blocks, _block("", _file(manifest))])
+    return "\n\n".join([*blocks, _block("", _file(manifest, checked=checked))])
 
 
 def _block(title: str, rows: Iterable[Row]) -> str:
@@ -189,8 +192,12 @@ def _trained(settings: Mapping[str, Any]) -> Iterator[Row]:
             yield name, f"{training['epochs']} epochs on {training['images']:,} images"
 
 
-def _file(manifest: Manifest) -> Iterator[Row]:
+def _file(manifest: Manifest, *, checked: bool) -> Iterator[Row]:
     weights = manifest.weights
-    yield "file", f"{weights.file}, {weights.bytes:,} bytes, sha256 {weights.sha256[:12]}… (checked)"
+    yield (
+        "file",
+        f"{weights.file}, {weights.bytes:,} bytes, sha256 {weights.sha256[:12]}…{' (checked)' if checked else ''}",
+    )
     versions = ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))
-    yield "written with", f"{versions}; all but the file as its maker says"
+    said = "all but the file" if checked else "all"
+    yield "written with", f"{versions}; {said} as its maker says"

@@ -1,0 +1,172 @@
+"""Saved parts: whether a fresh process and a second reader give their logits, and how long files and commands take.
+
+`python -m benchmarks.saving`, recorded in `benchmarks/results/saving.json`. Networks have random weights; twenty
+components of torchvision, timm and transformers and five assemblies are saved here and loaded where nothing else is.
+"""
+
+import hashlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from torch import nn
+
+import model_lego as ml
+from benchmarks.common import ROOT, record
+from model_lego.models import build
+from model_lego.parts.component import Builder, Component
+from model_lego.store import inspect
+from model_lego.store.files import read_weights
+from model_lego.store.probe import probe_of, shape_for
+from model_lego.store.tensors import named_tensors
+from tests.support import fresh_process, hub_folders
+from tests.support.components import cut_part
+
+CLASSES, SIDE, ROUNDS = 8, 64, 5
+LIBRARIES = {
+    "torchvision": (
+        *("resnet18", "mobilenet_v2", "vgg11_bn", "regnet_x_400mf", "efficientnet_b0", "shufflenet_v2_x1_0"),
+        *("googlenet", "densenet121", "mobilenet_v3_small"),
+    ),
+    "timm": (
+        *("resnet26d", "skresnet18", "ghostnet_100", "mobilenetv3_small_100", "efficientnet_lite0", "repvgg_a0"),
+        "convnextv2_atto",
+    ),
+}
+#: Kinds of networks of transformers.
+HUB = tuple(hub_folders.NETWORKS)
+
+
+def half(model: nn.Module, builder: Builder, *, side: int = SIDE, names: str = "abcd") -> Component:
+    """Half of the channels of a network, and as many of its logits as there are names."""
+    graph = ml.trace(model.eval(), torch.rand(2, 3, side, side))
+    return cut_part(model, graph, logits=range(len(names)), names=names, builder=builder)
+
+
+def named(name: str, **how: Any) -> Component:
+    """Half of a network by its name."""
+    torch.manual_seed(0)
+    arguments = {"num_classes": CLASSES} | ({"init_weights": False} if name == "torchvision:googlenet" else {})
+    return half(build(name, **arguments), Builder(name, arguments), **how)
+
+
+def of_hub(kind: str) -> Component:
+    """Half of a network of transformers."""
+    with tempfile.TemporaryDirectory() as folder:
+        hub_folders.write(kind, folder)
+        opened = ml.open_network(f"hf:{folder}")
+    return half(opened.model, opened.builder, side=hub_folders.SIDE, names="abc")
+
+
+def assemblies() -> dict[str, ml.Assembly]:
+    """Assemblies with a head of each form, an assembly inside, and a padded one."""
+    first, second = (
+        named(f"torchvision:{name}", names=names) for name, names in (("resnet18", "ab"), ("alexnet", "cd"))
+    )
+    twins = [named("torchvision:resnet18", names=names) for names in ("ab", "cd")]
+    images = torch.rand(40, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    given = [(images, torch.arange(40) % 4)]
+    blended = ml.assemble([first, second], calibration=given, head="blend", outsiders=0.1)
+    return {
+        "side-by-side": ml.assemble([first, second]),
+        "blend-none-of-these": blended,
+        "groups": ml.assemble([first, second], calibration=given, head="affine", groups={"pet": ["b", "c"]}),
+        "nested": ml.assemble([blended, named("timm:resnet26d", names="ef")]),
+        "padded": ml.assemble(twins, layout="padded"),
+    }
+
+
+def agreement(folder: Path) -> dict[str, Any]:
+    """Save all parts, and compare what this process, a fresh one and the second reader give."""
+    makers: dict[str, Callable[[], Component]] = {f"transformers-{kind}": partial(of_hub, kind) for kind in HUB}
+    for library, names in LIBRARIES.items():
+        makers |= {f"{library}-{name}": partial(named, f"{library}:{name}") for name in names}
+    images, logits = {}, {}
+    for name, part in chain(((name, make()) for name, make in makers.items()), assemblies().items()):
+        ml.save(part, folder / name)
+        images[name] = torch.rand(4, *shape_for(part), generator=torch.Generator().manual_seed(1))
+        with torch.no_grad():
+            logits[name] = part(images[name])
+    result: dict[str, Any] = {"components": len(makers), "assemblies": len(logits) - len(makers)}
+    for reader in fresh_process.READERS:
+        found, _ = fresh_process.logits_of(folder, images, reader)
+        result[f"same logits, bit for bit, {reader}"] = sum(torch.equal(found[name], logits[name]) for name in logits)
+    return result
+
+
+def timed(folder: Path) -> dict[str, Any]:
+    """Seconds to save and load half of a ResNet-50, and those of safetensors and one SHA-256; the least of rounds."""
+    part = named("torchvision:resnet50", side=224)
+    tensors = {name: tensor.detach() for name, tensor in named_tensors(part).items()}
+    plain, ours = folder / "plain.safetensors", folder / "part"
+
+    def digest() -> None:
+        hashlib.sha256(plain.read_bytes()).hexdigest()
+
+    def save_plain() -> None:
+        safetensors.torch.save_file(tensors, plain)
+        digest()
+
+    def load_plain() -> None:
+        safetensors.torch.load_file(plain)
+        digest()
+
+    def files() -> None:
+        inspected = inspect(ours, check_weights=True)
+        read_weights(ours, inspected.weights, inspected.tensors)
+
+    seconds = {
+        "save": least(lambda: ml.save(part, ours, overwrite=True)),
+        "safetensors and SHA-256, save": least(save_plain),
+        "load": least(lambda: ml.load(ours)),
+        "safetensors and SHA-256, load": least(load_plain),
+        "of load: manifest and weights, twice checked": least(files),
+        "a forward of the seeded image": least(lambda: probe_of(part)) / 2,
+    }
+    return {"MB": round(plain.stat().st_size / 1e6, 1)} | {name: round(each, 3) for name, each in seconds.items()}
+
+
+def least(run: Callable[[], Any]) -> float:
+    """The seconds of the fastest of some rounds."""
+    found = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        run()
+        found.append(time.perf_counter() - started)
+    return min(found)
+
+
+def commands(part: Path, folder: Path) -> dict[str, float]:
+    """Seconds of commands that read no weights, the least of rounds."""
+    ml.bin_add(part, folder=folder)
+    asked = {"--version": ["--version"], "--help": ["--help"], "inspect": ["inspect", str(part)]}
+    asked["parts list"] = ["parts", "list", "--bin", str(folder)]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+
+    def run(words: list[str]) -> None:
+        command = [sys.executable, "-m", "model_lego", *words]
+        subprocess.run(command, env=variables, capture_output=True, check=True)
+
+    return {name: round(least(partial(run, words)), 3) for name, words in asked.items()}
+
+
+def main() -> None:
+    """Measure and record."""
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        result = {"fresh process": agreement(folder), "half of a ResNet-50, seconds": timed(folder)}
+        record("saving", result | {"commands, seconds": commands(folder / "part", folder / "bin")})
+
+
+if __name__ == "__main__":
+    main()
