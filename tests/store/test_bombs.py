@@ -13,7 +13,7 @@ import pytest
 import torch
 from torch import nn
 
-from model_lego.errors import CorruptComponent, LegoError
+from model_lego.errors import BadConfig, CorruptComponent, LegoError
 from model_lego.models import build
 from model_lego.parts.component import Builder, Component, Preprocessing
 from model_lego.store import bounded, load, save
@@ -167,10 +167,19 @@ def test_class_names_are_as_many_as_logits(tmp_path):
     raw = read_json(folder)
     raw["parts"][0] |= {"classes": ["0", "1"], "labels": [0, 1]}
     write_json(folder, raw)
+    with pytest.raises(CorruptComponent, match="its probe has 10 logits for 2 class names"):
+        load(folder)
+    write_json(folder, raw | {"probe": None})
     with pytest.raises(CorruptComponent, match="gives 10 logits for 2 class names"):
         load(folder)
-    with pytest.raises(CorruptComponent, match="its probe has 10 logits for 2 class names"):
-        load(folder, factory=lambda: build("zoo:lenet5", width=0.2))
+
+
+def test_no_part_is_saved_whose_class_names_are_not_as_many_as_its_logits(tmp_path):
+    made = replace(origin(builder=Builder("zoo:lenet5", {"width": 0.2})), input_shape=(1, 28, 28))
+    part = Component(build("zoo:lenet5", width=0.2).eval(), classes=["0", "1"], labels=(0, 1), origin=made)
+    with pytest.raises(BadConfig, match="cannot be saved: its probe has 10 logits for 2 class names"):
+        save(part, tmp_path / "part")
+    assert not (tmp_path / "part").exists()
 
 
 PLAIN = {"kind": "conv2d", "arguments": {"in_channels": 1, "out_channels": 1, "kernel_size": 3}}

@@ -226,6 +226,9 @@ class Manifest(Record):
             raise ValueError(f"{len(self.parts)} parts where there must be {len(numbers)}, each once and in order")
         if wrong := (self.aliases.keys() & self.tensors.keys()) | (set(self.aliases.values()) - self.tensors.keys()):
             raise ValueError(f"aliases that are tensors, or of no tensor: {', '.join(sorted(wrong)[:_SHOWN])}")
+        classes = self.parts[0].classes if self.assembly is None else self.assembly.classes
+        if self.probe is not None and len(self.probe.logits) != len(classes):
+            raise ValueError(f"its probe has {len(self.probe.logits)} logits for {len(classes)} class names")
         needed = sum(record.nbytes for record in self.tensors.values())
         if needed > self.weights.bytes:
             raise ValueError(f"the tensors need {needed:,} bytes, the weights file has {self.weights.bytes:,}")

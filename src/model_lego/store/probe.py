@@ -56,7 +56,7 @@ def other_answer(part: Component | Assembly, probe: ProbeRecord | None) -> str:
     """How a part answers otherwise than its probe, in words; empty where it does not, or there is no probe."""
     if probe is None:
         return ""
-    given, operators = answer_and_operators(part, _image(part))
+    given, operators = answer_and_operators(part, _image(part), expected=probe.operators)
     logits = given[0]
     tolerance = max(ALIKE, TOLERANCE.get(logits.dtype, ALIKE))
     expected = torch.tensor(probe.logits, dtype=torch.float64)

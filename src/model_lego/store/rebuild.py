@@ -30,12 +30,17 @@ PLAIN = "plain_layers"
 
 
 def rebuild(
-    folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor], factory: Factory | Mapping[str, Factory] | None
+    folder: Path,
+    manifest: Manifest,
+    tensors: Mapping[str, Tensor],
+    factory: Factory | Mapping[str, Factory] | None,
+    *,
+    of_strangers: bool = True,
 ) -> Component | Assembly:
     """Build the component or assembly of a manifest and put the saved tensors in, in eval mode on the CPU.
 
-    What a builder makes has no memory of its own before the tensors are in: the file says how large it may be, and the
-    seeded image that it will be asked.
+    What a builder makes has no memory of its own before the tensors are in: the file says how large it may be. What is
+    `of_strangers` is asked without memory first, too, where a builder makes it.
 
     Raises:
         BadConfig: a part needs a factory and there is none.
@@ -48,7 +53,7 @@ def rebuild(
     ]
     root = parts[0] if manifest.assembly is None else _assembly(folder, manifest.assembly, parts)
     root.eval()
-    if factory is None:
+    if factory is None and of_strangers:
         _try_shapes(folder, root, manifest, tensors)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
     for each in root.modules():

@@ -69,7 +69,7 @@ def _prove(part: Component | Assembly, manifest: Manifest, tensors: Mapping[str,
         return
     own = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:
-        again = rebuild(Path("the part"), manifest, own, None)
+        again = rebuild(Path("the part"), manifest, own, None, of_strangers=manifest.probe is None)
     except LegoError as error:
         raise BadConfig(f"the part cannot be built again by its builder: {error}; {_INSTEAD}") from error
     if apart := other_answer(again, manifest.probe):
