@@ -31,6 +31,14 @@ def exported_once():
     export_cache.prune(folder)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def steps_of_their_own(tmp_path_factory):
+    """What steps of recipes gave is kept for these tests alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODEL_LEGO_STEPS", str(tmp_path_factory.mktemp("steps")))
+        yield
+
+
 @pytest.fixture
 def exported_anew(monkeypatch):
     """For tests that are about the export itself."""

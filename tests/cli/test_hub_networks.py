@@ -82,6 +82,8 @@ def steps(model, data, out):
         ["report", one, *images, "--html", out / "report.html"],
         ["inspect", both],
         ["diff", one, two],
+        ["recipe", both],
+        ["make", both, "--out", out / "again", "--steps", out / "steps"],
         ["export", one, "--to", out / "one.safetensors"],
         ["latency", one, "--runtime", "torch", "--batch", "1", "--threads", "1", "--rounds", "1"],
         ["parts add", one, "--bin", out / "bin"],

@@ -39,6 +39,13 @@ def sessions(page):
     return [line for block in blocks for line in block.splitlines() if line.startswith("model-lego ")]
 
 
+def files_shown(page):
+    """Files that a page shows whole: blocks of YAML whose first line is a comment with the file's name."""
+    blocks = re.findall(r"^```yaml\n(.*?)^```", SHOWN[page], re.MULTILINE | re.DOTALL)
+    named = [(re.match(r"# ([\w.-]+\.yaml)\n", block), block) for block in blocks]
+    return {name.group(1): block for name, block in named if name}
+
+
 @pytest.mark.parametrize("page", PAGES, ids=names)
 def test_relative_links_lead_somewhere(page):
     for target in re.findall(r"\]\(([^)\s]+)\)", CODE.sub("", SHOWN[page])):
@@ -210,6 +217,8 @@ def test_the_sessions_run_as_they_are_written(page, weights, photos, few_digits,
 
     for file in (*weights.iterdir(), *photos.iterdir()):
         (tmp_path / file.name).symlink_to(file)
+    for name, text in files_shown(page).items():
+        (tmp_path / name).write_text(text, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("model_lego.data.registry.open_digits", lambda: few_digits)
     monkeypatch.setattr("warnings.showwarning", lambda *_, **__: None)  # main puts its own in this place

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import data_for, names_in, open_part
@@ -45,7 +46,7 @@ def add_command(
     run: o.RunOptions,
 ) -> None:
     """Join a component to a saved component or assembly, without training."""
-    from model_lego import add_classes, save
+    from model_lego import add_classes
 
     check_out(out, overwrite=run.overwrite)
     opened, new = open_part(part, loading), open_part(component, loading)
@@ -62,7 +63,7 @@ def add_command(
         head=joining.head,  # type: ignore[arg-type]
         on_clash=joining.on_clash,  # type: ignore[arg-type]
     )
-    show_part(made, str(save(made, out, overwrite=run.overwrite)), joining.data is not None, json=run.json)
+    show_part(made, str(save_made(made, out, overwrite=run.overwrite)), joining.data is not None, json=run.json)
 
 
 def replace_command(
@@ -76,7 +77,7 @@ def replace_command(
     run: o.RunOptions,
 ) -> None:
     """Put another component in the place of a part of a saved assembly, without training."""
-    from model_lego import replace_part, save
+    from model_lego import replace_part
 
     check_out(out, overwrite=run.overwrite)
     opened, component = open_part(assembly, loading), open_part(new, loading)
@@ -96,7 +97,7 @@ def replace_command(
         head=joining.head,  # type: ignore[arg-type]
         on_clash=joining.on_clash,  # type: ignore[arg-type]
     )
-    show_part(made, str(save(made, out, overwrite=run.overwrite)), joining.data is not None, json=run.json)
+    show_part(made, str(save_made(made, out, overwrite=run.overwrite)), joining.data is not None, json=run.json)
 
 
 def _position(number: str, parts: int) -> int:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part, read_data, told_in
 from model_lego.cli.verdict import as_json, show_concerns
@@ -44,14 +45,14 @@ def assemble_command(
     run: o.RunOptions,
 ) -> None:
     """Build one classifier from components, without training."""
-    from model_lego import assemble, save
+    from model_lego import assemble
 
     data = calibrating.images
     check_out(out, overwrite=run.overwrite)
     components = [open_part(part, loading) for part in parts]
     check_room(out, bytes_of(*components))
     terms = list(dict.fromkeys(name for component in components for name in own_classes(component)))
-    groups = groups_of(_groups(group or [], terms), terms)
+    groups = groups_of(parse_groups(group or [], terms), terms)
     classes = grouped(terms, groups)[0]
     names = list(classes)
     if data is not None and labels != "parts":
@@ -86,7 +87,7 @@ def assemble_command(
         seed=run.seed,
         progress=Bar(),
     )
-    folder = save(assembly, out, overwrite=run.overwrite)
+    folder = save_made(assembly, out, overwrite=run.overwrite)
     if run.json:
         settings = {key: value for key, value in assembly.settings.items() if key != SEEN}
         verdict = as_json(assembly.verdict)
@@ -98,7 +99,7 @@ def assemble_command(
     say(f"written to {folder}")
 
 
-def _groups(texts: Sequence[str], classes: Sequence[str]) -> dict[str, list[str | int]]:
+def parse_groups(texts: Sequence[str], classes: Sequence[str]) -> dict[str, list[str | int]]:
     """Groups as they are written, name=classes; raises BadConfig."""
     groups: dict[str, list[str | int]] = {}
     for text in texts:

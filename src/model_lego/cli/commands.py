@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 
 from model_lego.cli.groups import spread
+from model_lego.cli.recipe.asking import asking
 from model_lego.cli.render import quiet, say, show
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.wording import in_options, options_of
@@ -149,6 +150,8 @@ COMMANDS = (
     Command("parts verify", "Hash the weights of parts in the bin, and say which are broken.", "parts"),
     Command("parts remove", "Take parts out of the bin for good.", "parts"),
     Command("parts gc", "Remove what killed processes left in the bin.", "parts"),
+    Command("make", "Make a part by a recipe, commands in a file, of which those run that have something new.", "make"),
+    Command("recipe", "Print the recipe of a part that a command made, or the JSON schema of recipes.", "make"),
     Command("ops", "Show the table of operator rules: how each operator carries channels.", "inspect"),
 )
 
@@ -172,7 +175,7 @@ def run(arguments: list[str]) -> None:
 
 def _here(name: str, message: str) -> str:
     """A message of the library as a user of a command understands it."""
-    return in_options(message, options_of(_loaded(command) for command in COMMANDS if command.name == name))
+    return in_options(message, options_of(loaded(command) for command in COMMANDS if command.name == name))
 
 
 def app(*names: str) -> typer.Typer:
@@ -189,7 +192,7 @@ def app(*names: str) -> typer.Typer:
     for command in COMMANDS:
         family, _, own = command.name.rpartition(" ")
         home = families[family] if family else made
-        home.command(own, help=command.help)(_loaded(command) if command.name in names else _listed)
+        home.command(own, help=command.help)(loaded(command) if command.name in names else _listed)
     for name, family_app in families.items():
         made.add_typer(family_app, name=name)
     return made
@@ -199,7 +202,7 @@ def _listed() -> None:
     """Stand in the list for a command that is not run."""
 
 
-def _loaded(command: Command) -> Callable[..., None]:
+def loaded(command: Command) -> Callable[..., None]:
     """The function of a command, with an option for each field of its groups."""
     function = getattr(import_module(f"model_lego.cli.{command.module}"), f"{command.name.replace(' ', '_')}_command")
     flat = spread(function)
@@ -209,7 +212,8 @@ def _loaded(command: Command) -> Callable[..., None]:
         if not command.shared and not alone():
             raise BadConfig(f"{command.name} runs in one process; start it without torchrun")
         try:
-            flat(**options)
+            with asking(command.name, options):
+                flat(**options)
         except KeyboardInterrupt:
             say(f"interrupted; {NOTHING if command.left is None else command.left.of(options)}")
             raise typer.Exit(130) from None

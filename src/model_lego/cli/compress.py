@@ -5,6 +5,7 @@ from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget
 from model_lego.cli.disassemble import show_component
 from model_lego.cli.evaluate import measured
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
@@ -27,7 +28,7 @@ def compress_command(
     run: o.RunOptions,
 ) -> None:
     """Make a trained network smaller, within a budget, and keep all of its classes."""
-    from model_lego import compress, save
+    from model_lego import compress
 
     limits = parse_budget(budget) or PROMISED
     check_curve(curves.curve_out)
@@ -68,5 +69,5 @@ def compress_command(
                 repair=settings,
             )
         if speaks():
-            save(source.as_saved(component), out, overwrite=run.overwrite)
+            save_made(source.as_saved(component), out, overwrite=run.overwrite)
     show_component(component, report, drawn_curve, out, json=run.json)

@@ -6,6 +6,7 @@ from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.evaluate import measured
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import check_measured, open_source
 from model_lego.cli.team import speaks, team
@@ -124,7 +125,7 @@ def disassemble_command(
     run: o.RunOptions,
 ) -> None:
     """Take the component for some classes out of a trained network."""
-    from model_lego import disassemble, save
+    from model_lego import disassemble
 
     limits = parse_budget(budget, paper=paper)
     check_curve(curves.curve_out)
@@ -170,7 +171,7 @@ def disassemble_command(
                 stats=sums,
             )
         if speaks():
-            save(source.as_saved(component), out, overwrite=run.overwrite)
+            save_made(source.as_saved(component), out, overwrite=run.overwrite)
     show_component(component, report, drawn_curve, out, json=run.json)
 
 

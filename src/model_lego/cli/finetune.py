@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import check_measured, data_for, names_in, open_part
 from model_lego.cli.unfinished import close_checkpoint, open_checkpoint
@@ -17,7 +18,7 @@ DEFAULTS = o.TrainingOptions.like(GENTLE)
 
 def finetune_command(
     *,
-    folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
+    part: Annotated[str, typer.Argument(help="a saved component or assembly")],
     data: o.DataOptions,
     out: o.Out,
     loading: o.LoadingOptions,
@@ -26,19 +27,19 @@ def finetune_command(
     run: o.RunOptions,
 ) -> None:
     """Train a saved component or assembly a little further, all of it together."""
-    from model_lego import evaluate, finetune, save
+    from model_lego import evaluate, finetune
 
     settings = training.settings(run)
     checkpoint = open_checkpoint(out, overwrite=run.overwrite, resume=training.resume)
-    part = open_part(folder, loading)
-    check_room(out, bytes_of(part))
-    names = names_in(part, data, class_map)
-    train, test = data_for([part], data, names, run.batch_size, class_map=class_map)
+    opened = open_part(part, loading)
+    check_room(out, bytes_of(opened))
+    names = names_in(opened, data, class_map)
+    train, test = data_for([opened], data, names, run.batch_size, class_map=class_map)
     check_measured(data, test, names)
-    before = evaluate(part, test, class_names=names, progress=Bar())
-    tuned = finetune(part, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())
+    before = evaluate(opened, test, class_names=names, progress=Bar())
+    tuned = finetune(opened, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())
     after = evaluate(tuned, test, class_names=names, progress=Bar())
-    written = save(tuned, out, overwrite=run.overwrite)
+    written = save_made(tuned, out, overwrite=run.overwrite)
     close_checkpoint(out)
     if run.json:
         figures = {"before": before.accuracy, "after": after.accuracy, "verdict": as_json(tuned.verdict)}

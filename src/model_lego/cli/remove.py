@@ -10,6 +10,7 @@ from model_lego.bin_names import is_binned
 from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import names_in, open_part, open_source, part_data
 from model_lego.cli.verdict import as_json, show_concerns
@@ -44,7 +45,7 @@ def remove_command(
     run: o.RunOptions,
 ) -> None:
     """Take classes out of a component, an assembly or a network; the others stay."""
-    from model_lego import remove_classes, save
+    from model_lego import remove_classes
 
     data = calibrating.images
     how: dict[str, Any] = {
@@ -78,7 +79,7 @@ def remove_command(
         how |= {"preprocessing": source.preprocessing, "builder": source.builder}
         names = source.class_names
         made = remove_classes(source.model, source.asked(classes), source.train, class_names=names, **how)
-    folder = save(made, out, overwrite=run.overwrite)
+    folder = save_made(made, out, overwrite=run.overwrite)
     show_part(made, str(folder), data is not None, json=run.json)
 
 

@@ -6,6 +6,7 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
+from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import open_component, open_source
 from model_lego.errors import BadConfig
@@ -28,7 +29,7 @@ def unite_command(
     run: o.RunOptions,
 ) -> None:
     """Put components of one source together as one component, in which what they share is there once."""
-    from model_lego import save, unite
+    from model_lego import unite
 
     data = calibrating.images
     if (source is None) != (data is None):
@@ -50,7 +51,7 @@ def unite_command(
             progress=Bar(),
             repair=repairing.settings(run.seed),
         )
-    folder = save(united, out, overwrite=run.overwrite)
+    folder = save_made(united, out, overwrite=run.overwrite)
     before, after = united.origin.cost_before, united.origin.cost_after
     union = united.origin.settings["union"]
     apart, shared, crossing = sum(union["parts"]), union["shared"], union["crossing"]

@@ -79,6 +79,13 @@ def _fetch(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, dict[str, A
     return model, {"num_classes": model.num_classes} | arguments
 
 
+def file_of(name: str) -> tuple[str, str]:
+    """The repository on the Hub with the weights that a name means, and their file; no repository where it has none."""
+    _check(name)
+    config = _timm().models.get_pretrained_cfg(name)
+    return (config.hf_hub_id or "", config.hf_hub_filename or "model.safetensors") if config else ("", "")
+
+
 def _safetensors(config: Any) -> Path | None:
     """The file of published weights; None where timm has them elsewhere or in another form, which it reads itself."""
     from huggingface_hub.errors import RemoteEntryNotFoundError

@@ -68,12 +68,16 @@ def published(name: str, _: Mapping[str, Any]) -> Published:
     return Published(f"torchvision's {weights}", len(classes), classes or None, preprocessing)
 
 
+def file_of(name: str) -> str:
+    """The file in torchvision's cache with the weights that a name means."""
+    return str(_weights(name).url.rpartition("/")[2])
+
+
 def _fetch(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, dict[str, Any]]:
     import torch
     import torchvision
 
-    weights, plain = _weights(name), without_tag(name)[0]
-    file = weights.url.rpartition("/")[2]
+    weights, plain, file = _weights(name), without_tag(name)[0], file_of(name)
     with fetching(f"the weights of torchvision:{name} ('{file}')", f"{torch.hub.get_dir()}/checkpoints", "TORCH_HOME"):
         weights.get_state_dict(progress=False, check_hash=True, weights_only=True)  # from here on they are in the cache
     model = torchvision.models.get_model(plain, weights=weights, progress=False, **arguments)

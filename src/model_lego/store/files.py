@@ -18,6 +18,11 @@ from model_lego.store.tensors import dtype_name
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
 CARD = "README.md"
+#: How the part was made, where a command made it; and how each that we write begins.
+RECIPE, RECIPE_MARK = (
+    "recipe.yaml",
+    "# How model-lego made the part in this folder: `model-lego make` makes it again.\n",
+)
 #: What manifests need: those of the deepest networks have some 10,000 lists and objects, one of 50 such parts 2 MB.
 MAX_MANIFEST_BYTES, MAX_LISTS = 32 * 2**20, 150_000
 
@@ -142,6 +147,14 @@ def refuse_differences(
 def _some(names: list[str]) -> str:
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return f"{names[:5]}{more}" if names else "none"
+
+
+def is_recipe(path: Path) -> bool:
+    """Whether there is a recipe that we wrote."""
+    if not is_plain_file(path):
+        return False
+    with path.open("rb") as file:
+        return file.read(len(RECIPE_MARK)) == RECIPE_MARK.encode()
 
 
 def is_plain_file(path: Path) -> bool:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_lego.errors import CorruptComponent, OutputExists, SchemaTooNew
-from model_lego.store.files import CARD, MANIFEST, WEIGHTS, is_plain_file, read_manifest
+from model_lego.store.files import CARD, MANIFEST, RECIPE, WEIGHTS, is_plain_file, is_recipe, read_manifest
 from model_lego.store.manifest import Manifest, WeightsRecord
 from model_lego.store.manifest_text import parse_manifest
 from model_lego.store.outputs import check_place, writing
@@ -64,6 +64,8 @@ def refuse_existing(folder: Path, *, overwrite: bool) -> None:
         raise OutputExists(f"'{folder}' is no saved part or statistics, so it is not overwritten: {error}") from None
     for path in sorted(folder.iterdir()):
         ours = path.name in {*sizes, MANIFEST, CARD} and is_plain_file(path)
+        if path.name == RECIPE:
+            ours = is_recipe(path)
         if not ours or path.stat().st_size != sizes.get(path.name, path.stat().st_size):
             raise OutputExists(f"'{folder}' holds what its {MANIFEST} does not name, '{path.name}': move it first")
 

@@ -10,7 +10,7 @@ from model_lego.errors import BadConfig, LegoError
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import card
-from model_lego.store.files import CARD, MANIFEST, WEIGHTS, write_weights
+from model_lego.store.files import CARD, MANIFEST, RECIPE, RECIPE_MARK, WEIGHTS, write_weights
 from model_lego.store.manifest import Manifest
 from model_lego.store.manifest_text import to_json
 from model_lego.store.probe import first_difference, other_answer
@@ -22,12 +22,12 @@ from model_lego.store.tensors import named_tensors, split_aliases
 _INSTEAD = "leave the builder out and give load a factory that builds the network as it was"
 
 
-def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = False) -> Path:
+def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = False, recipe: str | None = None) -> Path:
     """Save a component or assembly: `model.safetensors`, `manifest.json` and `README.md`, all or nothing.
 
     What is cut from code of the user's own is proved when it is loaded, where the caller names the code; a warning says
     where that will not be possible. Saving the same part twice gives the same bytes. Parent folders are made where they
-    lack.
+    lack. A `recipe` tells `model-lego make` how the part was made; it is written beside, as `recipe.yaml`.
 
     Returns:
         The folder.
@@ -52,6 +52,8 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
         _prove(part, manifest, tensors)
         (fresh / MANIFEST).write_text(to_json(manifest), encoding="utf-8", newline="\n")
         (fresh / CARD).write_text(card(manifest), encoding="utf-8", newline="\n")
+        if recipe is not None:
+            (fresh / RECIPE).write_text(RECIPE_MARK + recipe, encoding="utf-8", newline="\n")
     return folder
 
 
