@@ -16,7 +16,7 @@ from model_lego.cutting.siblings import program_like, read_graphs
 from model_lego.errors import IncompatibleComponents, LegoError
 from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph import labels as lab
-from model_lego.graph.channels import Follow
+from model_lego.graph.channels import Divided, Follow, Layer
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels
@@ -51,7 +51,9 @@ def place(modules: Sequence[nn.Module], example: Tensor, *, rules: Mapping[objec
     except IncompatibleComponents:
         raise
     except LegoError as error:
-        raise IncompatibleComponents(f"a padded network of these parts does not run: {error}") from error
+        raise IncompatibleComponents(
+            f"these parts do not run as one dense network ({error}); use layout='parallel'"
+        ) from error
     with torch.no_grad():
         for name in graphs[0].axes:
             _fill(joint, name, modules, graphs, placer.axes[name])
@@ -74,7 +76,7 @@ def _widen(joint: nn.Module, graphs: Sequence[ChannelGraph]) -> dict[str, dict[s
         new = {
             "inputs": _joint_width(graphs, [f.inputs for f in together]),
             "outputs": _joint_width(graphs, [f.outputs for f in together]),
-            "groups": sum(f.groups for f in together) if follow.groups > 1 or follow.divided else 1,
+            "groups": _joint_groups(graphs, follow.inputs, together) if follow.groups > 1 or follow.divided else 1,
         }[follow.holds]
         value = getattr(owner, follow.attribute, None)
         if type(value) is int and value != new:
@@ -97,11 +99,11 @@ def _joint_program(joint: nn.Module, graphs: Sequence[ChannelGraph], example: Te
     groups = {}
     for divided in zip(*[graph.divided for graph in graphs], strict=True):
         if divided[0].place is not None:
-            groups[divided[0].node] = (divided[0].place, sum(each.groups for each in divided))
+            groups[divided[0].node] = (divided[0].place, _joint_groups(graphs, divided[0].channels, divided))
     for layers in zip(*[graph.layers for graph in graphs], strict=True):
         place = rules[targets[layers[0].node]].groups_at
         if place is not None and layers[0].groups > 1:
-            groups[layers[0].node] = (place, sum(layer.groups for layer in layers))
+            groups[layers[0].node] = (place, _joint_groups(graphs, layers[0].inputs, layers))
     return program_like(graphs[0], joint, example, groups)
 
 
@@ -109,6 +111,11 @@ def _joint_width(graphs: Sequence[ChannelGraph], each: Sequence[Tensor]) -> int:
     """How many channels those of the parts are together; the images are there once for all."""
     shared = [of_images(graph, channels) for graph, channels in zip(graphs, each, strict=True)]
     return int(shared[0].sum()) + sum(int((~mine).sum()) for mine in shared)
+
+
+def _joint_groups(graphs: Sequence[ChannelGraph], first: Tensor, each: Sequence[Divided | Follow | Layer]) -> int:
+    """How many groups those of the parts are together; the `first` part has them of these channels."""
+    return each[0].groups if bool(of_images(graphs[0], first).all()) else sum(one.groups for one in each)
 
 
 def _put(model: nn.Module, names: Sequence[str], old: Tensor, new: Tensor) -> None:
