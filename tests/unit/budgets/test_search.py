@@ -221,8 +221,11 @@ def test_what_counts_as_losing_no_more(at_most, allowed, keeps):
 @pytest.mark.parametrize(
     ("answers", "at_most"),
     [
-        ([0, 0], 50 + 1.6449 * 50 / 2**0.5),  # the second loses its label, and either would with its error
-        ([0, 1], 50 * math.tanh(0.25)),  # the second gains its label, which is luck: the source believes the other one
+        ([0, 0], 2 * (50 + 1.6449 * 50 / 2**0.5)),  # the second loses its label, and either would with its error
+        (
+            [0, 1],
+            2 * 50 * math.tanh(0.25),
+        ),  # the second gains its label, which is luck: the source believes the other one
     ],
 )
 def test_a_trial_says_what_is_lost_at_most(monkeypatch, answers, at_most):
