@@ -79,7 +79,9 @@ def assemblies() -> dict[str, ml.Assembly]:
     return {
         "side-by-side": ml.assemble([first, second]),
         "blend-none-of-these": blended,
-        "groups": ml.assemble([first, second], calibration=given, head="affine", groups={"pet": ["b", "c"]}),
+        "groups": ml.assemble(
+            [first, second], calibration=given, head="affine", class_names=list("abcd"), groups={"pet": ["b", "c"]}
+        ),
         "nested": ml.assemble([blended, named("timm:resnet26d", names="ef")]),
         "padded": ml.assemble(twins, layout="padded"),
     }

@@ -25,6 +25,7 @@ from model_lego.models.opening import open_network
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Builder, Component, Cost, Preprocessing
 from model_lego.parts.predictions import Prediction, Predictions
+from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.parts_bin.keeping import bin_add, bin_gc, bin_remove, bin_verify
@@ -74,6 +75,7 @@ __all__ = [
     "Prediction",
     "Predictions",
     "Preprocessing",
+    "Provenance",
     "RepairSettings",
     "Report",
     "Thresholds",

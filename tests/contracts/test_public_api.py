@@ -39,6 +39,7 @@ NAMES = [
     "Prediction",
     "Predictions",
     "Preprocessing",
+    "Provenance",
     "RepairSettings",
     "Report",
     "Thresholds",

@@ -18,9 +18,9 @@ def test_a_part_does_not_differ_from_itself(tmp_path):
     assert told(tmp_path / "all", tiny_assembly(), tiny_assembly()) == {}
 
 
-def test_other_weights_differ_in_their_digest_alone(tmp_path):
+def test_other_weights_differ_in_their_digests_alone(tmp_path):
     found = told(tmp_path, tiny_component(), tiny_component(seed=1))
-    assert found.keys() == {"weights.sha256"}
+    assert found.keys() == {"weights.sha256", "parts.1.digest"}
 
 
 def test_classes_widths_settings_and_images(tmp_path):

@@ -18,6 +18,8 @@ from model_lego.parts.join_record import (
     JoinCheck,
     Outsiders,
 )
+from model_lego.parts.provenance import Provenance
+from model_lego.store import inspect
 
 GOLDEN = Path(__file__).parent / "golden"
 SCHEMAS = sorted(GOLDEN.glob("schema-*"))
@@ -109,6 +111,20 @@ def test_an_assembly_of_an_earlier_version_tells_how_it_was_put_together(folder)
     assert (record.head_state, {name: getattr(record, name) for name in told}) == (state, told)
     digests = unpacked(record.calibration_digests)
     assert len(digests) == (0 if state == HeadState.SIDE_BY_SIDE else 250)
+
+
+def test_a_part_remembers_whose_weights_it_has_and_what_made_it():
+    said = ml.load(GOLDEN / "schema-5" / "component").origin.provenance
+    assert (said.licences, said.revisions, said.data) == (("apache-2.0",), ("2026-11",), ("digits",))
+    assert said.commands == ("model-lego disassemble --model zoo:lenet5 --data digits --classes 1,3",)
+    assert ml.load(GOLDEN / "schema-4" / "component").origin.provenance == Provenance()
+
+
+def test_a_component_has_the_same_digest_alone_and_in_an_assembly():
+    alone = inspect(GOLDEN / "schema-5" / "component", check_weights=True)
+    inside = inspect(GOLDEN / "schema-5" / "assembly-nested", check_weights=True)
+    assert alone.parts[0].digest == alone.weights.sha256
+    assert [part.digest == alone.weights.sha256 for part in inside.parts] == [True, False, True]
 
 
 @pytest.mark.parametrize("folder", sorted((GOLDEN / "schema-1").glob("assembly-*")), ids=named)

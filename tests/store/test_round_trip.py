@@ -18,6 +18,7 @@ from model_lego.parts.join_record import (
     JoinRecord,
     Outsiders,
 )
+from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Verdict
 from model_lego.store import digest_of, inspect, load, save
 from model_lego.store.tensors import named_tensors
@@ -176,6 +177,7 @@ def test_every_field_of_the_record_comes_back(tmp_path):
         outsiders=Outsiders(0.05, -1.5),
         finetuned=({"epochs": 3, "crop": None},),
         distilled=({"hard": 0.5, "names": ["a"]}, {"hard": 0.25}),
+        provenance=Provenance(("mit",), ("v2",), ("digits",), ("model-lego assemble one two",)),
         verdict=Verdict("joined", "its parts", 3, 90.5, 95.25, (3.0, 6.5), 200, held_out=True, fitted=12, kept=40.5),
     )
     assert all(getattr(record, field.name) != field.default for field in fields(record))

@@ -73,6 +73,7 @@ def test_weights_that_are_no_safetensors_though_the_digest_fits(saved):
     (saved / "model.safetensors").write_bytes(data)
     digest = hashlib.sha256(data).hexdigest()
     edit(saved, ("weights",), {"file": "model.safetensors", "bytes": len(data), "sha256": digest})
+    edit(saved, ("parts", 0, "digest"), digest)
     refused(saved, "not a safetensors file")
 
 
@@ -127,8 +128,8 @@ def test_a_manifest_too_large_to_be_one(saved):
 
 
 def test_a_newer_schema_is_named(saved):
-    edit(saved, ("schema",), 5)
-    with pytest.raises(SchemaTooNew, match=r"schema 5, .* up to 4: install a newer"):
+    edit(saved, ("schema",), 6)
+    with pytest.raises(SchemaTooNew, match=r"schema 6, .* up to 5: install a newer"):
         load(saved, factory=Tiny)
 
 
@@ -161,7 +162,7 @@ def test_an_older_schema_is_migrated(saved, monkeypatch):
         (("parts", 0, "preprocessing", "interpolation"), "lanczos", "interpolation"),
         (("weights", "file"), "../elsewhere.safetensors", "weights.file"),
         (("weights", "file"), "/model.safetensors", "weights.file"),
-        (("weights", "sha256"), "0" * 64, "sha256 differs"),
+        (("weights", "sha256"), "0" * 64, "a component's digest is the sha256 of its weights"),
         (("weights", "sha256"), "", "weights.sha256"),
         (("weights", "bytes"), 10**15, "bytes, but the manifest says"),
         (("tensors", "module.head.bias", "shape"), [10**18], "the tensors need"),
@@ -273,11 +274,21 @@ def test_arguments_that_the_builder_refuses(tmp_path, registry):
         (("assembly", "made_of"), [1, 0], "each once and in order"),
         (("assembly", "made_of"), [0, 0], "each once and in order"),
         (("assembly", "made_of"), [0], "2 parts where there must be 1"),
+        (("parts", 0, "digest"), "no digest", "parts.0.digest"),
     ],
 )
 def test_an_edited_assembly(assembled, path, value, words):
     edit(assembled, path, value)
     refused(assembled, words)
+
+
+def test_a_digest_of_other_weights(saved, assembled):
+    edit(saved, ("parts", 0, "digest"), "0" * 64)
+    refused(saved, "a component's digest is the sha256 of its weights")
+    inspect(assembled, check_weights=True)
+    edit(assembled, ("parts", 1, "digest"), "0" * 64)
+    with pytest.raises(CorruptComponent, match="part 2 has other weights than its digest tells of"):
+        inspect(assembled, check_weights=True)
 
 
 def test_a_head_that_does_not_fit(assembled):

@@ -153,6 +153,8 @@ def reseal(folder: Path, tensors: dict[str, Tensor], *, describe: bool = True) -
     (folder / "model.safetensors").write_bytes(data)
     manifest = read_json(folder)
     manifest["weights"] |= {"bytes": len(data), "sha256": digest_of_bytes(data)}
+    if manifest["assembly"] is None:
+        manifest["parts"][0]["digest"] = digest_of_bytes(data)
     if describe:
         manifest["tensors"] = {
             name: {"dtype": str(one.dtype).removeprefix("torch."), "shape": list(one.shape)}

@@ -1,6 +1,7 @@
 """Building classifiers from components: assemble."""
 
 import copy
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Unpack
@@ -25,6 +26,8 @@ from model_lego.parts.component import Component, Origin, total
 from model_lego.parts.grouping import Groups
 from model_lego.parts.image_shapes import taken_by
 from model_lego.parts.join_record import Calibration, HeadState, JoinCheck, JoinRecord, Layout
+from model_lego.parts.licences import clashes
+from model_lego.parts.provenance import together
 from model_lego.progress import Progress, quiet
 from model_lego.verdicts.judging import warn_of
 
@@ -87,6 +90,8 @@ def assembled(
 ) -> Assembly:
     """Build one classifier from components, as `assemble` does."""
     _check_parts(parts)
+    for clash in clashes(together(part.origin.provenance for part in leaves(*parts)).licences):
+        warnings.warn(f"licences of the parts: {clash}", stacklevel=3)
     if calibration is None:
         settings.refuse_unfitted()
     settled = settle([own_classes(part) for part in parts], settings)
@@ -275,6 +280,7 @@ def _padded(parts: Sequence[Component], images: Tensor, rules: Mapping[object, O
         | {key: value for key, value in origin.settings.items() if key in ("dropped_modules", "plain_layers")},
         cost_before=total(part.origin.cost_before for part in parts),
         cost_after=cost_of(placed.module, placed.program),
+        provenance=together(part.origin.provenance for part in parts),
     )
     names = [f"{number}.{name}" for number, part in enumerate(parts, 1) for name in part.classes]
     return Component(

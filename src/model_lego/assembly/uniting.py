@@ -18,6 +18,7 @@ from model_lego.graph.modules import find_tensor, first_parameter, hookless_copy
 from model_lego.options import refuse_unknown
 from model_lego.parts.component import Component, check_source
 from model_lego.parts.image_shapes import noise_of
+from model_lego.parts.provenance import together
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import Method, RepairSettings, as_settings
@@ -67,7 +68,10 @@ def unite(
     planned = _planned(uncut, parts, graph, kept, example)
     component = cut(uncut, planned, preprocessing=first.preprocessing, builder=first.origin.builder)
     component.origin = replace(
-        component.origin, source_digest=first.origin.source_digest, cost_before=first.origin.cost_before
+        component.origin,
+        source_digest=first.origin.source_digest,
+        cost_before=first.origin.cost_before,
+        provenance=together(part.origin.provenance for part in parts),
     )
     if source is not None and calibration is not None and settings.method != "none":
         sample = calibration_images(calibration, component, limit=CALIBRATION, seed=seed, progress=progress)

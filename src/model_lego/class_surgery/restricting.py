@@ -20,6 +20,7 @@ from model_lego.graph.modules import first_parameter
 from model_lego.graph.reachability import reaching
 from model_lego.parts.class_names import gone_places, label_places
 from model_lego.parts.component import Component, Origin
+from model_lego.parts.provenance import together
 from model_lego.parts.verdict import Verdict
 from model_lego.progress import Progress, quiet
 from model_lego.verdicts.judging import warn_of
@@ -133,6 +134,7 @@ def _origin_from_the_source_on(part: Component, graph: ChannelGraph, inner: Orig
         kept_outputs=outputs,
         kept_inputs=inputs,
         cost_after=inner.cost_after,
+        provenance=together([outer.provenance, inner.provenance]),
     )
 
 

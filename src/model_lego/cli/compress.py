@@ -5,6 +5,7 @@ from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget
 from model_lego.cli.disassemble import show_component
 from model_lego.cli.evaluate import measured
+from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_measured, open_source
@@ -25,6 +26,7 @@ def compress_command(
     repairing: o.RepairOptions,
     curves: o.CurveOptions,
     baselines: o.Baselines = False,
+    licence: o.Licence = None,
     run: o.RunOptions,
 ) -> None:
     """Make a trained network smaller, within a budget, and keep all of its classes."""
@@ -69,5 +71,9 @@ def compress_command(
                 repair=settings,
             )
         if speaks():
-            save_made(source.as_saved(component), out, overwrite=run.overwrite)
+            save_made(
+                signed(source.as_saved(component), data.data, source=source.weights_of(licence)),
+                out,
+                overwrite=run.overwrite,
+            )
     show_component(component, report, drawn_curve, out, json=run.json)

@@ -6,6 +6,7 @@ from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.evaluate import measured
+from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import check_measured, open_source
@@ -122,6 +123,7 @@ def disassemble_command(
     curves: o.CurveOptions,
     repairing: o.RepairOptions,
     baselines: o.Baselines = False,
+    licence: o.Licence = None,
     run: o.RunOptions,
 ) -> None:
     """Take the component for some classes out of a trained network."""
@@ -171,7 +173,11 @@ def disassemble_command(
                 stats=sums,
             )
         if speaks():
-            save_made(source.as_saved(component), out, overwrite=run.overwrite)
+            save_made(
+                signed(source.as_saved(component), data.data, source=source.weights_of(licence)),
+                out,
+                overwrite=run.overwrite,
+            )
     show_component(component, report, drawn_curve, out, json=run.json)
 
 

@@ -12,13 +12,13 @@ from model_lego.cli.render import show, show_json, show_table
 
 def inspect_command(
     folder: Annotated[str, typer.Argument(help="a saved component or assembly")],
-    check: Annotated[
-        bool, typer.Option("--check", help="read the weights, too, and hold them against the manifest")
-    ] = False,
+    drawn: Annotated[bool, typer.Option("--tree", help="draw what it is made of: sources, licences, data")] = False,
+    check: Annotated[bool, typer.Option("--check", help="read the weights, and compare their digests")] = False,
     json: Json = False,
 ) -> None:
     """Show where a saved component or assembly comes from, without reading its weights."""
     from model_lego.cli.summary import summary
+    from model_lego.cli.tree import tree
     from model_lego.store import inspect
     from model_lego.store.manifest_text import to_json
 
@@ -26,7 +26,7 @@ def inspect_command(
     if json:
         show_json(plain_json.loads(to_json(manifest)))
     else:
-        show(summary(manifest, checked=check))
+        show(tree(manifest) if drawn else summary(manifest, checked=check))
 
 
 def diff_command(

@@ -97,6 +97,9 @@ Criterion = Annotated[str | None, typer.Option("--criterion", help="by which cha
 CurveOpt = Annotated[bool, typer.Option("--curve", help="print accuracy against size, on held-out training images")]
 CurveOut = Annotated[str | None, typer.Option("--curve-out", help="draw that curve into a .png or .svg file")]
 Seed = Annotated[int, typer.Option("--seed", callback=_seed, help="seed of every random choice")]
+Licence = Annotated[
+    str | None, typer.Option("--licence", help="of the weights, apache-2.0 for instance; by default as published")
+]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if its manifest proves it ours")]
 Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]

@@ -1,7 +1,7 @@
 """What the words on a command line stand for: a source with its data, classes, preprocessing."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from torch import nn
@@ -26,6 +26,7 @@ from model_lego.parts.assembly import Assembly, leaves, told_classes
 from model_lego.parts.class_names import label_numbers, spelled, spoken
 from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
+from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.pictures.left_out import first
 from model_lego.store import load
 
@@ -42,6 +43,7 @@ class Source:
     train: Batched
     test: Batched
     part: Component | None = None  # whose module it is
+    published: Provenance = UNSAID  # what is said of its weights
 
     @property
     def present(self) -> list[str]:
@@ -51,6 +53,10 @@ class Source:
     def asked(self, texts: Sequence[str] | None) -> list[str | int]:
         """Classes as they are written, by default all that have images; raises UnknownClass, BadConfig."""
         return asked_classes(texts, self.class_names, self.present)
+
+    def weights_of(self, licence: str | None) -> Provenance:
+        """What is said of its weights, with a licence that is given in the place of the publisher's."""
+        return self.published if licence is None else replace(self.published, licences=(licence,))
 
     def as_saved(self, component: Component) -> Component:
         """A component that was cut from it as it is saved: one of a part is of the part's own source."""
@@ -85,6 +91,7 @@ def open_source(
         preprocessing=preprocessing,
         train=train,
         test=test,
+        published=opened.published,
     )
 
 

@@ -23,9 +23,9 @@ def summary(manifest: Manifest, *, checked: bool = False) -> str:
     """
     parts, assembly = manifest.parts, manifest.assembly
     rows = list(_component(parts[0])) if assembly is None else [*_assembly(assembly), *_inside(assembly)]
-    blocks = [_block(f"{manifest.kind.capitalize()} for {_few(_classes(manifest))}", rows)]
+    blocks = [_block(f"{manifest.kind.capitalize()} for {few(_classes(manifest))}", rows)]
     for number, part in zip(manifest.numbers(), parts, strict=True) if assembly is not None else ():
-        title = f"part {number} for {_few(part.classes)}" if number else "padded network"
+        title = f"part {number} for {few(part.classes)}" if number else "padded network"
         size = ("size", f"{_size(part.origin, 'parameters')} parameters, {_size(part.origin, 'macs')} multiply-adds")
         blocks.append(_block(title, [size, *(_history(part) if len(parts) <= FULL else ())]))
     return "\n\n".join([*blocks, _block("", _file(manifest, checked=checked))])
@@ -40,7 +40,7 @@ def _block(title: str, rows: Iterable[Row]) -> str:
     return "\n".join(lines)
 
 
-def _few(items: Sequence[str], most: int = ITEMS, between: str = ", ") -> str:
+def few(items: Sequence[str], most: int = ITEMS, between: str = ", ") -> str:
     """The first items of a list, and how many there are where that is not all of them."""
     more = f"{between}… {len(items)} in all" if len(items) > most else ""
     return between.join(items[:most]) + more
@@ -55,14 +55,14 @@ def _inside(assembly: AssemblyRecord, number: str = "") -> Iterator[Row]:
     for place, inner in enumerate(assembly.made_of, 1):
         if not isinstance(inner, int):
             mine = f"{number}.{place}" if number else str(place)
-            yield f"part {mine}", f"an assembly for {_few(inner.classes)}, head {inner.head}"
+            yield f"part {mine}", f"an assembly for {few(inner.classes)}, head {inner.head}"
             yield from _inside(inner, mine)
 
 
 def _assembly(assembly: AssemblyRecord) -> list[Row]:
     joined, tried = assembly.joined, assembly.joined.cross_validation
     rows = [("layout", assembly.layout), ("head", f"{assembly.head}, {joined.head_state.value}")]
-    rows += [(f"group {name}", _few(members)) for name, members in assembly.groups.items()]
+    rows += [(f"group {name}", few(members)) for name, members in assembly.groups.items()]
     if joined.calibration is not None:
         rows.append(("calibrated", f"on {joined.calibration.images:,} images"))
     if tried is not None:
@@ -92,7 +92,7 @@ def _history(part: PartRecord) -> Iterator[Row]:
     origin = part.origin
     settings: Mapping[str, Any] = origin.settings
     source = "a network of the user's own" if origin.builder is None else str(builder_from(origin))
-    yield "source", f"{source}, for {_few(origin.source_classes)}"
+    yield "source", f"{source}, for {few(origin.source_classes)}"
     yield "images", _images(origin, part.preprocessing)
     yield "cut", "; ".join(_cut(settings)) if origin.kept_outputs else "no: its parts stand side by side in it"
     yield "repaired", "; ".join(_repaired(settings.get("repair")))
@@ -123,7 +123,7 @@ def _cut(settings: Mapping[str, Any]) -> Iterator[str]:
     if crossing := settings.get("union", {}).get("crossing"):
         yield f"{crossing:,} parameters are new, between channels that no part has together"
     if "cut_from" in settings:
-        yield f"from the component or network for {_few(settings['cut_from']['classes'])}"
+        yield f"from the component or network for {few(settings['cut_from']['classes'])}"
     if "budget" in settings:
         budget = settings["budget"]
         asked = ", ".join(f"{name} {value:g}" for name, value in budget["asked"].items())
@@ -161,7 +161,7 @@ def _repaired(repair: Mapping[str, Any] | None) -> Iterator[str]:
         )
     for key, words in (("left_alone", "left alone"), ("given_biases", "given a bias")):
         if layers := repair.get(key):
-            yield f"{words}: {_few(layers, 4)}"
+            yield f"{words}: {few(layers, 4)}"
 
 
 def _accuracy(settings: Mapping[str, Any]) -> str:
@@ -179,7 +179,7 @@ def _noted(settings: Mapping[str, Any]) -> Iterator[Row]:
     """What the cut left out or could not touch."""
     for key, name in (("dropped_modules", "dropped"), ("plain_layers", "made plain"), ("kept_whole", "kept whole")):
         if found := settings.get(key):
-            yield name, _few(list(dict.fromkeys(map(str, found))), 5, "; ")
+            yield name, few(list(dict.fromkeys(map(str, found))), 5, "; ")
     if forgotten := settings.get("forgotten"):
         words = forgotten.get("why_not")
         told = f"not: {words}" if words else f"classes that are gone, by {forgotten['images']:,} images of them"

@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.provenance import UNSAID, Provenance
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -16,7 +17,7 @@ class Network:
 
     `class_names` are those of its logits and `preprocessing` is how it takes its images, each None where that is not
     known. `trained` is False for random weights. `notes` say in words what was taken from where. `logits` are as many
-    as it gave for a trial image, where there was one.
+    as it gave for a trial image, where there was one. `published` are licence and tag of published weights.
     """
 
     model: nn.Module
@@ -26,6 +27,7 @@ class Network:
     trained: bool = False
     notes: tuple[str, ...] = ()
     logits: int | None = None
+    published: Provenance = UNSAID
 
     @property
     def classes(self) -> int | None:

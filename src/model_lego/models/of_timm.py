@@ -16,6 +16,7 @@ from model_lego.models.names import unknown, unknown_tag, without_tag
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Library, Published, distinct, fetching, open_published
 from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.provenance import Provenance
 from model_lego.pictures.geometry import Interpolation
 
 
@@ -122,7 +123,10 @@ def said_by(config: Mapping[str, Any], origin: str, arguments: Mapping[str, Any]
     ]
     preprocessing = Preprocessing(mean, std, whole[0] if shorter else whole, crop, interpolation=resampled)
     classes, names = config["num_classes"], _class_names(config)
-    return Published(origin, classes, names if names and len(names) == classes else None, preprocessing, tuple(unsaid))
+    named = names if names and len(names) == classes else None
+    licence, tag = config.get("license"), config.get("tag")
+    whose = Provenance(licences=(str(licence),) if licence else (), revisions=(str(tag),) if tag else ())
+    return Published(origin, classes, named, preprocessing, tuple(unsaid), whose)
 
 
 def _class_names(config: Mapping[str, Any]) -> tuple[str, ...] | None:

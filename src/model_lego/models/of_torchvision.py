@@ -9,6 +9,7 @@ from model_lego.models.names import unknown, unknown_tag, without_tag
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Library, Published, fetching, open_published
 from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.provenance import Provenance
 
 #: Arguments that weights decide, and that the networks which take them keep as attributes.
 OF_WEIGHTS = ("aux_logits", "image_size", "transform_input")
@@ -65,7 +66,9 @@ def published(name: str, _: Mapping[str, Any]) -> Published:
     preprocessing = Preprocessing(
         how.mean, how.std, how.resize_size[0], how.crop_size[0], interpolation=how.interpolation.value
     )
-    return Published(f"torchvision's {weights}", len(classes), classes or None, preprocessing)
+    licence = weights.meta.get("license")  # few have one; it is a page then
+    whose = Provenance(licences=(licence,) if licence else (), revisions=(weights.name,))
+    return Published(f"torchvision's {weights}", len(classes), classes or None, preprocessing, whose=whose)
 
 
 def file_of(name: str) -> str:

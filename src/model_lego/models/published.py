@@ -4,7 +4,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import Any
 
@@ -17,13 +17,14 @@ from model_lego.models.building import built
 from model_lego.models.network import Network, Wanted
 from model_lego.models.weights import infer_classes, load_weights
 from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.provenance import UNSAID, Provenance
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
     """What published weights say: how many classes they have, how these are called, and how images are taken.
 
-    `origin` is what they are called, `unsaid` what of it cannot be followed, in words.
+    `origin` is what they are called, `unsaid` what of it cannot be followed, in words; `whose` are licence and tag.
     """
 
     origin: str
@@ -31,6 +32,7 @@ class Published:
     class_names: tuple[str, ...] | None
     preprocessing: Preprocessing | None
     unsaid: tuple[str, ...] = ()
+    whose: Provenance = UNSAID
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,8 @@ def _pretrained(library: Library, wanted: Wanted, said: Published | None) -> Net
 
     with torch.random.fork_rng(devices=[]):
         model = built(name, fetch, given)
-    return described(model, Builder(name, made["arguments"]), said, f"weights are {said.origin}")
+    network = described(model, Builder(name, made["arguments"]), said, f"weights are {said.origin}")
+    return replace(network, published=said.whose)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts.classifier import Classifier
 from model_lego.parts.logits import main_logits
 from model_lego.parts.normalisations import NORMALISATIONS, named
+from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
 from model_lego.pictures.geometry import Interpolation, brought, checked_geometry, traced
@@ -191,6 +192,7 @@ class Origin:
     settings: Mapping[str, Any]  # thresholds, sampling, seed, repair …: JSON values
     cost_before: Cost
     cost_after: Cost
+    provenance: Provenance = UNSAID
 
 
 class Component(Classifier):

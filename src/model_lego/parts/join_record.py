@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from model_lego.digest import SEEN
+from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.parts.verdict import Verdict
 
 Layout = Literal["parallel", "padded"]
@@ -97,6 +98,7 @@ class JoinRecord:
     finetuned: tuple[Mapping[str, Any], ...] = ()
     distilled: tuple[Mapping[str, Any], ...] = ()
     verdict: Verdict | None = None  # beside the parts, or beside what it was before it was trained
+    provenance: Provenance = UNSAID  # of the joining: what the parts are of, they say themselves
 
     @property
     def was_fitted(self) -> bool:

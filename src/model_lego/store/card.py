@@ -1,10 +1,12 @@
 """The card (README.md) of a saved folder, made of its manifest alone."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from model_lego.digest import SEEN
-from model_lego.inert import in_code, in_markdown
+from model_lego.inert import in_code, in_markdown, printable
+from model_lego.parts.licences import clashes
+from model_lego.parts.provenance import Provenance, together
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
 from model_lego.store.records import builder_from
@@ -15,7 +17,7 @@ pipeline_tag: image-classification
 tags:
 - model-lego
 - image-classification
----
+{licence}---
 """
 
 _USE = """
@@ -33,12 +35,19 @@ logits = part(images)  # batch x {classes}, in the order of part.classes
 def card(manifest: Manifest) -> str:
     """Write the card as Markdown; the same manifest gives the same text."""
     classes = manifest.assembly.classes if manifest.assembly else manifest.parts[0].classes
-    lines = [_HEADER, f"# {manifest.kind.capitalize()}: {in_markdown(', '.join(classes))}", ""]
+    licences = together(part.origin.provenance for part in manifest.parts).licences
+    lines = [
+        _HEADER.format(licence=_licence(licences)),
+        f"# {manifest.kind.capitalize()}: {in_markdown(', '.join(classes))}",
+        "",
+    ]
     if manifest.assembly:
         lines += _joined(manifest.assembly)
     builders = [builder_from(part.origin) for part in manifest.parts]
     own = any(builder is None or builder.is_own_code for builder in builders)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
+    for clash in clashes(licences):
+        lines += [f"Note: {in_markdown(clash)}.", ""]
     for number, part in zip(manifest.numbers(), manifest.parts, strict=True):
         lines += _part(part, f"Part {number}" if len(manifest.parts) > 1 else "Origin")
     if manifest.assembly:
@@ -50,12 +59,22 @@ def card(manifest: Manifest) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _licence(licences: Sequence[str]) -> str:
+    """The line of the header about licences, one or several; empty where none is known."""
+    if not licences:
+        return ""
+    names = [json.dumps(printable(name)) for name in licences]  # text in JSON is text in YAML
+    listed = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
+    return f"license: {listed}\n"
+
+
 def _joined(assembly: AssemblyRecord, number: str = "") -> Iterator[str]:
     """How an assembly joins its parts, and then how assemblies among these do."""
     which = f"Part {number}: " if number else ""
     yield from (f"{which}Layout {assembly.layout}, head {in_markdown(assembly.head)}.", "")
     for name, members in assembly.groups.items():
         yield from (f"Class {in_markdown(name)} is any of {in_markdown(', '.join(members))}.", "")
+    yield from (*_made(assembly.joined.provenance), "")
     yield from _verdict(assembly.joined.verdict)
     if lacks := assembly.joined.lacks:
         yield from (f"It has {in_markdown(lacks)}.", "")
@@ -74,6 +93,7 @@ def _part(part: PartRecord, title: str) -> Iterator[str]:
     yield from (f"## {title}", "")
     yield f"Cut from {source} with {len(origin.source_classes)} classes (digest `{in_code(origin.source_digest)}`);"
     yield f"input {' x '.join(map(str, origin.input_shape))} (channels x height x width)."
+    yield from _made(origin.provenance)
     yield from ("", "| class | label in the source |", "|---|---|")
     yield from (f"| {in_markdown(name)} | {label} |" for name, label in zip(part.classes, part.labels, strict=True))
     yield from ("", "| | before | after |", "|---|---|---|")
@@ -85,6 +105,14 @@ def _part(part: PartRecord, title: str) -> Iterator[str]:
     if part.preprocessing is not None:
         yield from (f"Images: {part.preprocessing.noun()}.", "")
     yield from _settings("Settings of the cut", origin.settings)
+
+
+def _made(said: Provenance) -> Iterator[str]:
+    """Whose weights they are, and what it was made with, as far as that was said."""
+    rows = (("Licence", said.licences), ("Revision", said.revisions), ("Data", said.data))
+    told = [f"{what} {in_markdown(', '.join(texts))}" for what, texts in rows if texts]
+    told += [f"made by `{in_code(command)}`" for command in said.commands]
+    yield from ([f"{'; '.join(told)}."] if told else [])
 
 
 def _verdict(verdict: Verdict | None) -> list[str]:

@@ -39,9 +39,15 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
                 f"tensor '{name}' is {tensor.dtype}, {tensor.layout}: only dense tensors of the types "
                 f"{', '.join(ITEM_BYTES)} have a place in the file"
             )
+    data = weights_bytes(tensors)
+    path.write_bytes(data)
+    return data
+
+
+def weights_bytes(tensors: Mapping[str, Tensor]) -> bytes:
+    """Tensors as a file of weights has them: row-major, each with its own storage."""
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    stream_weights(own, path)
-    return path.read_bytes()
+    return safetensors.torch.save(own, metadata={"format": "pt"})
 
 
 def stream_weights(tensors: Mapping[str, Tensor], path: Path) -> None:

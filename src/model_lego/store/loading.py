@@ -11,12 +11,13 @@ from model_lego.bin_names import located
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
-from model_lego.store.files import MANIFEST, read_manifest, read_verified, read_weights
+from model_lego.store.files import MANIFEST, read_manifest, read_weights
 from model_lego.store.manifest import Manifest
 from model_lego.store.manifest_text import parse_manifest
 from model_lego.store.named import named_factories
 from model_lego.store.probe import other_answer, shape_for
 from model_lego.store.rebuild import Factory, rebuild
+from model_lego.store.records import check_digests
 from model_lego.store.swapping import read_whole
 
 
@@ -76,7 +77,7 @@ def _apart(part: Component | Assembly, manifest: Manifest) -> str:
 
 
 def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
-    """Read and check the manifest of a saved folder; with `check_weights` also the sha256 of its weights.
+    """Read and check the manifest of a saved folder; with `check_weights` also its weights and digests.
 
     Raises:
         CorruptComponent: the folder is damaged or was tampered with.
@@ -89,7 +90,7 @@ def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
 def _inspected(folder: Path, sha256: str | None = None, *, check_weights: bool = False) -> Manifest:
     manifest = parse_manifest(read_manifest(folder, sha256), str(folder / MANIFEST), Manifest)
     if check_weights:
-        read_verified(folder, manifest.weights)
+        check_digests(folder, manifest, read_weights(folder, manifest.weights, manifest.tensors))
     return manifest
 
 

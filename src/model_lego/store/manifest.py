@@ -16,13 +16,14 @@ from model_lego.parts.class_names import repeated
 from model_lego.parts.component import OWN_CODE, Preprocessing
 from model_lego.parts.grouping import counted_as, group_of
 from model_lego.parts.join_record import JoinRecord
+from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Verdict
 from model_lego.pictures.geometry import Interpolation
 from model_lego.store.exact import Count, Record, Size
 from model_lego.store.probe import ProbeRecord
 
 #: The schema that is written.
-SCHEMA = 4
+SCHEMA = 5
 
 _SHOWN = 3
 _DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"]
@@ -123,10 +124,14 @@ class OriginRecord(Record):
     settings: dict[str, JsonValue]
     cost_before: CostRecord
     cost_after: CostRecord
+    provenance: Provenance
 
 
 class PartRecord(Record):
-    """One component: its classes, the labels that they had in the source, and its origin."""
+    """One component: its classes, the labels that they had in the source, and its origin.
+
+    `digest` is the sha256 of the weights file that it has alone, empty in parts of older schemas.
+    """
 
     classes: Names
     labels: tuple[int, ...]
@@ -134,6 +139,7 @@ class PartRecord(Record):
     memory_format: Literal["contiguous", "channels_last"]
     origin: OriginRecord
     verdict: Verdict | None
+    digest: Annotated[str, Field(pattern=r"^([0-9a-f]{64})?$")]
 
     @model_validator(mode="after")
     def _one_label_a_class(self) -> "PartRecord":
@@ -207,7 +213,7 @@ class Manifest(Record):
     """Everything about a saved component or assembly but its tensors."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[4], Field(alias="schema")]
+    schema_number: Annotated[Literal[5], Field(alias="schema")]
     kind: Literal["component", "assembly"]
     parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
     assembly: AssemblyRecord | None
@@ -221,6 +227,8 @@ class Manifest(Record):
     def _agrees_with_itself(self) -> "Manifest":
         if (self.kind == "assembly") != (self.assembly is not None):
             raise ValueError(f"kind is {self.kind} but 'assembly' says otherwise")
+        if self.assembly is None and self.parts[0].digest not in ("", self.weights.sha256):
+            raise ValueError("a component's digest is the sha256 of its weights, and here it is another")
         numbers = [0] if self.assembly is None else [number for number, _ in self.assembly.places()]
         if numbers != list(range(len(self.parts))):
             raise ValueError(f"{len(self.parts)} parts where there must be {len(numbers)}, each once and in order")

@@ -90,7 +90,24 @@ def _uncropped(part: Json) -> Json:
     return part | {"preprocessing": known | {"crop": None, "interpolation": "bilinear"}}
 
 
+def with_provenance(manifest: Json) -> Json:
+    """Schema 4 to 5: parts have a digest, of their own weights alone, and tell of licences, data and commands."""
+    parts = manifest.get("parts")
+    if not isinstance(parts, list):  # statistics are of no part
+        return manifest
+    weights = manifest.get("weights")
+    alone = manifest.get("kind") == "component" and isinstance(weights, dict)
+    digest = weights.get("sha256") if alone and isinstance(weights, dict) else ""
+    return manifest | {"parts": [_provided(part, digest) if isinstance(part, dict) else part for part in parts]}
+
+
+def _provided(part: Json, digest: object) -> Json:
+    origin = part.get("origin")
+    unsaid: Json = {"licences": [], "revisions": [], "data": [], "commands": []}
+    return part | {"digest": digest, "origin": origin | {"provenance": unsaid} if isinstance(origin, dict) else origin}
+
+
 #: From a schema number to the function that turns such a manifest into one of the next number.
 MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType(
-    {1: typed_assembly, 2: judged_and_probed, 3: cropped_and_grouped}
+    {1: typed_assembly, 2: judged_and_probed, 3: cropped_and_grouped, 4: with_provenance}
 )

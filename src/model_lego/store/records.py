@@ -5,17 +5,20 @@ from contextlib import suppress
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
 
 from model_lego.digest import digest_of_bytes
+from model_lego.errors import CorruptComponent
 from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Builder, Component, Cost, Origin
+from model_lego.store.files import weights_bytes
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord
 from model_lego.store.manifest_text import validated
 from model_lego.store.probe import probe_of
-from model_lego.store.tensors import dtype_name, is_channels_last
+from model_lego.store.tensors import dtype_name, is_channels_last, named_tensors, split_aliases
 from model_lego.version import __version__
 
 
@@ -28,16 +31,17 @@ def manifest_of(
         ValueError: something in it cannot be written, such as a setting that is not a JSON value.
     """
     whole = isinstance(part, Assembly)
-    parts, probe = list(leaves(part)), probe_of(part)
+    parts, probe, sha256 = list(leaves(part)), probe_of(part), digest_of_bytes(weights)
+    digests = [part_digest(component) for component in parts] if whole else [sha256]
     raw = {
         "format": "model-lego",
         "schema": SCHEMA,
         "kind": "assembly" if whole else "component",
-        "parts": [_part(component) for component in parts],
+        "parts": [_part(component, digest) for component, digest in zip(parts, digests, strict=True)],
         "assembly": _assembly(part, count()) if isinstance(part, Assembly) else None,
         "tensors": {name: {"dtype": dtype_name(one), "shape": list(one.shape)} for name, one in tensors.items()},
         "aliases": dict(aliases),
-        "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": digest_of_bytes(weights)},
+        "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": sha256},
         "versions": versions(parts),
         "probe": probe and probe.model_dump(),
     }
@@ -73,11 +77,29 @@ def _origin_from(record: OriginRecord) -> Origin:
         settings=record.settings,
         cost_before=Cost(**record.cost_before.model_dump()),
         cost_after=Cost(**record.cost_after.model_dump()),
+        provenance=record.provenance,
     )
 
 
-def _part(component: Component) -> dict[str, Any]:
+def part_digest(component: Component) -> str:
+    """The sha256 of the weights file that a component has alone."""
+    return digest_of_bytes(weights_bytes(split_aliases(named_tensors(component))[0]))
+
+
+def check_digests(folder: Path, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
+    """Raise CorruptComponent where the tensors of a part inside an assembly are not those that its digest tells of."""
+    if manifest.assembly is None:  # whose digest is that of its file
+        return
+    whole = {**tensors, **{name: tensors[kept] for name, kept in manifest.aliases.items()}}
+    for number, prefix, part in zip(manifest.numbers(), manifest.prefixes(), manifest.parts, strict=True):
+        own = {name.removeprefix(prefix): one for name, one in whole.items() if name.startswith(prefix)}
+        if part.digest and digest_of_bytes(weights_bytes(split_aliases(own)[0])) != part.digest:
+            raise CorruptComponent(f"{folder}: part {number} has other weights than its digest tells of")
+
+
+def _part(component: Component, digest: str) -> dict[str, Any]:
     return {
+        "digest": digest,
         "classes": component.classes,
         "labels": component.labels,
         "preprocessing": asdict(component.preprocessing) if component.preprocessing else None,
@@ -101,6 +123,7 @@ def _origin(origin: Origin) -> dict[str, Any]:
         "settings": _plain(origin.settings),
         "cost_before": asdict(origin.cost_before),
         "cost_after": asdict(origin.cost_after),
+        "provenance": asdict(origin.provenance),
     }
 
 

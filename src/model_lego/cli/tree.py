@@ -1,0 +1,84 @@
+"""What a saved part is made of, as a tree: its parts, their sources, licences, data, and the commands that made it."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from model_lego.cli.summary import few
+from model_lego.digest import SEEN, unpacked
+from model_lego.parts.licences import clashes
+from model_lego.parts.provenance import Provenance, together
+from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
+from model_lego.store.records import builder_from
+
+#: Digits of a digest that are shown.
+DIGITS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A line of text, and what hangs on it."""
+
+    text: str
+    inside: tuple["Node", ...] = ()
+
+
+def tree(manifest: Manifest) -> str:
+    """Draw a saved part: what it is made of, down to the sources, and what of their licences does not go together."""
+    parts, numbers = manifest.parts, manifest.numbers()
+    named = zip(numbers, parts, strict=True)
+    alone = "component" if manifest.assembly is None else "padded network"
+    nodes = [_component(f"part {number}" if number else alone, part) for number, part in named]
+    root = nodes[0] if manifest.assembly is None else _assembly("assembly", manifest.assembly, nodes)
+    licences = together(part.origin.provenance for part in parts).licences
+    versions = ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))
+    more = [*(Node(f"note: {clash}") for clash in clashes(licences)), Node(f"written with {versions}")]
+    return "\n".join(_drawn(Node(root.text, (*root.inside, *more))))
+
+
+def _assembly(called: str, record: AssemblyRecord, nodes: list[Node]) -> Node:
+    """An assembly with its parts, which take the next of the nodes."""
+    joined, inside = record.joined, []
+    for place, inner in enumerate(record.made_of, 1):
+        inside.append(nodes.pop(0) if isinstance(inner, int) else _assembly(f"part {place}", inner, nodes))
+    seen = {SEEN: joined.calibration_digests} if joined.calibration_digests else {}
+    return Node(f"{called} for {few(record.classes)}, head {record.head}", (*inside, *_made(joined.provenance, seen)))
+
+
+def _component(called: str, part: PartRecord) -> Node:
+    origin = part.origin
+    digest = f", digest {part.digest[:DIGITS]}" if part.digest else ""
+    inside = (_source(origin), *_made(origin.provenance, origin.settings))
+    return Node(f"{called} for {few(part.classes)}{digest}", inside)
+
+
+def _source(origin: OriginRecord) -> Node:
+    """The uncut network, whose weights they are, and under which licence."""
+    named = "a network of the user's own" if origin.builder is None else str(builder_from(origin))
+    said = origin.provenance
+    rows = [("digest", [origin.source_digest[:DIGITS]]), ("revision", said.revisions), ("licence", said.licences)]
+    told = [f"{what} {', '.join(texts)}" for what, texts in rows if any(texts)]
+    return Node(", ".join([f"source {named}", *told, *([] if said.licences else ["licence unknown"])]))
+
+
+def _made(said: Provenance, settings: Mapping[str, Any]) -> Iterator[Node]:
+    """The images that it was made with, and the commands."""
+    packed = settings.get(SEEN, "")
+    of = f" of {', '.join(said.data)}" if said.data else ""
+    if isinstance(packed, str) and packed:
+        images, digest = len(unpacked(packed)), hashlib.sha256(packed.encode()).hexdigest()
+        yield Node(f"data: {images:,} images{of}, digest {digest[:DIGITS]}")
+    elif of:
+        yield Node(f"data:{of.removeprefix(' of')}")
+    yield from (Node(f"made by: {command}") for command in said.commands)
+
+
+def _drawn(node: Node) -> Iterator[str]:
+    """The lines of a node, with branches in front of what hangs on it."""
+    yield node.text
+    for place, inner in enumerate(node.inside, 1):
+        head, below = ("└── ", "    ") if place == len(node.inside) else ("├── ", "│   ")
+        first, *rest = _drawn(inner)
+        yield f"{head}{first}"
+        yield from (f"{below}{line}" for line in rest)

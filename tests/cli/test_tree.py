@@ -1,0 +1,44 @@
+"""inspect --tree: what a part is made of, with licences, data and the commands that made it."""
+
+import shutil
+
+from tests.support.squares import run
+
+
+def lines(ran):
+    assert ran.code == 0, ran.err
+    return [line.strip("│├└─ ") for line in ran.out.splitlines()]
+
+
+def test_an_assembly_is_drawn_down_to_its_sources(world):
+    drawn = lines(run("inspect", world.both, "--tree"))
+    assert drawn[0].startswith("assembly for ant, bee, dog, cat, head ")
+    assert [line.partition(",")[0] for line in drawn if line.startswith("part")] == ["part 1 for ant", "part 2 for dog"]
+    assert sum(line.startswith("source zoo:lenet5 (") and line.endswith("licence unknown") for line in drawn) == 2
+    assert sum(line.startswith("data: 48 images of animals.npz, digest ") for line in drawn) == 2
+    assert "made by: model-lego assemble one two --data animals.npz" in drawn
+    assert drawn[-1].startswith("written with model-lego ")
+
+
+def test_a_licence_that_is_given_is_drawn_carried_and_warned_of(world, tmp_path):
+    made = {}
+    for name, classes, licence in (("one", "ant,bee", "gpl-2.0"), ("two", "dog,cat", "apache-2.0")):
+        made[name] = tmp_path / name
+        words = ("--classes", classes, "--licence", licence, "--out", made[name], "--repair", "none")
+        assert run("disassemble", "--paper", *world.source(), *words).code == 0
+    assert lines(run("inspect", made["one"], "--tree"))[1].endswith("licence gpl-2.0")
+    assert 'license: "gpl-2.0"\n' in (made["one"] / "README.md").read_text()
+    joined = run("assemble", made["one"], made["two"], "--out", tmp_path / "both")
+    clash = "gpl-2.0 and apache-2.0 do not go together: the patent terms of the latter are a further restriction"
+    assert f"note: licences of the parts: {clash}" in joined.err
+    assert f"note: {clash}" in lines(run("inspect", tmp_path / "both", "--tree"))
+    assert 'license: ["gpl-2.0", "apache-2.0"]\n' in (tmp_path / "both" / "README.md").read_text()
+
+
+def test_a_command_is_remembered_without_folders_of_this_machine(world, tmp_path):
+    shutil.copy(world.data, tmp_path / "photos.npz")
+    words = ("--classes", "ant", "--data", tmp_path / "photos.npz", "--repair", "none", "--json")
+    assert run("disassemble", "--paper", *world.source()[:-2], *words, "--out", tmp_path / "ant").code == 0
+    manifest = (tmp_path / "ant" / "manifest.json").read_text()
+    assert str(tmp_path) not in manifest
+    assert "--json" not in manifest
