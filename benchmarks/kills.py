@@ -1,20 +1,26 @@
-"""Processes that save to one folder and are killed at random times: is it the old part or a new one, and whole?
+"""Processes that save to one folder, or make recipes, and are killed at random times: is it the old part or a new one?
 
 `python -m benchmarks.kills [KILLS] [SECONDS]`: kills of two writers each, within so many seconds of their start.
 """
 
+import io
+import json
 import multiprocessing
 import random
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import nn
 
+from model_lego.cli import main
+from model_lego.cli.recipe.recording import recipe_of
 from model_lego.models import build
 from model_lego.parts.component import Builder, Component, Cost, Origin
 from model_lego.store import load, save
@@ -51,17 +57,63 @@ def killed(folder: Path, parts: Sequence[Component], kills: int, seconds: float,
     Raises CorruptComponent where it holds none, AssertionError where it holds something of several.
     """
     save(parts[0], folder, overwrite=True)
-    found: Counter[str] = Counter()
+    writers = [partial(_writing, folder, one) for one in parts[:WRITERS]]
+    return Counter(_whole(folder, parts) for _ in _kills(writers, kills, seconds, seed))
+
+
+def killed_makes(folder: Path, parts: Sequence[Component], kills: int, seconds: float, seed: int = 0) -> Counter[str]:
+    """The same of processes that make the parts, in one order and the other, one assembly, each by a recipe of its own.
+
+    Raises AssertionError where the folder holds neither of the two, with its own recipe.
+    """
+    orders = {"in order": parts, "reversed": list(reversed(parts))}
+    for each in parts:
+        save(each, folder.with_name(each.classes[0]))
+    recipes = {name: folder.with_name(f"{name}.yaml") for name in orders}
+    wanted = {}
+    for name, order in orders.items():
+        words = [str(folder.with_name(each.classes[0])) for each in order]
+        step = {"command": "assemble", "parts": words, "on_clash": "prefer"}
+        recipes[name].write_text(json.dumps({"steps": {"joined": step}}), encoding="utf-8")
+        _make(recipes[name], folder)
+        wanted[_told(folder)] = name
+    writers = [partial(_making, recipe, folder) for recipe in recipes.values()]
+    return Counter(wanted[_told(folder)] for _ in _kills(writers, kills, seconds, seed))
+
+
+def _kills(writers: Sequence[Callable[[], None]], kills: int, seconds: float, seed: int) -> Iterator[int]:
+    """Let processes write at once, and kill them after a random time; again and again."""
     drawn = random.Random(seed)
-    for _ in range(kills):
-        writers = [_started(_writing, folder, one) for one in parts[:WRITERS]]
+    for number in range(kills):
+        started = [_started(writer) for writer in writers]
         time.sleep(drawn.uniform(0, seconds))
-        for writer in writers:
+        for writer in started:
             writer.kill()
-        for writer in writers:
+        for writer in started:
             writer.join()
-        found[_whole(folder, parts)] += 1
-    return found
+        yield number
+
+
+def _make(recipe: Path, folder: Path) -> None:
+    """Run `model-lego make` as it is typed."""
+    steps = folder.with_name("steps")
+    words = ["make", str(recipe), "--out", str(folder), "--steps", str(steps), "--fresh", "--overwrite", "--json"]
+    with redirect_stdout(io.StringIO()), redirect_stderr(io.StringIO()), suppress(SystemExit):
+        main(words)
+
+
+def _making(recipe: Path, folder: Path) -> None:
+    torch.set_num_threads(1)
+    while True:
+        _make(recipe, folder)
+
+
+def _told(folder: Path) -> tuple[str, ...]:
+    """The classes of the assembly in a folder, which is whole and has the recipe that made it."""
+    there = load(folder)
+    (step,) = recipe_of(str(folder)).steps
+    assert Path(step.options["parts"][0]).name == there.classes[0]
+    return there.classes
 
 
 def left(folder: Path) -> list[str]:
@@ -69,8 +121,8 @@ def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.parent.iterdir() if path != folder)
 
 
-def _started(work: Callable[..., None], *given: object) -> multiprocessing.process.BaseProcess:
-    process = multiprocessing.get_context("fork").Process(target=work, args=given)
+def _started(work: Callable[[], None]) -> multiprocessing.process.BaseProcess:
+    process = multiprocessing.get_context("fork").Process(target=work)
     process.start()
     return process
 
@@ -89,7 +141,7 @@ def _whole(folder: Path, parts: Sequence[Component]) -> str:
     return there.classes[0]
 
 
-def main(kills: int = 200, seconds: float = 0.5) -> None:
+def measure(kills: int = 200, seconds: float = 0.5) -> None:
     """Kill, and print what was found."""
     torch.set_num_threads(1)
     parts = [part("a"), part("bb")]
@@ -100,7 +152,14 @@ def main(kills: int = 200, seconds: float = 0.5) -> None:
         save(parts[0], folder, overwrite=True)
         print(f"{kills} kills of {WRITERS} writers each, within {seconds} s: whole each time, {dict(found)}")
         print(f"left beside it: {len(before)} folders, after the next save {len(left(folder))}")
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "joined"
+        made = killed_makes(folder, parts, kills, seconds)
+        before = left(folder)
+        _make(folder.with_name("in order.yaml"), folder)
+        print(f"{kills} kills of {WRITERS} `make`s each, within {seconds} s: whole each time, {dict(made)}")
+        print(f"beside it: {', '.join(before)}; after the next `make` {', '.join(left(folder))}")
 
 
 if __name__ == "__main__":
-    main(*(kind(given) for kind, given in zip((int, float), sys.argv[1:], strict=False)))
+    measure(*(kind(given) for kind, given in zip((int, float), sys.argv[1:], strict=False)))

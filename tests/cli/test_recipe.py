@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from benchmarks.kills import killed_makes, part
 from tests.support.squares import contents, refused, run, said, write_npz
 
 LENET = {"model": "zoo:lenet5", "argument": {"image_size": 16, "width": 0.5}}
@@ -92,6 +93,20 @@ def test_a_result_that_was_damaged_is_made_again(here):
     assert make("--overwrite")["ran"] == ["one"]
     assert bytes_of(here / "both") == before
     assert made["folder" if "folder" in made else "written"]
+
+
+def test_what_a_killed_make_left_is_removed_by_the_next(here):
+    make()
+    left = here / ".both.saving-abcd1234"
+    (left / "new").mkdir(parents=True)
+    assert make()["written"] == []
+    assert not left.exists()
+
+
+def test_makes_that_are_killed_leave_the_old_or_the_new_result(tmp_path):
+    parts = [part("a"), part("bb")]
+    found = killed_makes(tmp_path / "joined", parts, kills=3, seconds=1)
+    assert sum(found.values()) == 3
 
 
 def test_one_step_alone_with_those_that_it_needs(here):

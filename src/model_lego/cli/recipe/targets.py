@@ -14,6 +14,7 @@ from model_lego.errors import OutputExists
 from model_lego.store.files import CARD, MANIFEST, RECIPE, RECIPE_MARK, WEIGHTS
 from model_lego.store.outputs import check_apart, check_file, writing
 from model_lego.store.replacing import check_out, refuse_in_part, replacing
+from model_lego.store.swapping import clean_up
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,8 @@ class Targets:
     def write(self, recipe: Recipe) -> list[str]:
         """Write all that is not there yet: the part with its recipe, then files. Gives what was written."""
         written = []
+        if self.folder is not None:
+            clean_up(self.folder.resolve())  # what killed processes left, also where nothing is written
         if self.folder is not None and not self._is_written(self.folder):
             own = replace(recipe.only(self.last.step.name), made=recipe.made)
             with replacing(self.folder, overwrite=self.overwrite) as fresh:
