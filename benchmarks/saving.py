@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -62,7 +62,7 @@ def named(name: str, **how: Any) -> Component:
 def of_hub(kind: str) -> Component:
     """Half of a network of transformers."""
     with tempfile.TemporaryDirectory() as folder:
-        hub_folders.write(kind, folder)
+        hub_folders.write(kind, folder)  # type: ignore[no-untyped-call]
         opened = ml.open_network(f"hf:{folder}")
     return half(opened.model, opened.builder, side=hub_folders.SIDE, names="abc")
 
@@ -93,7 +93,8 @@ def agreement(folder: Path) -> dict[str, Any]:
     for library, names in LIBRARIES.items():
         makers |= {f"{library}-{name}": partial(named, f"{library}:{name}") for name in names}
     images, logits = {}, {}
-    for name, part in chain(((name, make()) for name, make in makers.items()), assemblies().items()):
+    components: Iterator[tuple[str, Component | ml.Assembly]] = ((name, make()) for name, make in makers.items())
+    for name, part in chain(components, assemblies().items()):
         ml.save(part, folder / name)
         images[name] = torch.rand(4, *shape_for(part), generator=torch.Generator().manual_seed(1))
         with torch.no_grad():
