@@ -1,8 +1,12 @@
-"""inspect --tree: what a part is made of, with licences, data and the commands that made it."""
+"""inspect --tree: what a part is made of, with licences, data and the recipe beside it."""
 
+import json
 import shutil
+from pathlib import Path
 
 from tests.support.squares import run
+
+GOLDEN = Path(__file__).parents[1] / "store" / "golden"
 
 
 def lines(ran):
@@ -16,7 +20,7 @@ def test_an_assembly_is_drawn_down_to_its_sources(world):
     assert [line.partition(",")[0] for line in drawn if line.startswith("part")] == ["part 1 for ant", "part 2 for dog"]
     assert sum(line.startswith("source zoo:lenet5 (") and line.endswith("licence unknown") for line in drawn) == 2
     assert sum(line.startswith("data: 48 images of animals.npz, digest ") for line in drawn) == 2
-    assert "made by: model-lego assemble one two --data animals.npz" in drawn
+    assert drawn[-2] == "made by the commands in recipe.yaml"
     assert drawn[-1].startswith("written with model-lego ")
 
 
@@ -35,10 +39,20 @@ def test_a_licence_that_is_given_is_drawn_carried_and_warned_of(world, tmp_path)
     assert 'license: ["gpl-2.0", "apache-2.0"]\n' in (tmp_path / "both" / "README.md").read_text()
 
 
-def test_a_command_is_remembered_without_folders_of_this_machine(world, tmp_path):
+def test_data_are_remembered_without_folders_of_this_machine(world, tmp_path):
     shutil.copy(world.data, tmp_path / "photos.npz")
     words = ("--classes", "ant", "--data", tmp_path / "photos.npz", "--repair", "none", "--json")
     assert run("disassemble", "--paper", *world.source()[:-2], *words, "--out", tmp_path / "ant").code == 0
     manifest = (tmp_path / "ant" / "manifest.json").read_text()
     assert str(tmp_path) not in manifest
-    assert "--json" not in manifest
+    assert json.loads(manifest)["parts"][0]["origin"]["provenance"]["data"] == ["photos.npz"]
+
+
+def test_words_of_strangers_stay_on_their_line(tmp_path):
+    shutil.copytree(GOLDEN / "schema-5" / "component", tmp_path / "part")
+    raw = json.loads((tmp_path / "part" / "manifest.json").read_text())
+    raw["parts"][0]["origin"]["provenance"] |= {"licences": ["mit\n└── checked"], "revisions": ["\x1b[31mred"]}
+    (tmp_path / "part" / "manifest.json").write_text(json.dumps(raw))
+    drawn = run("inspect", tmp_path / "part", "--tree").out.splitlines()
+    assert len(drawn) == 4
+    assert drawn[1].endswith(r"revision \x1b[31mred, licence mit └── checked")

@@ -15,7 +15,6 @@ import typer
 from model_lego.cli.groups import spread
 from model_lego.cli.recipe.asking import asking
 from model_lego.cli.render import quiet, say, show
-from model_lego.cli.running import RUNNING
 from model_lego.cli.team import alone, speaks
 from model_lego.cli.wording import in_options, options_of
 from model_lego.errors import BadConfig, LegoError
@@ -165,7 +164,6 @@ def run(arguments: list[str]) -> None:
     words = [word for word in given if not word.startswith("-")]
     named = " ".join(words[: 2 if words[:1] and words[0] in FAMILIES else 1])
     warnings.showwarning = functools.partial(_note, named)
-    RUNNING.set(tuple(given))
     try:
         app(named)(given)
     except (LegoError, OSError) as error:

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from model_lego.bin_names import located
 from model_lego.cli.plain_options import Json
 from model_lego.cli.render import show, show_json, show_table
 
@@ -20,13 +21,16 @@ def inspect_command(
     from model_lego.cli.summary import summary
     from model_lego.cli.tree import tree
     from model_lego.store import inspect
+    from model_lego.store.files import RECIPE, is_recipe
     from model_lego.store.manifest_text import to_json
 
     manifest = inspect(folder, check_weights=check)
     if json:
         show_json(plain_json.loads(to_json(manifest)))
     else:
-        show(tree(manifest) if drawn else summary(manifest, checked=check))
+        recipe = located(folder) / RECIPE
+        known = recipe if is_recipe(recipe) else None
+        show(tree(manifest, known) if drawn else summary(manifest, checked=check))
 
 
 def diff_command(

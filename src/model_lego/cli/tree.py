@@ -1,12 +1,14 @@
-"""What a saved part is made of, as a tree: its parts, their sources, licences, data, and the commands that made it."""
+"""What a saved part is made of, as a tree: its parts, their sources, licences and data, and the recipe beside it."""
 
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from model_lego.cli.summary import few
 from model_lego.digest import SEEN, unpacked
+from model_lego.inert import printable
 from model_lego.parts.licences import clashes
 from model_lego.parts.provenance import Provenance, together
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
@@ -24,8 +26,11 @@ class Node:
     inside: tuple["Node", ...] = ()
 
 
-def tree(manifest: Manifest) -> str:
-    """Draw a saved part: what it is made of, down to the sources, and what of their licences does not go together."""
+def tree(manifest: Manifest, recipe: Path | None = None) -> str:
+    """Draw a saved part: what it is made of, down to the sources, and what of their licences does not go together.
+
+    The `recipe` beside it is named, where there is one.
+    """
     parts, numbers = manifest.parts, manifest.numbers()
     named = zip(numbers, parts, strict=True)
     alone = "component" if manifest.assembly is None else "padded network"
@@ -33,7 +38,9 @@ def tree(manifest: Manifest) -> str:
     root = nodes[0] if manifest.assembly is None else _assembly("assembly", manifest.assembly, nodes)
     licences = together(part.origin.provenance for part in parts).licences
     versions = ", ".join(f"{name} {number}" for name, number in sorted(manifest.versions.items()))
-    more = [*(Node(f"note: {clash}") for clash in clashes(licences)), Node(f"written with {versions}")]
+    more = [Node(f"note: {clash}") for clash in clashes(licences)]
+    more += [Node(f"made by the commands in {recipe.name}")] if recipe is not None else []
+    more += [Node(f"written with {versions}")]
     return "\n".join(_drawn(Node(root.text, (*root.inside, *more))))
 
 
@@ -63,7 +70,7 @@ def _source(origin: OriginRecord) -> Node:
 
 
 def _made(said: Provenance, settings: Mapping[str, Any]) -> Iterator[Node]:
-    """The images that it was made with, and the commands."""
+    """The images that it was made with."""
     packed = settings.get(SEEN, "")
     of = f" of {', '.join(said.data)}" if said.data else ""
     if isinstance(packed, str) and packed:
@@ -71,12 +78,11 @@ def _made(said: Provenance, settings: Mapping[str, Any]) -> Iterator[Node]:
         yield Node(f"data: {images:,} images{of}, digest {digest[:DIGITS]}")
     elif of:
         yield Node(f"data:{of.removeprefix(' of')}")
-    yield from (Node(f"made by: {command}") for command in said.commands)
 
 
 def _drawn(node: Node) -> Iterator[str]:
     """The lines of a node, with branches in front of what hangs on it."""
-    yield node.text
+    yield printable(" ".join(node.text.split()))  # a name of a stranger makes no line of its own
     for place, inner in enumerate(node.inside, 1):
         head, below = ("└── ", "    ") if place == len(node.inside) else ("├── ", "│   ")
         first, *rest = _drawn(inner)

@@ -10,14 +10,12 @@ class Provenance:
     """Whose weights a part has, and what it was made with, as far as that was said.
 
     `licences` are those of the source's weights (SPDX names such as "apache-2.0"), `revisions` which weights these are
-    (a tag, or a commit), `data` the names of the data that it was made with, `commands` those of the command line that
-    made it, the first one first.
+    (a tag, or a commit), `data` the names of the data that it was made with. The command is in the recipe beside it.
     """
 
     licences: tuple[str, ...] = ()
     revisions: tuple[str, ...] = ()
     data: tuple[str, ...] = ()
-    commands: tuple[str, ...] = ()
 
 
 #: Nothing that anybody said.

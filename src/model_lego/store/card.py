@@ -111,7 +111,6 @@ def _made(said: Provenance) -> Iterator[str]:
     """Whose weights they are, and what it was made with, as far as that was said."""
     rows = (("Licence", said.licences), ("Revision", said.revisions), ("Data", said.data))
     told = [f"{what} {in_markdown(', '.join(texts))}" for what, texts in rows if texts]
-    told += [f"made by `{in_code(command)}`" for command in said.commands]
     yield from ([f"{'; '.join(told)}."] if told else [])
 
 

@@ -91,7 +91,7 @@ def _uncropped(part: Json) -> Json:
 
 
 def with_provenance(manifest: Json) -> Json:
-    """Schema 4 to 5: parts have a digest, of their own weights alone, and tell of licences, data and commands."""
+    """Schema 4 to 5: parts have a digest, of their own weights alone, and tell of licences and data."""
     parts = manifest.get("parts")
     if not isinstance(parts, list):  # statistics are of no part
         return manifest
@@ -103,7 +103,7 @@ def with_provenance(manifest: Json) -> Json:
 
 def _provided(part: Json, digest: object) -> Json:
     origin = part.get("origin")
-    unsaid: Json = {"licences": [], "revisions": [], "data": [], "commands": []}
+    unsaid: Json = {"licences": [], "revisions": [], "data": []}
     return part | {"digest": digest, "origin": origin | {"provenance": unsaid} if isinstance(origin, dict) else origin}
 
 

@@ -1,4 +1,4 @@
-"""What parts say of licences, data and commands goes with them into what is made of them."""
+"""What parts say of licences and data goes with them into what is made of them."""
 
 import warnings
 from dataclasses import replace
@@ -11,9 +11,9 @@ from model_lego.parts.assembly import leaves
 from model_lego.parts.provenance import UNSAID, Provenance, together
 from tests.support.components import pair, tiny_part
 
-MINE = Provenance(("apache-2.0",), ("v1",), ("digits",), ("first", "second"))
-YOURS = Provenance(("gpl-2.0",), ("v1",), ("photos",), ("third",))
-BOTH = Provenance(("apache-2.0", "gpl-2.0"), ("v1",), ("digits", "photos"), ("first", "second", "third"))
+MINE = Provenance(("apache-2.0",), ("v1",), ("digits",))
+YOURS = Provenance(("gpl-2.0",), ("v1",), ("photos",))
+BOTH = Provenance(("apache-2.0", "gpl-2.0"), ("v1",), ("digits", "photos"))
 
 
 def told(parts, *said):
