@@ -133,6 +133,13 @@ def test_a_number_in_the_forward_is_noticed_behind_a_softmax_too(end, last):
     held(steps, (Flat("mean"), Linear(8), Act(how="relu"), Linear(last), End(end)), image=(1, 4, 70))
 
 
+@pytest.mark.parametrize("columns", [4, 2])
+def test_a_number_in_the_forward_is_noticed_where_blocks_fill_up_what_a_trial_leaves_out(columns):
+    """The trial drew a half that two groups of a convolution may not keep: all was kept, and nothing was tried."""
+    steps = (Conv(12, (1, 5), padding="same"), Grid("softmax", columns), Conv(12, (1, 1), padding="same", groups=2))
+    held(steps, (Conv(2, (1, 1), bias=False), Flat("mean")), image=(3, 3, 5))
+
+
 POINT = Conv(4, (1, 1), padding="same", bias=False)
 
 

@@ -13,13 +13,15 @@ from torch import Tensor, nn
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import check_cut
 from model_lego.errors import CutMismatch
-from model_lego.graph import RULES, ChannelGraph, read_graph, select
+from model_lego.graph import RULES, ChannelGraph, ChannelSelection, read_graph, select
 from model_lego.graph.coupling import with_frozen
 from model_lego.graph.rule import OpRule
 from model_lego.graph.selection import cells_of
 from model_lego.parts.wrappers import unwrapped
 
 ELSEWHERE = "the forward takes the number of channels from elsewhere"
+#: How often halves are drawn until each cell that can be cut is.
+DRAWS = 8
 
 
 def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> ChannelGraph:
@@ -95,16 +97,34 @@ def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: 
 
     With `channels` all others are kept.
     """
-    generator = torch.Generator().manual_seed(0)
-    wanted = torch.zeros(graph.width, dtype=torch.bool)
-    for cell in cells_of(graph):  # by chance, a small one might lose nothing
-        wanted[cell[torch.randperm(len(cell), generator=generator)[: len(cell) // 2]]] = True
-    if channels is not None:
-        wanted |= ~torch.isin(torch.arange(graph.width), channels)
-    scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
-    selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
+    selection = _half(graph, channels)
     try:
         check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)
     except CutMismatch:
         return False
     return True
+
+
+def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
+    """Half of the channels of each group, of some draws the one that cuts most cells.
+
+    Blocks that stay equal may fill up again what was drawn, and what is kept whole by chance is not tried out.
+    """
+    generator, cells = torch.Generator().manual_seed(0), cells_of(graph)
+    free = graph.cuttable if channels is None else graph.cuttable & torch.isin(torch.arange(graph.width), channels)
+    possible, best, most = sum(bool(free[cell].any()) for cell in cells), None, -1
+    for _ in range(DRAWS):
+        wanted = torch.zeros(graph.width, dtype=torch.bool)
+        for cell in cells:  # by chance, a small one might lose nothing
+            wanted[cell[torch.randperm(len(cell), generator=generator)[: len(cell) // 2]]] = True
+        if channels is not None:
+            wanted |= ~torch.isin(torch.arange(graph.width), channels)
+        scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
+        selection = select(graph, wanted, logits=range(len(graph.head)), scores=scores)
+        cut = sum(selection.kept(cell) < len(cell) for cell in cells)
+        if cut > most:
+            best, most = selection, cut
+        if cut >= possible:
+            break
+    assert best is not None
+    return best
