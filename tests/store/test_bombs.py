@@ -152,6 +152,20 @@ def test_a_builder_that_loops_without_end(monkeypatch):
     time.sleep(0.4)  # nothing comes later
 
 
+def test_a_builder_may_wait_on_a_busy_machine_but_not_for_ever(monkeypatch):
+    monkeypatch.setattr(bounded, "SECONDS", 0.1)
+
+    def waiting(seconds):
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            time.sleep(0.01)
+        return nn.Identity()
+
+    assert isinstance(outline(lambda: waiting(0.5), 0), nn.Identity)
+    with pytest.raises(CorruptComponent, match="it takes too long to build"):
+        outline(lambda: waiting(30), 0)
+
+
 def test_images_that_a_step_would_make_too_large():
     wide = outline(lambda: nn.Conv2d(3, 64, 1), 2)
     assert logits_given(wide, (3, 512, 512), 10_000) == 64

@@ -34,8 +34,10 @@ STEP_BYTES, TIMES = 2**31, 32
 OPERATORS = 10_000
 
 
-#: Seconds that a builder may take, with the import of its library, and so many more for each tensor in the file.
+#: Seconds that a builder may work, with the import of its library, and so many more for each tensor in the file.
 SECONDS, SECONDS_EACH = 30.0, 0.05
+#: Times as long that it may take on a busy machine, where it waits for the processor and the disk.
+BUSY = 10
 
 
 class _TooLarge(BaseException):
@@ -83,22 +85,41 @@ def logits_given(network: nn.Module, shape: tuple[int, ...], file_bytes: int) ->
 
 @contextmanager
 def _in_time(seconds: float) -> Iterator[None]:
-    """Raise _TooLarge in this thread after so long, wherever it is by then: a builder may loop without a module."""
-    here, ended = ctypes.c_ulong(threading.get_ident()), threading.Lock()
+    """Raise _TooLarge in this thread after so much work, wherever it is then: a builder may loop without a module."""
+    here, left, done, ended = threading.get_ident(), _seconds_left(seconds), threading.Event(), threading.Lock()
 
-    def end() -> None:
+    def watch() -> None:
+        while (rest := left()) > 0:
+            if done.wait(rest):
+                return
         if ended.acquire(blocking=False):
-            ctypes.pythonapi.PyThreadState_SetAsyncExc(here, ctypes.py_object(_TooLarge))
+            ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(here), ctypes.py_object(_TooLarge))
 
-    timer = threading.Timer(seconds, end)
-    timer.daemon = True
-    timer.start()
+    threading.Thread(target=watch, daemon=True).start()
     try:
         yield
     finally:
-        timer.cancel()
+        done.set()
         if not ended.acquire(blocking=False):
             time.sleep(0.01)  # it was set, and comes now, while somebody listens
+
+
+def _seconds_left(seconds: float) -> Callable[[], float]:
+    """How many are left of some seconds of this thread's work, or of BUSY times as many of a clock on the wall.
+
+    Where a system does not tell what a thread has worked, the wall's count as they are.
+    """
+    started = time.monotonic()
+    if not hasattr(time, "pthread_getcpuclockid"):
+        return lambda: started + seconds - time.monotonic()
+    clock = time.pthread_getcpuclockid(threading.get_ident())
+    worked = time.clock_gettime(clock)
+
+    def left() -> float:
+        waiting = started + BUSY * seconds - time.monotonic()
+        return min(worked + seconds - time.clock_gettime(clock), waiting) if waiting > 0 else 0.0
+
+    return left
 
 
 @contextmanager
