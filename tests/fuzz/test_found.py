@@ -11,7 +11,7 @@ from tests.fuzz.describing import Network, Steps, build, images
 from tests.fuzz.layers import Act, Conv, Linear, Norm, Up
 from tests.fuzz.moving import Blur, End, Flat, Scale, Tokens
 from tests.fuzz.trial import Outcome, tried
-from tests.fuzz.wiring import Grid, Join, Split, Twice
+from tests.fuzz.wiring import Grid, Join, Split, Tied, Twice
 
 STEM = Conv(4, (1, 1), bias=False)
 POOLED = (Flat("mean"), Linear(4))
@@ -138,6 +138,13 @@ def test_a_number_in_the_forward_is_noticed_where_blocks_fill_up_what_a_trial_le
     """The trial drew a half that two groups of a convolution may not keep: all was kept, and nothing was tried."""
     steps = (Conv(12, (1, 5), padding="same"), Grid("softmax", columns), Conv(12, (1, 1), padding="same", groups=2))
     held(steps, (Conv(2, (1, 1), bias=False), Flat("mean")), image=(3, 3, 5))
+
+
+def test_a_layer_keeps_a_channel_where_others_of_its_group_are_kept():
+    """All that a branch writes was cut, as its group, joined with the images by a layer behind it, had others left."""
+    branch = (Conv(4, (1,), padding="same", bias=False),)
+    steps = (Conv(4, (1,), padding="same", groups=4, bias=False), Split("split", ((), branch, branch, branch)), Tied())
+    held((*steps, Act()), (Flat("flatten"), Linear(4)), image=(4, 24))
 
 
 POINT = Conv(4, (1, 1), padding="same", bias=False)

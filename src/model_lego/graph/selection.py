@@ -33,9 +33,9 @@ def select(
 ) -> ChannelSelection:
     """Complete a wish to something that can be cut.
 
-    `wanted` is one bool a channel. Frozen channels and at least one channel of each group are kept, blocks that must
-    stay equal are filled up, and the width of each group is rounded up to a `multiple`; what is added is what has the
-    highest of `scores` (one number a channel). Raises UnknownClass, EmptySelection, BadConfig.
+    `wanted` is one bool a channel. Frozen channels and at least one channel of each group and layer are kept, blocks
+    that must stay equal are filled up, and the width of each group is rounded up to a `multiple`; what is added is what
+    has the highest of `scores` (one number a channel). Raises UnknownClass, EmptySelection, BadConfig.
     """
     if multiple < 1:
         raise BadConfig(f"kept widths cannot be rounded to a multiple of {multiple}; give 1 or more")
@@ -52,6 +52,7 @@ def select(
             balance(knot, keep, scores)
         for group in graph.groups:
             _fill_group(graph, group.channels, keep, scores, multiple)
+        _fill_layers(graph, keep, scores)
         if int(keep.sum()) == before:
             return ChannelSelection(keep, chosen)
 
@@ -99,6 +100,13 @@ def _checked_logits(graph: ChannelGraph, logits: Sequence[int]) -> tuple[int, ..
     if len(set(logits)) < len(logits):
         raise UnknownClass(f"a class is named twice in {list(logits)}")
     return tuple(logits)
+
+
+def _fill_layers(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> None:
+    """Keep a channel of each layer, in place: some write a part of their group alone."""
+    for layer in graph.layers:
+        if not bool(keep[layer.outputs].any() | graph.is_head[layer.outputs].any()):
+            keep_best(layer.outputs.unique(), 1, keep, scores)
 
 
 def _fill_group(graph: ChannelGraph, channels: Tensor, keep: Tensor, scores: Tensor, multiple: int) -> None:
