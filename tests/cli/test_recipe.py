@@ -155,6 +155,15 @@ def test_a_part_that_commands_made_tells_its_recipe_and_is_made_again(here, worl
     assert bytes_of(here / "again") == bytes_of(here / "rest")
 
 
+def test_the_recipe_is_told_where_its_files_are_not(here, world):
+    write_npz(here / "own.npz")
+    assert run("finetune", world.one, "--data", "own.npz", "--epochs", "1", "--out", "tuned").code == 0
+    (here / "own.npz").unlink()
+    assert "data: own.npz" in run("recipe", "tuned").out
+    ran = run("make", "tuned", "--out", "again", "--steps", "kept")
+    assert (ran.code, "steps.part.data: 'own.npz' is no file and no folder" in said(ran.err)) == (1, True)
+
+
 def test_parts_of_one_name_are_different_steps(here, world):
     for folder, source in (("a/mine", world.one), ("b/mine", world.two)):
         assert run("finetune", source, "--data", world.data, "--epochs", "1", "--out", folder).code == 0
@@ -230,6 +239,15 @@ def test_what_a_recipe_would_give_is_told_without_making_it(here, world):
     shown = run("make", "recipe.yaml", "--steps", "kept", "--dry-run")
     assert "one, 'bee'" not in shown.out
     assert "to run" in shown.out
+
+
+def test_code_of_ones_own_is_not_run_to_look_ahead(here, world):
+    (here / "net.py").write_text("from pathlib import Path\nPath('ran').touch()\n")
+    step = {"command": "disassemble", "model": "python:net.py:Net", "data": str(world.data), "classes": ["ant"]}
+    write({"steps": {"one": step}})
+    ran = run("make", "recipe.yaml", "--dry-run", "--steps", "kept")
+    assert "one: its network is code of your own, which is not run for this" in said(ran.out)
+    assert not (here / "ran").exists()
 
 
 def test_a_class_that_is_not_there_is_told_by_the_plan(here, world):

@@ -82,6 +82,7 @@ def test_more_than_ten_mistakes_are_named_each_with_its_line(tmp_path, monkeypat
         ("- 1", "r.yaml:1: a recipe is a mapping with `steps`"),
         ("a: 1", "r.yaml:1: steps: is missing"),
         ("steps: {}", "r.yaml:1: steps: Dictionary should have at least 1 item"),
+        ("steps: {a: {command: [1]}}", "r.yaml:1: steps.a.command: '[1]' is no command"),
         ("steps: [1]", "r.yaml:1: steps: has to be a valid dictionary, not [1]"),
         ("steps:\n  a: 1", "r.yaml:2: steps.a: has to be a valid dictionary"),
         ("steps:\n  a: {model: x}", "r.yaml:2: steps.a: it has no command; use one of train, attribute"),

@@ -24,7 +24,7 @@ from model_lego.models.fetching import would_fetch
 from model_lego.models.registry import image_shape
 from model_lego.options import value_of
 from model_lego.parts.class_names import groups_of, in_order, label_numbers, spelled
-from model_lego.parts.component import Cost, total
+from model_lego.parts.component import OWN_CODE, Cost, total
 from model_lego.parts.grouping import grouped
 from model_lego.store import inspect
 
@@ -111,6 +111,8 @@ def _source(options: Given, found: Mapping[str, Known]) -> Known:
     model, asked = options["model"], tuple(options.get("classes") or ())
     if model in found:
         return replace(found[model], classes=asked or found[model].classes)
+    if model.startswith(OWN_CODE) or options.get("uncut"):
+        return Known(asked or None, notes=("its network is code of your own, which is not run for this",))
     if options.get("weights") in found:
         return Known(asked or None, notes=(f"its source is trained first, by step '{options['weights']}'",))
     if options.get("pretrained") and (lacking := would_fetch(model)):

@@ -1,8 +1,9 @@
 """A recipe as a noun, read from a file or a saved part, with everything that is wrong in it at once."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -127,7 +128,7 @@ def _spread(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _with(common: Mapping[str, Any], step: Any) -> Any:
-    if not isinstance(step, dict) or step.get("command") not in steps.COMMANDS:
+    if not _is_known(step):
         return step
     keys = steps.keys_of(step["command"])
     return {name: value for name, value in common.items() if name in keys} | step
@@ -186,11 +187,8 @@ def _wrong_names(whole: Mapping[str, Any], written: Written, *, only_read: bool)
     given = whole.get("steps")
     if not isinstance(given, dict):
         return
-    gives = {
-        name: steps.COMMANDS[step["command"]][1]
-        for name, step in given.items()
-        if isinstance(step, dict) and step.get("command") in steps.COMMANDS
-    }
+    gives = {name: steps.COMMANDS[step["command"]][1] for name, step in given.items() if _is_known(step)}
+    exists = _anything if only_read else _exists
     result = whole.get("result")
     if isinstance(result, str) and gives.get(result) != steps.PART:
         what = "gives no part" if result in given else f"is no step{near(result, [*gives])}"
@@ -199,12 +197,14 @@ def _wrong_names(whole: Mapping[str, Any], written: Written, *, only_read: bool)
     for name in given:
         if name in gives:
             for option, value in given[name].items():
-                yield from _wrong_words(("steps", name, option), value, above, gives, written)
+                yield from _wrong_words(
+                    ("steps", name, option), value, partial(_wrong_word, above, gives, exists), written
+                )
         above.append(name)
 
 
 def _wrong_words(
-    place: Place, value: Any, above: Sequence[str], gives: Mapping[str, str], written: Written
+    place: Place, value: Any, wrong_word: Callable[[str, str], str], written: Written
 ) -> Iterator[Complaint]:
     """What is wrong with the words of an option that names steps, files or folders."""
     option = str(place[-1])
@@ -212,23 +212,35 @@ def _wrong_words(
         return
     shown = place if place in written.lines else ("common", option)
     for number, word in enumerate(words_of(value) if option in steps.PATHS else ()):
-        what = _wrong_word(option, word, above, gives)
-        if what:
+        if what := wrong_word(option, word):
             inner = (*shown, number) if isinstance(value, list) else shown
             yield Complaint(written.line(inner), dotted(inner), what)
 
 
-def _wrong_word(option: str, word: str, above: Sequence[str], gives: Mapping[str, str]) -> str:
+def _wrong_word(
+    above: Sequence[str], gives: Mapping[str, str], exists: Callable[[str], bool], option: str, word: str
+) -> str:
+    """What is wrong with a word of an option, nothing where it is a step above that fits, or a file that `exists`."""
     takes = steps.TAKES.get(option)
     if takes and word in gives:
         if word not in above:
             return f"step '{word}' is not above this one; a step names those above it"
         return "" if gives[word] == takes else f"step '{word}' gives {gives[word]}, and here {takes} is needed"
-    if ":" in word or (option == "data" and word == "digits") or _exists(word):
+    if ":" in word or (option == "data" and word == "digits") or exists(word):
         return ""
     fitting = [name for name in above if takes and gives.get(name) == takes]
     what = "is no step above, no file and no folder" if takes else "is no file and no folder"
     return f"'{word}' {what}{near(word, fitting) if fitting else ''}"
+
+
+def _is_known(step: Any) -> bool:
+    """Whether a step is one, with a command that there is."""
+    command = step.get("command") if isinstance(step, dict) else None
+    return isinstance(command, str) and command in steps.COMMANDS
+
+
+def _anything(_: str) -> bool:
+    return True
 
 
 def _exists(word: str) -> bool:

@@ -1,0 +1,31 @@
+"""Some cases of each target of `make fuzz`, always the same; and what it found."""
+
+from collections import Counter
+
+import pytest
+
+from model_lego.errors import BadConfig
+from tests.fuzz.files.__main__ import cases
+from tests.fuzz.files.targets import TARGETS
+
+FEW = 15
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_damaged_files_end_in_a_result_or_in_a_refusal(name):
+    seen = Counter()
+    cases(TARGETS[name], seen, seed=0, count=FEW)()
+    assert sum(seen.values()) >= FEW
+
+
+def test_a_recipe_whose_command_is_a_list(tmp_path):
+    (tmp_path / "r.yaml").write_text("steps: {a: {command: []}}\ncommon: {seed: 1}\n")
+    with pytest.raises(BadConfig, match="is no command of a recipe"):
+        TARGETS["recipe"].read(tmp_path)
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_whole_files_are_read(name, tmp_path):
+    for file, data in TARGETS[name].whole().items():
+        (tmp_path / file).write_bytes(data)
+    TARGETS[name].read(tmp_path)
