@@ -13,6 +13,7 @@ from model_lego.budgets.reconstruction import reconstruction
 from model_lego.budgets.removal_order import Shrinking, removal_order
 from model_lego.budgets.sensitivity import sense
 from model_lego.budgets.trials import Trial, Trials
+from model_lego.data.batching import chosen
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelSelection
@@ -42,7 +43,7 @@ def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = N
     How many channels each group keeps is told by reconstruction, whatever the criterion; which ones, by the criterion.
     """
     model, graph, settings = tried.model, tried.graph, tried.settings
-    images = tried.images[:SENSED].to(first_parameter(model))
+    images = chosen(tried.images, range(min(SENSED, len(tried.images))))
     senses = sense(
         model,
         graph,
@@ -59,7 +60,7 @@ def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = N
             model=model,
             graph=graph,
             classes=tried.classes,
-            images=images,
+            images=images[:].to(first_parameter(model)),
             senses=senses,
             stats=stats,
             thresholds=settings.alpha_beta,

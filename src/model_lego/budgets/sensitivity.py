@@ -8,8 +8,10 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from model_lego.data.batching import Images
 from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.channels_last import InnermostRunner, innermost, pays
+from model_lego.graph.modules import first_parameter
 from model_lego.graph.nodes import writes
 from model_lego.graph.propagation import concrete
 from model_lego.progress import Progress, quiet
@@ -59,7 +61,7 @@ class Sense:
 def sense(
     model: nn.Module,
     graph: ChannelGraph,
-    images: Tensor,
+    images: Images,
     *,
     classes: Sequence[int],
     seed: int = 0,
@@ -77,7 +79,10 @@ def sense(
     generator = torch.Generator().manual_seed(seed)
     basis, done = contrasts(len(classes)), 0
     fast = pays(graph.program, model)
-    for some in images.split(_at_once(graph, len(images), min(memory, MEMORY))):
+    give_back()  # what reading images left behind
+    at_once, like = _at_once(graph, len(images), min(memory, MEMORY)), first_parameter(model)
+    for start in range(0, len(images), at_once):
+        some = images[start : start + at_once].to(like)
         signs = torch.randint(0, 2, (len(some), len(basis)), generator=generator) * 2 - 1
         laid = innermost(some) if fast else some
         _back(model, graph, laid, list(classes), signs.double() @ basis, sums)

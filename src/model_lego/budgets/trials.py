@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
-from model_lego.data.batching import Batches, Images, drawn
+from model_lego.data.batching import Batches, Images, chosen, drawn
 from model_lego.digest import packed
 from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
@@ -115,8 +115,8 @@ class Trials:
     def _cut(self, selection: ChannelSelection) -> nn.Module:
         module = slice_model(self.model, self.graph, selection).module.eval()
         if self.settings.repairing.method != "none" and not keeps_all(self.graph, selection):
-            images = self.images[:TRIED].to(first_parameter(self.model))
-            cut = cut_of(module, self.model, self.graph, selection, images[:2])
+            images = chosen(self.images, range(min(TRIED, len(self.images))))
+            cut = cut_of(module, self.model, self.graph, selection, images[:2].to(first_parameter(self.model)))
             repair_cut(cut, images, self.settings.repairing.training_free, group=self.group)
         return module
 
