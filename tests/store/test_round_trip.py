@@ -177,7 +177,7 @@ def test_every_field_of_the_record_comes_back(tmp_path):
         outsiders=Outsiders(0.05, -1.5),
         finetuned=({"epochs": 3, "crop": None},),
         distilled=({"hard": 0.5, "names": ["a"]}, {"hard": 0.25}),
-        provenance=Provenance(("mit",), ("v2",), ("digits",), ("model-lego assemble one two",)),
+        provenance=Provenance(("mit",), ("v2",), ("digits",)),
         verdict=Verdict("joined", "its parts", 3, 90.5, 95.25, (3.0, 6.5), 200, held_out=True, fitted=12, kept=40.5),
     )
     assert all(getattr(record, field.name) != field.default for field in fields(record))

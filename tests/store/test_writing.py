@@ -1,8 +1,8 @@
 import os
 import stat
+from pathlib import Path
 
 import pytest
-import safetensors.torch
 import torch
 from torch import nn
 
@@ -57,8 +57,10 @@ def test_golden_keys_of_the_manifest(tmp_path):
     assert list(manifest) == sorted(
         ["format", "schema", "kind", "parts", "assembly", "tensors", "aliases", "weights", "versions", "probe"]
     )
-    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 4, "assembly")
-    assert sorted(manifest["parts"][0]) == ["classes", "labels", "memory_format", "origin", "preprocessing", "verdict"]
+    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 5, "assembly")
+    assert sorted(manifest["parts"][0]) == sorted(
+        ["classes", "digest", "labels", "memory_format", "origin", "preprocessing", "verdict"]
+    )
     assert sorted(manifest["parts"][0]["origin"]) == sorted(
         [
             "builder",
@@ -71,6 +73,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
             "settings",
             "cost_before",
             "cost_after",
+            "provenance",
         ]
     )
     assert manifest["assembly"] == {
@@ -97,6 +100,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
             "finetuned": [],
             "distilled": [],
             "verdict": None,
+            "provenance": {"licences": [], "revisions": [], "data": []},
         },
     }
     assert manifest["tensors"]["parts.1.module.conv.weight"] == {"dtype": "float32", "shape": [5, 3, 3, 3]}
@@ -193,8 +197,8 @@ def test_a_file_in_the_way_is_left_alone(tmp_path):
     assert contents(tmp_path) == {(tmp_path / "file").relative_to(tmp_path): b"dear to me"}
 
 
-def torn_weights(tensors, path, metadata):
-    path.write_bytes(b"half of it")
+def torn_weights(path, data):
+    path.write_text("half of it")
     raise OSError("disk full")
 
 
@@ -203,7 +207,7 @@ def interrupt(*_, **__):
 
 
 BREAKS = [
-    pytest.param((safetensors.torch, "save_file", torn_weights, OSError), id="weights"),
+    pytest.param((Path, "write_bytes", torn_weights, OSError), id="weights"),
     pytest.param((saving, "manifest_of", interrupt, KeyboardInterrupt), id="manifest"),
     pytest.param((saving, "card", interrupt, KeyboardInterrupt), id="card"),
 ]
