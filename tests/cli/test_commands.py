@@ -9,7 +9,7 @@ import torch
 
 from tests.support.squares import CLASSES, arrays, contents, pictures, refused, run, said, trained, write_npz
 
-SAVED = ["README.md", "manifest.json", "model.safetensors"]
+SAVED = ["README.md", "manifest.json", "model.safetensors", "recipe.yaml"]
 
 
 def right(part, classes):

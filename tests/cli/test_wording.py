@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import model_lego
-from model_lego.cli.commands import COMMANDS, _loaded
+from model_lego.cli.commands import COMMANDS, loaded
 from model_lego.cli.wording import in_options, options_of
 from tests.support.squares import refused, run
 
@@ -45,7 +45,7 @@ PYTHONIC = {
 @functools.cache
 def options():
     """The options of all commands."""
-    return options_of(map(_loaded, COMMANDS))
+    return options_of(map(loaded, COMMANDS))
 
 
 def in_any_command(said):
