@@ -59,8 +59,8 @@ def recipe_of(part: str, *, only_read: bool = True) -> Recipe:
     digest = manifest_digest(folder)
     if not is_plain_file(folder / RECIPE):
         raise BadConfig(
-            f"'{part}' has no {RECIPE}: commands that make a part write one beside it, but for the demo; so do neither "
-            "Python nor earlier versions"
+            f"'{part}' has no {RECIPE}: commands that make a part write one beside it, but for the demo; what Python "
+            "or an earlier version saved has none"
         )
     with (folder / RECIPE).open("rb") as file:
         data = file.read(MAX_BYTES + len(RECIPE_MARK) + 1)
