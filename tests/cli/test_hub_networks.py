@@ -27,6 +27,10 @@ UNPADDED = {
 }
 
 
+#: The network of most layers, which goes through the commands that read its graph: what they write is the others' kind.
+LONG, CUTTING = "mobilenet_v2", ("doctor", "attribute", "plan", "disassemble", "assemble", "evaluate", "predict")
+
+
 @pytest.fixture(autouse=True)
 def caches(tmp_path, monkeypatch):
     """Empty caches, and nothing but them."""
@@ -109,6 +113,8 @@ def says_why_it_cannot_be_padded(kind, out):
 def test_every_command_takes_them(kind, home, tmp_path):
     lines = steps(f"hf:{home / kind}", home / "photos", tmp_path)
     assert {line[0] for line in lines} == {command.name for command in COMMANDS} - set(OTHERS)
+    if kind == LONG:
+        lines = [line for line in lines if line[0] in CUTTING]
     for command, *given in lines:
         ran = run(*command.split(), *given)
         assert (ran.code, "Traceback" in ran.err) == (0, False), (command, given, ran.err)
