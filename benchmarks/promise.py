@@ -15,7 +15,7 @@ from torch import Tensor
 from benchmarks.common import RESULTS, record
 from benchmarks.narrow import SETTINGS, Bench
 from benchmarks.networks import networks
-from model_lego.budgets.trials import NEW, SURE
+from model_lego.budgets.trials import ON_NEW_IMAGES, SURE
 from model_lego.verdicts.metrics import believed_losses, exchanged_losses, mean_and_error
 
 SIZES, FEW, DRAWS, ALLOWED, SEED = (0.9, 0.8, 0.65, 0.5), (266, 120), 300, 1.0, 0
@@ -39,7 +39,7 @@ def passing(theirs: Tensor, own: Tensor, places: Tensor) -> dict[str, bool]:
         "both, and exchanged errors with one standard error": max(both, sum(exchanged)) <= ALLOWED,
         "both, and exchanged errors at their upper end": max(both, upper(exchanged)) <= ALLOWED,
         "labels; probabilities and exchanged errors at their upper end, twice": max(
-            labelled[0], NEW * believed[0], NEW * upper(exchanged)
+            labelled[0], ON_NEW_IMAGES * believed[0], ON_NEW_IMAGES * upper(exchanged)
         )
         <= ALLOWED,
     }

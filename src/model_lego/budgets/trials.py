@@ -32,7 +32,7 @@ TRIED = 500
 HELD = 3
 #: How many times as much new images lose as held-out ones tell: the source has mostly learnt these and answers them
 #: more surely, and the search takes the smallest of several sizes.
-NEW = 2.0
+ON_NEW_IMAGES = 2.0
 #: Standard errors of what is lost at most, and of an interval with both ends.
 SURE, TWO_SIDED = NormalDist().inv_cdf(LEVEL), NormalDist().inv_cdf((1 + LEVEL) / 2)
 
@@ -42,8 +42,9 @@ class Trial:
     """A component of one size: its verdict, the points that it is expected to lose, and those that it loses at most.
 
     Expected is what the source's own probabilities tell, of a single class the area under the ROC curve. At most is
-    the largest of what labels tell, and NEW times what those probabilities tell, and the upper end of what labels tell
-    where errors are exchanged between the images of a class (one-sided, 95 %); of a single class that of the area.
+    the largest of what labels tell, and ON_NEW_IMAGES times what those probabilities tell, and the upper end of what
+    labels tell where errors are exchanged between the images of a class (one-sided, 95 %); of a single class that of
+    the area.
     """
 
     verdict: Verdict
@@ -110,7 +111,7 @@ class Trials:
             return Trial(verdict, verdict.lost, verdict.lost + SURE * (high - low) / (2 * TWO_SIDED))
         expected, _ = mean_and_error(believed_losses(source_logits, mine))
         exchanged, error = mean_and_error(exchanged_losses(source_logits, mine, self.answers))
-        return Trial(verdict, expected, max(verdict.lost, NEW * expected, NEW * (exchanged + SURE * error)))
+        return Trial(verdict, expected, max(verdict.lost, ON_NEW_IMAGES * max(expected, exchanged + SURE * error)))
 
     def _cut(self, selection: ChannelSelection) -> nn.Module:
         module = slice_model(self.model, self.graph, selection).module.eval()

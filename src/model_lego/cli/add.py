@@ -7,7 +7,6 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.remove import show_part
 from model_lego.cli.render import Bar
@@ -64,12 +63,8 @@ def add_command(
         head=joining.head,  # type: ignore[arg-type]
         on_clash=joining.on_clash,  # type: ignore[arg-type]
     )
-    show_part(
-        made,
-        str(save_made(signed(made, joining.data), out, overwrite=run.overwrite)),
-        joining.data is not None,
-        json=run.json,
-    )
+    folder = save_made(made, out, joining.data, overwrite=run.overwrite)
+    show_part(made, str(folder), joining.data is not None, json=run.json)
 
 
 def replace_command(
@@ -103,12 +98,8 @@ def replace_command(
         head=joining.head,  # type: ignore[arg-type]
         on_clash=joining.on_clash,  # type: ignore[arg-type]
     )
-    show_part(
-        made,
-        str(save_made(signed(made, joining.data), out, overwrite=run.overwrite)),
-        joining.data is not None,
-        json=run.json,
-    )
+    folder = save_made(made, out, joining.data, overwrite=run.overwrite)
+    show_part(made, str(folder), joining.data is not None, json=run.json)
 
 
 def _position(number: str, parts: int) -> int:

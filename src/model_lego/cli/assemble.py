@@ -6,7 +6,6 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import data_for, open_part, read_data, told_in
@@ -88,7 +87,7 @@ def assemble_command(
         seed=run.seed,
         progress=Bar(),
     )
-    folder = save_made(signed(assembly, calibrating.data), out, overwrite=run.overwrite)
+    folder = save_made(assembly, out, calibrating.data, overwrite=run.overwrite)
     if run.json:
         settings = {key: value for key, value in assembly.settings.items() if key != SEEN}
         verdict = as_json(assembly.verdict)

@@ -5,7 +5,6 @@ from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget
 from model_lego.cli.disassemble import show_component
 from model_lego.cli.evaluate import measured
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar
 from model_lego.cli.sources import check_measured, open_source
@@ -72,8 +71,6 @@ def compress_command(
             )
         if speaks():
             save_made(
-                signed(source.as_saved(component), data.data, source=source.weights_of(licence)),
-                out,
-                overwrite=run.overwrite,
+                source.as_saved(component), out, data.data, source=source.weights_of(licence), overwrite=run.overwrite
             )
     show_component(component, report, drawn_curve, out, json=run.json)

@@ -6,7 +6,6 @@ from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
 from model_lego.cli.evaluate import measured
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
 from model_lego.cli.sources import check_measured, open_source
@@ -174,9 +173,7 @@ def disassemble_command(
             )
         if speaks():
             save_made(
-                signed(source.as_saved(component), data.data, source=source.weights_of(licence)),
-                out,
-                overwrite=run.overwrite,
+                source.as_saved(component), out, data.data, source=source.weights_of(licence), overwrite=run.overwrite
             )
     show_component(component, report, drawn_curve, out, json=run.json)
 

@@ -11,7 +11,6 @@ from torch import nn
 from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
 from model_lego.cli.preprocessing import parse_preprocessing
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import check_measured, data_for, open_data_for, open_part, open_source, read_data, told_in
@@ -76,7 +75,7 @@ def distill_command(
         every = batches(split.train, batch_size=run.batch_size) if hard == 0 else train
         taught = distill(pair.teacher, pair.student, every, settings, progress=Bar(), **how)
         report = evaluate(taught, test, class_names=counted, progress=Bar())
-    folder = save_made(signed(taught, data.data), out, overwrite=run.overwrite)
+    folder = save_made(taught, out, data.data, overwrite=run.overwrite)
     close_checkpoint(out)
     if run.json:
         figures = {"points": gain and gain.points, "verdict": as_json(taught.verdict)}

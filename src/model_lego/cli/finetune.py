@@ -5,7 +5,6 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, show, show_json
 from model_lego.cli.sources import check_measured, data_for, names_in, open_part
@@ -40,7 +39,7 @@ def finetune_command(
     before = evaluate(opened, test, class_names=names, progress=Bar())
     tuned = finetune(opened, train, settings, class_names=names, checkpoint=checkpoint, progress=Bar())
     after = evaluate(tuned, test, class_names=names, progress=Bar())
-    written = save_made(signed(tuned, data.data), out, overwrite=run.overwrite)
+    written = save_made(tuned, out, data.data, overwrite=run.overwrite)
     close_checkpoint(out)
     if run.json:
         figures = {"before": before.accuracy, "after": after.accuracy, "verdict": as_json(tuned.verdict)}

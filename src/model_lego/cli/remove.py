@@ -10,7 +10,6 @@ from model_lego.bin_names import is_binned
 from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import names_in, open_part, open_source, part_data
@@ -80,7 +79,7 @@ def remove_command(
         how |= {"preprocessing": source.preprocessing, "builder": source.builder}
         names = source.class_names
         made = remove_classes(source.model, source.asked(classes), source.train, class_names=names, **how)
-    folder = save_made(signed(made, calibrating.data), out, overwrite=run.overwrite)
+    folder = save_made(made, out, calibrating.data, overwrite=run.overwrite)
     show_part(made, str(folder), data is not None, json=run.json)
 
 

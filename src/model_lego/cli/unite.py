@@ -6,7 +6,6 @@ import typer
 
 from model_lego.cli import options as o
 from model_lego.cli.networks import parse_arguments
-from model_lego.cli.provenance import signed
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import open_component, open_source
@@ -52,7 +51,7 @@ def unite_command(
             progress=Bar(),
             repair=repairing.settings(run.seed),
         )
-    folder = save_made(signed(united, calibrating.data), out, overwrite=run.overwrite)
+    folder = save_made(united, out, calibrating.data, overwrite=run.overwrite)
     before, after = united.origin.cost_before, united.origin.cost_after
     union = united.origin.settings["union"]
     apart, shared, crossing = sum(union["parts"]), union["shared"], union["crossing"]

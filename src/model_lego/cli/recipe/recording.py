@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from model_lego.bin_names import is_binned, located, manifest_digest
+from model_lego.cli.provenance import signed
 from model_lego.cli.recipe import steps
 from model_lego.cli.recipe.asking import asked
 from model_lego.cli.recipe.circumstances import files_of, here
@@ -18,6 +19,7 @@ from model_lego.cli.recipe.text import MAX_BYTES
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
+from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.store import save
 from model_lego.store.files import RECIPE, RECIPE_MARK, is_plain_file
 
@@ -27,13 +29,15 @@ OWN = "part"
 MOST = 4 * 2**30
 
 
-def save_made(part: Component | Assembly, out: str, *, overwrite: bool) -> Path:
-    """Save what a command has made, with its recipe beside it; raises as `save`."""
+def save_made(
+    part: Component | Assembly, out: str, *data: str | None, source: Provenance = UNSAID, overwrite: bool
+) -> Path:
+    """Save what a command has made of a `source` with some `data`, signed, its recipe beside it; raises as `save`."""
     told = asked()
     recipe = None
     if told is not None and told[0] in steps.COMMANDS:
         recipe = text_of(_recipe_of(*told))
-    return save(part, out, overwrite=overwrite, recipe=recipe)
+    return save(signed(part, *data, source=source), out, overwrite=overwrite, recipe=recipe)
 
 
 def text_of(recipe: Recipe) -> str:
