@@ -88,8 +88,9 @@ def sense(
         _back(model, graph, laid, list(classes), signs.double() @ basis, sums)
         done += len(some)
         progress("sensing", done, len(images))
-    found = {each.layer.name: each.sense(len(images)) for each in sums.values()}
-    sums.clear()
+    give_back()
+    # each goes as what it says is there: both of all layers are more than the way back takes
+    found = {layer.name: sums.pop(layer.node).sense(len(images)) for layer in graph.layers}
     give_back()
     return found
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from model_lego.budgets.settings import CutSettings
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
-from model_lego.data.batching import Batches, Images, chosen, drawn
+from model_lego.data.batching import Batches, Images, chosen, drawn, together
 from model_lego.digest import packed
 from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
@@ -83,10 +83,10 @@ class Trials:
         """Whether the held-out images can tell what is lost: for a single class it takes some of others."""
         return len(self.classes) > 1 or bool((self.answers < 0).any())
 
-    def beside(self, others: Tensor) -> "Trials":
+    def beside(self, others: Images) -> "Trials":
         """The same with images of other classes among those that are held out."""
         strange = torch.full((len(others),), -1, dtype=self.answers.dtype)
-        held = torch.cat([self.held[:], others.to(self.held[:1])]) if len(others) else self.held
+        held = together(self.held, others) if len(others) else self.held
         return replace(self, held=held, answers=torch.cat([self.answers, strange]))
 
     def restricted(self) -> float:

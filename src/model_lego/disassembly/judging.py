@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from model_lego.cutting.cut import Cut
-from model_lego.data.batching import Drawn
+from model_lego.data.batching import Drawn, together
 from model_lego.disassembly.request import Request
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.answers import answer_of
@@ -72,6 +72,7 @@ def verdict_on(
     judged on all images. With its `untuned` module, that is judged on the same images.
     """
     module, held, held_out = component.module, images.held, True
+    like = first_parameter(request.model)
     if _repairs(request) and len(held.labels) < ENOUGH:
         if unrepaired is None:
             held, held_out = _joined(images.fit, held), False
@@ -85,9 +86,9 @@ def verdict_on(
 
     def judged(network: nn.Module) -> Verdict | None:
         return judge(
-            lambda some: answer_of(network, some),
-            lambda some: request.graph.program.run(request.model, some)[:, columns],
-            held.images.to(first_parameter(request.model)),
+            lambda some: answer_of(network, some.to(like)),
+            lambda some: request.graph.program.run(request.model, some.to(like))[:, columns],
+            held.seen,
             places_of(request.classes, request.names)[held.labels],
             Basis("cut", reference, held_out, fewest, _kept(component.origin)),
         )
@@ -134,5 +135,4 @@ def _unseen(images: Drawn, seen: Drawn) -> Drawn:
 def _joined(one: Drawn, other: Drawn) -> Drawn:
     if not len(one.labels) or not len(other.labels):
         return one
-    images, labels = torch.cat([one.images, other.images]), torch.cat([one.labels, other.labels])
-    return Drawn(images, labels, one.digests + other.digests)
+    return Drawn(together(one.seen, other.seen), torch.cat([one.labels, other.labels]), one.digests + other.digests)

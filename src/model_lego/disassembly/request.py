@@ -109,7 +109,7 @@ class Request:
         if tried.lacking and self.settings.budget is None:  # a budget of the caller is kept with what there is
             raise EmptySelection(SampleChoice(class_names=self.names).no_samples(tried.lacking))
         alone = len(self.labels) == 1 and self.settings.searches  # a single class is told from the others
-        return tried.beside(self.some(self.others, JUDGED).images) if alone else tried
+        return tried.beside(self.some(self.others, JUDGED).seen) if alone else tried
 
     @property
     def others(self) -> tuple[int, ...]:

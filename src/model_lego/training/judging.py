@@ -23,7 +23,13 @@ def judged(part: Part, theirs: Answer, reference: str, batches: Batches, places:
         return part.with_verdict(None)  # type: ignore[return-value]
     wanted = (places >= 0).nonzero().reshape(-1).tolist()
     sample = drawn(batches, wanted, shape=shape, labels=len(places), limit=JUDGED)
-    images = sample.images.to(first_parameter(part))
-    verdict = judge(part, theirs, images, places[sample.labels], Basis("trained", reference, held_out=False))
+    like, basis = first_parameter(part), Basis("trained", reference, held_out=False)
+    verdict = judge(
+        lambda some: part(some.to(like)),
+        lambda some: theirs(some.to(like)),
+        sample.seen,
+        places[sample.labels],
+        basis,
+    )
     warn_of(verdict)
     return part.with_verdict(verdict)  # type: ignore[return-value]

@@ -8,13 +8,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from model_lego.data.batching import Images
 from model_lego.parts.verdict import DoubtfulResult, Making, Verdict
 from model_lego.verdicts.metrics import LEVEL, area, difference_interval
 
 #: Images that a verdict rests on at most: its interval is some three points wide then.
 JUDGED = 500
-#: Images that run at once.
-CHUNK = 64
+#: Images that run at once: of photographs more take more memory than a repair.
+CHUNK = 16
 #: Resampled sets of the difference between two areas under a curve.
 AREA_DRAWS = 500
 
@@ -49,7 +50,7 @@ class Basis:
 
 
 @torch.no_grad()
-def judge(own: Answer, theirs: Answer, images: Tensor, places: Tensor, basis: Basis) -> Verdict | None:
+def judge(own: Answer, theirs: Answer, images: Images, places: Tensor, basis: Basis) -> Verdict | None:
     """Compare two answers on images, N x C x H x W, whose classes are at `places` of the part, -1 for other classes.
 
     With a single class the area under the ROC curve of its logit is compared, which takes images of other classes.
@@ -79,9 +80,11 @@ def by_hits(right: Tensor, theirs_right: Tensor, classes: int, basis: Basis) -> 
     return basis.verdict(classes, own, theirs, difference_interval(gained, lost, total), total)
 
 
-def answers(answer: Answer, images: Tensor) -> Tensor:
+def answers(answer: Answer, images: Images) -> Tensor:
     """All answers, N x classes, in double precision on the CPU."""
-    return torch.cat([answer(some).double().cpu() for some in images.split(CHUNK)])
+    return torch.cat(
+        [answer(images[start : start + CHUNK]).double().cpu() for start in range(0, max(1, len(images)), CHUNK)]
+    )
 
 
 def warn_of(verdict: Verdict | None, *, stacklevel: int = 3) -> None:

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from model_lego.data import batches, open_data
-from model_lego.data.batching import drawn
+from model_lego.data.batching import drawn, together
 from model_lego.data.sets import in_memory, subset
+from model_lego.digest import image_digests
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.parts.component import Preprocessing
 
@@ -157,3 +158,21 @@ def test_drawn_images_are_held_as_bytes_where_these_say_all_of_them():
         assert torch.equal(sample.at([3, 1]).images, sample.images[[3, 1]])
         assert torch.equal(sample.seen[1:3], sample.images[1:3])
         assert sample.at([]).images.shape[0] == 0
+
+
+def test_of_many_batches_each_drawn_image_is_still_the_one_of_its_digest():
+    pixels = torch.randint(0, 256, (60, 3, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    feed = [(some, torch.zeros(len(some), dtype=torch.int64)) for some in pixels.split(5)]
+    sample = drawn(feed, [0], shape=(3, 8, 8), labels=1, limit=4)  # places of images that lost are used again
+    assert len(sample.labels) == 4
+    assert tuple(image_digests(sample.images)) == sample.digests
+    assert len({image.data_ptr() for image in sample.seen.held}) == 4
+
+
+def test_images_that_are_held_alike_are_held_so_together():
+    pixels, labels = torch.arange(4 * 12, dtype=torch.uint8).reshape(4, 3, 2, 2), torch.tensor([0, 0, 1, 1])
+    one, other = (drawn([(pixels, labels)], [label], shape=(3, 2, 2), labels=2, limit=None) for label in (0, 1))
+    both = together(one.seen, other.seen)
+    assert {image.dtype for image in both.held} == {torch.uint8}
+    assert torch.equal(both[:], pixels / 255)
+    assert torch.equal(together(one.images, other.seen), both[:])
