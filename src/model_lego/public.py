@@ -17,6 +17,7 @@ from model_lego.evaluation.baselines import Contender, baselines, ensemble
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
 from model_lego.exporting.exporting import export
+from model_lego.exporting.quantizing import Quantized, quantize
 from model_lego.exporting.results import Exported
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.models.network import Network
@@ -76,6 +77,7 @@ __all__ = [
     "Predictions",
     "Preprocessing",
     "Provenance",
+    "Quantized",
     "RepairSettings",
     "Report",
     "Thresholds",
@@ -113,6 +115,7 @@ __all__ = [
     "merge",
     "open_network",
     "plan",
+    "quantize",
     "remove_classes",
     "repair",
     "replace_part",

@@ -23,9 +23,20 @@ def test_a_state_dict_of_a_component(world, tmp_path):
     assert "the same class for 64 of 64" in ran.out
 
 
+def test_int8_is_measured_beside_floats(world, tmp_path):
+    file = tmp_path / "both.onnx"
+    ran = run("export", world.both, "--to", file, "--data", world.data, "--int8", "--json")
+    assert (ran.code, ran.err) == (0, f"written to {file}\n")
+    assert (ran.json["file"], ran.json["held_out"]) == (str(file), True)
+    assert ran.json["bytes"] == file.stat().st_size
+    assert set(ran.json["faster"]) == {"1", "32"}
+
+
 @pytest.mark.parametrize(
     ("given", "words"),
     [
+        (["--to", "x.onnx", "--int8"], "--int8 takes the ranges of values from images: give --data"),
+        (["--to", "x.onnx", "--int8", "--opset", "18"], "leave --opset out"),
         (["--to", "x.tflite"], "does not say what to export to by its ending"),
         (["--to", "there.pt2"], "exists already: choose another file, or give --overwrite"),
         (["--to", "x.pt2", "--opset", "18"], "--opset 18 is about ONNX"),

@@ -8,12 +8,15 @@ from torch import Tensor
 
 from model_lego.cli import options as o
 from model_lego.cli.render import Bar, say, show, show_json
-from model_lego.cli.sources import open_data_for, open_part
+from model_lego.cli.sources import open_data_for, open_part, part_data
 from model_lego.data import batches
-from model_lego.errors import EmptySelection
+from model_lego.data.batching import Batches
+from model_lego.errors import BadConfig, EmptySelection
 from model_lego.exporting.exporting import check_export, export
 from model_lego.exporting.formats import format_of
-from model_lego.parts.assembly import Part
+from model_lego.exporting.quantizing import Quantized, quantize
+from model_lego.exporting.results import Exported
+from model_lego.parts.assembly import Part, told_classes
 
 #: Real images by which an export is compared, at most.
 COMPARED = 256
@@ -26,6 +29,9 @@ WithPreprocessing = Annotated[
     bool, typer.Option("--with-preprocessing", help="take bytes, N x H x W x 3, of any size, and give probabilities")
 ]
 Opset = Annotated[int | None, typer.Option("--opset", help="version of ONNX's operators; by default the exporter's")]
+Int8 = Annotated[
+    bool, typer.Option("--int8", help="weights and values as bytes (ONNX), calibrated and measured on --data")
+]
 Replace = Annotated[bool, typer.Option("--overwrite", help="replace the file")]
 
 
@@ -37,28 +43,53 @@ def export_command(
     with_preprocessing: WithPreprocessing = False,
     comparing: o.CalibrationOptions,
     opset: Opset = None,
+    int8: Int8 = False,
     loading: o.LoadingOptions,
     overwrite: Replace = False,
     json: o.Json = False,
 ) -> None:
     """Write a part as a file of another runtime (ONNX, torch.export), and compare what it gives there."""
     check_export(to, format_of(to, format), overwrite=overwrite)
+    if int8 and opset is not None:
+        raise BadConfig("--int8 is written with the operators that it needs: leave --opset out")
+    if int8 and comparing.images is None:
+        raise BadConfig("--int8 takes the ranges of values from images: give --data")
     opened = open_part(part, loading)
-    done = export(
-        opened,
-        to,
-        format=format,
-        with_preprocessing=with_preprocessing,
-        images=None if comparing.images is None else _images(opened, comparing.images),
-        opset=opset,
-        overwrite=overwrite,
-        progress=Bar(),
-    )
+    done: Exported | Quantized
+    if int8 and comparing.images is not None:
+        train, test = _labelled(opened, comparing.images)
+        done = quantize(
+            opened,
+            to,
+            train,
+            test=test,
+            with_preprocessing=with_preprocessing,
+            overwrite=overwrite,
+            progress=Bar(),
+        )
+    else:
+        done = export(
+            opened,
+            to,
+            format=format,
+            with_preprocessing=with_preprocessing,
+            images=None if comparing.images is None else _images(opened, comparing.images),
+            opset=opset,
+            overwrite=overwrite,
+            progress=Bar(),
+        )
     if json:
         show_json(done.to_dict())
     else:
         show(str(done))
     say(f"written to {to}")
+
+
+def _labelled(part: Part, data: o.DataOptions) -> tuple[Batches, Batches | None]:
+    """Images of a part's classes, to set int8 by and to measure it on, None where there are no others."""
+    split = part_data([part], data, told_classes(part), None)
+    train, test = (batches(images, batch_size=64) for images in (split.train, split.test))
+    return (train, test if len(split.test) else None) if len(split.train) else (test, None)
 
 
 def _images(part: Part, data: o.DataOptions) -> Tensor:

@@ -90,7 +90,7 @@ def compared(given: Exportable, kind: Format, file: Path, images: Tensor) -> Com
     expected = [_expected(given, batch) for batch in batches]
     if not all(bool(torch.isfinite(each).all()) for each in expected):
         raise ExportFailed("the part itself gives no finite answer to the images that its export is compared by")
-    found = _fresh_answers(kind, file, [batch.numpy() for batch in batches])
+    found = fresh_answers(kind, file, [batch.numpy() for batch in batches])
     for want, have in zip(expected, found, strict=True):
         if want.shape != have.shape:
             raise ExportFailed(f"the file gives {tuple(have.shape)} where the part gives {tuple(want.shape)}")
@@ -102,13 +102,17 @@ def _batches(given: Exportable, images: Tensor) -> Iterator[Tensor]:
     sizes, done, number = BATCHES, 0, 0
     while done < len(images):
         some = images[done : done + sizes[number % len(sizes)]]
-        if given.pixels:
-            if number % 3 == 1:  # a third of the batches is larger, and has other proportions
-                some = F.interpolate(some, size=[3 * some.shape[2] // 2 + 1, 2 * some.shape[3] - 1])
-            yield (255 * some).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
-        else:
-            yield some.to(given.example.dtype).contiguous()
         done, number = done + len(some), number + 1
+        if given.pixels and number % 3 == 2:  # a third of the batches is larger, and has other proportions
+            some = F.interpolate(some, size=[3 * some.shape[2] // 2 + 1, 2 * some.shape[3] - 1])
+        yield as_taken(given, some)
+
+
+def as_taken(given: Exportable, images: Tensor) -> Tensor:
+    """Images (floats in 0..1, N x C x H x W) as the file takes them: its floats, or bytes N x H x W x C."""
+    if not given.pixels:
+        return images.to(given.example.dtype).contiguous()
+    return (255 * images).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1).contiguous()
 
 
 def _expected(given: Exportable, batch: Tensor) -> Tensor:
@@ -120,7 +124,7 @@ def _expected(given: Exportable, batch: Tensor) -> Tensor:
     return answer_of(given.part, taking(given.part).resized(images)).softmax(1).cpu()
 
 
-def _fresh_answers(kind: Format, file: Path, batches: Sequence[Array]) -> list[Tensor]:
+def fresh_answers(kind: Format, file: Path, batches: Sequence[Array]) -> list[Tensor]:
     """What a file gives in a process of its own; raises ExportFailed."""
     with tempfile.TemporaryDirectory() as folder:
         for number, batch in enumerate(batches):

@@ -61,27 +61,20 @@ def export(
         ShapeMismatch, BadBatches: the images.
     """
     kind, path = format_of(path, format), Path(path)
-    _check(part, kind, with_preprocessing=with_preprocessing, opset=opset)
-    check_export(path, kind, overwrite=overwrite)
-    check_room(path, int(ROOM * bytes_of(part)))
+    if opset is not None and kind.name != "onnx":
+        raise BadConfig(f"opset={opset} is about ONNX, and the format is {kind.name}: leave it out")
+    given = exportable(part, path, kind, with_preprocessing=with_preprocessing, opset=opset, overwrite=overwrite)
     real = images is not None
-    module, example = wrapped(part, pixels=with_preprocessing)
     seen = seeded_images(part) if images is None else checked_images(part, images, pixels=with_preprocessing)
-    given = Exportable(part, module, example, notes_of(part, example, pixels=with_preprocessing), opset)
-    with _beside(path) as fresh:
-        progress("writing", 0, 2)
-        with writing(path, RuntimeError):
-            kind.code.write(given, fresh)
-        progress("comparing", 1, 2)
-        found = compared(given, kind, fresh, seen)
-        _refuse_differences(path, found, given)
-        files = _placed(fresh, path, overwrite=overwrite)
+    with beside(path) as fresh:
+        found = proven(given, kind, fresh, path, seen, progress)
+        files = placed(fresh, path, overwrite=overwrite)
     progress("comparing", 2, 2)
     return Exported(
         format=kind.name,
         files=files,
         bytes=sum(file.stat().st_size for file in files),
-        takes=taken_in_words(example, pixels=with_preprocessing),
+        takes=taken_in_words(given.example, pixels=with_preprocessing),
         gives=given.gives,
         runtime=kind.version,
         images=found.images,
@@ -90,6 +83,39 @@ def export(
         largest=found.largest,
         agreeing=found.agreeing,
     )
+
+
+def exportable(
+    part: Component | Assembly,
+    path: Path,
+    kind: Format,
+    *,
+    with_preprocessing: bool,
+    opset: int | None = None,
+    overwrite: bool = False,
+) -> Exportable:
+    """What is written of a part, once all is known to be well with the part, the format and the place.
+
+    Raises BadConfig, CannotWrite, OutputExists, RefusedError.
+    """
+    _check(part, kind, with_preprocessing=with_preprocessing)
+    check_export(path, kind, overwrite=overwrite)
+    check_room(path, int(ROOM * bytes_of(part)))
+    module, example = wrapped(part, pixels=with_preprocessing)
+    return Exportable(part, module, example, notes_of(part, example, pixels=with_preprocessing), opset)
+
+
+def proven(
+    given: Exportable, kind: Format, fresh: Path, path: Path, images: Tensor, progress: Progress = quiet
+) -> Compared:
+    """Write a file that is to be placed at `path`, and compare it with its part; raises ExportFailed, CannotWrite."""
+    progress("writing", 0, 2)
+    with writing(path, RuntimeError):
+        kind.code.write(given, fresh)
+    progress("comparing", 1, 2)
+    found = compared(given, kind, fresh, images)
+    _refuse_differences(path, found, given)
+    return found
 
 
 def check_export(path: str | Path, kind: Format, *, overwrite: bool) -> None:
@@ -104,19 +130,17 @@ def check_export(path: str | Path, kind: Format, *, overwrite: bool) -> None:
     kind.check_installed()
 
 
-def _check(part: object, kind: Format, *, with_preprocessing: bool, opset: int | None) -> None:
+def _check(part: object, kind: Format, *, with_preprocessing: bool) -> None:
     if not isinstance(part, Component | Assembly):
         raise BadConfig(
             f"a Component or an Assembly can be exported, not a {type(part).__name__}: disassemble it first"
         )
     if with_preprocessing and not kind.pixels:
         raise BadConfig(f"format {kind.name} takes no pictures of any size: leave with_preprocessing out")
-    if opset is not None and kind.name != "onnx":
-        raise BadConfig(f"opset={opset} is about ONNX, and the format is {kind.name}: leave it out")
 
 
 @contextmanager
-def _beside(path: Path) -> Iterator[Path]:
+def beside(path: Path) -> Iterator[Path]:
     """The same name in a folder of its own beside, which goes with all that was not placed."""
     with writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +162,7 @@ def _refuse_differences(path: Path, found: Compared, given: Exportable) -> None:
         )
 
 
-def _placed(fresh: Path, path: Path, *, overwrite: bool) -> tuple[Path, ...]:
+def placed(fresh: Path, path: Path, *, overwrite: bool) -> tuple[Path, ...]:
     """Move what was written to its place: first what the file refers to, which never replaces anything."""
     others = sorted(file for file in fresh.parent.iterdir() if file != fresh)
     for other in others:

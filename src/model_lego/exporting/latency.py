@@ -101,9 +101,9 @@ def latency(
 def _timed(entries: Sequence[_Contender], runtime: Runtime, plan: _Plan, folder: Path) -> Iterator[Timed]:
     """All rows of a runtime: the peak of each network in a process of its own, then all of them in turns."""
     orders = [_written(entry, runtime, folder / f"{place}") for place, entry in enumerate(entries)]
-    peaks = [_run([order], plan.threads[0], [max(plan.batches)], 1)["peak"] for order in orders]
+    peaks = [time_in_turns([order], plan.threads[0], [max(plan.batches)], 1)["peak"] for order in orders]
     for threads in plan.threads:
-        told = _run(orders, threads, plan.batches, plan.rounds)["milliseconds"]
+        told = time_in_turns(orders, threads, plan.batches, plan.rounds)["milliseconds"]
         for batch in plan.batches:
             taken = {entry.name: own for entry, own in zip(entries, told[str(batch)], strict=True)}
             for entry, order, peak in zip(entries, orders, peaks, strict=True):
@@ -193,7 +193,9 @@ def _written(entry: _Contender, runtime: Runtime, place: Path) -> dict[str, Any]
     return {"runtime": runtime.name, "file": str(file), "shape": shape, "type": kind, "bytes": size}
 
 
-def _run(orders: Sequence[Mapping[str, Any]], threads: int, batches: Sequence[int], rounds: int) -> dict[str, Any]:
+def time_in_turns(
+    orders: Sequence[Mapping[str, Any]], threads: int, batches: Sequence[int], rounds: int
+) -> dict[str, Any]:
     """Times and peak memory of a fresh process that runs some files; raises ExportFailed."""
     given = {"files": list(orders), "threads": threads, "batches": list(batches), "rounds": rounds}
     with tempfile.TemporaryDirectory() as folder:
