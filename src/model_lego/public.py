@@ -24,6 +24,7 @@ from model_lego.models.network import Network
 from model_lego.models.node_classifier import NodeClassifier
 from model_lego.models.opening import open_network
 from model_lego.parts.assembly import Assembly
+from model_lego.parts.at_once import parts_run
 from model_lego.parts.component import Builder, Component, Cost, Preprocessing
 from model_lego.parts.predictions import Prediction, Predictions
 from model_lego.parts.provenance import Provenance
@@ -114,6 +115,7 @@ __all__ = [
     "locate",
     "merge",
     "open_network",
+    "parts_run",
     "plan",
     "quantize",
     "remove_classes",

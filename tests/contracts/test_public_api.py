@@ -77,6 +77,7 @@ NAMES = [
     "locate",
     "merge",
     "open_network",
+    "parts_run",
     "plan",
     "quantize",
     "remove_classes",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_lego.parts.at_once import Pace
 from model_lego.parts.classifier import Classifier
 from model_lego.parts.component import Component
 from model_lego.parts.grouping import Groups, columns_of, counted_as, group_of, merged
@@ -82,6 +84,7 @@ class Assembly(Classifier):
         self.columns = columns_of(self.classes, self.terms, self.groups)
         self.head = head
         self.record = record or JoinRecord(HeadState.FITTED)
+        self._pace = Pace()
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -135,7 +138,7 @@ class Assembly(Classifier):
 
         `layers` are paths in each part's module (in `padded`'s for that layout), as in `.head.reads`.
         """
-        return features_and_logits([*leaves(self)], images, layers)
+        return features_and_logits([*leaves(self)], images, layers, self._pace)
 
     def networks(self) -> list["Component | Assembly"]:
         """The parts that run, or the one dense network."""
@@ -153,7 +156,7 @@ class Assembly(Classifier):
         """Give the parts' own logits side by side, before the head."""
         if self.padded is not None:
             return self.padded(images)  # type: ignore[no-any-return]
-        return side_by_side(self.networks(), images)
+        return side_by_side(self.networks(), images, self._pace)
 
     def __str__(self) -> str:
         lacks = f"; {self.record.lacks}" if self.record.lacks else ""
@@ -228,9 +231,10 @@ def counted_by(part: Part, names: Sequence[str]) -> tuple[str, ...]:
     return counted_as(names, part.aliases()) if isinstance(part, Assembly) else tuple(names)
 
 
-def side_by_side(networks: Sequence[Part], images: Tensor) -> Tensor:
+def side_by_side(networks: Sequence[Part], images: Tensor, pace: Pace | None = None) -> Tensor:
     """Give the logits of each network for its own classes, side by side."""
-    return torch.cat([_own_logits(network, images) for network in networks], dim=1)
+    calls = [partial(_own_logits, network, images) for network in networks]
+    return torch.cat((pace or Pace()).run(networks, images, calls), dim=1)
 
 
 def _own_logits(part: Part, images: Tensor) -> Tensor:
@@ -240,12 +244,15 @@ def _own_logits(part: Part, images: Tensor) -> Tensor:
 
 
 def features_and_logits(
-    networks: Sequence[Component], images: Tensor, layers: Sequence[Sequence[str]]
+    networks: Sequence[Component], images: Tensor, layers: Sequence[Sequence[str]], pace: Pace | None = None
 ) -> tuple[Tensor, Tensor]:
     """Give what some layers of each network read, one vector an image, side by side; and the networks' logits."""
     features, logits = [], []
-    for network, paths in zip(networks, layers, strict=True):
-        given, heard = run_and_hear(network, [f"module.{path}" for path in paths], images)
+    calls = [
+        partial(run_and_hear, network, [f"module.{path}" for path in paths], images)
+        for network, paths in zip(networks, layers, strict=True)
+    ]
+    for network, (given, heard) in zip(networks, (pace or Pace()).run(networks, images, calls), strict=True):
         logits.append(given)
         for path, x in heard.items():
             features.append(pooled(x, network.get_submodule(path)))
