@@ -24,8 +24,9 @@ from benchmarks.coverage.material import enliven
 from benchmarks.coverage.material import images as of_smallest_size
 from model_lego.exporting.formats import FORMATS
 from model_lego.models import build
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import cut_part
 
 FILE, PAGE = RESULTS / "exports.json", ROOT / "docs/deployment.md"

@@ -22,7 +22,8 @@ from torch import nn
 from model_lego.cli import main
 from model_lego.cli.recipe.recording import recipe_of
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component, Cost, Origin
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder, Cost, Origin
 from model_lego.store import load, save
 
 NAME, ARGUMENTS = "zoo:lenet5", {"width": 0.2}

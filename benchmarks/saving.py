@@ -23,11 +23,12 @@ from torch import nn
 import model_lego as ml
 from benchmarks.common import ROOT, record
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store import inspect
-from model_lego.store.files import read_weights
 from model_lego.store.probe import probe_of, shape_for
 from model_lego.store.tensors import named_tensors
+from model_lego.store.weights import read_weights
 from tests.support import fresh_process, hub_folders
 from tests.support.components import cut_part
 

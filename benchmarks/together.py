@@ -24,7 +24,8 @@ from model_lego.exporting.formats import Array, Run
 from model_lego.exporting.onnx_file import opened
 from model_lego.models import build
 from model_lego.parts.at_once import How
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from tests.support.components import cut_part
 
 #: Name, arguments, and side of the images.

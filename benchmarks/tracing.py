@@ -15,7 +15,7 @@ from benchmarks.common import record
 from benchmarks.coverage.memory import Memory
 from model_lego.graph import select
 from model_lego.models import build, image_shape
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 
 NAMES = (
     *("torchvision:resnet50", "torchvision:efficientnet_b0", "torchvision:shufflenet_v2_x0_5"),

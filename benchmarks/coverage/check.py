@@ -23,8 +23,9 @@ from model_lego.errors import CutMismatch, IncompatibleComponents, LegoError
 from model_lego.graph import ChannelGraph, select
 from model_lego.graph.cost import planned_cost
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
 from model_lego.parts.join_record import Layout
+from model_lego.parts.origin import Builder
 from tests.support.plans import half_plan, some_logits
 
 CLASSES = 10

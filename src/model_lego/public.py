@@ -25,8 +25,10 @@ from model_lego.models.node_classifier import NodeClassifier
 from model_lego.models.opening import open_network
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.at_once import parts_run
-from model_lego.parts.component import Builder, Component, Cost, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder, Cost
 from model_lego.parts.predictions import Prediction, Predictions
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Concern, DoubtfulResult, Verdict
 from model_lego.parts_bin.binned import BinnedPart

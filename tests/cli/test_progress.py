@@ -87,7 +87,7 @@ def made(count):
 
 def test_batches_that_are_checked_are_as_many_as_were_given():
     from model_lego.data.batching import Mapped, checked, prepared
-    from model_lego.parts.component import Preprocessing
+    from model_lego.parts.preprocessing import Preprocessing
 
     given = made(5)
     assert reported(checked(given))[:2] == [(0, 5), (1, 5)]

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 
 from model_lego.assembly.assembling import assemble
 from model_lego.errors import CutMismatch, IncompatibleComponents
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import tiny_part
 from tests.support.plans import FREEZING
 from tests.support.tiny_models import OTHER, TINY, inputs

@@ -15,7 +15,9 @@ from torch import nn
 
 from model_lego.errors import BadConfig, CorruptComponent, LegoError
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.store import bounded, load, save
 from model_lego.store.bounded import logits_given, outline
 from model_lego.store.files import MAX_LISTS

@@ -8,7 +8,8 @@ import torch
 
 import model_lego as ml
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store import save
 from tests.support import fresh_process, hub_folders
 from tests.support.components import cut_part

@@ -14,7 +14,9 @@ from model_lego.errors import BadConfig
 from model_lego.graph.spare import Absent
 from model_lego.models import build_from
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.store import inspect, load, save
 from tests.support.handmade_parts import read_json
 from tests.support.tiny_models import build, inputs, randomize_batchnorm

@@ -9,7 +9,8 @@ from torch import nn
 
 from model_lego.errors import CorruptComponent
 from model_lego.models import build
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store import inspect, load, save
 from tests.support.handmade_parts import origin, read_json, write_json
 

@@ -11,7 +11,7 @@ from model_lego.disassembly.disassembling import whole
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.models import build_from, open_network
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 from model_lego.store import inspect, load, save
 from tests.support.handmade_parts import read_json, write_json
 

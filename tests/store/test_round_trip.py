@@ -8,7 +8,7 @@ from torch import nn
 
 from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
 from model_lego.parts.join_record import (
     Calibration,
     CrossValidation,
@@ -18,6 +18,7 @@ from model_lego.parts.join_record import (
     JoinRecord,
     Outsiders,
 )
+from model_lego.parts.origin import Builder
 from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Verdict
 from model_lego.store import digest_of, inspect, load, save

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from model_lego.errors import BadConfig, CorruptComponent, SchemaTooNew
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store import inspect, load, manifest_text, save
 from tests.support.handmade_parts import (
     Tiny,

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from model_lego.errors import BadConfig, CannotWrite, OutputExists
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store import load, save, saving, swapping
 from model_lego.store.card import card
 from model_lego.store.records import manifest_of

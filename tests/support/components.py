@@ -7,7 +7,9 @@ from torch import Tensor, nn
 
 from model_lego.cutting.slicing import slice_model
 from model_lego.graph import ChannelGraph, ChannelSelection, select
-from model_lego.parts.component import Builder, Component, Cost, Origin, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder, Cost, Origin
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.plans import parts as blocks_of
 from tests.support.plans import traced
 from tests.support.tiny_models import build, inputs

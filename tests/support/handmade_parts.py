@@ -9,8 +9,10 @@ from torch import Tensor, nn
 
 from model_lego.digest import digest_of_bytes
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Builder, Component, Cost, Origin, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.join_record import HeadState, JoinRecord, Outsiders
+from model_lego.parts.origin import Builder, Cost, Origin
+from model_lego.parts.preprocessing import Preprocessing
 
 KEPT = (0, 2, 5, 6, 7)
 

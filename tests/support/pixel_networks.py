@@ -5,7 +5,8 @@ from torch import nn
 
 from model_lego.evaluation.baselines import Contender
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.component import Component, Cost, Origin
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Cost, Origin
 from tests.support.components import FREE
 
 

@@ -22,11 +22,12 @@ from model_lego.heads.settings import JoinOptions, JoinSettings
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.answers import difference
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Head, Part, leaves, own_classes, side_by_side
-from model_lego.parts.component import Component, Origin, total
+from model_lego.parts.component import Component
 from model_lego.parts.grouping import Groups
 from model_lego.parts.image_shapes import taken_by
 from model_lego.parts.join_record import Calibration, HeadState, JoinCheck, JoinRecord, Layout
 from model_lego.parts.licences import clashes
+from model_lego.parts.origin import Origin, total
 from model_lego.parts.provenance import together
 from model_lego.progress import Progress, quiet
 from model_lego.verdicts.judging import warn_of

@@ -5,7 +5,7 @@ from numbers import Real
 from typing import Any
 
 from model_lego.errors import BadConfig
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 
 #: What is counted under which name: the field of a Budget and that of a Cost.
 COUNTED = {"params": "parameters", "macs": "macs", "bytes": "bytes"}

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Layer
 from model_lego.graph.cost import counted_tensors, layer_macs
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 
 #: The rows of a table of prices, named as in `Cost`.
 COSTS = ("parameters", "macs", "bytes")

@@ -11,7 +11,7 @@ from model_lego.budgets.marginal_cost import PriceList, shares
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all, select
 from model_lego.graph.cost import planned_cost
 from model_lego.graph.selection import as_many
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 
 #: Prices are read again after each such share of the channels.
 PORTION = 1 / 400

@@ -18,7 +18,7 @@ from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelSelection
 from model_lego.graph.modules import first_parameter
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 from model_lego.parts.verdict import Search, Verdict
 
 #: Images that the criterion looks at.

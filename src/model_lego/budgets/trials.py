@@ -16,9 +16,9 @@ from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import keeps_all
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import taken
 from model_lego.parts.logits import main_logits
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.verdict import SOURCE, Verdict
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet

@@ -16,9 +16,11 @@ from model_lego.heads.settings import HeadOptions
 from model_lego.options import refuse_unknown
 from model_lego.parts.assembly import Assembly, Part, own_classes
 from model_lego.parts.class_names import ClassNames, label_numbers
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.grouping import grouped
 from model_lego.parts.join_record import Clash
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Progress, quiet
 
 

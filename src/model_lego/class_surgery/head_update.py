@@ -17,10 +17,11 @@ from model_lego.heads.fitting import settle
 from model_lego.heads.settings import HeadKind, JoinSettings
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, own_classes, owned_classes, rejects
 from model_lego.parts.class_names import ClassNames
-from model_lego.parts.component import Component, Origin
+from model_lego.parts.component import Component
 from model_lego.parts.grouping import group_of, grouped, left_of
 from model_lego.parts.join_record import Clash, HeadState
 from model_lego.parts.layer_inputs import pooled, run_and_hear
+from model_lego.parts.origin import Origin
 from model_lego.progress import Progress
 
 

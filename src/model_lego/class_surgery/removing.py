@@ -28,8 +28,10 @@ from model_lego.heads.settings import HeadKind
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_classes, rejects, told_classes
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.grouping import group_of
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.verdict import SOURCE
 from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet

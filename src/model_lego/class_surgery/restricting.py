@@ -19,7 +19,8 @@ from model_lego.graph import ChannelGraph, select
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.reachability import reaching
 from model_lego.parts.class_names import gone_places, label_places
-from model_lego.parts.component import Component, Origin
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Origin
 from model_lego.parts.provenance import together
 from model_lego.parts.verdict import Verdict
 from model_lego.progress import Progress, quiet

@@ -1,6 +1,7 @@
 """All commands by name. Only the one that is run is imported: torch, which most of them need, takes seconds."""
 
 import functools
+import os
 import sys
 import traceback
 import warnings
@@ -158,6 +159,7 @@ COMMANDS = (
 
 def run(arguments: list[str]) -> None:
     """Run a command line, and leave with its exit code."""
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "1")  # to look for some takes as long as to read a manifest
     debug = "--debug" in arguments
     given = [argument for argument in arguments if argument != "--debug"]
     quiet(not speaks())

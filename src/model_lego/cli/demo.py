@@ -15,7 +15,8 @@ from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.sets import Batched, subset
 from model_lego.evaluation.results import Row
 from model_lego.models import build_from
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store.replacing import check_out
 
 #: Digits that each classifier knows, and those that are taken out of it.

@@ -15,7 +15,8 @@ from model_lego.disassembly.disassembling import Plan
 from model_lego.disassembly.size_curve import Curve
 from model_lego.evaluation.results import Report
 from model_lego.parts.class_names import label_numbers
-from model_lego.parts.component import Component, Origin
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Origin
 from model_lego.store.outputs import bytes_of, check_apart, check_room
 from model_lego.store.replacing import check_out
 

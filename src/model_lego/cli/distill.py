@@ -21,9 +21,10 @@ from model_lego.errors import BadConfig
 from model_lego.models import open_network
 from model_lego.models.registry import for_classes
 from model_lego.parts.assembly import Assembly, leaves
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.grouping import counted_as
 from model_lego.parts.image_shapes import taken_by
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.training.distillation import FROM_THE_START, cast_roles
 from model_lego.training.distillation_gain import GainOptions

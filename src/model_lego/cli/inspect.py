@@ -20,8 +20,8 @@ def inspect_command(
     """Show where a saved component or assembly comes from, without reading its weights."""
     from model_lego.cli.summary import summary
     from model_lego.cli.tree import tree
-    from model_lego.store import inspect
     from model_lego.store.files import RECIPE, is_recipe
+    from model_lego.store.inspecting import inspect
     from model_lego.store.manifest_text import to_json
 
     manifest = inspect(folder, check_weights=check)
@@ -39,8 +39,8 @@ def diff_command(
     json: Json = False,
 ) -> None:
     """Show what differs between two saved parts: classes, widths, settings, costs."""
-    from model_lego.store import inspect
     from model_lego.store.comparing import differences
+    from model_lego.store.inspecting import inspect
 
     found = differences(inspect(one), inspect(other))
     if json:

@@ -14,7 +14,8 @@ from model_lego.cli.render import say
 from model_lego.errors import BadConfig
 from model_lego.models import Network, open_network
 from model_lego.models.of_hub import HUB
-from model_lego.parts.component import OWN_CODE, Preprocessing
+from model_lego.parts.origin import OWN_CODE
+from model_lego.parts.preprocessing import Preprocessing
 
 #: What is said of a network that nobody has trained.
 UNTRAINED = "a network without trained weights decides nothing; give --weights FILE or --pretrained"

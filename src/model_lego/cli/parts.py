@@ -1,4 +1,4 @@
-"""model-lego parts …: the parts bin. What only lists reads the bin's index, and no torch is imported for it."""
+"""model-lego parts …: the parts bin. What only lists needs no torch, and reads the bin's index."""
 
 from collections.abc import Sequence
 from typing import Annotated

@@ -4,8 +4,8 @@ from typing import Any
 
 from model_lego.cli.options import PreprocessingOptions
 from model_lego.errors import BadConfig
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.normalisations import NORMALISATIONS
+from model_lego.parts.preprocessing import Preprocessing
 
 
 def parse_preprocessing(options: PreprocessingOptions, like: Preprocessing | None = None) -> Preprocessing:

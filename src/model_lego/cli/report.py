@@ -37,7 +37,7 @@ def report_command(
     from model_lego import evaluate
     from model_lego.errors import BadConfig
     from model_lego.report import check_page, confusion, illustrated, part_routes, write_report
-    from model_lego.store import inspect
+    from model_lego.store.inspecting import inspect
 
     data = measuring.images
     check_page(html)

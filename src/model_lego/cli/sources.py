@@ -24,11 +24,13 @@ from model_lego.graph.modules import first_parameter
 from model_lego.models.registry import suggested
 from model_lego.parts.assembly import Assembly, leaves, told_classes
 from model_lego.parts.class_names import label_numbers, spelled, spoken
-from model_lego.parts.component import OWN_CODE, Builder, Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import common_preprocessing, taken, taken_by
+from model_lego.parts.origin import OWN_CODE, Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.pictures.left_out import first
-from model_lego.store import load
+from model_lego.store.loading import load
 
 
 @dataclass(frozen=True, slots=True, eq=False)

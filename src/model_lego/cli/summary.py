@@ -8,7 +8,6 @@ from model_lego.cli.render import share
 from model_lego.cli.wording import in_options
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord, PreprocessingRecord
-from model_lego.store.records import builder_from
 
 #: Items of a list that are shown, letters of a line, and parts of an assembly that are told of in full.
 ITEMS, WIDTH, FULL = 10, 80, 3
@@ -91,7 +90,7 @@ def _history(part: PartRecord) -> Iterator[Row]:
     """Where a component comes from, and what was done to it."""
     origin = part.origin
     settings: Mapping[str, Any] = origin.settings
-    source = "a network of the user's own" if origin.builder is None else str(builder_from(origin))
+    source = "a network of the user's own" if origin.builder is None else str(origin.built_by())
     yield "source", f"{source}, for {few(origin.source_classes)}"
     yield "images", _images(origin, part.preprocessing)
     yield "cut", "; ".join(_cut(settings)) if origin.kept_outputs else "no: its parts stand side by side in it"

@@ -12,7 +12,6 @@ from model_lego.inert import printable
 from model_lego.parts.licences import clashes
 from model_lego.parts.provenance import Provenance, together
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
-from model_lego.store.records import builder_from
 
 #: Digits of a digest that are shown.
 DIGITS = 12
@@ -62,7 +61,7 @@ def _component(called: str, part: PartRecord) -> Node:
 
 def _source(origin: OriginRecord) -> Node:
     """The uncut network, whose weights they are, and under which licence."""
-    named = "a network of the user's own" if origin.builder is None else str(builder_from(origin))
+    named = "a network of the user's own" if origin.builder is None else str(origin.built_by())
     said = origin.provenance
     rows = [("digest", [origin.source_digest[:DIGITS]]), ("revision", said.revisions), ("licence", said.licences)]
     told = [f"{what} {', '.join(texts)}" for what, texts in rows if any(texts)]

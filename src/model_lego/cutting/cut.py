@@ -8,7 +8,7 @@ from torch import nn
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.cost import cost_of
 from model_lego.graph.program import Program
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from model_lego.digest import image_digests
 from model_lego.errors import BadBatches
-from model_lego.parts.component import Preprocessing, scaled
 from model_lego.parts.image_shapes import Shape, check_shape
+from model_lego.parts.preparing import scaled
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Counted, Progress, hint_of, number_of, quiet, tracked
 
 #: Re-iterable of (images float B x C x H x W, labels int64 B).

@@ -10,7 +10,7 @@ from model_lego.data.label_rows import HELD
 from model_lego.data.photo_sets import Reading
 from model_lego.data.sets import DataSplit
 from model_lego.errors import BadConfig, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 #: How ImageNet's pictures come where nothing is said of it.
 PUBLISHED = Preprocessing(size=256, crop=224)

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from model_lego.data.sets import DataSplit, ImageSet
 from model_lego.errors import BadConfig
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.pictures.reading import form_of, in_unit_range
 from model_lego.pictures.taking import pixels_for
 

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, slots=True, eq=False)

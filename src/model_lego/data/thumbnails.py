@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import Shape
+from model_lego.parts.preprocessing import Preprocessing
 
 #: The longer side of a photo in a page, in pixels; smaller images stay as they are.
 SIDE = 96

@@ -12,7 +12,8 @@ from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import ClassNames
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 
 
 def compress(

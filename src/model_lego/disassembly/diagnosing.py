@@ -12,7 +12,7 @@ from model_lego.cutting.tracing import keeps_fewer_classes, trace
 from model_lego.graph import RULES, ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of, planned_cost
 from model_lego.graph.rule import OpRule
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 from model_lego.parts.wrappers import unwrapped
 
 #: Layers of a reason that the printed text names at most.

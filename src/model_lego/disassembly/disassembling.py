@@ -24,7 +24,9 @@ from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import keeps_all
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, source_names
-from model_lego.parts.component import Builder, Component, Origin, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder, Origin
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.verdict import Verdict
 from model_lego.parts.wrappers import unwrapped
 from model_lego.repairing.refitting import refitted

@@ -12,7 +12,8 @@ from model_lego.disassembly.request import Request
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.answers import answer_of
 from model_lego.parts.class_names import places_of
-from model_lego.parts.component import Component, Origin
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Origin
 from model_lego.parts.verdict import SOURCE, Verdict
 from model_lego.repairing.refitting import CALIBRATION, calibration_images, repair_cut
 from model_lego.verdicts.judging import JUDGED, Basis, judge

@@ -19,8 +19,8 @@ from model_lego.errors import EmptySelection, RefusedError
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import taken
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group
 from model_lego.progress import Progress, quiet

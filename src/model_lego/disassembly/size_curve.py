@@ -15,7 +15,7 @@ from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 
 #: Shares of the source that are tried where no sizes are given.
 SIZES = (0.01, 0.02, 0.04, 0.06, 0.1, 0.2, 0.4, 0.7)

@@ -17,10 +17,12 @@ from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import as_many
 from model_lego.parts.assembly import Assembly, counted_by, own_classes
-from model_lego.parts.component import Component, Cost, Preprocessing, check_source, total
+from model_lego.parts.component import Component, check_source
 from model_lego.parts.grouping import Columns, merged
 from model_lego.parts.image_shapes import noise_of
 from model_lego.parts.logits import main_logits
+from model_lego.parts.origin import Cost, total
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.layerwise import RepairSettings

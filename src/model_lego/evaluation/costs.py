@@ -7,7 +7,9 @@ from model_lego.graph.cost import cost_of, sized
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.program import export_program
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.component import Component, Cost, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Cost
+from model_lego.parts.preprocessing import Preprocessing
 
 
 def part_cost(part: Component | Assembly) -> Cost:

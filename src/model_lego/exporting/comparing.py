@@ -18,8 +18,8 @@ from model_lego.exporting.formats import Array, Format
 from model_lego.exporting.taken import Exportable, fixed_shape, taking
 from model_lego.parts.answers import answer_of
 from model_lego.parts.assembly import Part
-from model_lego.parts.component import scaled
 from model_lego.parts.image_shapes import check_shape, common_preprocessing, taken_by
+from model_lego.parts.preparing import scaled
 
 #: Seeded images where none are given.
 SEEDED = 64

@@ -10,7 +10,8 @@ from torch import Tensor
 from model_lego.digest import digest_of
 from model_lego.exporting.taken import taking
 from model_lego.parts.assembly import Part, numbered
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.store.records import versions
 from model_lego.version import __version__
 

@@ -11,8 +11,8 @@ from model_lego.errors import RefusedError, TraceFailed
 from model_lego.graph.modules import first_line, first_parameter, hookless_copy
 from model_lego.models.node_classifier import NodeClassifier
 from model_lego.parts.assembly import Part, leaves
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import common_preprocessing, taken_by
+from model_lego.parts.preprocessing import Preprocessing
 
 #: Images of the example that is exported: with one, torch would take the number for a constant.
 EXAMPLE = 2

@@ -11,7 +11,7 @@ from model_lego.graph.program import Program
 from model_lego.graph.propagation import concrete, concrete_number
 from model_lego.graph.rule import WEIGHT_AT, OpRule
 from model_lego.graph.selection import ChannelSelection
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 
 
 def cost_of(model: nn.Module, program: Program, *, rules: Mapping[object, OpRule] = RULES) -> Cost:

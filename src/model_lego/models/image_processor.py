@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from model_lego.errors import LegoError
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 #: Ways to resample, by their numbers in PIL; the others are near to bicubic.
 RESAMPLING: dict[int, Any] = {0: "nearest", 2: "bilinear", 3: "bicubic"}

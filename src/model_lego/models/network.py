@@ -7,7 +7,8 @@ from typing import Any
 
 from torch import nn
 
-from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import UNSAID, Provenance
 
 

@@ -22,7 +22,7 @@ from model_lego.models.building import built
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Published, described, distinct, fetching
 from model_lego.models.weights import load_weights
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 
 #: What their names begin with.
 HUB = "hf:"

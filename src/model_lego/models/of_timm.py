@@ -15,9 +15,10 @@ from model_lego.models import hub
 from model_lego.models.names import unknown, unknown_tag, without_tag
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Library, Published, distinct, fetching, open_published
-from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import Provenance
-from model_lego.pictures.geometry import Interpolation
+from model_lego.pictures.sides import Interpolation
 
 
 def names() -> list[str]:

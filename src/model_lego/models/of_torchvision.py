@@ -8,7 +8,8 @@ from torch import nn
 from model_lego.models.names import unknown, unknown_tag, without_tag
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Library, Published, fetching, open_published
-from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import Provenance
 
 #: Arguments that weights decide, and that the networks which take them keep as attributes.

@@ -28,7 +28,7 @@ from model_lego.models.network import Network, Wanted
 from model_lego.models.own_errors import told
 from model_lego.models.weights import load_weights
 from model_lego.parts.answers import answer_of
-from model_lego.parts.component import OWN_CODE, Builder
+from model_lego.parts.origin import OWN_CODE, Builder
 
 FORM = f"{OWN_CODE}FILE.py:CALLABLE"
 #: Sides of images that are tried where nothing says which a network takes.

@@ -16,7 +16,8 @@ from model_lego.graph.modules import first_line
 from model_lego.models.building import built
 from model_lego.models.network import Network, Wanted
 from model_lego.models.weights import infer_classes, load_weights
-from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import UNSAID, Provenance
 
 

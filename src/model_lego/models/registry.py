@@ -12,7 +12,7 @@ from model_lego.errors import BadConfig
 from model_lego.models import of_hub, of_timm, of_torchvision, own_code, zoo
 from model_lego.models.building import built
 from model_lego.models.network import Kind
-from model_lego.parts.component import OWN_CODE, Builder
+from model_lego.parts.origin import OWN_CODE, Builder
 
 
 def build(name: str, **arguments: Any) -> nn.Module:

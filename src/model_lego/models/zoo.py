@@ -19,7 +19,7 @@ from model_lego.models.published import from_a_file
 from model_lego.models.resnet import ResNet20
 from model_lego.models.simplenet import SimpleNet
 from model_lego.models.vgg import VGG16
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 
 #: Our own networks.
 ZOO: Mapping[str, Callable[..., nn.Module]] = MappingProxyType(

@@ -3,9 +3,8 @@
 import csv
 import difflib
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from torch import Tensor, nn
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.parts.assembly import NONE_OF_THESE, Part, counted_by
+from model_lego.parts.grouping import repeated
 
 #: Names of all classes: in the order of their numbers, or a mapping from names to numbers or from numbers to names.
 ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str]
@@ -20,8 +20,6 @@ ClassNames = Sequence[str] | Mapping[str, int] | Mapping[int, str]
 Classes = str | int | Iterable[str | int]
 #: Classes in groups: by the name of each, the classes that it is made of.
 GroupedClasses = Mapping[str, Classes]
-#: What is counted.
-Item = TypeVar("Item")
 #: A range of more classes than this is a slip.
 LONGEST_RANGE = 100_000
 
@@ -182,11 +180,6 @@ def _counted(word: str) -> Sequence[str | int]:
     if int(first) > int(last):
         raise BadConfig(f"'{word}' is no range of classes: it runs backwards")
     return range(int(first), int(last) + 1)
-
-
-def repeated(items: Iterable[Item]) -> list[Item]:
-    """What is there more than once."""
-    return [item for item, times in Counter(items).items() if times > 1]
 
 
 def _plain(value: Any) -> Any:

@@ -1,14 +1,18 @@
 """Groups of classes: several as one, whose probability is the sum of theirs."""
 
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, TypeVar
 
-import torch
-from torch import Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
 
 #: Names of classes that are merged, and the classes that each is made of.
 Groups = Mapping[str, tuple[str, ...]]
 #: Of each class, the numbers of the logits that are summed up to it.
 Columns = tuple[tuple[int, ...], ...]
+#: What is counted.
+Item = TypeVar("Item")
 
 
 def columns_of(classes: Sequence[str], terms: Sequence[str], groups: Groups) -> Columns:
@@ -19,11 +23,13 @@ def columns_of(classes: Sequence[str], terms: Sequence[str], groups: Groups) -> 
     return tuple(tuple(at[name]) for name in classes)
 
 
-def merged(logits: Tensor, columns: Columns) -> Tensor:
+def merged(logits: "Tensor", columns: Columns) -> "Tensor":
     """One logit a class, batch x classes: softmax gives each the sum of its members' probabilities."""
     width = logits.shape[1]
     if columns == tuple((place,) for place in range(width)):
         return logits
+    import torch
+
     several = [list(members) for members in columns if len(members) > 1]
     sums = [logits[:, members].logsumexp(1, keepdim=True) for members in several]
     behind = iter(range(len(several)))
@@ -52,3 +58,8 @@ def left_of(groups: Groups, terms: Collection[str]) -> dict[str, tuple[str, ...]
     """The groups without the members that are gone, and those that have none any more."""
     left = {name: tuple(member for member in members if member in terms) for name, members in groups.items()}
     return {name: members for name, members in left.items() if members}
+
+
+def repeated(items: Iterable[Item]) -> list[Item]:
+    """What is there more than once."""
+    return [item for item, times in Counter(items).items() if times > 1]

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from model_lego.errors import ShapeMismatch
 from model_lego.parts.assembly import Assembly, leaves
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.preprocessing import Preprocessing
 
 #: Of an image: channels x height x width, None where any length will do.
 Shape = tuple[int | None, ...]

@@ -17,9 +17,11 @@ from model_lego.errors import BadBatches, BadConfig, LegoError, ShapeMismatch
 from model_lego.parts.answers import answer_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.classifier import Images
-from model_lego.parts.component import Component, Preprocessing, scaled
+from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import Shape, check_shape, common_preprocessing, taken_by
 from model_lego.parts.predictions import Predictions
+from model_lego.parts.preparing import scaled
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.pictures.finding import find_pictures
 from model_lego.pictures.reading import Unreadable
 from model_lego.pictures.taking import picture_for

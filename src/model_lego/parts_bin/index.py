@@ -86,7 +86,7 @@ def stamp(folder: str | Path) -> str:
 
 
 def _read(folder: Path) -> BinnedPart:
-    from model_lego.parts_bin.reading import read_part  # torch, which takes seconds, waits until a folder is new
+    from model_lego.parts_bin.reading import read_part  # what checks manifests waits until a folder is new
 
     return read_part(folder)
 

@@ -22,7 +22,7 @@ from model_lego.parts_bin.index import rows_without_folder, stamp, write
 from model_lego.parts_bin.reading import card_text, read_part, with_licence
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.store.files import RECIPE, WEIGHTS, is_plain_file
-from model_lego.store.loading import inspect
+from model_lego.store.inspecting import inspect
 from model_lego.store.outputs import writing
 from model_lego.store.replacing import replacing
 from model_lego.store.swapping import clean_up, locked, making

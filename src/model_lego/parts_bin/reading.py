@@ -1,4 +1,4 @@
-"""What a folder of a bin says of its part; this is where manifests are read and checked, and torch is needed."""
+"""What a folder of a bin says of its part; this is where manifests are read and checked."""
 
 from pathlib import Path
 from typing import Any
@@ -10,9 +10,8 @@ from model_lego.errors import CorruptComponent, LegoError
 from model_lego.parts.verdict import Verdict
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.store.files import CARD, is_plain_file
-from model_lego.store.loading import inspect
+from model_lego.store.inspecting import inspect
 from model_lego.store.manifest import Manifest
-from model_lego.store.records import builder_from
 
 #: Bytes of a card in which its header is looked for.
 HEADER = 2**16
@@ -43,7 +42,7 @@ def _told(manifest: Manifest, name: str, digest: str, folder: Path) -> BinnedPar
         kind=manifest.kind,
         classes=classes,
         members=() if assembly is None else tuple(term for term in assembly.terms if term not in classes),
-        sources=_once([str(builder_from(origin) or "") for origin in origins]),
+        sources=_once([str(origin.built_by() or "") for origin in origins]),
         source_digests=_once([origin.source_digest for origin in origins]),
         parameters=sum(origin.cost_after.parameters for origin in origins),
         macs=sum(origin.cost_after.macs for origin in origins),

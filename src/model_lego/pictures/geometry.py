@@ -1,17 +1,14 @@
 """The geometry of images: what of them a network sees, in how many pixels; the same for tensors and for files."""
 
-from collections.abc import Iterable
-from typing import Any, Literal, get_args
+from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from model_lego.errors import BadConfig
 from model_lego.pictures.resampling import half, resampled
+from model_lego.pictures.sides import Interpolation, Sides
 
-Sides = tuple[int, int]
-Interpolation = Literal["bilinear", "bicubic", "nearest"]
 #: What torch takes for each of them; what is made smaller is averaged over, as Pillow does.
 MODES: dict[Interpolation, dict[str, Any]] = {
     "bilinear": {"mode": "bilinear", "antialias": True, "align_corners": False},
@@ -68,33 +65,3 @@ def _followed_sides(images: Tensor, size: Sides | int, final: Sides | int) -> Te
 def traced() -> bool:
     """Whether torch.jit.trace is listening."""
     return torch._C._get_tracing_state() is not None
-
-
-def checked_geometry(size: Any, crop: Any, interpolation: Any) -> tuple[Sides | int | None, Sides | None]:
-    """Size and crop as numbers of pixels, from numbers in whatever holds them; raises BadConfig."""
-    if interpolation not in get_args(Interpolation):
-        known = ", ".join(get_args(Interpolation))
-        raise BadConfig(f"preprocessing has interpolation {interpolation!r}; use one of {known}")
-    middle, whole = _pair("crop", crop), _pair("size", size)
-    if middle is None:
-        return whole, None
-    if whole is None:
-        raise BadConfig(f"preprocessing crops to {middle}, which needs a size to which images are brought before")
-    if middle[0] > whole[0] or middle[1] > whole[1]:
-        raise BadConfig(f"preprocessing crops {middle} out of images brought to {whole}, which are smaller")
-    return whole if isinstance(_plain(size), Iterable) else whole[0], middle
-
-
-def _pair(what: str, given: Any) -> Sides | None:
-    """Height and width, from these two or from the side of a square."""
-    if given is None:
-        return None
-    values = _plain(given)
-    sides = tuple(values) if isinstance(values, Iterable) else (values, values)
-    if len(sides) != 2 or not all(isinstance(side, int) and side > 0 for side in sides):
-        raise BadConfig(f"preprocessing takes height and width in pixels as {what}, or one side, not {given!r}")
-    return sides
-
-
-def _plain(given: Any) -> Any:
-    return given.tolist() if hasattr(given, "tolist") else given

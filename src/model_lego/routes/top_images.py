@@ -22,8 +22,8 @@ from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.runner import running
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import ClassNames, names_of, source_names
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import taken
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet
 from model_lego.routes.deciding import in_order

@@ -1,9 +1,10 @@
 """Components and assemblies on disk: safetensors and JSON, no pickle, no code."""
 
-from model_lego.digest import digest_of
-from model_lego.store.loading import inspect, load
-from model_lego.store.manifest import Manifest
-from model_lego.store.saving import save
-from model_lego.store.statistics import load_statistics, save_statistics
+from typing import TYPE_CHECKING
 
-__all__ = ["Manifest", "digest_of", "inspect", "load", "load_statistics", "save", "save_statistics"]
+from model_lego.late import late_names
+
+if TYPE_CHECKING:
+    from model_lego.store.public import *  # noqa: F403  (the names, for type checkers)
+else:
+    __getattr__, __dir__ = late_names(__name__, "model_lego.store.public")

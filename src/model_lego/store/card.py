@@ -9,7 +9,6 @@ from model_lego.parts.licences import clashes
 from model_lego.parts.provenance import Provenance, together
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
-from model_lego.store.records import builder_from
 
 _HEADER = """---
 library_name: model-lego
@@ -43,7 +42,7 @@ def card(manifest: Manifest) -> str:
     ]
     if manifest.assembly:
         lines += _joined(manifest.assembly)
-    builders = [builder_from(part.origin) for part in manifest.parts]
+    builders = [part.origin.built_by() for part in manifest.parts]
     own = any(builder is None or builder.is_own_code for builder in builders)
     lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
     for clash in clashes(licences):
@@ -88,7 +87,7 @@ def _joined(assembly: AssemblyRecord, number: str = "") -> Iterator[str]:
 def _part(part: PartRecord, title: str) -> Iterator[str]:
     origin = part.origin
     before, after = origin.cost_before, origin.cost_after
-    builder = builder_from(origin)
+    builder = origin.built_by()
     source = "a network of the user's own" if builder is None else f"`{in_code(str(builder))}`"
     yield from (f"## {title}", "")
     yield f"Cut from {source} with {len(origin.source_classes)} classes (digest `{in_code(origin.source_digest)}`);"

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from model_lego.attribution.checkpoint import Content
 from model_lego.errors import CorruptComponent
-from model_lego.store.files import stream_weights
 from model_lego.store.outputs import writing
+from model_lego.store.weights import stream_weights
 
 #: Seconds between two notes: so much work is lost at the most.
 SECONDS = 60.0

@@ -11,4 +11,4 @@ Size = Annotated[int, Field(gt=0, lt=2**31)]
 class Record(BaseModel):
     """Base of all records: exact types, no unknown keys, no change."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, defer_build=True)  # once, with the whole

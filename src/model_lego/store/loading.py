@@ -1,4 +1,4 @@
-"""Load a saved component or assembly, or look at its manifest only; whatever is wrong is refused in words."""
+"""Load a saved component or assembly; whatever is wrong is refused in words."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -11,14 +11,13 @@ from model_lego.bin_names import located
 from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
-from model_lego.store.files import MANIFEST, read_manifest, read_weights
+from model_lego.store.inspecting import checked_manifest
 from model_lego.store.manifest import Manifest
-from model_lego.store.manifest_text import parse_manifest
 from model_lego.store.named import named_factories
 from model_lego.store.probe import other_answer, shape_for
 from model_lego.store.rebuild import Factory, rebuild
-from model_lego.store.records import check_digests
 from model_lego.store.swapping import read_whole
+from model_lego.store.weights import read_weights
 
 
 def load(
@@ -76,24 +75,6 @@ def _apart(part: Component | Assembly, manifest: Manifest) -> str:
         return f"it does not run on an image of {shape_for(part)}: {error}"
 
 
-def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
-    """Read and check the manifest of a saved folder; with `check_weights` also its weights and digests.
-
-    Raises:
-        CorruptComponent: the folder is damaged or was tampered with.
-        SchemaTooNew: a newer version of this library saved it.
-    """
-    folder = located(folder)
-    return read_whole(folder, partial(_inspected, folder, check_weights=check_weights))
-
-
-def _inspected(folder: Path, sha256: str | None = None, *, check_weights: bool = False) -> Manifest:
-    manifest = parse_manifest(read_manifest(folder, sha256), str(folder / MANIFEST), Manifest)
-    if check_weights:
-        check_digests(folder, manifest, read_weights(folder, manifest.weights, manifest.tensors))
-    return manifest
-
-
 def _read(folder: Path, sha256: str | None) -> tuple[Manifest, dict[str, Tensor]]:
-    manifest = _inspected(folder, sha256)
+    manifest = checked_manifest(folder, sha256)
     return manifest, read_weights(folder, manifest.weights, manifest.tensors)

@@ -9,27 +9,27 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Annotated, Literal
 
-import torch
 from pydantic import AfterValidator, Field, FiniteFloat, JsonValue, field_validator, model_validator
 
-from model_lego.parts.class_names import repeated
-from model_lego.parts.component import OWN_CODE, Preprocessing
-from model_lego.parts.grouping import counted_as, group_of
+from model_lego.parts.grouping import counted_as, group_of, repeated
 from model_lego.parts.join_record import JoinRecord
+from model_lego.parts.origin import OWN_CODE, Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Verdict
-from model_lego.pictures.geometry import Interpolation
+from model_lego.pictures.sides import Interpolation
 from model_lego.store.exact import Count, Record, Size
-from model_lego.store.probe import ProbeRecord
 
 #: The schema that is written.
 SCHEMA = 5
 
 _SHOWN = 3
-_DTYPES = ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool", "complex64"]
 
 #: Data types that can be saved: name -> bytes of one element.
-ITEM_BYTES: Mapping[str, int] = MappingProxyType({name: getattr(torch, name).itemsize for name in _DTYPES})
+ITEM_BYTES: Mapping[str, int] = MappingProxyType(
+    {"float64": 8, "float32": 4, "float16": 2, "bfloat16": 2, "complex64": 8}
+    | {"int64": 8, "int32": 4, "int16": 2, "int8": 1, "uint8": 1, "bool": 1}
+)
 
 #: Arguments of torchvision and timm builders that would download weights, read a file or a pickle.
 FETCHING = frozenset(
@@ -126,6 +126,10 @@ class OriginRecord(Record):
     cost_after: CostRecord
     provenance: Provenance
 
+    def built_by(self) -> Builder | None:
+        """What builds the uncut network again, if that is known."""
+        return Builder(self.builder.name, dict(self.builder.arguments)) if self.builder else None
+
 
 class PartRecord(Record):
     """One component: its classes, the labels that they had in the source, and its origin.
@@ -207,6 +211,14 @@ class WeightsRecord(Record):
     file: Annotated[str, Field(pattern=r"^(model|statistics|statistics-\d{5}-of-\d{5})\.safetensors$")]
     bytes: Count
     sha256: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class ProbeRecord(Record):
+    """The logits of a part for a seeded image, and a digest of its operators in one version of torch on one machine."""
+
+    logits: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
+    operators: str
+    ran_on: str  # torch's version and the kind of processor: only there are operators compared
 
 
 class Manifest(Record):

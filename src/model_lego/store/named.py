@@ -9,10 +9,9 @@ from typing import Any
 
 from model_lego.errors import BadConfig
 from model_lego.models.registry import build_named
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 from model_lego.store.manifest import FETCHING, Manifest
 from model_lego.store.rebuild import Factory, part_keys
-from model_lego.store.records import builder_from
 
 #: Text that names no file, no address and no code.
 _WORD = re.compile(r"[\w-]{1,64}")
@@ -22,7 +21,7 @@ def named_factories(
     folder: Path, manifest: Manifest, names: Sequence[str], said: Mapping[str, Any]
 ) -> dict[str, Factory]:
     """A factory for each part of a manifest that needs one, as `named_factory` gives it; raises BadConfig."""
-    builders = {key: builder_from(part.origin) for key, part in zip(part_keys(manifest), manifest.parts, strict=True)}
+    builders = {key: part.origin.built_by() for key, part in zip(part_keys(manifest), manifest.parts, strict=True)}
     needing = {key: each for key, each in builders.items() if each is None or each.is_own_code}
     if not needing:
         known = " and ".join(dict.fromkeys(map(str, builders.values())))

@@ -6,10 +6,8 @@ it, and `load` proves it again.
 """
 
 import platform
-from typing import Annotated
 
 import torch
-from pydantic import Field, FiniteFloat
 from torch import Tensor, nn
 
 from model_lego.graph.modules import device_of, first_parameter
@@ -18,19 +16,11 @@ from model_lego.parts.answers import TOLERANCE, answer_and_operators, difference
 from model_lego.parts.assembly import Assembly, leaves
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import noise_of, taken_by
-from model_lego.store.exact import Record
+from model_lego.store.manifest import ProbeRecord
 
 #: Significant digits of a logit, and the difference (in parts of the largest) that says that it is another network.
 DIGITS = 5
 ALIKE = 1e-3
-
-
-class ProbeRecord(Record):
-    """The logits of a part for a seeded image, and a digest of its operators in one version of torch on one machine."""
-
-    logits: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
-    operators: str
-    ran_on: str  # torch's version and the kind of processor: only there are operators compared
 
 
 def probe_of(part: Component | Assembly) -> ProbeRecord | None:

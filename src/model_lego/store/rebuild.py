@@ -13,13 +13,14 @@ from model_lego.errors import BadConfig, CorruptComponent
 from model_lego.graph.modules import find_tensor
 from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.store.bounded import logits_given, outline
-from model_lego.store.files import refuse_differences
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
 from model_lego.store.probe import shape_for
-from model_lego.store.records import builder_from, component_from
+from model_lego.store.records import component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
+from model_lego.store.weights import refuse_differences
 
 Factory = Callable[[], nn.Module]
 
@@ -104,7 +105,7 @@ def _component(
 
 def _uncut(folder: Path, record: OriginRecord, key: str, factory: Factory | None, tensors: int) -> nn.Module:
     """Build the uncut network without touching the global random state; its initial values are all replaced."""
-    builder = builder_from(record)
+    builder = record.built_by()
     build = factory
     if build is None and builder is not None and not builder.is_own_code:
         build = partial(_built, folder, builder, tensors)

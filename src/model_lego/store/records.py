@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from model_lego.digest import digest_of_bytes
 from model_lego.errors import CorruptComponent
 from model_lego.parts.assembly import Assembly, leaves
-from model_lego.parts.component import Builder, Component, Cost, Origin
-from model_lego.store.files import weights_bytes
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Cost, Origin
 from model_lego.store.manifest import SCHEMA, Manifest, OriginRecord, PartRecord
 from model_lego.store.manifest_text import validated
 from model_lego.store.probe import probe_of
 from model_lego.store.tensors import dtype_name, is_channels_last, named_tensors, split_aliases
+from model_lego.store.weights import weights_bytes
 from model_lego.version import __version__
 
 
@@ -60,14 +61,9 @@ def component_from(record: PartRecord, module: nn.Module) -> Component:
     )
 
 
-def builder_from(record: OriginRecord) -> Builder | None:
-    """Make the builder of an origin's record, if it has one."""
-    return Builder(record.builder.name, dict(record.builder.arguments)) if record.builder else None
-
-
 def _origin_from(record: OriginRecord) -> Origin:
     return Origin(
-        builder=builder_from(record),
+        builder=record.built_by(),
         source_digest=record.source_digest,
         source_classes=record.source_classes,
         input_shape=record.input_shape,

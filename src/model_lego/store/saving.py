@@ -10,14 +10,15 @@ from model_lego.errors import BadConfig, LegoError
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import card
-from model_lego.store.files import CARD, MANIFEST, RECIPE, RECIPE_MARK, WEIGHTS, write_weights
+from model_lego.store.files import CARD, MANIFEST, RECIPE, RECIPE_MARK, WEIGHTS
 from model_lego.store.manifest import Manifest
 from model_lego.store.manifest_text import to_json
 from model_lego.store.probe import first_difference, other_answer
 from model_lego.store.rebuild import rebuild
-from model_lego.store.records import builder_from, manifest_of
+from model_lego.store.records import manifest_of
 from model_lego.store.replacing import replacing
 from model_lego.store.tensors import named_tensors, split_aliases
+from model_lego.store.weights import write_weights
 
 _INSTEAD = "leave the builder out and give load a factory that builds the network as it was"
 
@@ -59,7 +60,7 @@ def save(part: Component | Assembly, folder: str | Path, *, overwrite: bool = Fa
 
 def _prove(part: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
     """Build the part again as `load` will, where its builders are known; raises BadConfig where that is another one."""
-    builders = [builder_from(record.origin) for record in manifest.parts]
+    builders = [record.origin.built_by() for record in manifest.parts]
     own_code = [builder.name for builder in builders if builder is not None and builder.is_own_code]
     if own_code and manifest.probe is None:
         warnings.warn(

@@ -12,14 +12,7 @@ from torch import Tensor
 from model_lego.attribution import ContributionStats
 from model_lego.attribution.statistics import LayerStats
 from model_lego.errors import CorruptComponent
-from model_lego.store.files import (
-    MANIFEST,
-    map_weights,
-    read_manifest,
-    record_of,
-    refuse_differences,
-    stream_weights,
-)
+from model_lego.store.files import MANIFEST, read_manifest, record_of
 from model_lego.store.manifest import SCHEMA
 from model_lego.store.manifest_text import parse_manifest, to_json, validated
 from model_lego.store.outputs import writing
@@ -27,6 +20,7 @@ from model_lego.store.records import versions
 from model_lego.store.replacing import replacing
 from model_lego.store.statistics_manifest import LayerRecord, StatisticsManifest
 from model_lego.store.swapping import read_whole
+from model_lego.store.weights import map_weights, refuse_differences, stream_weights
 
 FILE = "statistics.safetensors"
 #: What is summed of a layer: a number for each pair of channels, or the vectors that give them with the weights.

@@ -21,7 +21,8 @@ from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
 from model_lego.models import build_from, load_weights
 from model_lego.models.node_classifier import NodeClassifier
-from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.tables.recipe import Materials, SourceRecipe, task
 from model_lego.training import TrainingSettings

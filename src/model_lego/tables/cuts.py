@@ -14,7 +14,8 @@ from model_lego.evaluation.costs import part_cost
 from model_lego.evaluation.results import Report
 from model_lego.graph import select
 from model_lego.parts.assembly import Assembly
-from model_lego.parts.component import Component, Cost
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Cost
 from model_lego.tables.bench import Source
 
 

@@ -5,7 +5,7 @@ from typing import Any
 from model_lego.assembly.assembling import assemble
 from model_lego.data import batches
 from model_lego.evaluation.evaluating import evaluate
-from model_lego.parts.component import total
+from model_lego.parts.origin import total
 from model_lego.tables import cuts
 from model_lego.tables.assembling import Assembling, opened, some
 from model_lego.tables.bench import TESTED, Bench

@@ -11,8 +11,8 @@ from torch.nn import functional as F
 from model_lego.data.sets import ImageSet
 from model_lego.errors import EmptySelection, ShapeMismatch
 from model_lego.graph.modules import device_of
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.logits import main_logits
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.training import Goal, TrainingSettings, Whole, fit
 

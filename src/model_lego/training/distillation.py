@@ -19,10 +19,11 @@ from model_lego.heads.features import logit_layers, parts_layers
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly, rejects
 from model_lego.parts.class_names import ClassNames, names_for, places_of
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import Shape, taken_by
 from model_lego.parts.layer_inputs import pooled, run_and_hear
 from model_lego.parts.logits import main_logits
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.training import Goal, TrainingSettings, fit
 from model_lego.training.examples import streamed

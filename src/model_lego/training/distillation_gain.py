@@ -16,7 +16,9 @@ from model_lego.evaluation.results import Report
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import ClassNames
-from model_lego.parts.component import Component, Cost, Origin, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Cost, Origin
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.training import TrainingSettings
 from model_lego.training.distillation import Lesson, LessonOptions, Roles, cast_roles, distill

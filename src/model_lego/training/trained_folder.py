@@ -18,8 +18,8 @@ from model_lego.models import Network, open_network
 from model_lego.models.registry import for_classes
 from model_lego.models.weights_file import held
 from model_lego.parts.answers import answer_of
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.logits import main_logits
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.progress import Progress, quiet
 from model_lego.store.files import is_plain_file
 from model_lego.store.outputs import writing

@@ -5,7 +5,7 @@ import torch
 
 from model_lego.assembly.assembling import assemble
 from model_lego.errors import IncompatibleComponents
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import pixel_part
 
 HALF = Preprocessing(mean=(0.5,), std=(0.25,))

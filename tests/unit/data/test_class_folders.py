@@ -11,7 +11,7 @@ from PIL import Image
 
 from model_lego.data import batches, open_data, subset
 from model_lego.errors import BadBatches, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 COLOURS = np.random.default_rng(0).integers(0, 256, (6, 5, 3), dtype=np.uint8)
 

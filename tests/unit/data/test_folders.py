@@ -8,7 +8,7 @@ from torch.nn import functional as F
 
 from model_lego.data import batches, open_data
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 
 def picture(path, *, mode="RGB", size=(5, 4), value=0):

@@ -5,7 +5,7 @@ from PIL import Image
 
 from model_lego.data import batches, open_data
 from model_lego.errors import BadConfig, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 ANTS, BEES = range(5), range(10, 15)
 

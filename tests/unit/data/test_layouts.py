@@ -9,7 +9,7 @@ from model_lego.data import batches, open_data
 from model_lego.data.folders import open_folder
 from model_lego.data.photo_sets import Reading
 from model_lego.errors import BadConfig, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 
 def pictures(folder, count, *, shade=0):

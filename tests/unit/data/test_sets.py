@@ -8,7 +8,7 @@ from model_lego.data.batching import drawn, together
 from model_lego.data.sets import in_memory, subset
 from model_lego.digest import image_digests
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 
 def numbered(labels):

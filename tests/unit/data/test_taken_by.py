@@ -9,7 +9,7 @@ from PIL import Image
 
 from model_lego.data import batches, open_data
 from model_lego.data.folders import PUBLISHED
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 CLASSES, SIDES = ("ant", "bee"), ((8, 12), (16, 10), (9, 9))
 GREY, COLOURED = Preprocessing(size=6), Preprocessing((0.5,) * 3, (0.25,) * 3, size=(5, 7))

@@ -6,7 +6,8 @@ from torch import nn
 
 from model_lego import Budget, Component, compress, disassemble, load, save
 from model_lego.errors import BadBatches, BadConfig, UnknownClass
-from model_lego.parts.component import Builder, Preprocessing
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.plans import traced
 from tests.support.tiny_models import TINY, build, inputs
 

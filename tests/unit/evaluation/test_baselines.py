@@ -12,7 +12,7 @@ from model_lego import Budget, RepairSettings, disassemble, trace
 from model_lego.errors import BadBatches, BadConfig, EmptySelection
 from model_lego.evaluation.baselines import baselines, ensemble, magnitudes
 from model_lego.evaluation.evaluating import evaluate
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.tiny_models import build, inputs, randomize_batchnorm
 
 #: A stack; a stream of several writers; blocks that stay equal; weights that are laid out the other way round.

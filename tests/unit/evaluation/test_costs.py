@@ -8,7 +8,8 @@ from model_lego import Assembly, TrainingSettings, distillation_gain, evaluate
 from model_lego.errors import TraceFailed
 from model_lego.evaluation.costs import network_cost
 from model_lego.parts.assembly import Head
-from model_lego.parts.component import Cost, Preprocessing, total
+from model_lego.parts.origin import Cost, total
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.pixel_networks import batch, component
 
 

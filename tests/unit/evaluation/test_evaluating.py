@@ -11,7 +11,7 @@ from torch import nn
 from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 from model_lego.verdicts.metrics import separation
 from tests.support.components import FREE
 from tests.support.pixel_networks import BATCH, Pixels, animals, batch, component, pets

@@ -9,7 +9,7 @@ import torch
 from model_lego import Budget, assemble, disassemble, evaluate, load, repair, save
 from model_lego.digest import SEEN, image_digests, packed, unpacked
 from model_lego.errors import CorruptComponent, ShapeMismatch
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.repairing.layerwise import RepairSettings
 from tests.support.tiny_models import IMAGE, build
 

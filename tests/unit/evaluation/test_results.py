@@ -4,7 +4,7 @@ import torch
 
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.parts.assembly import Head
-from model_lego.parts.component import Cost
+from model_lego.parts.origin import Cost
 from tests.support.pixel_networks import JOINED, WHOSE, Pixels, assembly, batch, component, pets
 
 

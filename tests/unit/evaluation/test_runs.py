@@ -11,7 +11,7 @@ from model_lego.assembly.assembling import assemble
 from model_lego.errors import BadBatches, BadConfig, EmptySelection, ShapeMismatch, UnknownClass
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.parts.assembly import Head
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import pixel_part
 from tests.support.pixel_networks import BATCH, JOINED, ROWS, WHOSE, Pixels, animals, assembly, batch, pets
 

@@ -8,8 +8,9 @@ from model_lego.data import batches, open_data
 from model_lego.evaluation.baselines import logits_of
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import common_preprocessing, taken_by
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.report import confusion
 from tests.support.handmade_parts import reading_assembly, tiny_component
 

@@ -28,7 +28,9 @@ from model_lego.errors import (
 from model_lego.exporting import formats, onnx_file
 from model_lego.models import build
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Builder, Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.handmade_parts import origin, reading_assembly, tiny_component
 
 

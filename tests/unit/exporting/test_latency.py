@@ -14,7 +14,8 @@ from model_lego.exporting.rounds import _in_turns
 from model_lego.exporting.runtimes import RUNTIMES, chosen
 from model_lego.models import build
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from tests.support.handmade_parts import origin, tiny_component
 
 

@@ -11,7 +11,8 @@ import torch
 import model_lego as ml
 from model_lego.errors import BadBatches, BadConfig, EmptySelection, ExportFailed, OutputExists
 from model_lego.exporting import quantizing
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.handmade_parts import origin
 
 SIDE = 16

@@ -11,7 +11,7 @@ from torch import nn
 from model_lego.errors import BadConfig, BadWeights
 from model_lego.models import build, build_from, image_shape, open_network
 from model_lego.models.own_code import takes
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 
 NET = """
     import torch

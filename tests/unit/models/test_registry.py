@@ -9,7 +9,7 @@ import torch
 from model_lego.errors import BadConfig
 from model_lego.models import build, build_from
 from model_lego.models.zoo import ZOO
-from model_lego.parts.component import Builder
+from model_lego.parts.origin import Builder
 
 #: What makes torchvision or timm fetch a file; written down here too, so that none gets lost there.
 FETCHING = ("weights", "pretrained", "checkpoint_path", "pretrained_cfg", "weights_backbone", "cache_dir")

@@ -14,8 +14,8 @@ import model_lego as ml
 from model_lego.errors import BadConfig, CorruptComponent, RefusedError, TraceFailed
 from model_lego.models import build
 from model_lego.parts.answers import answer_and_operators, answer_of, difference
-from model_lego.parts.component import Builder
 from model_lego.parts.logits import main_logits
+from model_lego.parts.origin import Builder
 from model_lego.parts.wrappers import unwrapped
 
 IMAGES = torch.rand(24, 3, 12, 12, generator=torch.Generator().manual_seed(2))

@@ -9,7 +9,8 @@ from torch import nn
 from model_lego.errors import LegoError
 from model_lego.models import build
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.handmade_parts import images, origin, reading_assembly, tiny_assembly, tiny_component
 
 

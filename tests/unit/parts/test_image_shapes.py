@@ -6,8 +6,8 @@ from torch import nn
 
 import model_lego as ml
 from model_lego.errors import ShapeMismatch
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.image_shapes import check_shape, common_preprocessing, filled, noise_of, taken, taken_by
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.report import confusion
 from tests.support.components import pixel_part, random_batch
 

@@ -13,8 +13,9 @@ from torch import nn
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch
 from model_lego.parts import predicting
 from model_lego.parts.assembly import Assembly, Head
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
 from model_lego.parts.predicting import READERS, ahead, predicted
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import pixel_part
 from tests.support.handmade_parts import images, reading_assembly, tiny_assembly, tiny_component
 from tests.support.squares import contents

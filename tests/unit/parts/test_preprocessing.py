@@ -7,8 +7,8 @@ from torch import nn
 
 from model_lego import disassemble, evaluate, trace
 from model_lego.errors import BadBatches, BadConfig, RefusedError
-from model_lego.parts.component import Preprocessing
 from model_lego.parts.normalisations import NORMALISATIONS
+from model_lego.parts.preprocessing import Preprocessing
 
 THIRDS, HALVES = (0.25, 0.5, 0.75), (0.5, 0.5, 0.5)
 IMAGES = torch.rand(30, 3, 8, 8, generator=torch.Generator().manual_seed(1))

@@ -5,7 +5,7 @@ import torch
 from torchvision.transforms import v2
 
 from model_lego.errors import BadConfig
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 CROPPED = Preprocessing(size=16, crop=12)
 KINDS = [

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from model_lego.errors import ShapeMismatch
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from model_lego.pictures.reading import read_picture
 from model_lego.pictures.room import Room
 from model_lego.pictures.taking import picture_for, pixels_for

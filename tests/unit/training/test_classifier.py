@@ -11,7 +11,7 @@ from model_lego import TrainingSettings, train
 from model_lego.data.augmentation import cropped, flipped
 from model_lego.data.sets import in_memory
 from model_lego.errors import BadConfig, CannotWrite, EmptySelection, ShapeMismatch, TrainingFailed
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 
 FEW = {"epochs": 4, "batch_size": 16, "learning_rate": 0.1, "crop": 1, "ema": 0.5}
 

@@ -9,7 +9,7 @@ from torch import nn
 from model_lego import Assembly, Component, TrainingSettings, assemble, distill, distillation_gain
 from model_lego.disassembly.disassembling import whole
 from model_lego.errors import BadBatches, BadConfig, ShapeMismatch, UnknownClass
-from model_lego.parts.component import Preprocessing
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import batch, pair, pixel_part, random_batch, tiny_part
 from tests.support.tiny_models import build, inputs
 from tests.unit.training.test_finetuning import QUICK, StoppedError, examples, same, state, two

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from model_lego import TrainingSettings, assemble, finetune, load, save
 from model_lego.errors import BadBatches, BadConfig, EmptySelection, ShapeMismatch, UnknownClass
-from model_lego.parts.component import Component, Preprocessing
+from model_lego.parts.component import Component
+from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import batch, pair, pixel_part, random_batch, tiny_part
 from tests.support.tiny_models import build, inputs
 

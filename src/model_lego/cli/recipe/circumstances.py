@@ -16,7 +16,7 @@ from model_lego.cli.recipe.reading import Step, words_of
 from model_lego.cli.recipe.steps import PATHS, Made
 from model_lego.data.label_rows import read_rows
 from model_lego.errors import BadConfig
-from model_lego.parts.component import OWN_CODE
+from model_lego.parts.origin import OWN_CODE
 from model_lego.version import __version__
 
 #: The packages whose arithmetic, readers or networks a result can come from.

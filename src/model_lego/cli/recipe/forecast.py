@@ -24,9 +24,9 @@ from model_lego.models.fetching import would_fetch
 from model_lego.models.registry import image_shape
 from model_lego.options import value_of
 from model_lego.parts.class_names import groups_of, in_order, label_numbers, spelled
-from model_lego.parts.component import OWN_CODE, Cost, total
 from model_lego.parts.grouping import grouped
-from model_lego.store import inspect
+from model_lego.parts.origin import OWN_CODE, Cost, total
+from model_lego.store.inspecting import inspect
 
 Given = Mapping[str, Any]
 COLUMNS = ("step", "command", "classes", "parameters", "multiply-adds", "now")

@@ -20,7 +20,7 @@ from model_lego.cli.recipe.circumstances import digest_of_tree, files_of, here
 from model_lego.cli.recipe.reading import Recipe, Step
 from model_lego.cli.render import say
 from model_lego.errors import BadConfig, CorruptComponent, LegoError
-from model_lego.store import inspect
+from model_lego.store.inspecting import inspect
 from model_lego.store.outputs import check_place, writing
 from model_lego.store.swapping import locked
 from model_lego.training.trained_folder import CHECKPOINT

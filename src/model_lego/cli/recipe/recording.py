@@ -20,8 +20,8 @@ from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.provenance import UNSAID, Provenance
-from model_lego.store import save
 from model_lego.store.files import RECIPE, RECIPE_MARK, is_plain_file
+from model_lego.store.saving import save
 
 #: What the step of a command is called in its own recipe; in those of others it is called as its folder.
 OWN = "part"

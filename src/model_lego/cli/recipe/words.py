@@ -15,7 +15,7 @@ from model_lego.cli.networks import parse_arguments
 from model_lego.exporting.formats import FORMATS
 from model_lego.heads.settings import HeadKind
 from model_lego.parts.join_record import Clash, Labels, Layout, Scaling
-from model_lego.pictures.geometry import Interpolation
+from model_lego.pictures.sides import Interpolation
 from model_lego.repairing.layerwise import Method
 
 _SWITCH = "YAML takes yes, no, on and off for switches; write names of classes in quotation marks"
