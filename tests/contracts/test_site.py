@@ -28,6 +28,22 @@ def checkout(tmp_path):
     return tmp_path
 
 
+@pytest.fixture
+def small(tmp_path):
+    """A checkout with a page of each kind that holds a heading alone, and a package of one docstring."""
+    docs = ROOT / "docs"
+    firsts = {page.parent: page for page in sorted(docs.glob("*/*.md"), reverse=True)}.values()
+    for page in [*ROOT.glob("*.md"), ROOT / "LICENSE", *docs.glob("*.md"), docs / "decisions/index.md", *firsts]:
+        stub = tmp_path / page.relative_to(ROOT)
+        stub.parent.mkdir(parents=True, exist_ok=True)
+        stub.write_text(f"# {page.stem}\n", encoding="utf-8")
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    package = tmp_path / "src/model_lego"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text('"""What a `package` is."""\n', encoding="utf-8")
+    return tmp_path
+
+
 def test_the_site_has_every_page_and_every_public_name(checkout):
     done = built(checkout)
     assert done.returncode == 0, done.stderr
@@ -38,22 +54,23 @@ def test_the_site_has_every_page_and_every_public_name(checkout):
     assert '"activ":' in (site / "searchindex.js").read_text(encoding="utf-8")
 
 
-def test_links_that_lead_nowhere_fail(checkout):
-    shutil.rmtree(checkout / "src/model_lego")  # the docstrings take most of the time
-    (checkout / "src/model_lego").mkdir()
-    with (checkout / "docs/architecture.md").open("a", encoding="utf-8") as page:
+def test_a_small_site_has_no_fault_of_its_own(small):
+    done = built(small)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_links_that_lead_nowhere_fail(small):
+    with (small / "docs/architecture.md").open("a", encoding="utf-8") as page:
         page.write("\n[nowhere](nowhere.md), [no heading](reference.md#no-such-heading)\n")
-    done = built(checkout)
+    done = built(small)
     assert done.returncode != 0
     assert "'nowhere.md'" in done.stderr
     assert "'no-such-heading'" in done.stderr
 
 
-def test_a_docstring_that_cannot_be_read_fails(checkout):
-    package = checkout / "src/model_lego"
-    shutil.rmtree(package)
-    package.mkdir()
-    (package / "__init__.py").write_text('"""Links to `nothing`, and to :py:func:`nothing`, and to nothing_."""\n')
-    done = built(checkout)
+def test_a_docstring_that_cannot_be_read_fails(small):
+    docstring = '"""Links to `nothing`, and to :py:func:`nothing`, and to nothing_."""\n'
+    (small / "src/model_lego/__init__.py").write_text(docstring, encoding="utf-8")
+    done = built(small)
     assert done.returncode != 0
     assert 'Unknown target name: "nothing"' in done.stderr
