@@ -24,6 +24,7 @@ from model_lego.data.batching import Images
 from model_lego.errors import BadConfig
 from model_lego.graph import Layer
 from model_lego.graph.channels_last import innermost, pays
+from model_lego.graph.cost import sized
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.node_rows import Reader
 from model_lego.graph.propagation import concrete
@@ -51,6 +52,8 @@ PLENTY = 50
 #: The part of the memory that is for activations and fits; the rest is for images, for what operators need beside their
 #: results, and for what is freed in pieces.
 WALKING = 2.5
+#: Bytes of a network from which on what is left of its earlier cuts is looked for.
+LARGE = 4 * 2**20
 
 #: Rows of a fit: groups x rows x features, and groups x rows x outputs.
 Rows = tuple[Tensor, Tensor]
@@ -141,7 +144,8 @@ class Walk:
 
     def run(self, images: Images, progress: Progress) -> tuple[str, ...]:
         """Walk through both programs from stop to stop, over this process's share of the chunks."""
-        gc.collect()  # programs hold each other in circles: what was cut before would come on top of this
+        if sized(self.source.model, macs=0).bytes >= LARGE:  # a look through all that is held takes tenths of a second
+            gc.collect()  # programs hold each other in circles: what was cut before would come on top of this
         give_back()
         like, fast = first_parameter(self.source.model), pays(self.source.program, self.source.model)
         stops = self._stops()

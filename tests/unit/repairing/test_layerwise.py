@@ -1,6 +1,8 @@
 """Repair: the closed form against a least-squares oracle, whole networks, and what it must leave alone."""
 
 import copy
+import gc
+import weakref
 from collections import Counter
 
 import pytest
@@ -13,6 +15,7 @@ from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.graph import keep_all, select
 from model_lego.graph.program import export_program
+from model_lego.repairing import layerwise
 from model_lego.repairing.holding import Holding, holding
 from model_lego.repairing.intercepts import give_biases
 from model_lego.repairing.layerwise import RepairSettings, Walk, repair_model
@@ -336,3 +339,20 @@ def test_inputs_that_are_the_same_on_all_images_are_fitted_by_the_intercept(valu
         fit = ridge(moments, torch.zeros(1, 3, 4, dtype=torch.float64), 1e-2)
         given = fit.intercept[0] + x[0].double() @ fit.change[0]
         assert (given - y[0].double().mean(0)).abs().max() < 1e-3
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_what_earlier_cuts_left_is_looked_for_where_the_network_is_large(large, monkeypatch):
+    class Left:
+        pass
+
+    left = Left()
+    left.itself, known = left, weakref.ref(left)
+    monkeypatch.setattr(layerwise, "LARGE", 0 if large else 4 * 2**20)
+    gc.disable()
+    try:
+        del left
+        repaired("plain")
+        assert (known() is None) == large
+    finally:
+        gc.enable()
