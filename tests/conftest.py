@@ -6,6 +6,7 @@ import pytest
 
 from model_lego.graph import program
 from tests.support import export_cache
+from tests.support.hub_server import only_hub, serving
 
 EXPORT = program._exported
 
@@ -43,3 +44,16 @@ def steps_of_their_own(tmp_path_factory):
 def exported_anew(monkeypatch):
     """For tests that are about the export itself."""
     monkeypatch.setattr(program, "_exported", EXPORT)
+
+
+@pytest.fixture
+def hub():
+    """A Hub on this machine."""
+    with serving() as hub:
+        yield hub
+
+
+@pytest.fixture
+def cache(hub, tmp_path, monkeypatch):
+    """The folder of the Hub's cache, empty; nothing but that Hub is known."""
+    return only_hub(hub, tmp_path, monkeypatch)

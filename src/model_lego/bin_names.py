@@ -10,6 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.hub_names import is_of_cache
 
 #: How names of parts in a bin begin, and the variable of the environment that says where it is.
 PREFIX, VARIABLE = "bin:", "MODEL_LEGO_PARTS"
@@ -66,7 +67,8 @@ def name_and_digits(folder: str) -> tuple[str, str] | None:
 def manifest_digest(folder: Path) -> str:
     """The sha256 (hex) of the manifest in a folder; raises CorruptComponent where there is none."""
     path = folder / MANIFEST
-    if folder.is_symlink() or path.is_symlink() or not path.is_file():
+    linked = path.is_symlink() and not is_of_cache(path)
+    if folder.is_symlink() or linked or not path.is_file():
         raise CorruptComponent(f"{path} is missing, or a link: a part in a bin has files of its own")
     try:
         with path.open("rb") as file:
@@ -100,16 +102,14 @@ def existing_bin(folder: str | Path | None = None) -> Path:
     return place
 
 
-def located(part: str | Path, folder: str | Path | None = None) -> Path:
-    """The folder of a part: of `bin:NAME` or `bin:NAME@DIGEST` (its first digits will do) in the bin, else itself.
+def folder_of(part: str, folder: str | Path | None = None) -> Path:
+    """The folder of a part in the bin, by `bin:NAME` or `bin:NAME@DIGEST` (its first digits will do).
 
     Raises:
         BadConfig: the bin has no such part, or several.
         CorruptComponent: the folder holds another part than its name says.
     """
-    if not is_binned(part):
-        return Path(part)
-    there = found_in(existing_bin(folder), str(part))
+    there = found_in(existing_bin(folder), part)
     if not manifest_digest(there).startswith(there.name.rpartition("@")[2]):
         raise CorruptComponent(f"{there} {OTHER}")
     return there
@@ -118,7 +118,7 @@ def located(part: str | Path, folder: str | Path | None = None) -> Path:
 def found_in(folder: Path, reference: str, *, exactly: bool = False) -> Path:
     """The only folder in a bin that a reference can mean; `exactly`: it has to have (some digits of) the digest.
 
-    Raises BadConfig as `located`.
+    Raises BadConfig as `folder_of`.
     """
     said = _REFERENCE.fullmatch(reference)
     if said is None:

@@ -99,4 +99,4 @@ class BadWeights(LegoError, ValueError):
 
 
 class CannotFetch(LegoError, OSError):
-    """Published weights or a network are not in the cache, and there is no way to fetch them."""
+    """Published weights, a network or a part are not in the cache, and there is no way to fetch them."""

@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from model_lego.cli.groups import spread
+from model_lego.cli.pinning import with_commits
 from model_lego.cli.recipe.asking import asking
 from model_lego.cli.render import quiet, say, show
 from model_lego.cli.team import alone, speaks
@@ -214,8 +215,9 @@ def loaded(command: Command) -> Callable[..., None]:
         if not command.shared and not alone():
             raise BadConfig(f"{command.name} runs in one process; start it without torchrun")
         try:
-            with asking(command.name, options):
-                flat(**options)
+            given = with_commits(options)
+            with asking(command.name, given):
+                flat(**given)
         except KeyboardInterrupt:
             say(f"interrupted; {NOTHING if command.left is None else command.left.of(options)}")
             raise typer.Exit(130) from None

@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from model_lego.bin_names import located
 from model_lego.cli.plain_options import Json
 from model_lego.cli.render import show, show_json, show_table
 
@@ -22,13 +21,15 @@ def inspect_command(
     from model_lego.cli.tree import tree
     from model_lego.store.files import RECIPE, is_recipe
     from model_lego.store.inspecting import inspect
+    from model_lego.store.located import located
     from model_lego.store.manifest_text import to_json
 
-    manifest = inspect(folder, check_weights=check)
+    place = located(folder, weights=check)
+    manifest = inspect(place, check_weights=check)
     if json:
         show_json(plain_json.loads(to_json(manifest)))
     else:
-        recipe = located(folder) / RECIPE
+        recipe = place / RECIPE
         known = recipe if is_recipe(recipe) else None
         show(tree(manifest, known) if drawn else summary(manifest, checked=check))
 

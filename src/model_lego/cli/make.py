@@ -1,14 +1,15 @@
 """model-lego make and model-lego recipe: parts by what is written in a file."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from model_lego.bin_names import is_binned, manifest_digest
+from model_lego.bin_names import manifest_digest
 from model_lego.cli import options as o
+from model_lego.cli.pinning import known_commit, with_commits
 from model_lego.cli.recipe import steps
 from model_lego.cli.recipe.circumstances import differences
 from model_lego.cli.recipe.forecast import COLUMNS, Forecast, forecast
@@ -19,6 +20,7 @@ from model_lego.cli.recipe.targets import Targets
 from model_lego.cli.recipe.text import MAX_BYTES
 from model_lego.cli.render import say, show, show_json, show_table
 from model_lego.errors import BadConfig
+from model_lego.store.located import is_named
 
 Given = Annotated[str, typer.Argument(metavar="RECIPE", help="a .yaml file, or a saved part, which is made again")]
 Target = Annotated[str | None, typer.Option("--out", "-o", help="folder of the result; by default its step's name")]
@@ -48,6 +50,7 @@ def make_command(
     """Make a part by a recipe, commands in a file, of which those run that have something new."""
     wanted = _read(recipe)
     wanted = wanted if step is None else wanted.only(step)
+    wanted = _at_commits(wanted, known_commit if dry_run else None)
     jobs = jobs_of(wanted, steps_folder(keep))
     if dry_run:
         _show_forecast(forecast(jobs), json=json)
@@ -88,7 +91,7 @@ def recipe_command(*, part: OfPart = None, schema: Schema = False, json: o.Json 
 def _read(given: str) -> Recipe:
     """The recipe of a file or a part; raises BadConfig, and what is wrong with it, line by line, before exit code 1."""
     try:
-        if is_binned(given) or Path(given).is_dir():
+        if is_named(given) or Path(given).is_dir():
             return recipe_of(given, only_read=False)
         with Path(given).open("rb") as file:
             return read_recipe(file.read(MAX_BYTES + 1).decode("utf-8"), given)
@@ -100,6 +103,11 @@ def _read(given: str) -> Recipe:
         raise BadConfig(f"'{given}' is no text in UTF-8: {error}") from error
     except OSError as error:
         raise BadConfig(f"the recipe '{given}' cannot be read: {error.strerror}") from error
+
+
+def _at_commits(recipe: Recipe, pin: Callable[[str], str] | None) -> Recipe:
+    """A recipe that names parts on the Hub by their commits."""
+    return replace(recipe, steps=tuple(replace(each, options=with_commits(each.options, pin)) for each in recipe.steps))
 
 
 def _ran(job: Job, jobs: Mapping[str, Job], *, as_json: bool, fresh: bool) -> dict[str, Any]:

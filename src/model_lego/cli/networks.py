@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from model_lego.bin_names import is_binned
 from model_lego.cli.options import PreprocessingOptions, SourceOptions, WeightsOptions
 from model_lego.cli.preprocessing import parse_preprocessing
 from model_lego.cli.render import say
@@ -16,6 +15,7 @@ from model_lego.models import Network, open_network
 from model_lego.models.of_hub import HUB
 from model_lego.parts.origin import OWN_CODE
 from model_lego.parts.preprocessing import Preprocessing
+from model_lego.store.located import is_named
 
 #: What is said of a network that nobody has trained.
 UNTRAINED = "a network without trained weights decides nothing; give --weights FILE or --pretrained"
@@ -61,8 +61,8 @@ def preprocessing_for(
 
 
 def is_folder(model: str) -> bool:
-    """Whether a model is a saved part, by its folder or in the bin, and no name of a network."""
-    return is_binned(model) or (":" not in model and Path(model).is_dir())
+    """Whether a model is a saved part, by its folder, in the bin or on the Hub, and no name of a network."""
+    return is_named(model) or (":" not in model and Path(model).is_dir())
 
 
 def refuse_said(folder: str, options: SourceOptions) -> None:

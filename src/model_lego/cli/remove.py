@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from model_lego.bin_names import is_binned
 from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
@@ -19,6 +18,7 @@ from model_lego.errors import BadConfig
 from model_lego.parts.assembly import Assembly, counted_by, told_classes
 from model_lego.parts.class_names import label_numbers, spelled
 from model_lego.parts.component import Component
+from model_lego.store.located import is_named
 from model_lego.store.outputs import bytes_of, check_room
 from model_lego.store.replacing import check_out
 
@@ -58,7 +58,7 @@ def remove_command(
         "progress": Bar(),
     }
     check_out(out, overwrite=run.overwrite)
-    if not opening.trained and (is_binned(part) or ":" not in part):
+    if not opening.trained and (is_named(part) or ":" not in part):
         opened = open_part(part, opening)
         check_room(out, bytes_of(opened))
         made = _from_part(

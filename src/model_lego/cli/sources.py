@@ -6,7 +6,6 @@ from typing import Any
 
 from torch import nn
 
-from model_lego.bin_names import located
 from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
 from model_lego.cli.networks import is_folder, open_named, parse_arguments, preprocessing_for, refuse_said
@@ -31,6 +30,7 @@ from model_lego.parts.preprocessing import Preprocessing
 from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.pictures.left_out import first
 from model_lego.store.loading import load
+from model_lego.store.located import located
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -4,7 +4,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from model_lego.models import hub, of_hub, of_timm, of_torchvision
+from model_lego import hub
+from model_lego.hub_names import NAME
+from model_lego.models import of_hub, of_timm, of_torchvision
 from model_lego.models.registry import kind_of
 
 
@@ -32,7 +34,7 @@ def _of_timm(name: str) -> str:
 
 
 def _of_hub(name: str) -> str:
-    parsed = of_hub.NAME.fullmatch(name)
+    parsed = NAME.fullmatch(name)
     if parsed is None or Path(name).is_dir():
         return ""
     repository, revision = parsed.groups()

@@ -16,8 +16,10 @@ from typing import Any
 import torch
 from torch import nn
 
+from model_lego import hub
 from model_lego.errors import BadConfig, BadWeights, CannotFetch
-from model_lego.models import hub, of_timm, transformers_networks
+from model_lego.hub_names import NAME
+from model_lego.models import of_timm, transformers_networks
 from model_lego.models.building import built
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Published, described, distinct, fetching
@@ -28,8 +30,6 @@ from model_lego.parts.origin import Builder
 HUB = "hf:"
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
 INDEX = f"{WEIGHTS}.index.json"
-#: The name of a repository, and of a branch, a tag or a commit of it.
-NAME = re.compile(r"(?![^@]*(?:--|\.\.))(\w(?:[\w.-]*\w)?/\w(?:[\w.-]*\w)?)(?:@([\w./-]+))?")
 #: Names of classes of a network that nobody named.
 UNNAMED = re.compile(r"LABEL_\d+")
 #: What a timm configuration may say of its weights; all else is left out, above all other places to load from.

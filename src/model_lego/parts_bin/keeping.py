@@ -12,17 +12,18 @@ from model_lego.bin_names import (
     existing_bin,
     folder_name,
     found_in,
-    located,
     manifest_digest,
     parts_in,
 )
 from model_lego.errors import CorruptComponent, OutputExists
+from model_lego.hub_names import hub_name, is_on_hub
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.parts_bin.index import rows_without_folder, stamp, write
 from model_lego.parts_bin.reading import card_text, read_part, with_licence
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.store.files import RECIPE, WEIGHTS, is_plain_file
 from model_lego.store.inspecting import inspect
+from model_lego.store.located import located
 from model_lego.store.outputs import writing
 from model_lego.store.replacing import replacing
 from model_lego.store.swapping import clean_up, locked, making
@@ -40,8 +41,8 @@ def bin_add(
     another digest. A `licence` is written into the copy's card.
 
     Args:
-        part: the folder of a saved part.
-        name: what it is called in the bin; the name of its folder by default.
+        part: the folder of a saved part, or its name in the bin or on the Hub.
+        name: what it is called in the bin; the name of its folder, or on the Hub of its repository, by default.
         licence: an SPDX name such as "apache-2.0"; what the card says by default.
         folder: of the bin; by default what MODEL_LEGO_PARTS names, or one in the user's data directory.
 
@@ -53,7 +54,9 @@ def bin_add(
     source, target = located(part, folder), bin_folder(folder)
     parts_in(target)  # refuses what is no bin
     needs = inspect(source).weights.bytes
-    own = source.resolve().name.partition("@")[0]
+    own = (
+        hub_name(str(part)).repository.partition("/")[2] if is_on_hub(part) else source.resolve().name.partition("@")[0]
+    )
     there = target / folder_name(checked_name(own if name is None else name), manifest_digest(source))
     try:
         with replacing(there, overwrite=False, needs=needs) as fresh:

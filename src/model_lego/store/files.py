@@ -6,6 +6,7 @@ from typing import Any
 
 from model_lego.digest import digest_of_bytes
 from model_lego.errors import CorruptComponent
+from model_lego.hub_names import is_of_cache
 
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"
@@ -54,13 +55,13 @@ def is_recipe(path: Path) -> bool:
 
 
 def is_plain_file(path: Path) -> bool:
-    """Whether there is an ordinary file at exactly this place: no link, folder or pipe."""
-    return path.is_file() and not path.is_symlink()
+    """Whether there is an ordinary file at exactly this place: no folder, pipe or link but those of the Hub's cache."""
+    return path.is_file() and (not path.is_symlink() or is_of_cache(path))
 
 
 def plain_file(path: Path) -> Path:
     """Refuse what is not an ordinary file at exactly this place."""
-    if path.is_symlink():
+    if path.is_symlink() and not is_of_cache(path):
         raise CorruptComponent(f"{path} is a symbolic link: a saved folder holds its own files")
     if not path.is_file():
         raise CorruptComponent(f"{path} is missing: a saved folder holds {MANIFEST} and {WEIGHTS}")

@@ -3,8 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from model_lego.bin_names import located
 from model_lego.store.files import MANIFEST, read_manifest
+from model_lego.store.located import located
 from model_lego.store.manifest import Manifest
 from model_lego.store.manifest_text import parse_manifest
 from model_lego.store.swapping import read_whole
@@ -16,8 +16,9 @@ def inspect(folder: str | Path, *, check_weights: bool = False) -> Manifest:
     Raises:
         CorruptComponent: the folder is damaged or was tampered with.
         SchemaTooNew: a newer version of this library saved it.
+        CannotFetch: what is on the Hub cannot be fetched, and is not in its cache.
     """
-    folder = located(folder)
+    folder = located(folder, weights=check_weights)
     return read_whole(folder, partial(_with_its_weights if check_weights else checked_manifest, folder))
 
 

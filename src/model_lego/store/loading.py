@@ -1,17 +1,20 @@
 """Load a saved component or assembly; whatever is wrong is refused in words."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from model_lego.bin_names import located
 from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.hub_names import hub_name, is_on_hub
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
+from model_lego.parts.provenance import Provenance, together
 from model_lego.store.inspecting import checked_manifest
+from model_lego.store.located import located
 from model_lego.store.manifest import Manifest
 from model_lego.store.named import named_factories
 from model_lego.store.probe import other_answer, shape_for
@@ -31,7 +34,8 @@ def load(
     """Load a saved component or assembly, on the CPU and in eval mode; the global random state is left alone.
 
     Args:
-        folder: what `save` wrote, or the name of a part in the bin: "bin:NAME" or "bin:NAME@DIGEST".
+        folder: what `save` wrote, or the name of a part: "bin:NAME" or "bin:NAME@DIGEST" in the bin, "hub:USER/NAME" or
+            "hub:USER/NAME@REVISION" on the Hub, which is fetched into its cache; the part then remembers the commit.
         factory: builds the uncut network, for sources that are not from torchvision, timm or our zoo; it wins over a
             builder. For an assembly a mapping gives each part its own: by "0", "1" and so on, or
             "padded" ("1.0" and "1.padded" in an assembly at "1"); a part that is not named is built by its builder.
@@ -48,8 +52,9 @@ def load(
             factory builds another network.
         SchemaTooNew: a newer version of this library saved it.
         BadConfig: a part needs a factory or a name and there is none, or the code of that name fails.
+        CannotFetch: what is on the Hub cannot be fetched, and is not in its cache.
     """
-    folder = located(folder)
+    named, folder = folder, located(folder)
     manifest, tensors = read_whole(folder, partial(_read, folder, sha256))
     names = (model,) if isinstance(model, str) else tuple(model)
     if names and factory is not None:
@@ -64,6 +69,15 @@ def load(
             f"{folder}: the network that was built is not the one that was saved: {apart}; a factory or model has to "
             "build the same uncut network, and a builder the same as the one whose component this is"
         )
+    return _from_hub(part, str(named), folder) if is_on_hub(named) else part
+
+
+def _from_hub(part: Component | Assembly, name: str, snapshot: Path) -> Component | Assembly:
+    """A part that remembers the commit that it came from."""
+    came = Provenance(revisions=(str(replace(hub_name(name), revision=snapshot.name)),))
+    if isinstance(part, Assembly):
+        return part.with_record(replace(part.record, provenance=together([part.record.provenance, came])))
+    part.origin = replace(part.origin, provenance=together([part.origin.provenance, came]))
     return part
 
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import torch
 
-from model_lego.bin_names import MANIFEST, is_binned, located
+from model_lego.bin_names import MANIFEST, is_binned
 from model_lego.cli.recipe.reading import Step, words_of
 from model_lego.cli.recipe.steps import PATHS, Made
 from model_lego.data.label_rows import read_rows
 from model_lego.errors import BadConfig
+from model_lego.hub_names import hub_name, is_on_hub
 from model_lego.parts.origin import OWN_CODE
+from model_lego.store.located import located
 from model_lego.version import __version__
 
 #: The packages whose arithmetic, readers or networks a result can come from.
@@ -74,7 +76,9 @@ def _short(digests: Mapping[str, str]) -> dict[str, str]:
 
 
 def _digest_of(word: str, most: float) -> str:
-    """The digest of what a word names, nothing where it is a name of something published."""
+    """The digest of what a word names, nothing where it is a name of something published, of the Hub the commit."""
+    if is_on_hub(word):
+        return hub_name(word).revision
     if is_binned(word):
         return _of_file(located(word) / MANIFEST)
     prefix, _, rest = word.partition(":")

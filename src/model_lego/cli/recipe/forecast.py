@@ -7,18 +7,19 @@ from typing import Any
 
 import torch
 
-from model_lego.bin_names import located
 from model_lego.cli import options as o
 from model_lego.cli.assemble import parse_groups
 from model_lego.cli.budget import parse_budget
 from model_lego.cli.networks import is_folder, parse_arguments
 from model_lego.cli.recipe import steps
 from model_lego.cli.recipe.jobs import Job, with_results
+from model_lego.cli.recipe.reading import words_of
 from model_lego.cli.sources import open_source
 from model_lego.cutting.tracing import trace
 from model_lego.errors import LegoError
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
+from model_lego.hub_names import is_on_hub
 from model_lego.models import open_network
 from model_lego.models.fetching import would_fetch
 from model_lego.models.registry import image_shape
@@ -26,6 +27,7 @@ from model_lego.options import value_of
 from model_lego.parts.class_names import groups_of, in_order, label_numbers, spelled
 from model_lego.parts.grouping import grouped
 from model_lego.parts.origin import OWN_CODE, Cost, total
+from model_lego.store.hub_parts import in_cache
 from model_lego.store.inspecting import inspect
 
 Given = Mapping[str, Any]
@@ -81,6 +83,9 @@ def forecast(jobs: Mapping[str, Job]) -> list[Forecast]:
 def _foreseen(job: Job, jobs: Mapping[str, Job], found: Mapping[str, Known]) -> Known:
     there = {name: each for name, each in jobs.items() if name in found and each.done}
     given = {name: with_results(name, value, there) for name, value in job.step.options.items()}
+    named = [word for option in steps.TAKES for word in words_of(given.get(option)) if is_on_hub(word)]
+    if lacking := [word for word in named if in_cache(word) is None]:
+        return Known(notes=(f"{', '.join(lacking)} would be fetched",))
     return _FORESEEN[job.step.command](dict(steps.defaults_of(job.step.command)) | given, found)
 
 
@@ -90,7 +95,7 @@ def _part(word: str, found: Mapping[str, Known]) -> Known:
 
 
 def _of_folder(word: str) -> Known:
-    manifest = inspect(located(word))
+    manifest = inspect(word)
     classes = manifest.parts[0].classes if manifest.assembly is None else manifest.assembly.classes
     return Known(classes, total(Cost(**part.origin.cost_after.model_dump()) for part in manifest.parts))
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from model_lego.bin_names import is_binned, located, manifest_digest
+from model_lego.bin_names import manifest_digest
 from model_lego.cli.provenance import signed
 from model_lego.cli.recipe import steps
 from model_lego.cli.recipe.asking import asked
@@ -21,6 +21,7 @@ from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.provenance import UNSAID, Provenance
 from model_lego.store.files import RECIPE, RECIPE_MARK, is_plain_file
+from model_lego.store.located import located
 from model_lego.store.saving import save
 
 #: What the step of a command is called in its own recipe; in those of others it is called as its folder.
@@ -57,7 +58,7 @@ def recipe_of(part: str, *, only_read: bool = True) -> Recipe:
 
     Raises BadConfig, CorruptComponent, and Mistakes, unless it is `only_read` also for files that are not here.
     """
-    folder = located(part)
+    folder = located(part, weights=False)
     if not folder.is_dir():
         raise BadConfig(f"'{part}' is no folder of a saved part")
     digest = manifest_digest(folder)
@@ -97,8 +98,8 @@ def _words(options: Mapping[str, Any]) -> Iterable[str]:
 
 
 def _beside(word: str) -> Recipe | None:
-    """The recipe of a part in a folder; one of the bin stays what it is, for its name is one part for ever."""
-    if is_binned(word) or ":" in word or not Path(word, RECIPE).is_file():
+    """The recipe of a part in a folder; one of bin or Hub stays what it is, for its name is one part for ever."""
+    if ":" in word or not Path(word, RECIPE).is_file():
         return None
     try:
         return recipe_of(word)
