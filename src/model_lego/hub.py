@@ -1,19 +1,20 @@
 """Repositories on the Hugging Face Hub: their files, out of its cache, and from the net where they are not in it."""
 
 import importlib
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
-from sys import stderr
 from typing import Any
 
 from model_lego.errors import BadConfig, LegoError
-from model_lego.hub_names import HubName
+from model_lego.hub_names import MAIN, HubName
 
 #: Seconds that the Hub has for its first answer.
 PATIENCE = 10.0
 #: What helps those who may not read or write.
+NO_TOKEN = "no token that may read it is there"
 LOG_IN = "log in with `hf auth login`, or give a token by HF_TOKEN"
 
 
@@ -69,6 +70,40 @@ def listed(name: HubName) -> Listing:
     return Listing(str(info.sha), bool(info.private), {each.rfilename: each.size for each in info.siblings or ()})
 
 
+def made(name: HubName, *, private: bool) -> bool:
+    """Make a repository, or a branch of one, where it is not there yet, and tell whether; raises as huggingface_hub."""
+    from huggingface_hub import HfApi
+    from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+
+    try:
+        listed(name)
+        return False
+    except RevisionNotFoundError:
+        HfApi().create_branch(name.repository, branch=name.revision, exist_ok=True)
+        return False
+    except RepositoryNotFoundError:
+        HfApi().create_repo(name.repository, private=private or None, exist_ok=True)
+        if name.revision != MAIN:
+            HfApi().create_branch(name.repository, branch=name.revision, exist_ok=True)
+        return True
+
+
+def committed(name: HubName, files: Mapping[str, Path | bytes | None], message: str, parent: str) -> str:
+    """Put files on a branch, None where one goes, all or nothing and only behind its commit `parent`; the new commit.
+
+    Where nothing changes it is the one that is there. Raises as huggingface_hub does.
+    """
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete, HfApi
+
+    changes: list[Any] = [
+        CommitOperationDelete(file) if data is None else CommitOperationAdd(file, data) for file, data in files.items()
+    ]
+    sent = HfApi().create_commit(
+        name.repository, changes, commit_message=message, revision=name.revision, parent_commit=parent
+    )
+    return str(sent.oid)
+
+
 def offline() -> bool:
     """Whether the user wants no connection: HF_HUB_OFFLINE is set."""
     from huggingface_hub import constants
@@ -90,12 +125,26 @@ def asking(name: HubName, refusal: Callable[[str], LegoError]) -> Iterator[None]
     What its package prints meanwhile goes to stderr, where talk belongs.
     """
     try:
-        with redirect_stdout(stderr):
+        with redirect_stdout(sys.stderr), _bars():
             yield
-    except LegoError:
+    except (LegoError, Warning):  # a warning, where the caller wants errors of them
         raise
     except Exception as error:  # the net, the disk and the Hub fail in every possible way
         raise refusal(_words(error, name)) from error
+
+
+@contextmanager
+def _bars() -> Iterator[None]:
+    """Let its package draw progress on a terminal, and nowhere else."""
+    utils: Any = importlib.import_module("huggingface_hub.utils")
+    if sys.stderr.isatty() or utils.are_progress_bars_disabled():
+        yield
+        return
+    utils.disable_progress_bars()
+    try:
+        yield
+    finally:
+        utils.enable_progress_bars()
 
 
 def is_unanswered(error: BaseException) -> bool:
@@ -112,17 +161,21 @@ def _errors() -> Any:
 
 
 def _words(error: Exception, name: HubName) -> str:
+    """What went wrong, and what helps."""
+    if isinstance(error, RuntimeError) and isinstance(error.__cause__, Exception):
+        return _words(error.__cause__, name)  # of one of the threads that send
     errors = _errors()
-    if isinstance(error, errors.GatedRepoError):
-        return f"its owner lets only those in whom they know: ask on its page, and {LOG_IN}"
-    if isinstance(error, errors.RepositoryNotFoundError):
-        return f"there is no such repository, or it is private, and no token that may read it is there: {LOG_IN}"
-    if isinstance(error, errors.RevisionNotFoundError):
-        return f"it has no branch, tag or commit '{name.revision}'"
+    refusals = {
+        errors.GatedRepoError: f"its owner lets only those in whom they know: ask on its page, and {LOG_IN}",
+        errors.RepositoryNotFoundError: f"there is no such repository, or it is private, and {NO_TOKEN}: {LOG_IN}",
+        errors.RevisionNotFoundError: f"it has no branch, tag or commit '{name.revision}'",
+        errors.OfflineModeIsEnabled: "HF_HUB_OFFLINE is set, so that nothing connects",
+    }
+    for kind, words in refusals.items():
+        if isinstance(error, kind):
+            return words
     if isinstance(error, errors.HfHubHTTPError):
         return _status(error)
-    if isinstance(error, errors.OfflineModeIsEnabled):
-        return "HF_HUB_OFFLINE is set, so that nothing connects"
     if isinstance(error, errors.HTTPError | ConnectionError | TimeoutError):
         return f"the Hub does not answer, or not to the end ({_flat(error)}): connect to the net, and try again"
     if isinstance(error, OSError) and error.strerror:

@@ -46,6 +46,7 @@ from model_lego.routes import (
 )
 from model_lego.store import load, load_statistics, save, save_statistics
 from model_lego.store.collecting import collect
+from model_lego.store.sharing import from_hub, push_to_hub
 from model_lego.training import TrainingSettings
 from model_lego.training.classifier import train
 from model_lego.training.distillation import distill
@@ -112,6 +113,7 @@ __all__ = [
     "evaluate",
     "export",
     "finetune",
+    "from_hub",
     "load",
     "load_statistics",
     "locate",
@@ -119,6 +121,7 @@ __all__ = [
     "open_network",
     "parts_run",
     "plan",
+    "push_to_hub",
     "quantize",
     "remove_classes",
     "repair",

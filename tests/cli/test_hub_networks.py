@@ -15,6 +15,7 @@ OTHERS = {
     "demo": "trains its own two networks",
     "bench": "takes those of its recipes",
     "ops": "prints a table of the library",
+    "push": "writes to the Hub",
     "parts gc": "removes what killed processes left",
     "parts remove": "takes a name with its digest",
 }

@@ -6,6 +6,7 @@ import re
 import pytest
 import yaml
 
+from tests.support.hub_server import WRITES
 from tests.support.squares import refused, run, said
 
 
@@ -82,3 +83,25 @@ def test_what_is_wrong_is_one_line(shared, world):
     ):
         assert words in refused(run("evaluate", name, "--data", world.data))
         assert words in refused(run("inspect", name))
+
+
+def test_push_puts_a_part_there_and_says_its_name(hub, cache, world, monkeypatch):
+    assert "'hub:me/one@main' cannot be written: the token that is there, if any" in refused(
+        run("push", world.one, "hub:me/one")
+    )
+    monkeypatch.setenv("HF_TOKEN", WRITES)
+    ran = run("push", world.one, "hub:me/one", "--private", "--message", "Ants and bees")
+    assert ran.code == 0, ran.err
+    assert ran.out == f"hub:me/one@{hub.repositories['me/one'].refs['main']}\n"
+    assert hub.repositories["me/one"].private
+    there = hub.files("me/one")
+    assert there["manifest.json"] == (world.one / "manifest.json").read_bytes()
+    assert sorted(there) == [".gitattributes", "README.md", "manifest.json", "model.safetensors", "recipe.yaml"]
+    told = run("push", world.both, "me/both", "--revision", "next", "--json").json
+    assert told["reference"] == f"hub:me/both@{told['commit']}"
+    assert run("inspect", "hub:me/both@next").code == 0
+    assert "is no name of a part on the Hub" in refused(run("push", world.one, "one"))
+    assert "is public: make it private on its page first, or leave --private out" in refused(
+        run("push", world.both, "me/both", "--private")
+    )
+    assert "'nowhere' is not a folder" in refused(run("push", "nowhere", "me/both"))

@@ -17,7 +17,7 @@ COMMANDS = (
     *("attribute", "doctor", "demo", "train", "plan", "disassemble"),
     *("assemble", "unite", "evaluate", "inspect", "ops", "compress", "remove", "add", "replace"),
     *("finetune", "distill", "predict", "routes", "report", "bench", "export", "latency", "diff"),
-    *("make", "recipe"),
+    *("make", "recipe", "push"),
     *("parts add", "parts list", "parts search", "parts show", "parts verify", "parts remove", "parts gc"),
 )
 

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torchvision.transforms.functional import to_pil_image
 from torchvision.utils import save_image
 
+from tests.support.hub_server import WRITES
 from tests.support.stand_in import write_stand_in
 
 ROOT = Path(__file__).parents[2]
@@ -212,9 +213,11 @@ def photos(few_digits, tmp_path_factory):
 
 @pytest.mark.filterwarnings("ignore:the network's classes are taken as ImageNet's")
 @pytest.mark.parametrize("page", [page for page in PAGES if sessions(page)], ids=names)
+@pytest.mark.usefixtures("cache")
 def test_the_sessions_run_as_they_are_written(page, weights, photos, few_digits, tmp_path, monkeypatch, capsys):
     from model_lego.cli import main
 
+    monkeypatch.setenv("HF_TOKEN", WRITES)
     for file in (*weights.iterdir(), *photos.iterdir()):
         (tmp_path / file.name).symlink_to(file)
     for name, text in files_shown(page).items():

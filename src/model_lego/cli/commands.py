@@ -152,6 +152,7 @@ COMMANDS = (
     Command("parts verify", "Hash the weights of parts in the bin, and say which are broken.", "parts"),
     Command("parts remove", "Take parts out of the bin for good.", "parts"),
     Command("parts gc", "Remove what killed processes left in the bin.", "parts"),
+    Command("push", "Put a saved part on the Hub: weights, manifest, card and recipe, in one commit.", "push"),
     Command("make", "Make a part by a recipe, commands in a file, of which those run that have something new.", "make"),
     Command("recipe", "Print the recipe of a part that a command made, or the JSON schema of recipes.", "make"),
     Command("ops", "Show the table of operator rules: how each operator carries channels.", "inspect"),

@@ -19,13 +19,16 @@ tags:
 {licence}---
 """
 
+#: What stands in a card for the folder that it is in.
+HERE = '"path/to/this/folder"'
+
 _USE = """
 ## Use
 
 ```python
 import model_lego as ml
 
-part = ml.load("path/to/this/folder"{factory})
+part = ml.load({here}{factory})
 logits = part(images)  # batch x {classes}, in the order of part.classes
 ```
 """
@@ -44,7 +47,8 @@ def card(manifest: Manifest) -> str:
         lines += _joined(manifest.assembly)
     builders = [part.origin.built_by() for part in manifest.parts]
     own = any(builder is None or builder.is_own_code for builder in builders)
-    lines += [_USE.format(factory=", factory=build_the_uncut_network" if own else "", classes=len(classes)).strip(), ""]
+    factory = ", factory=build_the_uncut_network" if own else ""
+    lines += [_USE.format(here=HERE, factory=factory, classes=len(classes)).strip(), ""]
     for clash in clashes(licences):
         lines += [f"Note: {in_markdown(clash)}.", ""]
     for number, part in zip(manifest.numbers(), manifest.parts, strict=True):

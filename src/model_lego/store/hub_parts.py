@@ -28,14 +28,14 @@ def pinned(name: str) -> HubName:
     Raises BadConfig for what is no name, or where the package that speaks with the Hub is not there, and CannotFetch.
     """
     wanted = hub_name(name)
-    _check_installed()
+    check_installed()
     if wanted.pinned:
         return wanted
     if hub.offline():
         return _remembered(wanted, "HF_HUB_OFFLINE is set, so that nothing connects")
     with hub.asking(wanted, _refusal(wanted)):
         try:
-            _check_manifest(wanted, hub.listed(wanted).files)
+            check_manifest(wanted, hub.listed(wanted).files)
             return replace(wanted, revision=hub.newest(wanted, MANIFEST).parent.name)
         except Exception as error:
             if not hub.is_unanswered(error):
@@ -49,7 +49,7 @@ def in_cache(name: str) -> HubName | None:
     """A part on the Hub with its commit where the cache has it whole; nothing connects. Raises BadConfig."""
     wanted = hub_name(name)
     try:
-        _check_installed()
+        check_installed()
         known = wanted if wanted.pinned else _remembered(wanted, "")
         return known if _whole(known) else None
     except (CannotFetch, OSError, ValueError):  # BadConfig, where the package is not there, is a ValueError
@@ -71,7 +71,7 @@ def snapshot(name: str, *, weights: bool = True) -> Path:
         return _without_weights(wanted, needed=weights)
     with hub.asking(wanted, _refusal(wanted)):
         files = hub.listed(wanted).files
-        _check_manifest(wanted, files)
+        check_manifest(wanted, files)
         folder = _fetched(wanted, MANIFEST).parent
         for text in (CARD, RECIPE):
             if text in files and _within(files[text], MAX_TEXT_BYTES):
@@ -83,7 +83,8 @@ def snapshot(name: str, *, weights: bool = True) -> Path:
     return folder
 
 
-def _check_installed() -> None:
+def check_installed() -> None:
+    """Raises BadConfig where the package that speaks with the Hub, an extra, is not there."""
     hub.check_installed("parts on the Hub", "hub")
 
 
@@ -123,7 +124,8 @@ def _fetched(name: HubName, file: str) -> Path:
     return hub.fetched(name.repository, file, name.revision)
 
 
-def _check_manifest(name: HubName, files: Mapping[str, int | None]) -> None:
+def check_manifest(name: HubName, files: Mapping[str, int | None]) -> None:
+    """Refuse a repository whose files are not those of a part; raises CorruptComponent."""
     if MANIFEST not in files or WEIGHTS not in files:
         raise CorruptComponent(f"'{name}' is no saved part: it has no {MANIFEST if MANIFEST not in files else WEIGHTS}")
     if not _within(files[MANIFEST], MAX_MANIFEST_BYTES):
