@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+from model_lego.card_header import header_of
 from tests.support.squares import run
 
 GOLDEN = Path(__file__).parents[1] / "store" / "golden"
@@ -31,12 +32,12 @@ def test_a_licence_that_is_given_is_drawn_carried_and_warned_of(world, tmp_path)
         words = ("--classes", classes, "--licence", licence, "--out", made[name], "--repair", "none")
         assert run("disassemble", "--paper", *world.source(), *words).code == 0
     assert lines(run("inspect", made["one"], "--tree"))[1].endswith("licence gpl-2.0")
-    assert 'license: "gpl-2.0"\n' in (made["one"] / "README.md").read_text()
+    assert header_of((made["one"] / "README.md").read_text())["license"] == "gpl-2.0"
     joined = run("assemble", made["one"], made["two"], "--out", tmp_path / "both")
     clash = "gpl-2.0 and apache-2.0 do not go together: the patent terms of the latter are a further restriction"
     assert f"note: licences of the parts: {clash}" in joined.err
     assert f"note: {clash}" in lines(run("inspect", tmp_path / "both", "--tree"))
-    assert 'license: ["gpl-2.0", "apache-2.0"]\n' in (tmp_path / "both" / "README.md").read_text()
+    assert header_of((tmp_path / "both" / "README.md").read_text())["license"] == ["gpl-2.0", "apache-2.0"]
 
 
 def test_data_are_remembered_without_folders_of_this_machine(world, tmp_path):

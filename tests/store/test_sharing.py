@@ -7,8 +7,11 @@ import pytest
 import torch
 
 import model_lego as ml
+from model_lego.card_header import header_of
 from model_lego.errors import BadConfig, CannotWrite, CorruptComponent, OutputExists
+from model_lego.parts.verdict import Verdict
 from model_lego.store import load, save
+from model_lego.store.card_metadata import UNNAMED
 from model_lego.store.hub_parts import snapshot
 from tests.support.hub_server import READS, WRITES
 
@@ -51,8 +54,12 @@ def test_what_is_pushed_is_loaded_with_equal_bytes(hub, writer, saved):
 
 
 def test_the_card_says_by_what_name_it_is_loaded(hub, writer, saved):
-    ml.push_to_hub(saved, PETS)
-    assert 'ml.load("hub:user/pets")' in hub.files("user/pets")["README.md"].decode()
+    part = load(saved)
+    part.verdict = Verdict("cut", "its source", 10, 98, 99, interval=(0.1, 1.0), images=400, held_out=True)
+    ml.push_to_hub(part, PETS)
+    text = hub.files("user/pets")["README.md"].decode()
+    assert 'ml.load("hub:user/pets")' in text
+    assert (UNNAMED in text, header_of(text)["model-index"][0]["name"]) == (False, "pets")
     ml.push_to_hub(saved, PETS, revision="tuned")
     assert 'ml.load("hub:user/pets@tuned")' in hub.files("user/pets", "tuned")["README.md"].decode()
     assert 'ml.load("hub:user/pets")' in hub.files("user/pets")["README.md"].decode()

@@ -3,18 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from model_lego.bin_names import OTHER, manifest_digest, name_and_digits
+from model_lego.card_header import header_of, licence_entries, licences_in, with_header
 from model_lego.errors import CorruptComponent, LegoError
 from model_lego.parts.verdict import Verdict
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.store.files import CARD, is_plain_file
 from model_lego.store.inspecting import inspect
 from model_lego.store.manifest import Manifest
-
-#: Bytes of a card in which its header is looked for.
-HEADER = 2**16
 
 
 def read_part(folder: Path, *, check_weights: bool = False) -> BinnedPart:
@@ -53,15 +49,13 @@ def _told(manifest: Manifest, name: str, digest: str, folder: Path) -> BinnedPar
 
 
 def licence_of(folder: Path) -> str:
-    """The `license` in the header of a card, as the Hub's cards have it; empty where there is none."""
-    found = _header(card_text(folder)).get("license", "")
-    return ", ".join(map(str, found)) if isinstance(found, list) else str(found or "")
+    """The licence in the header of a card, or several; empty where there is none."""
+    return ", ".join(licences_in(header_of(card_text(folder))))
 
 
 def with_licence(text: str, licence: str) -> str:
     """A card whose header names a licence, in the place of the one that it named."""
-    header = yaml.safe_dump(_header(text) | {"license": licence}, sort_keys=False, allow_unicode=True)
-    return f"---\n{header}---\n{_split(text)[1]}"
+    return with_header(text, _without_licence(header_of(text)) | licence_entries((licence,)))
 
 
 def card_text(folder: Path) -> str:
@@ -73,20 +67,8 @@ def card_text(folder: Path) -> str:
         return ""
 
 
-def _header(text: str) -> dict[str, Any]:
-    try:
-        found = yaml.safe_load(_split(text[:HEADER])[0])
-    except yaml.YAMLError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
-def _split(text: str) -> tuple[str, str]:
-    """The header of a card, which stands between two lines of dashes, and what follows."""
-    if not text.startswith("---\n"):
-        return "", text
-    header, end, rest = text[4:].partition("\n---\n")
-    return (header, rest) if end else ("", text)
+def _without_licence(header: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in header.items() if key not in ("license_name", "license_link")}
 
 
 def _once(names: list[str]) -> tuple[str, ...]:

@@ -1,23 +1,16 @@
 """The card (README.md) of a saved folder, made of its manifest alone."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
+from model_lego.card_header import with_header
 from model_lego.digest import SEEN
-from model_lego.inert import in_code, in_markdown, printable
+from model_lego.inert import in_code, in_markdown
 from model_lego.parts.licences import clashes
 from model_lego.parts.provenance import Provenance, together
 from model_lego.parts.verdict import Verdict
+from model_lego.store.card_metadata import metadata
 from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
-
-_HEADER = """---
-library_name: model-lego
-pipeline_tag: image-classification
-tags:
-- model-lego
-- image-classification
-{licence}---
-"""
 
 #: What stands in a card for the folder that it is in.
 HERE = '"path/to/this/folder"'
@@ -39,7 +32,7 @@ def card(manifest: Manifest) -> str:
     classes = manifest.assembly.classes if manifest.assembly else manifest.parts[0].classes
     licences = together(part.origin.provenance for part in manifest.parts).licences
     lines = [
-        _HEADER.format(licence=_licence(licences)),
+        with_header("", metadata(manifest)),
         f"# {manifest.kind.capitalize()}: {in_markdown(', '.join(classes))}",
         "",
     ]
@@ -60,15 +53,6 @@ def card(manifest: Manifest) -> str:
     lines[-1] += f"`{manifest.weights.sha256}`. Written with "
     lines[-1] += ", ".join(in_markdown(f"{name} {number}") for name, number in sorted(manifest.versions.items())) + "."
     return "\n".join(lines) + "\n"
-
-
-def _licence(licences: Sequence[str]) -> str:
-    """The line of the header about licences, one or several; empty where none is known."""
-    if not licences:
-        return ""
-    names = [json.dumps(printable(name)) for name in licences]  # text in JSON is text in YAML
-    listed = names[0] if len(names) == 1 else f"[{', '.join(names)}]"
-    return f"license: {listed}\n"
 
 
 def _joined(assembly: AssemblyRecord, number: str = "") -> Iterator[str]:

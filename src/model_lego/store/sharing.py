@@ -13,6 +13,7 @@ from model_lego.models import hub
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import HERE, card
+from model_lego.store.card_metadata import UNNAMED
 from model_lego.store.files import CARD, MANIFEST, RECIPE, WEIGHTS, is_plain_file, is_recipe
 from model_lego.store.hub_parts import check_installed, check_manifest
 from model_lego.store.loading import inspect, load
@@ -113,7 +114,8 @@ def _card(folder: Path, manifest: Manifest, target: HubName) -> str:
     """The card beside a part, or one that is made anew, with the name by which the part is loaded."""
     text = (folder / CARD).read_text(encoding="utf-8") if (folder / CARD).exists() else card(manifest)
     name = f"{PREFIX}{target.repository}" if target.revision == MAIN else str(target)
-    return text.replace(HERE, f'"{name}"')
+    called = target.repository.partition("/")[2]
+    return text.replace(HERE, f'"{name}"').replace(f"- name: {UNNAMED}\n", f"- name: {called}\n", 1)
 
 
 def _pushed(target: HubName, files: dict[str, Path | bytes | None], message: str, *, private: bool) -> str:
