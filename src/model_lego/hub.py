@@ -42,6 +42,16 @@ def cached(repository: str, file: str, revision: str | None = None) -> Path:
     return Path(hf_hub_download(repository, file, revision=revision, local_files_only=True))
 
 
+def is_cached(repository: str, file: str, revision: str | None = None) -> bool:
+    """Whether a file is in the cache; not where the package is not there."""
+    try:
+        check_installed()
+        cached(repository, file, revision)
+    except (OSError, ValueError):  # BadConfig, where the package is not there, is a ValueError
+        return False
+    return True
+
+
 def fetched(repository: str, file: str, revision: str | None = None) -> Path:
     """A file out of the cache or else from the net; raises as huggingface_hub does, at once where there is no net."""
     from huggingface_hub import get_hf_file_metadata, hf_hub_download, hf_hub_url

@@ -30,7 +30,7 @@ def _of_torchvision(name: str) -> str:
 
 def _of_timm(name: str) -> str:
     repository, file = of_timm.file_of(name)
-    return "" if not repository or _cached(repository, file) else f"'{file}' of {repository} on the Hub"
+    return "" if not repository or hub.is_cached(repository, file) else f"'{file}' of {repository} on the Hub"
 
 
 def _of_hub(name: str) -> str:
@@ -38,18 +38,9 @@ def _of_hub(name: str) -> str:
     if parsed is None or Path(name).is_dir():
         return ""
     repository, revision = parsed.groups()
-    weights = any(_cached(repository, file, revision) for file in (of_hub.WEIGHTS, of_hub.INDEX))
-    there = weights and _cached(repository, of_hub.CONFIG, revision)
+    weights = any(hub.is_cached(repository, file, revision) for file in (of_hub.WEIGHTS, of_hub.INDEX))
+    there = weights and hub.is_cached(repository, of_hub.CONFIG, revision)
     return "" if there else f"configuration and weights of {name} on the Hub"
-
-
-def _cached(repository: str, file: str, revision: str | None = None) -> bool:
-    try:
-        hub.check_installed()
-        hub.cached(repository, file, revision)
-    except (OSError, ValueError):  # BadConfig, where the package is not there, is a ValueError
-        return False
-    return True
 
 
 _LACKING: Mapping[str, Callable[[str], str]] = MappingProxyType(

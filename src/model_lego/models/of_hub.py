@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from model_lego import hub
+from model_lego.card_header import LONGEST, header_of, licences_in
 from model_lego.errors import BadConfig, BadWeights, CannotFetch
 from model_lego.hub_names import NAME
 from model_lego.models import of_timm, transformers_networks
@@ -25,10 +26,12 @@ from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Published, described, distinct, fetching
 from model_lego.models.weights import load_weights
 from model_lego.parts.origin import Builder
+from model_lego.parts.provenance import Provenance
 
 #: What their names begin with.
 HUB = "hf:"
 CONFIG, PROCESSOR, WEIGHTS = "config.json", "preprocessor_config.json", "model.safetensors"
+CARD = "README.md"
 INDEX = f"{WEIGHTS}.index.json"
 #: Names of classes of a network that nobody named.
 UNNAMED = re.compile(r"LABEL_\d+")
@@ -96,7 +99,8 @@ def open_named(wanted: Wanted) -> Network:
     with torch.random.fork_rng(devices=[]):
         if wanted.weights is None:
             model = built(builder.name, partial(_loaded, where.folder, config), given)
-            return described(model, builder, said, f"weights are those of {said.origin}")
+            network = described(model, builder, said, f"weights are those of {said.origin}")
+            return replace(network, published=_whose(where))
         model = built(builder.name, partial(build, plain), given)
     model = load_weights(model, wanted.weights, key=wanted.weights_key)
     return described(model, builder, said, f"'{wanted.weights}' has the {said.classes:,} classes of {said.origin}")
@@ -125,11 +129,25 @@ def _repository(wanted: Wanted) -> Repository:
             ) from error
         return Repository(config.parent, f"{repository}@{config.parent.name}", trained=False)
     with fetching(f"the files of hf:{wanted.name}", hub.cache(), "HF_HUB_CACHE", "give the folder that they are in"):
+        known = hub.is_cached(repository, CONFIG, revision)
         config = hub.fetched(repository, CONFIG, revision)
         _fetch_weights(repository, config.parent.name)
         with suppress(OSError):  # some have none
             hub.fetched(repository, PROCESSOR, config.parent.name)
+        if not known:  # of what was in the cache before, it is taken if it is there
+            with suppress(Exception):  # it is for people: a network is opened without it as well
+                hub.fetched(repository, CARD, config.parent.name)
     return Repository(config.parent, f"{repository}@{config.parent.name}", trained=True)
+
+
+def _whose(where: Repository) -> Provenance:
+    """The licences that a repository's card names, where it is there, and the commit."""
+    revisions = () if where.name is None else (where.name.partition("@")[2],)
+    try:
+        with (where.folder / CARD).open(encoding="utf-8", errors="replace") as card:
+            return Provenance(licences_in(header_of(card.read(LONGEST))), revisions)
+    except OSError:
+        return Provenance(revisions=revisions)
 
 
 def _fetch_weights(repository: str, commit: str) -> None:

@@ -98,6 +98,43 @@ def test_a_repository_of_the_cache_is_pinned_to_its_commit(folders, caches):
     assert type(build_from(opened.builder)) is type(network)
 
 
+@pytest.mark.parametrize(
+    ("card", "licences"),
+    [
+        ("---\nlicense: apache-2.0\n---\n# A network\n", ("apache-2.0",)),
+        ("---\nlicense: other\nlicense_name: my-terms\n---\n", ("my-terms",)),
+        ("# A network\n", ()),
+        ("---\n" + "[" * 9000 + "\n---\n", ()),
+        (None, ()),
+    ],
+)
+def test_the_licence_of_a_network_is_that_of_its_card_and_goes_into_its_parts(
+    card, licences, folders, caches, tmp_path
+):
+    snapshot = put_repository(caches / "hf", "org/small")
+    shutil.copytree(folders["resnet"][0], snapshot, dirs_exist_ok=True)
+    if card is not None:
+        (snapshot / "README.md").write_text(card)
+    opened = ml.open_network("hf:org/small", pretrained=True)
+    assert opened.published == ml.Provenance(licences, (COMMIT,))
+
+
+@pytest.mark.parametrize("licences", [("mit",), ()])
+def test_the_card_is_fetched_with_the_network_where_there_is_one(licences, folders, hub, cache):
+    files = {path.name: path.read_bytes() for path in folders["resnet"][0].iterdir()}
+    card = {"README.md": b"---\nlicense: mit\n---\n"} if licences else {}
+    commit = hub.make("org/small", files | card)
+    assert ml.open_network("hf:org/small", pretrained=True).published == ml.Provenance(licences, (commit,))
+    hub.asked.clear()
+    assert ml.open_network("hf:org/small", pretrained=True).published == ml.Provenance(licences, (commit,))
+    assert hub.asked == []
+
+
+def test_a_folder_of_a_network_may_have_a_card(own):
+    (own / "README.md").write_text("---\nlicense: mit\n---\n")
+    assert ml.open_network(f"hf:{own}").published == ml.Provenance(("mit",))
+
+
 def test_without_a_network_what_is_not_in_the_cache_is_one_clear_refusal(caches):
     with pytest.raises(
         CannotFetch, match=r"the files of hf:org/none cannot be fetched, and are not in the cache '.*hub'"
