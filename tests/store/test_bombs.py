@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from model_lego.errors import BadConfig, CorruptComponent, LegoError
 from model_lego.models import build
@@ -174,6 +175,28 @@ def test_images_that_a_step_would_make_too_large():
     with pytest.raises(CorruptComponent, match=r"far more memory .*convolution.* 2,304,000,000 bytes"):
         logits_given(wide, (3, 3000, 3000), 10_000)
     assert logits_given(wide, (3, 3000, 3000), 10**9) == 64
+
+
+def test_first_values_of_tensors_without_memory_are_not_computed():
+    class Listening(TorchDispatchMode):
+        def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+            run.append(str(func))
+            return func(*args, **(kwargs or {}))
+
+    run = []
+    with Listening():
+        network = outline(lambda: build("torchvision:resnet18"), 200)
+    assert {name for name in run if "normal" in name or "uniform" in name or "fill" in name} == set()
+    assert network.fc.weight.is_meta
+
+
+def test_a_batchnorm_of_other_channels_than_it_reads():
+    def network(width):
+        return outline(lambda: nn.Sequential(nn.Conv2d(3, 8, 1), nn.BatchNorm2d(width), nn.Flatten()), 9).eval()
+
+    assert logits_given(network(8), (3, 2, 2), 10_000) == 32
+    with pytest.raises(CorruptComponent, match="should contain 8 elements not 7"):
+        logits_given(network(7), (3, 2, 2), 10_000)
 
 
 def test_class_names_are_as_many_as_logits(tmp_path):

@@ -34,6 +34,14 @@ STEP_BYTES, TIMES = 2**31, 32
 OPERATORS = 10_000
 
 
+#: What fills a tensor with first values, in place.
+_METHODS = ("add_", "clamp_", "erfinv_", "fill_", "mul_", "normal_", "uniform_", "zero_")
+FILLING = frozenset(getattr(Tensor, name) for name in _METHODS) | {
+    *(nn.init.constant_, nn.init.kaiming_uniform_, nn.init.normal_, nn.init.uniform_)
+}
+#: BatchNorm, for which torch takes many steps on the meta device.
+NORM = torch.ops.aten.native_batch_norm.default
+
 #: Seconds that a builder may work, with the import of its library, and so many more for each tensor in the file.
 SECONDS, SECONDS_EACH = 30.0, 0.05
 #: Times as long that it may take on a busy machine, where it waits for the processor and the disk.
@@ -55,10 +63,10 @@ def outline(build: Callable[[], nn.Module], tensors: int) -> nn.Module:
     try:
         with _in_time(SECONDS + SECONDS_EACH * tensors), _counted(SPARE + FOR_EACH * tensors):
             try:
-                with torch.device("meta"):
+                with torch.device("meta"), _Unfilled():
                     return build()
             except Exception:  # it reads a number off a tensor, or cannot be built at all, which it says again
-                with torch.device("meta"), _SmallAreReal():
+                with torch.device("meta"), _Unfilled(), _SmallAreReal():
                     return build()
     except _TooLarge as error:
         raise CorruptComponent(f"it is far larger than the file: {error} for {tensors:,} tensors") from None
@@ -72,7 +80,9 @@ def logits_given(network: nn.Module, shape: tuple[int, ...], file_bytes: int) ->
     try:
         with torch.device("meta"), _Weighing(max(STEP_BYTES, TIMES * file_bytes)):
             images = torch.empty(2, *shape, dtype=torch.float64)[:1].to(first_parameter(network))
-            return answer_of(copy.deepcopy(network), images).shape[1]  # a copy: some keep what they computed
+            tensors = {id(each): each for each in (*network.parameters(), *network.buffers())}
+            copied = copy.deepcopy(network, tensors)  # with the same tensors: some keep what they computed
+            return answer_of(copied, images).shape[1]
     except _TooLarge as error:
         raise CorruptComponent(f"to ask it takes far more memory than its file does: {error}") from None
     except NotImplementedError:
@@ -145,6 +155,15 @@ def _counted(most: int) -> Iterator[None]:
             handle.remove()
 
 
+class _Unfilled(TorchFunctionMode):
+    """Leaves tensors without values as they are: the steps of their initialisation are slow, and fill nothing."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        filled = (args[0] if args else kwargs["tensor"]) if func in FILLING else None
+        return filled if filled is not None and filled.is_meta else func(*args, **kwargs)
+
+
 class _SmallAreReal(TorchFunctionMode):
     """New tensors of a few numbers that are said are on the CPU, where a builder may read them."""
 
@@ -166,8 +185,13 @@ class _Weighing(TorchDispatchMode):
         self.left -= 1
         if not self.left:
             raise NotImplementedError
-        given = func(*args, **(kwargs or {}))
+        given = _normed(*args) if func is NORM else func(*args, **(kwargs or {}))
         for one in tree_leaves(given) if not func.is_view else ():
             if isinstance(one, Tensor) and one.nbytes > self.most:
                 raise _TooLarge(f"{func} gives {one.nbytes:,} bytes")
         return given
+
+
+def _normed(images: Tensor, *_: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """What BatchNorm in eval mode gives on the meta device: maps of the same shape, and no statistics of its own."""
+    return torch.empty_like(images), images.new_empty(0), images.new_empty(0)

@@ -301,3 +301,21 @@ def test_a_network_that_keeps_what_it_computed_is_the_same_before_its_first_answ
     used, fresh = Keeping(3, 2), Keeping(3, 2)
     answer_of(used, IMAGES)
     assert answer_and_operators(used, IMAGES)[1] == answer_and_operators(fresh, IMAGES)[1]
+
+
+def test_only_a_network_that_keeps_something_is_asked_twice():
+    class Counting(nn.Linear):
+        kept: dict[str, torch.Tensor] | None = None
+
+        def forward(self, x):
+            asked.append(x)
+            if self.kept is not None:
+                self.kept["weight"] = self.weight.softmax(1)
+            return super().forward(x.mean((2, 3)))
+
+    plain, keeping = Counting(3, 2), Counting(3, 2)
+    keeping.kept = {}
+    for network, times in ((plain, 1), (keeping, 2)):
+        asked = []
+        answer_and_operators(network, IMAGES)
+        assert len(asked) == times
