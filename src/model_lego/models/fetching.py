@@ -21,16 +21,15 @@ def would_fetch(name: str) -> str:
 
 
 def _of_torchvision(name: str) -> str:
-    import torch
-
     file = of_torchvision.file_of(name)
-    there = Path(torch.hub.get_dir(), "checkpoints", file).is_file()
-    return "" if there else f"'{file}' of torchvision"
+    return "" if _downloaded(file) else f"'{file}' of torchvision"
 
 
 def _of_timm(name: str) -> str:
-    repository, file = of_timm.file_of(name)
-    return "" if not repository or hub.is_cached(repository, file) else f"'{file}' of {repository} on the Hub"
+    place, file = of_timm.place_of(name)
+    if "://" in place:  # of no repository, and in no cache of the Hub
+        return "" if _downloaded(file) else f"'{file}' from {place.removesuffix(file)}"
+    return "" if not place or hub.is_cached(place, file) else f"'{file}' of {place} on the Hub"
 
 
 def _of_hub(name: str) -> str:
@@ -41,6 +40,13 @@ def _of_hub(name: str) -> str:
     weights = any(hub.is_cached(repository, file, revision) for file in (of_hub.WEIGHTS, of_hub.INDEX))
     there = weights and hub.is_cached(repository, of_hub.CONFIG, revision)
     return "" if there else f"configuration and weights of {name} on the Hub"
+
+
+def _downloaded(file: str) -> bool:
+    """Whether a file is where torch keeps what it downloaded."""
+    import torch
+
+    return Path(torch.hub.get_dir(), "checkpoints", file).is_file()
 
 
 _LACKING: Mapping[str, Callable[[str], str]] = MappingProxyType(

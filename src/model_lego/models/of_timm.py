@@ -4,8 +4,9 @@ import importlib
 import importlib.util
 import math
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, get_args
+from urllib.parse import urlparse
 
 from torch import nn
 
@@ -81,11 +82,15 @@ def _fetch(name: str, arguments: dict[str, Any]) -> tuple[nn.Module, dict[str, A
     return model, {"num_classes": model.num_classes} | arguments
 
 
-def file_of(name: str) -> tuple[str, str]:
-    """The repository on the Hub with the weights that a name means, and their file; no repository where it has none."""
+def place_of(name: str) -> tuple[str, str]:
+    """Where the weights that a name means are, and their file: a repository on the Hub, an address, or nowhere ("")."""
     _check(name)
     config = _timm().models.get_pretrained_cfg(name)
-    return (config.hf_hub_id or "", config.hf_hub_filename or "model.safetensors") if config else ("", "")
+    if config is None or not (config.hf_hub_id or config.url):
+        return "", ""
+    if config.hf_hub_id:
+        return config.hf_hub_id, config.hf_hub_filename or "model.safetensors"
+    return config.url, PurePosixPath(urlparse(config.url).path).name
 
 
 def _safetensors(config: Any) -> Path | None:

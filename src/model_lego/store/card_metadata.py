@@ -77,13 +77,13 @@ def _network_of(part: PartRecord) -> Iterator[str]:
     if kind == "hf" and (found := NAME.fullmatch(name)):
         yield found[1]
     if kind == "timm" and said.revisions:
-        from model_lego.models.of_timm import file_of
+        from model_lego.models.of_timm import place_of
 
         try:
-            repository, _ = file_of(name if "." in name else f"{name}.{said.revisions[0]}")
+            repository, _ = place_of(name if "." in name else f"{name}.{said.revisions[0]}")
         except BadConfig:  # of another version of timm, or where there is none
             return
-        yield from [repository] if repository else []
+        yield from [repository] if repository and "://" not in repository else []
 
 
 def _figures(verdict: Verdict, data: tuple[str, ...]) -> dict[str, Any]:

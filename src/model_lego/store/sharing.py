@@ -7,16 +7,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from model_lego import hub
 from model_lego.errors import BadConfig, CannotWrite, CorruptComponent, OutputExists, SchemaTooNew
 from model_lego.hub_names import MAIN, PREFIX, HubName, hub_name
-from model_lego.models import hub
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import HERE, card
 from model_lego.store.card_metadata import UNNAMED
 from model_lego.store.files import CARD, MANIFEST, RECIPE, WEIGHTS, is_plain_file, is_recipe
 from model_lego.store.hub_parts import check_installed, check_manifest
-from model_lego.store.loading import inspect, load
+from model_lego.store.inspecting import inspect
+from model_lego.store.loading import load
 from model_lego.store.located import located
 from model_lego.store.manifest import Manifest
 from model_lego.store.rebuild import Factory
