@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 
@@ -13,6 +14,10 @@ def late_names(package: str, home: str) -> tuple[Callable[[str], Any], Callable[
     """
 
     def late(name: str) -> Any:
+        if (
+            name != "__all__" and find_spec(f"{package}.{name}") is not None
+        ):  # `from package import module` finds it then
+            raise AttributeError(f"module '{package}.{name}' is not imported")
         module = import_module(home)
         if name == "__all__" or name in module.__all__:
             return getattr(module, name)

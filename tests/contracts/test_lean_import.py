@@ -140,3 +140,15 @@ def test_what_is_no_public_name_is_refused_as_python_does():
     with pytest.raises(AttributeError, match="module 'model_lego' has no attribute 'assembel'"):
         model_lego.assembel  # noqa: B018
     assert {"assemble", "Component", "__version__"} <= set(dir(model_lego))
+
+
+def test_a_module_of_the_package_is_there_without_its_public_names():
+    code = "import sys; from model_lego import bin_names, hub; print('model_lego.public' in sys.modules, hub.__name__)"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(SRC)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.split() == ["False", "model_lego.hub"]
