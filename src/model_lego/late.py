@@ -14,9 +14,8 @@ def late_names(package: str, home: str) -> tuple[Callable[[str], Any], Callable[
     """
 
     def late(name: str) -> Any:
-        if (
-            name != "__all__" and find_spec(f"{package}.{name}") is not None
-        ):  # `from package import module` finds it then
+        # `from package import module` asks here first, and finds the module then
+        if name != "__all__" and find_spec(f"{package}.{name}") is not None:
             raise AttributeError(f"module '{package}.{name}' is not imported")
         module = import_module(home)
         if name == "__all__" or name in module.__all__:
