@@ -73,8 +73,11 @@ def test_an_error_is_said_once_and_nothing_is_written(world, tmp_path):
     assert contents(tmp_path) == {}
 
 
-def test_a_command_that_is_not_shared_says_so(world, tmp_path):
-    ran = team("train", *world.source(), "--out", tmp_path / "new")
-    assert ran.code == 1
-    assert "error: train runs in one process; start it without torchrun" in ran.err
+@pytest.mark.parametrize("rank", ["0", "1"])
+def test_a_command_that_is_not_shared_says_so_once(world, tmp_path, monkeypatch, rank):
+    monkeypatch.setenv("WORLD_SIZE", "2")  # as torchrun sets it
+    monkeypatch.setenv("RANK", rank)
+    ran = run("train", *world.source(), "--out", tmp_path / "new")
+    said = "error: train runs in one process; start it without torchrun\n"
+    assert (ran.code, ran.out, ran.err) == (1, "", said if rank == "0" else "")
     assert contents(tmp_path) == {}
