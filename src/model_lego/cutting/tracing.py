@@ -4,7 +4,6 @@
 that was cut there runs, or does not. So the suspects are cut on trial, and those that fail are kept whole.
 """
 
-import gc
 from collections.abc import Mapping, Sequence
 
 import torch
@@ -15,6 +14,7 @@ from model_lego.cutting.verification import check_cut
 from model_lego.errors import CutMismatch
 from model_lego.graph import RULES, ChannelGraph, ChannelSelection, read_graph, select
 from model_lego.graph.coupling import with_frozen
+from model_lego.graph.leftovers import clear_away
 from model_lego.graph.rule import OpRule
 from model_lego.graph.selection import cells_of
 from model_lego.parts.wrappers import unwrapped
@@ -89,7 +89,7 @@ def _one_of_many(model: nn.Module, graph: ChannelGraph, example: Tensor, channel
     try:
         return _survives(model, graph, example, channels)
     finally:
-        gc.collect()
+        clear_away(model)
 
 
 def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:

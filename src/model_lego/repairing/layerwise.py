@@ -7,7 +7,6 @@ read at a layer is held of all images. Where not all of them have room there, th
 where the maps are small enough: they run through both networks, of which the front is repaired by then.
 """
 
-import gc
 import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,7 +23,7 @@ from model_lego.data.batching import Images
 from model_lego.errors import BadConfig
 from model_lego.graph import Layer
 from model_lego.graph.channels_last import innermost, pays
-from model_lego.graph.cost import sized
+from model_lego.graph.leftovers import clear_away
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.node_rows import Reader
 from model_lego.graph.propagation import concrete
@@ -52,8 +51,6 @@ PLENTY = 50
 #: The part of the memory that is for activations and fits; the rest is for images, for what operators need beside their
 #: results, and for what is freed in pieces.
 WALKING = 2.5
-#: Bytes of a network from which on what is left of its earlier cuts is looked for.
-LARGE = 4 * 2**20
 
 #: Rows of a fit: groups x rows x features, and groups x rows x outputs.
 Rows = tuple[Tensor, Tensor]
@@ -144,8 +141,7 @@ class Walk:
 
     def run(self, images: Images, progress: Progress) -> tuple[str, ...]:
         """Walk through both programs from stop to stop, over this process's share of the chunks."""
-        if sized(self.source.model, macs=0).bytes >= LARGE:  # a look through all that is held takes tenths of a second
-            gc.collect()  # programs hold each other in circles: what was cut before would come on top of this
+        clear_away(self.source.model)  # what was cut before would come on top of this
         give_back()
         like, fast = first_parameter(self.source.model), pays(self.source.program, self.source.model)
         stops = self._stops()

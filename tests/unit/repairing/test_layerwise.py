@@ -13,9 +13,8 @@ from torch.nn import functional as F
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
-from model_lego.graph import keep_all, select
+from model_lego.graph import keep_all, leftovers, select
 from model_lego.graph.program import export_program
-from model_lego.repairing import layerwise
 from model_lego.repairing.holding import Holding, holding
 from model_lego.repairing.intercepts import give_biases
 from model_lego.repairing.layerwise import RepairSettings, Walk, repair_model
@@ -348,7 +347,7 @@ def test_what_earlier_cuts_left_is_looked_for_where_the_network_is_large(large, 
 
     left = Left()
     left.itself, known = left, weakref.ref(left)
-    monkeypatch.setattr(layerwise, "LARGE", 0 if large else 4 * 2**20)
+    monkeypatch.setattr(leftovers, "LARGE", 0 if large else 4 * 2**20)
     gc.disable()
     try:
         del left
