@@ -8,14 +8,15 @@ from huggingface_hub import ModelCard
 from torch import nn
 
 from model_lego.card_header import header_of, licence_entries, licences_in
-from model_lego.parts.component import Builder, Component
+from model_lego.parts.component import Component
+from model_lego.parts.origin import Builder
 from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Verdict
 from model_lego.store.card import card
 from model_lego.store.card_metadata import metadata
-from model_lego.store.files import weights_bytes
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
+from model_lego.store.weights import weights_bytes
 from tests.support.handmade_parts import origin, tiny_assembly
 
 VERDICT = Verdict("cut", "its source", 2, own=98.25, theirs=99.0, interval=(0.1, 1.0), images=400, held_out=True)
