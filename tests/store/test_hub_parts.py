@@ -131,6 +131,14 @@ def test_a_hub_that_does_not_answer(hub, commit, monkeypatch):
         load("hub:user/none")
 
 
+def test_a_manifest_that_was_fetched_is_looked_at_where_the_hub_does_not_answer(hub, commit, monkeypatch):
+    inspect(f"{PETS}@{commit}")
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    assert inspect(f"{PETS}@{commit}").parts[0].classes[0] == "cat"
+    with pytest.raises(CannotFetch, match="the Hub does not answer, or not to the end"):
+        load(f"{PETS}@{commit}")
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
