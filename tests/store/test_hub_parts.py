@@ -144,12 +144,14 @@ def test_a_manifest_that_was_fetched_is_looked_at_where_the_hub_does_not_answer(
     [
         ("hub:user/none", "cannot be fetched: there is no such repository, or it is private, and no token"),
         ("hub:user/secret", "cannot be fetched: there is no such repository, or it is private, and no token"),
+        ("hub:user/gated", "cannot be fetched: its owner lets only those in whom they know: ask on its page"),
         ("hub:user/pets@v9", "'hub:user/pets@v9' cannot be fetched: it has no branch, tag or commit 'v9'"),
         (f"hub:user/pets@{'0' * 40}", "it has no branch, tag or commit '0000"),
     ],
 )
 def test_what_is_not_there_or_not_for_everybody(name, words, hub, commit, saved):
     hub.make("user/secret", files(saved), private=True)
+    hub.gated = "user/gated"
     with pytest.raises(CannotFetch, match=words):
         load(name)
 

@@ -36,13 +36,14 @@ class Repository:
 
 @dataclass
 class Hub:
-    """Repositories by name, what is asked of them, and how the server fails: `broken` is a path that is cut off."""
+    """Repositories by name, what is asked of them, and how the server fails: `broken` is a file that is cut off."""
 
     address: str = ""
     repositories: dict[str, Repository] = field(default_factory=dict)
     stored: dict[str, bytes] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     broken: str = "nothing"
+    gated: str = "nobody/nothing"
     moves: bool = False
 
     def make(self, name, files, *, private=False):
@@ -149,6 +150,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _repository(self, name):
         found = self.hub.repositories.get(name)
+        if name == self.hub.gated:
+            raise _Refused(403, "GatedRepo", "Access to this model is restricted")
         if found is None or (found.private and self._token() not in (READS, WRITES)):
             raise _Refused(404 if self._token() else 401, "RepoNotFound", "Repository not found")
         return found
