@@ -16,8 +16,9 @@ from model_lego.repairing.intercepts import give_bias, has_empty_bias
 def with_equal_biases(modules: Sequence[nn.Module]) -> list[nn.Module]:
     """Copies of networks in which a layer that has a bias in one (a repair may give it) has one in all."""
     twins = [hookless_copy(module) for module in modules]
+    named = [dict(twin.named_modules()) for twin in twins]
     for path, _ in modules[0].named_modules():
-        layers = [layer for twin in twins for name, layer in twin.named_modules() if name == path]
+        layers = [found[path] for found in named if path in found]
         empty = [layer for layer in layers if has_empty_bias(layer)]
         if len(empty) < len(layers):
             for layer in empty:
