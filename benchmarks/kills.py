@@ -1,6 +1,8 @@
 """Processes that save to one folder, or make recipes, and are killed at random times: is it the old part or a new one?
 
-`python -m benchmarks.kills [KILLS] [SECONDS]`: kills of two writers each, within so many seconds of their start.
+`python -m benchmarks.kills [KILLS] [SECONDS]`: kills of two writers each, within so many seconds of their start, of
+`make` eight times as many; recorded in `benchmarks/results/kills.json`. Writers are forked with everything imported, so
+that kills fall into their work.
 """
 
 import io
@@ -15,10 +17,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import redirect_stderr, redirect_stdout, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
 
+from benchmarks.common import record
 from model_lego.cli import main
 from model_lego.cli.recipe.recording import recipe_of
 from model_lego.models import build
@@ -143,23 +147,38 @@ def _whole(folder: Path, parts: Sequence[Component]) -> str:
 
 
 def measure(kills: int = 200, seconds: float = 0.5) -> None:
-    """Kill, and print what was found."""
+    """Kill, and record what was found; a `make` takes longer than a save, and gets eight times as many seconds."""
     torch.set_num_threads(1)
     parts = [part("a"), part("bb")]
+    result: dict[str, Any] = {"kills": kills, "writers": WRITERS}
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "part"
         found = killed(folder, parts, kills, seconds)
         before = left(folder)
         save(parts[0], folder, overwrite=True)
-        print(f"{kills} kills of {WRITERS} writers each, within {seconds} s: whole each time, {dict(found)}")
-        print(f"left beside it: {len(before)} folders, after the next save {len(left(folder))}")
+        result["save"] = _found(found, seconds, before, left(folder))
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "joined"
-        made = killed_makes(folder, parts, kills, seconds)
+        made = killed_makes(folder, parts, kills, 8 * seconds)
         before = left(folder)
         _make(folder.with_name("in order.yaml"), folder)
-        print(f"{kills} kills of {WRITERS} `make`s each, within {seconds} s: whole each time, {dict(made)}")
-        print(f"beside it: {', '.join(before)}; after the next `make` {', '.join(left(folder))}")
+        result["make"] = _found(made, 8 * seconds, before, left(folder))
+    record("kills", result)
+
+
+def _found(whole: Counter[str], seconds: float, before: list[str], after: list[str]) -> dict[str, Any]:
+    """After how many kills the folder was whole, and how many hidden folders lay beside it, also after the next run."""
+    return {
+        "seconds at most": seconds,
+        "whole after": sum(whole.values()),
+        "which": dict(whole),
+        "left by killed writers": _hidden(before),
+        "left after the next run": _hidden(after),
+    }
+
+
+def _hidden(names: list[str]) -> int:
+    return sum(name.startswith(".") for name in names)
 
 
 if __name__ == "__main__":
