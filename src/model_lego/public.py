@@ -17,9 +17,12 @@ from model_lego.evaluation.baselines import Contender, baselines, ensemble
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
 from model_lego.exporting.exporting import export
+from model_lego.exporting.layer_times import latency_table
 from model_lego.exporting.quantizing import Quantized, quantize
 from model_lego.exporting.results import Exported
 from model_lego.graph import ChannelGraph, ChannelSelection
+from model_lego.latency.device import Device
+from model_lego.latency.table import LatencyTable, load_latency_table, save_latency_table
 from model_lego.models.network import Network
 from model_lego.models.node_classifier import NodeClassifier
 from model_lego.models.opening import open_network
@@ -69,10 +72,12 @@ __all__ = [
     "Cost",
     "Curve",
     "DecisionRoutes",
+    "Device",
     "Diagnosis",
     "DoubtfulResult",
     "Exported",
     "Gain",
+    "LatencyTable",
     "LegoError",
     "Network",
     "NodeClassifier",
@@ -114,7 +119,9 @@ __all__ = [
     "export",
     "finetune",
     "from_hub",
+    "latency_table",
     "load",
+    "load_latency_table",
     "load_statistics",
     "locate",
     "merge",
@@ -127,6 +134,7 @@ __all__ = [
     "repair",
     "replace_part",
     "save",
+    "save_latency_table",
     "save_statistics",
     "top_images",
     "trace",

@@ -1,4 +1,4 @@
-"""What each channel costs at the widths that a network has now: parameters, multiply-adds, bytes."""
+"""What each channel costs at the widths that a network has now: parameters, multiply-adds, bytes, and time."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,10 +9,12 @@ from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Layer
 from model_lego.graph.cost import counted_tensors, layer_macs
+from model_lego.latency.network_times import NetworkTimes
 from model_lego.parts.origin import Cost
 
-#: The rows of a table of prices, named as in `Cost`.
+#: The rows of a table of prices, named as in `Cost`; behind them the share of the source's time, where that is known.
 COSTS = ("parameters", "macs", "bytes")
+TIME = "milliseconds"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,7 +30,8 @@ class _Held:
 class PriceList:
     """Gives the costs that go with each channel, as the other channels are kept."""
 
-    def __init__(self, model: nn.Module, graph: ChannelGraph) -> None:
+    def __init__(self, model: nn.Module, graph: ChannelGraph, times: NetworkTimes | None = None) -> None:
+        self.times = times
         tensors = [
             _Held(
                 tuple(tensor.shape),
@@ -68,7 +71,7 @@ class PriceList:
             pair = macs / (len(layer.inputs) * len(layer.outputs))
             _add(prices[1], layer.inputs, pair * kept(layer.outputs))
             _add(prices[1], layer.outputs, pair * kept(layer.inputs))
-        return prices
+        return prices if self.times is None else torch.cat([prices, self.times.slopes(keep)[None]])
 
 
 def _charge(prices: Tensor, held: _Held, left: Sequence[float]) -> None:
@@ -85,5 +88,7 @@ def _add(prices: Tensor, channels: Tensor, price: float) -> None:
 
 def shares(prices: Tensor, whole: Cost, counted: tuple[str, ...]) -> Tensor:
     """Some of the costs of each channel in parts of the whole network's, added up: one number a channel."""
-    rows = [prices[COSTS.index(cost)] / max(1, getattr(whole, cost)) for cost in counted]
+    rows = [
+        prices[-1] if cost == TIME else prices[COSTS.index(cost)] / max(1, getattr(whole, cost)) for cost in counted
+    ]
     return torch.stack(rows).sum(0)

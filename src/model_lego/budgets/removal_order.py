@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from model_lego.budgets.budget import COUNTED, Budget, beyond
-from model_lego.budgets.marginal_cost import PriceList, shares
+from model_lego.budgets.budget import Budget, beyond
+from model_lego.budgets.marginal_cost import COSTS, TIME, PriceList, shares
+from model_lego.budgets.size import TimedCost, planned_size
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all, select
-from model_lego.graph.cost import planned_cost
 from model_lego.graph.selection import as_many
+from model_lego.latency.network_times import NetworkTimes
 from model_lego.parts.origin import Cost
 
 #: Prices are read again after each such share of the channels.
@@ -23,7 +24,7 @@ class Shrinking:
 
     Where a cut needs one more channel, the one that would have gone last is added, so that what a smaller network
     keeps, a larger one keeps, too. With `within`, scores, the numbers of channels in each group are taken from the
-    order, but the channels are those with the highest of them.
+    order, but the channels are those with the highest of them. `times` tell what it takes on a device.
     """
 
     model: nn.Module
@@ -32,6 +33,7 @@ class Shrinking:
     order: Tensor
     multiple: int = 1
     within: Tensor | None = None
+    times: NetworkTimes | None = None
 
     def after(self, gone: int) -> ChannelSelection:
         """What is kept after so many channels have gone."""
@@ -44,12 +46,12 @@ class Shrinking:
 
     def cost(self, gone: int) -> Cost:
         """What it costs then."""
-        return planned_cost(self.model, self.graph, self.after(gone))
+        return planned_size(self.model, self.graph, self.after(gone), self.times)
 
     @property
     def whole(self) -> Cost:
         """What the source costs, all its classes included."""
-        return planned_cost(self.model, self.graph, keep_all(self.graph))
+        return planned_size(self.model, self.graph, keep_all(self.graph), self.times)
 
     def within_budget(self, budget: Budget) -> int:
         """How many channels have to go until the size is within a budget; found by bisection.
@@ -68,14 +70,20 @@ class Shrinking:
         return high
 
 
-def removal_order(model: nn.Module, graph: ChannelGraph, scores: Tensor, counted: tuple[str, ...]) -> Tensor:
+def removal_order(
+    model: nn.Module,
+    graph: ChannelGraph,
+    scores: Tensor,
+    counted: tuple[str, ...],
+    times: NetworkTimes | None = None,
+) -> Tensor:
     """Channels that can be cut, the first to go first: always those that are worth least for what they cost now.
 
     `scores` have to be in one unit for the whole network. What a channel costs is its share of each cost in `counted`,
     added up, at the widths that are left: a layer gets cheaper as its neighbours get narrower. The order does not
     depend on how small the component is to be, so that what a smaller one keeps, a larger one keeps, too.
     """
-    prices, whole = PriceList(model, graph), planned_cost(model, graph, keep_all(graph))
+    prices, whole = PriceList(model, graph, times), planned_size(model, graph, keep_all(graph))
     keep = torch.ones(graph.width, dtype=torch.bool)
     left = graph.cuttable.clone()
     portion = max(1, int(PORTION * int(left.sum())))
@@ -90,20 +98,35 @@ def removal_order(model: nn.Module, graph: ChannelGraph, scores: Tensor, counted
 
 
 def refuse_unreachable(
-    model: nn.Module, graph: ChannelGraph, budget: Budget, *, classes: Sequence[int], multiple: int = 1
+    model: nn.Module,
+    graph: ChannelGraph,
+    budget: Budget,
+    *,
+    classes: Sequence[int],
+    multiple: int = 1,
+    times: NetworkTimes | None = None,
 ) -> None:
     """Refuse a budget that not even the smallest network of a graph is within; raises BadConfig."""
-    whole, cost = planned_cost(model, graph, keep_all(graph)), smallest(model, graph, classes, multiple)
+    whole, cost = planned_size(model, graph, keep_all(graph), times), smallest(model, graph, classes, multiple, times)
     if not budget.holds(cost, whole):
         raise beyond(budget, cost, whole)
 
 
-def smallest(model: nn.Module, graph: ChannelGraph, classes: Sequence[int], multiple: int = 1) -> Cost:
+def smallest(
+    model: nn.Module,
+    graph: ChannelGraph,
+    classes: Sequence[int],
+    multiple: int = 1,
+    times: NetworkTimes | None = None,
+) -> Cost:
     """The least that a network cut from this one costs: the cheapest channels, no more of a group than a cut needs."""
     nothing = torch.zeros(graph.width, dtype=torch.bool)
-    prices, whole = PriceList(model, graph).of(nothing), planned_cost(model, graph, keep_all(graph))
+    prices, whole = PriceList(model, graph, times).of(nothing), planned_size(model, graph, keep_all(graph))
     costs = []
-    for counted in COUNTED.values():
+    for counted in COSTS if times is None else (*COSTS, TIME):
         kept = select(graph, nothing, logits=classes, scores=-shares(prices, whole, (counted,)), multiple=multiple)
-        costs.append(planned_cost(model, graph, kept))
-    return Cost(**{counted: min(getattr(cost, counted) for cost in costs) for counted in COUNTED.values()})
+        costs.append(planned_size(model, graph, kept, times))
+    least: dict[str, int] = {counted: min(getattr(cost, counted) for cost in costs) for counted in COSTS}
+    if times is None:
+        return Cost(**least)
+    return TimedCost(**least, milliseconds=min(getattr(cost, TIME) for cost in costs))

@@ -9,15 +9,18 @@ from typing import Any
 from model_lego.attribution import ContributionStats
 from model_lego.budgets.budget import Budget
 from model_lego.budgets.criteria import Context
+from model_lego.budgets.marginal_cost import TIME
 from model_lego.budgets.reconstruction import reconstruction
 from model_lego.budgets.removal_order import Shrinking, removal_order
 from model_lego.budgets.sensitivity import sense
+from model_lego.budgets.size import share
 from model_lego.budgets.trials import Trial, Trials
 from model_lego.data.batching import chosen
 from model_lego.digest import SEEN
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelSelection
 from model_lego.graph.modules import first_parameter
+from model_lego.latency.network_times import NetworkTimes
 from model_lego.parts.origin import Cost
 from model_lego.parts.verdict import Search, Verdict
 
@@ -67,8 +70,13 @@ def shrinking(tried: Trials, budget: Budget, stats: ContributionStats | None = N
             seed=settings.seed,
         )
         within = settings.scored_by.score(context)
-    order = removal_order(model, graph, scores, budget.counted or EVENLY)
-    return Shrinking(model, graph, tried.classes, order, settings.multiple, within)
+    order = removal_order(model, graph, scores, _priced(budget, tried.times), tried.times)
+    return Shrinking(model, graph, tried.classes, order, settings.multiple, within, tried.times)
+
+
+def _priced(budget: Budget, times: NetworkTimes | None) -> tuple[str, ...]:
+    """What channels cost: what the budget limits, else time where a device is named."""
+    return budget.counted or (EVENLY if times is None else (TIME,))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,7 +184,7 @@ def _between(way: Shrinking, budget: Budget, low: int, high: int) -> int | None:
     whole = way.whole
 
     def size(gone: int) -> float:
-        shares = _shares(way.cost(gone), whole, budget.counted or EVENLY)
+        shares = _shares(way.cost(gone), whole, _priced(budget, way.times))
         return sum(shares) / len(shares) + OFFSET
 
     large, small = size(low), size(high)
@@ -193,4 +201,4 @@ def _between(way: Shrinking, budget: Budget, low: int, high: int) -> int | None:
 
 
 def _shares(cost: Cost, whole: Cost, counted: tuple[str, ...]) -> list[float]:
-    return [getattr(cost, name) / max(1, getattr(whole, name)) for name in counted]
+    return [share(name, cost, whole) for name in counted]

@@ -16,6 +16,7 @@ from model_lego.errors import EmptySelection
 from model_lego.graph import ChannelGraph, ChannelSelection
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import keeps_all
+from model_lego.latency.network_times import NetworkTimes
 from model_lego.parts.image_shapes import taken
 from model_lego.parts.logits import main_logits
 from model_lego.parts.preprocessing import Preprocessing
@@ -58,7 +59,8 @@ class Trials:
 
     `images` are those that channels are chosen by and repairs fitted to; `held` those that are measured, whose places
     in `classes` are `answers`, -1 for the other classes that a single class is told from; `digests` tells both.
-    `lacking` are classes without any image, where all images were taken.
+    `lacking` are classes without any image, where all images were taken; `times` tell what the network takes on a
+    device, where one is named.
     """
 
     model: nn.Module
@@ -72,6 +74,7 @@ class Trials:
     lacking: tuple[int, ...] = ()
     progress: Progress = quiet
     group: Group = None
+    times: NetworkTimes | None = None
 
     @property
     def measured(self) -> int:

@@ -25,6 +25,8 @@ from model_lego.disassembly.disassembling import made_for
 from model_lego.disassembly.request import InputOptions, ask, traced
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
+from model_lego.latency.device import Device
+from model_lego.latency.table import LatencyTable
 from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_classes, rejects, told_classes
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
@@ -43,6 +45,8 @@ class RemoveOptions(TypedDict, total=False):
 
     thresholds: Thresholds | None
     budget: Budget | None
+    device: Device | str | None
+    latency_table: LatencyTable | None
     per_class: int | None
     repair: Method | RepairSettings
     seed: int
@@ -80,6 +84,8 @@ def remove_classes(
     Keyword Args:
         thresholds: as for `disassemble`; the paper's where there is no budget.
         budget: as for `disassemble`.
+        device: as for `disassemble`.
+        latency_table: as for `disassemble`.
         per_class: as for `disassemble`.
         repair: as for `disassemble`.
         forget: whether images of the classes that go, where the batches have some, serve to erase them from the

@@ -13,14 +13,14 @@ from model_lego.errors import BadConfig
 from model_lego.processes import Group
 
 #: What a limit is called on the command line, and in Budget.
-LIMITS = {"params": "params", "macs": "macs", "bytes": "bytes", "drop": "accuracy_drop"}
+LIMITS = {"params": "params", "macs": "macs", "bytes": "bytes", "latency": "latency", "drop": "accuracy_drop"}
 
 
 def parse_budget(given: Sequence[str] | None, *, paper: bool = False) -> Budget | None:
     """Limits name=number, separated by commas or given several times; raises BadConfig, also beside --paper."""
     if given and paper:
         raise BadConfig("--paper takes what the paper's thresholds leave, whatever its size; leave it or --budget out")
-    limits: dict[str, float] = {}
+    limits: dict[str, Any] = {}
     for item in ",".join(given or ()).split(","):
         if not item.strip():
             continue
@@ -29,13 +29,20 @@ def parse_budget(given: Sequence[str] | None, *, paper: bool = False) -> Budget 
             raise BadConfig(f"--budget '{item}' names no limit; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
         if LIMITS[name] in limits:
             raise BadConfig(f"--budget gives {name} twice")
-        try:
-            limits[LIMITS[name]] = float(number)
-        except ValueError as error:
-            raise BadConfig(f"--budget '{item}' has no number behind {name}=") from error
+        limits[LIMITS[name]] = _limit(name, number, item)
     if given and not limits:
         raise BadConfig(f"--budget is empty; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
     return Budget(**limits) if limits else None
+
+
+def _limit(name: str, number: str, item: str) -> float | str:
+    """A number, or a time such as 3ms."""
+    try:
+        return float(number)
+    except ValueError as error:
+        if name == "latency" and number:
+            return number
+        raise BadConfig(f"--budget '{item}' has no number behind {name}=") from error
 
 
 def check_curve(curve_out: str | None) -> None:

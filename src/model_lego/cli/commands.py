@@ -121,6 +121,11 @@ COMMANDS = (
         "Write a part as a file of another runtime (ONNX, torch.export), and compare what it gives there.",
         "export",
     ),
+    Command(
+        "latency-table",
+        "Time the layers of a network by width on this machine, and write the table to a file.",
+        "latency_table",
+    ),
     Command("latency", "Time saved parts and their uncut sources in runtimes on this machine.", "latency"),
     Command(
         "routes",

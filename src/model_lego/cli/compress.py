@@ -3,6 +3,7 @@
 from model_lego.budgets.settings import PROMISED
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget
+from model_lego.cli.device import DeviceOptions
 from model_lego.cli.disassemble import show_component
 from model_lego.cli.evaluate import measured
 from model_lego.cli.recipe.recording import save_made
@@ -22,6 +23,7 @@ def compress_command(
     opening: o.SourceOptions,
     criterion: o.Criterion = None,
     multiple: o.Multiple = 1,
+    where: DeviceOptions,
     repairing: o.RepairOptions,
     curves: o.CurveOptions,
     baselines: o.Baselines = False,
@@ -32,6 +34,7 @@ def compress_command(
     from model_lego import compress
 
     limits = parse_budget(budget) or PROMISED
+    device = where.given(limits)
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
     check_apart(out, curves.curve_out)
@@ -39,7 +42,8 @@ def compress_command(
     check_room(out, bytes_of(source.model))
     check_measured(data, source.test, source.class_names)
     settings, drawn_curve = repairing.settings(run.seed), None
-    chosen, limit = criterion or "reconstruction", "macs" if limits.macs is not None else "params"
+    chosen = criterion or "reconstruction"
+    limit = next((name for name in ("latency", "macs") if getattr(limits, name) is not None), "params")
     with team() as group:
         component = compress(
             source.model,
@@ -48,6 +52,7 @@ def compress_command(
             criterion=chosen,
             class_names=source.class_names,
             multiple=multiple,
+            **device,
             repair=settings,
             seed=run.seed,
             preprocessing=source.preprocessing,
@@ -66,6 +71,7 @@ def compress_command(
                 criterion=chosen,
                 limit=limit,
                 multiple=multiple,
+                **device,
                 seed=run.seed,
                 repair=settings,
             )

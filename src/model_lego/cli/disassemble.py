@@ -1,10 +1,12 @@
 """model-lego plan and model-lego disassemble."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from model_lego.attribution import ContributionStats
 from model_lego.cli import options as o
 from model_lego.cli.budget import check_curve, curve_of, parse_budget, show_curve
+from model_lego.cli.device import DeviceOptions, show_time
 from model_lego.cli.evaluate import measured
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json, show_table
@@ -33,6 +35,7 @@ def plan_command(
     multiple: o.Multiple = 1,
     budget: o.BudgetOpt = None,
     criterion: o.Criterion = None,
+    where: DeviceOptions,
     curves: o.CurveOptions,
     seed: o.Seed = 0,
     batch_size: o.BatchSize = 128,
@@ -42,6 +45,7 @@ def plan_command(
     from model_lego import cut, plan
 
     limits = parse_budget(budget, paper=paper)
+    device = where.given(limits, thresholds=thresholds.thresholds(paper=paper))
     check_curve(curves.curve_out)
     source = open_source(model, data, opening, batch_size)
     wanted = source.asked(classes)
@@ -58,6 +62,7 @@ def plan_command(
             sampling=statistics.sampling,  # type: ignore[arg-type]
             per_class=statistics.per_class,
             multiple=multiple,
+            **device,
             seed=seed,
             preprocessing=source.preprocessing,
             graph=source.graph,
@@ -73,6 +78,7 @@ def plan_command(
                 classes=wanted,
                 criterion=criterion or "reconstruction",
                 multiple=multiple,
+                **device,
                 seed=seed,
                 stats=planned.stats,
             )
@@ -85,7 +91,7 @@ def _show_plan(planned: Plan, origin: Origin, drawn_curve: Curve | None, *, json
         columns = ("layer", "op", "kept_in", "in", "kept_out", "out")
         cost = {"parameters": origin.cost_after.parameters, "macs": origin.cost_after.macs}
         layers = [dict(zip(columns, row, strict=True)) for row in rows]
-        more = _more(planned.settings.get("budget"), drawn_curve)
+        more = _more(planned.settings, drawn_curve)
         show_json({"classes": planned.classes, "layers": layers, **cost, **more})
         return
     show_table(
@@ -97,13 +103,15 @@ def _show_plan(planned: Plan, origin: Origin, drawn_curve: Curve | None, *, json
         show(f"kept whole: {freeze.reason} (layer '{freeze.where}')")
     before, after = origin.cost_before, origin.cost_after
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+    show_time(planned.settings)
     show_size(planned.settings, planned.verdict)
     show_curve(drawn_curve)
 
 
-def _more(budget: Any, drawn_curve: Curve | None) -> dict[str, Any]:
-    """What JSON has besides, where a budget or a curve was asked for."""
-    given = {"budget": budget, "curve": drawn_curve.to_dict() if drawn_curve else None}
+def _more(settings: Mapping[str, Any], drawn_curve: Curve | None) -> dict[str, Any]:
+    """What JSON has besides, where a budget, a device or a curve was asked for."""
+    given = {name: settings.get(name) for name in ("budget", "latency")}
+    given["curve"] = drawn_curve.to_dict() if drawn_curve else None
     return {name: value for name, value in given.items() if value is not None}
 
 
@@ -120,6 +128,7 @@ def disassemble_command(
     multiple: o.Multiple = 1,
     budget: o.BudgetOpt = None,
     criterion: o.Criterion = None,
+    where: DeviceOptions,
     curves: o.CurveOptions,
     repairing: o.RepairOptions,
     baselines: o.Baselines = False,
@@ -130,6 +139,7 @@ def disassemble_command(
     from model_lego import disassemble
 
     limits = parse_budget(budget, paper=paper)
+    device = where.given(limits, thresholds=thresholds.thresholds(paper=paper))
     check_curve(curves.curve_out)
     check_out(out, overwrite=run.overwrite)
     check_apart(out, curves.curve_out)
@@ -150,6 +160,7 @@ def disassemble_command(
             sampling=statistics.sampling,  # type: ignore[arg-type]
             per_class=statistics.per_class,
             multiple=multiple,
+            **device,
             seed=run.seed,
             repair=settings,
             preprocessing=source.preprocessing,
@@ -168,6 +179,7 @@ def disassemble_command(
                 classes=wanted,
                 criterion=criterion or "reconstruction",
                 multiple=multiple,
+                **device,
                 seed=run.seed,
                 repair=settings,
                 stats=sums,
@@ -183,12 +195,13 @@ def show_component(component: Component, report: Report, drawn_curve: Curve | No
     """Print what a component costs and how well it does, with its curve, if there is one."""
     verdict = on_test_images(component, report)
     if json:
-        more = _more(component.origin.settings.get("budget"), drawn_curve) | {"verdict": as_json(verdict)}
+        more = _more(component.origin.settings, drawn_curve) | {"verdict": as_json(verdict)}
         show_json({"folder": out, "classes": component.classes, **report.to_dict(), **more})
         return
     before, after = component.origin.cost_before, component.origin.cost_after
     show(str(report))
     show(f"parameters {share(after.parameters, before.parameters)}, multiply-adds {share(after.macs, before.macs)}")
+    show_time(component.origin.settings)
     show_curve(drawn_curve)
     show_size(component.origin.settings, component.verdict)
     show_verdict(verdict)

@@ -27,7 +27,7 @@ def doctor_command(
     """Say whether a network can be taken apart, what is kept whole and why, and how much can be cut."""
     from model_lego import canonize, diagnose
 
-    network, shape = _network(model, opening)
+    network, shape = network_and_shape(model, opening)
     if size is not None and size < 1:
         raise BadConfig(f"--size {size} is no side of an image; give at least 1")
     shape = shape if size is None else (shape[0], size, size)
@@ -42,7 +42,7 @@ def doctor_command(
     show(str(diagnosis))
 
 
-def _network(model: str, options: o.ModelOptions) -> tuple[nn.Module, tuple[int, ...]]:
+def network_and_shape(model: str, options: o.ModelOptions) -> tuple[nn.Module, tuple[int, ...]]:
     """A network, trained or not, and the shape of its images."""
     if is_folder(model):
         refuse_said(model, o.SourceOptions(**asdict(options)))

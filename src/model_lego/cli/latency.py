@@ -7,15 +7,18 @@ from typing import Annotated
 import typer
 
 from model_lego.cli import options as o
+from model_lego.cli.device import numbers
 from model_lego.cli.render import Bar, say, show_json, show_table
 from model_lego.cli.sources import open_part
-from model_lego.errors import BadConfig
 from model_lego.exporting.latency import Timed, latency
 from model_lego.exporting.runtimes import RUNTIMES, chosen
 
 RuntimeOpt = Annotated[
     list[str] | None,
-    typer.Option("--runtime", help="torch, onnxruntime or openvino; all that are there by default"),
+    typer.Option(
+        "--runtime",
+        help="torch, onnxruntime, openvino, torch-compile; by default all that compile nothing",
+    ),
 ]
 Batches = Annotated[str, typer.Option("--batch", help="images that run at once, with commas")]
 Threads = Annotated[str, typer.Option("--threads", help="threads, with commas")]
@@ -40,9 +43,9 @@ def latency_command(
 
     if chart is not None:
         check_picture(chart)
-    runtimes, batches, numbers = chosen(runtime), _numbers("--batch", batch), _numbers("--threads", threads)
+    runtimes, batches, counts = chosen(runtime), numbers("--batch", batch), numbers("--threads", threads)
     opened = {name: open_part(folder, loading) for name, folder in _named(parts).items()}
-    rows = latency(opened, runtimes, batches=batches, threads=numbers, rounds=rounds, progress=Bar())
+    rows = latency(opened, runtimes, batches=batches, threads=counts, rounds=rounds, progress=Bar())
     for name in opened:
         if next(row.source for row in rows if row.name == name) is None:
             say(f"note: the sources of {name} are not known by a builder, so it is timed alone")
@@ -75,14 +78,6 @@ def _cells(row: Timed) -> tuple[object, ...]:
 
 def _mib(size: int) -> str:
     return f"{size / 2**20:.1f} MiB"
-
-
-def _numbers(option: str, text: str) -> list[int]:
-    """Whole numbers from 1 on; raises BadConfig."""
-    words = [word.strip() for word in text.split(",")]
-    if not all(word.isdecimal() and int(word) for word in words):
-        raise BadConfig(f"{option} {text} has to be whole numbers from 1 on, with commas")
-    return list(dict.fromkeys(int(word) for word in words))
 
 
 def _named(folders: list[str]) -> dict[str, str]:

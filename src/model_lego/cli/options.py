@@ -91,7 +91,7 @@ Stats = Annotated[
 Multiple = Annotated[int, typer.Option("--multiple", help="round kept widths up to a multiple")]
 BudgetOpt = Annotated[
     list[str] | None,
-    typer.Option("--budget", help="limits: params=0.2, macs=0.3, bytes=2e6, drop=0.5; one point lost by default"),
+    typer.Option("--budget", help="limits: params=0.2, macs=0.3, latency=0.5, drop=0.5, …; one point lost by default"),
 ]
 Criterion = Annotated[str | None, typer.Option("--criterion", help="by which channels are chosen within a budget")]
 CurveOpt = Annotated[bool, typer.Option("--curve", help="print accuracy against size, on held-out training images")]
@@ -101,6 +101,7 @@ Licence = Annotated[
     str | None, typer.Option("--licence", help="of the weights, apache-2.0 for instance; by default as published")
 ]
 Out = Annotated[str, typer.Option("--out", "-o", help="folder to write")]
+OutFile = Annotated[str, typer.Option("--out", "-o", help="file to write")]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help="replace the folder, if its manifest proves it ours")]
 Baselines = Annotated[bool, typer.Option("--baselines", help="measure beside the source and other cuts")]
 Repair = Annotated[str, typer.Option("--repair", help="ridge, mean, bn, none or tuned")]

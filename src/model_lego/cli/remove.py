@@ -9,6 +9,7 @@ import typer
 from model_lego.cli import options as o
 from model_lego.cli.assemble import show_assembly
 from model_lego.cli.budget import parse_budget
+from model_lego.cli.device import DeviceOptions
 from model_lego.cli.recipe.recording import save_made
 from model_lego.cli.render import Bar, say, share, show, show_json
 from model_lego.cli.sources import names_in, open_part, open_source, part_data
@@ -38,6 +39,7 @@ def remove_command(
     opening: o.SourceOptions,
     thresholds: o.ThresholdOptions,
     budget: o.BudgetOpt = None,
+    where: DeviceOptions,
     per_class: o.PerClass = None,
     repairing: o.RepairOptions,
     forget: Annotated[bool, typer.Option("--forget/--no-forget", help="erase what goes from the logits")] = True,
@@ -47,10 +49,11 @@ def remove_command(
     """Take classes out of a component, an assembly or a network; the others stay."""
     from model_lego import remove_classes
 
-    data = calibrating.images
+    data, limits = calibrating.images, parse_budget(budget)
     how: dict[str, Any] = {
+        **where.given(limits, thresholds=thresholds.thresholds()),
         "thresholds": thresholds.thresholds(),
-        "budget": parse_budget(budget),
+        "budget": limits,
         "per_class": per_class,
         "repair": repairing.settings(run.seed),
         "forget": forget,

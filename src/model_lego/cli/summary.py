@@ -4,6 +4,7 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from model_lego.amounts import in_words
 from model_lego.cli.render import share
 from model_lego.cli.wording import in_options
 from model_lego.parts.verdict import Verdict
@@ -97,6 +98,7 @@ def _history(part: PartRecord) -> Iterator[Row]:
     yield "repaired", "; ".join(_repaired(settings.get("repair")))
     yield from _verdict(part.verdict)
     yield from ([("accuracy", _accuracy(settings))] if _accuracy(settings) else [])
+    yield from (("time", line) for line in times_in_words(settings))
     yield from _noted(settings)
     yield from _trained(settings)
 
@@ -125,7 +127,7 @@ def _cut(settings: Mapping[str, Any]) -> Iterator[str]:
         yield f"from the component or network for {few(settings['cut_from']['classes'])}"
     if "budget" in settings:
         budget = settings["budget"]
-        asked = ", ".join(f"{name} {value:g}" for name, value in budget["asked"].items())
+        asked = ", ".join(f"{name} {in_words(value)}" for name, value in budget["asked"].items())
         yield f"within {asked} by {budget['criterion']}"
     elif "thresholds" in settings:
         at = settings["thresholds"]
@@ -172,6 +174,26 @@ def _accuracy(settings: Mapping[str, Any]) -> str:
         f"{reached['accuracy']:.2f} %, the source {reached['restricted']:.2f} % "
         f"(on {reached['held_out_images']:,} held-out images, while it was cut)"
     )
+
+
+def times_in_words(settings: Mapping[str, Any]) -> Iterator[str]:
+    """A line for each batch of the device of a component, none where no device was named."""
+    told = settings.get("latency")
+    if told is None:
+        return
+    threads = f"{told['threads']} thread{'s' if told['threads'] > 1 else ''}"
+    for place, batch in enumerate(told["batches"]):
+        line = f"in {told['runtime']} {told['version']}, {threads}, batch {batch}: predicted "
+        line += _time(told, "predicted", place)
+        if "measured" in told:
+            line += f", measured {_time(told, 'measured', place)}, {100 * told['error'][place]:+.0f} % off"
+        else:
+            line += f", by times of {told['processor']}"
+        yield line
+
+
+def _time(told: Mapping[str, Any], which: str, place: int) -> str:
+    return f"{told[which][place]:.3g} ms ({told[f'{which}_share'][place]:.3f} of the source's)"
 
 
 def _noted(settings: Mapping[str, Any]) -> Iterator[Row]:

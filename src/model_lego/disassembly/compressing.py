@@ -41,6 +41,8 @@ def compress(
         calibration: images for the repair; by default up to 1,000 seeded ones from `batches`.
         criterion: by which channels are chosen, see `disassemble`.
         multiple: round kept widths up to a multiple of this.
+        device: where it is to run, see `disassemble`.
+        latency_table: times of another machine, see `disassemble`.
         repair: "ridge", "mean", "bn", "none", "tuned", or full settings.
         seed: for the random choices.
         preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.

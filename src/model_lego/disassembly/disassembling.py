@@ -18,6 +18,7 @@ from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.disassembly.judging import Images, images_for, needs_twin, verdict_on
 from model_lego.disassembly.request import PlanOptions, Request, ask
+from model_lego.disassembly.timing import measured, predicted
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
@@ -106,6 +107,8 @@ def planned_for(request: Request) -> Plan:
             request.graph, stats, classes=request.labels, thresholds=settings.alpha_beta, multiple=settings.multiple
         )
         record = {"thresholds": asdict(settings.alpha_beta)}
+    if request.times is not None:
+        record["latency"] = predicted(request.times, selection)
     if stats is not None:
         record |= {"sampling": stats.sampling, "samples": list(stats.counts), "fallbacks": list(stats.fallbacks)}
     return Plan(
@@ -194,7 +197,7 @@ def disassemble(
 
     Keyword Args:
         calibration: images for the repair; by default up to 1,000 seeded ones of the classes, from `batches`.
-        budget: limits of size and of lost accuracy; by default the smallest component that loses at most one point
+        budget: limits of size, time and lost accuracy; by default the smallest component that loses at most one point
             against the source over the same classes, on images held out for that (`.verdict.search`).
         thresholds: alpha and beta of equations (5) and (8): channels are chosen as in the paper, whatever their number.
         criterion: by which channels are chosen within a budget: "reconstruction" (by default), "count",
@@ -203,6 +206,9 @@ def disassemble(
             `per_class` and `stats` it stands for the paper's thresholds where there is no budget.
         per_class: samples a class; 1 % and at least 50 by default.
         multiple: round kept widths up to a multiple of this.
+        device: where the component is to run, "onnxruntime" or a Device: its layers are timed there once, widths are
+            rounded as it takes them best, and what the component takes is in `.origin.settings["latency"]`.
+        latency_table: times of another machine, which `load_latency_table` reads, in the place of a device.
         repair: "ridge", "mean", "bn", "none", "tuned", or full settings.
         seed: for the random choices.
         preprocessing: with it, images are taken scaled to 0..1 and normalised here and in the component.
@@ -266,6 +272,12 @@ def made_for(request: Request, builder: Builder | None) -> Made:
             component, made, images.fit, settings, progress=request.progress, group=request.group
         )
         verdict = verdict and replace(verdict, fitted=images.fewest(request.labels))
+    if (device := request.settings.place) is not None:
+        request.progress("timing the component", 0, 1)
+        more = measured(device, request.model, component, request.graph, request.group)
+        noted = component.origin.settings
+        component.origin = replace(component.origin, settings={**noted, "latency": noted["latency"] | more})
+        request.progress("timing the component", 1, 1)
     return Made(component, images, unrepaired, verdict, made.untuned)
 
 

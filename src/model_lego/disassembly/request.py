@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor, nn
 
@@ -15,9 +15,11 @@ from model_lego.budgets.settings import CutOptions, CutSettings, SizeOptions
 from model_lego.budgets.trials import Trials, trials
 from model_lego.cutting.tracing import keeps_fewer_classes, trace
 from model_lego.data.batching import Batches, Drawn, absent, drawn, first_images, prepared, refuse_one_shot
+from model_lego.disassembly.timing import rounding, times_of
 from model_lego.errors import EmptySelection, RefusedError
 from model_lego.graph import ChannelGraph
 from model_lego.graph.modules import first_parameter
+from model_lego.latency.network_times import NetworkTimes
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.image_shapes import taken
 from model_lego.parts.preprocessing import Preprocessing
@@ -63,6 +65,7 @@ class Request:
     stats: ContributionStats | None = None
     progress: Progress = quiet
     group: Group = None
+    times: NetworkTimes | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -71,8 +74,14 @@ class Request:
 
     def refuse_unreachable(self, budget: Budget) -> None:
         """Refuse a budget that no network cut from this one is within, before any image is read; raises BadConfig."""
-        labels, multiple = self.labels, self.settings.multiple
-        refuse_unreachable(self.model, self.graph, budget, classes=labels, multiple=multiple)
+        refuse_unreachable(
+            self.model,
+            self.graph,
+            budget,
+            classes=self.labels,
+            multiple=self.settings.multiple,
+            times=self.times,
+        )
 
     def statistics(self) -> ContributionStats | None:
         """Those that are given, or new ones where they are needed; raises BadConfig for those of another network."""
@@ -96,7 +105,7 @@ class Request:
 
     def trials(self) -> Trials:
         """Calibration images on which components of several sizes are tried; raises EmptySelection."""
-        tried = trials(
+        found = trials(
             self.model,
             self.graph,
             self.batches if self.calibration is None else self.calibration,
@@ -106,6 +115,7 @@ class Request:
             progress=self.progress,
             group=self.group,
         )
+        tried = replace(found, times=self.times)
         if tried.lacking and self.settings.budget is None:  # a budget of the caller is kept with what there is
             raise EmptySelection(SampleChoice(class_names=self.names).no_samples(tried.lacking))
         alone = len(self.labels) == 1 and self.settings.searches  # a single class is told from the others
@@ -160,12 +170,13 @@ def ask(
         )
     if missing := absent(batches, labels):
         raise EmptySelection(SampleChoice(class_names=names).no_samples(missing))
+    times = times_of(model, graph, settings, options.get("progress", quiet), options.get("group"))
     return Request(
         model=model,
         graph=graph,
         names=names,
         labels=labels,
-        settings=settings,
+        settings=settings if times is None else rounding(settings, times),
         batches=batches,
         feed=feed,
         example=example,
@@ -174,6 +185,7 @@ def ask(
         stats=options.get("stats"),
         progress=options.get("progress", quiet),
         group=options.get("group"),
+        times=times,
     )
 
 

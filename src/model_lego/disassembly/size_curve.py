@@ -70,7 +70,7 @@ def curve(
     classes: Classes,
     class_names: ClassNames | None = None,
     sizes: Sequence[float] | None = None,
-    limit: Literal["params", "macs", "bytes"] = "params",
+    limit: Literal["params", "macs", "bytes", "latency"] = "params",
     **options: Unpack[InputOptions],
 ) -> Curve:
     """Cut and repair components of several sizes and measure them on held-out calibration images; keeps none of them.
@@ -81,7 +81,7 @@ def curve(
     """
     refuse_unknown("curve", options, InputOptions)
     if limit not in COUNTED or (limit == "bytes" and sizes is None):
-        raise BadConfig(f"limit '{limit}' cannot be drawn; use params, macs, or bytes with sizes")
+        raise BadConfig(f"limit '{limit}' cannot be drawn; use params, macs, latency, or bytes with sizes")
     budgets = [Budget(**{limit: size}) for size in (SIZES if sizes is None else sizes)]
     if not budgets:
         raise BadConfig("a curve needs at least one size")

@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from model_lego.budgets.budget import COUNTED
+from model_lego.budgets.budget import COUNTED, WORDS
+from model_lego.budgets.size import share
 from model_lego.disassembly.size_curve import Curve
 from model_lego.drawing.canvas import check_picture, figure_class, write
 
@@ -14,9 +15,8 @@ def draw_curve(curve: Curve, file: str | Path) -> None:
     figure = figure_class()(figsize=(6, 4), layout="constrained")
     axes = figure.add_subplot()
     counted = COUNTED[curve.limit]
-    whole = max(1, getattr(curve.source, counted))
     axes.plot(
-        [100 * getattr(point.cost, counted) / whole for point in curve.points],
+        [100 * share(counted, point.cost, curve.source) for point in curve.points],
         [point.accuracy for point in curve.points],
         marker="o",
         label="component",
@@ -24,7 +24,7 @@ def draw_curve(curve: Curve, file: str | Path) -> None:
     axes.axhline(curve.restricted, color="gray", linestyle="--", label="source, restricted to the classes")
     axes.set_xscale("log")
     _percents(axes.xaxis)
-    axes.set_xlabel(f"{counted.replace('macs', 'multiply-adds')}, of the source")
+    axes.set_xlabel(f"{WORDS[counted]}, of the source")
     axes.set_ylabel("accuracy, %")
     axes.set_title(", ".join(curve.classes))
     axes.legend()

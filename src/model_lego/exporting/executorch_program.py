@@ -9,7 +9,7 @@ from model_lego.errors import ExportFailed
 from model_lego.exporting.formats import Array, Run
 
 if TYPE_CHECKING:
-    from model_lego.exporting.taken import Exportable
+    from model_lego.exporting.taken import Writable
 
 #: Images that run at once, at most: the program plans its memory for so many, and ExecuTorch for no more than these.
 LARGEST_BATCH = 15
@@ -17,7 +17,7 @@ LARGEST_BATCH = 15
 NOTES = "model_lego"
 
 
-def write(given: "Exportable", file: Path) -> None:
+def write(given: "Writable", file: Path) -> None:
     """Write the program; raises TraceFailed, ExportFailed."""
     from torch.export import Dim
 

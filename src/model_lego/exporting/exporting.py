@@ -102,7 +102,7 @@ def exportable(
     check_export(path, kind, overwrite=overwrite)
     check_room(path, int(ROOM * bytes_of(part)))
     module, example = wrapped(part, pixels=with_preprocessing)
-    return Exportable(part, module, example, notes_of(part, example, pixels=with_preprocessing), opset)
+    return Exportable(module, example, notes_of(part, example, pixels=with_preprocessing), opset, part=part)
 
 
 def proven(

@@ -1,6 +1,5 @@
 """How long parts take in runtimes, beside their uncut sources: files, timed in turns in fresh processes."""
 
-import json
 import statistics
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,9 +10,9 @@ from typing import Any
 import torch
 
 from model_lego.errors import BadConfig
-from model_lego.exporting.comparing import in_fresh_process
 from model_lego.exporting.runtimes import Runtime
-from model_lego.exporting.taken import Exportable, wrapped
+from model_lego.exporting.taken import Writable, wrapped
+from model_lego.exporting.turns import in_turns, written
 from model_lego.models.registry import build_from
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, told_classes
 from model_lego.parts.component import Component
@@ -100,13 +99,13 @@ def latency(
 
 def _timed(entries: Sequence[_Contender], runtime: Runtime, plan: _Plan, folder: Path) -> Iterator[Timed]:
     """All rows of a runtime: the peak of each network in a process of its own, then all of them in turns."""
-    orders = [_written(entry, runtime, folder / f"{place}") for place, entry in enumerate(entries)]
-    peaks = [time_in_turns([order], plan.threads[0], [max(plan.batches)], 1)["peak"] for order in orders]
+    files = [written(_floats(entry.part), runtime, folder / f"{place}") for place, entry in enumerate(entries)]
+    peaks = [in_turns([file], plan.threads[0], [max(plan.batches)], 1).peak for file in files]
     for threads in plan.threads:
-        told = time_in_turns(orders, threads, plan.batches, plan.rounds)["milliseconds"]
+        told = in_turns(files, threads, plan.batches, plan.rounds).milliseconds
         for batch in plan.batches:
-            taken = {entry.name: own for entry, own in zip(entries, told[str(batch)], strict=True)}
-            for entry, order, peak in zip(entries, orders, peaks, strict=True):
+            taken = {entry.name: own for entry, own in zip(entries, told[batch], strict=True)}
+            for entry, file, peak in zip(entries, files, peaks, strict=True):
                 low, middle, high = _quartiles(taken[entry.name])
                 yield Timed(
                     name=entry.name,
@@ -118,9 +117,13 @@ def _timed(entries: Sequence[_Contender], runtime: Runtime, plan: _Plan, folder:
                     high=high,
                     source=entry.source,
                     faster=_faster(taken[entry.name], None if entry.source is None else taken[entry.source]),
-                    bytes=order["bytes"],
+                    bytes=file.bytes,
                     memory=peak,
                 )
+
+
+def _floats(part: Part) -> Writable:
+    return Writable(*wrapped(part, pixels=False))
 
 
 def _quartiles(times: Sequence[float]) -> list[float]:
@@ -178,29 +181,3 @@ def _uncut(component: Component) -> Component:
         origin=replace(component.origin, settings={}),
         preprocessing=component.preprocessing,
     ).eval()
-
-
-def _written(entry: _Contender, runtime: Runtime, place: Path) -> dict[str, Any]:
-    """A file of a contender, and the images that it takes."""
-    file = place.with_suffix(runtime.format.suffix)
-    module, example = wrapped(entry.part, pixels=False)
-    if not file.exists():  # runtimes share formats
-        runtime.format.code.write(Exportable(entry.part, module, example, {}), file)
-    beside = file.with_name(f"{file.name}.data")
-    size = sum(each.stat().st_size for each in (file, beside) if each.exists())
-    kind = str(example.dtype).removeprefix("torch.")
-    shape = list(example.shape[1:])
-    return {"runtime": runtime.name, "file": str(file), "shape": shape, "type": kind, "bytes": size}
-
-
-def time_in_turns(
-    orders: Sequence[Mapping[str, Any]], threads: int, batches: Sequence[int], rounds: int
-) -> dict[str, Any]:
-    """Times and peak memory of a fresh process that runs some files; raises ExportFailed."""
-    given = {"files": list(orders), "threads": threads, "batches": list(batches), "rounds": rounds}
-    with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "orders.json")
-        file.write_text(json.dumps(given), encoding="utf-8")
-        printed = in_fresh_process("rounds", str(file), folder=folder, runtime=orders[0]["runtime"])
-    told: dict[str, Any] = json.loads(printed.splitlines()[-1])
-    return told

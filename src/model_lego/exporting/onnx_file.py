@@ -11,7 +11,7 @@ from model_lego.errors import BadConfig, ExportFailed
 from model_lego.exporting.formats import Run
 
 if TYPE_CHECKING:
-    from model_lego.exporting.taken import Exportable
+    from model_lego.exporting.taken import Writable
 
 #: Bytes of weights above which they lie in a file beside: a file of protobuf has 2 GiB at most.
 ONE_FILE = 2**31 - 2**27
@@ -21,7 +21,7 @@ INPUT = "images"
 DIMENSIONS = ("batch", "height", "width")
 
 
-def write(given: "Exportable", file: Path) -> None:
+def write(given: "Writable", file: Path) -> None:
     """Write the file; raises TraceFailed, ExportFailed, and BadConfig for an opset that lacks an operator."""
     from model_lego.store.outputs import bytes_of
 
@@ -41,7 +41,7 @@ def write(given: "Exportable", file: Path) -> None:
     made.save(file, external_data=bytes_of(given.module) > ONE_FILE)
 
 
-def _exported(given: "Exportable") -> Any:
+def _exported(given: "Writable") -> Any:
     import torch
 
     from model_lego.graph.modules import first_line

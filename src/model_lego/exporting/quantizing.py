@@ -17,9 +17,10 @@ from model_lego.errors import BadConfig, EmptySelection
 from model_lego.exporting.comparing import as_taken, checked_images, fresh_answers, in_fresh_process, seeded_images
 from model_lego.exporting.exporting import beside, exportable, placed, proven
 from model_lego.exporting.formats import Array, Format, format_of
-from model_lego.exporting.latency import time_in_turns
 from model_lego.exporting.notes import taken_in_words
+from model_lego.exporting.runtimes import RUNTIMES
 from model_lego.exporting.taken import Exportable
+from model_lego.exporting.turns import Timeable, in_turns
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.image_shapes import taken_by
@@ -191,7 +192,8 @@ def _quantise(kind: Format, plain: Path, fresh: Path, batches: Sequence[Array]) 
 
 def _times(given: Exportable, kind: Format, files: Sequence[Path]) -> dict[int, float]:
     """How many times as fast the first file is as the second, by the number of images at once."""
-    shape, dtype = list(given.example.shape[1:]), str(given.example.dtype).removeprefix("torch.")
-    orders = [{"runtime": kind.runtime, "file": str(file.absolute()), "shape": shape, "type": dtype} for file in files]
-    told = time_in_turns(orders, 1, BATCHES, ROUNDS)["milliseconds"]
-    return {batch: statistics.median(b / a for a, b in zip(*told[str(batch)], strict=True)) for batch in BATCHES}
+    shape, dtype = tuple(given.example.shape[1:]), str(given.example.dtype).removeprefix("torch.")
+    turns = in_turns([Timeable(RUNTIMES[kind.runtime], file, shape, dtype) for file in files], 1, BATCHES, ROUNDS)
+    return {
+        batch: statistics.median(b / a for a, b in zip(*turns.milliseconds[batch], strict=True)) for batch in BATCHES
+    }

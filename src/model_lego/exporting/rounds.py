@@ -1,8 +1,9 @@
 """What a fresh process runs to time files: all of them in turns, so that what else runs here slows down each.
 
 Usage: `python -m model_lego.exporting.rounds FILE.json`. The object has `files` (of each its runtime, file, shape and
-type of an image), `threads`, `batches` and `rounds`. Gives an object on stdout: `milliseconds` by batch, file and
-round, and the `peak` of memory in bytes.
+type of an image), `threads`, `batches`, `rounds`, and whether only this process's `own` time counts. Gives an object on
+stdout: `milliseconds` by batch, file and round, of these the `quickest` single run by batch and file, and the `peak` of
+memory in bytes.
 """
 
 import json
@@ -10,7 +11,9 @@ import math
 import resource
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -18,6 +21,8 @@ import numpy as np
 from model_lego.exporting.formats import Array, Run
 from model_lego.exporting.runtimes import RUNTIMES
 
+#: Gives the seconds that went by.
+Clock = Callable[[], float]
 #: Seconds that a file's turn takes at least: shorter ones are mostly the clock's own.
 TURN = 0.01
 #: Times that a batch runs in a turn, at most.
@@ -28,39 +33,45 @@ def main(path: str) -> None:
     """Time what a file of orders asks for."""
     orders = json.loads(Path(path).read_text(encoding="utf-8"))
     runs = [RUNTIMES[one["runtime"]].open(Path(one["file"]), orders["threads"]) for one in orders["files"]]
-    times = {}
+    times, quickest = {}, {}
+    clock = time.process_time if orders["own"] else time.perf_counter
     for batch in orders["batches"]:
         images = [_images(batch, one) for one in orders["files"]]
-        times[str(batch)] = _in_turns(runs, images, orders["rounds"])
-    print(json.dumps({"milliseconds": times, "peak": _peak()}))  # noqa: T201
+        taken = _in_turns(runs, images, orders["rounds"], clock)
+        times[str(batch)] = [[fmean(turn) for turn in own] for own in taken]
+        quickest[str(batch)] = [min(map(min, own)) for own in taken]
+    print(json.dumps({"milliseconds": times, "quickest": quickest, "peak": _peak()}))  # noqa: T201
 
 
 def _images(batch: int, one: dict[str, Any]) -> Array:
     return np.random.default_rng(0).random((batch, *one["shape"])).astype(one["type"])
 
 
-def _in_turns(runs: list[Run], images: list[Array], rounds: int) -> list[list[float]]:
-    """Milliseconds of a batch, by file and round; two turns before them warm up and say how often a turn runs."""
+def _in_turns(runs: list[Run], images: list[Array], rounds: int, clock: Clock) -> list[list[list[float]]]:
+    """Milliseconds by file, round and run; two turns before them warm up and say how often a turn runs."""
     often = [1] * len(runs)
     for _ in range(2):
-        often = [_turns(run, batch, number) for run, batch, number in zip(runs, images, often, strict=True)]
-    taken: list[list[float]] = [[] for _ in runs]
+        often = [_turns(run, batch, number, clock) for run, batch, number in zip(runs, images, often, strict=True)]
+    taken: list[list[list[float]]] = [[] for _ in runs]
     for _ in range(rounds):
         for place, run in enumerate(runs):
-            taken[place].append(1000 * _seconds(run, images[place], often[place]))
+            taken[place].append(_turn(run, images[place], often[place], clock))
     return taken
 
 
-def _turns(run: Run, batch: Array, often: int) -> int:
+def _turns(run: Run, batch: Array, often: int, clock: Clock) -> int:
     """How often a batch runs in the time of a turn."""
-    return max(1, min(MOST, math.ceil(TURN / _seconds(run, batch, often))))
+    return max(1, min(MOST, math.ceil(1000 * TURN / fmean(_turn(run, batch, often, clock)))))
 
 
-def _seconds(run: Run, batch: Array, often: int) -> float:
-    started = time.perf_counter()
+def _turn(run: Run, batch: Array, often: int, clock: Clock) -> list[float]:
+    """Milliseconds of each run."""
+    taken = []
     for _ in range(often):
+        started = clock()
         run(batch)
-    return max((time.perf_counter() - started) / often, 1e-9)
+        taken.append(max(1000 * (clock() - started), 1e-6))
+    return taken
 
 
 def _peak() -> int:

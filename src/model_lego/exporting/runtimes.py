@@ -1,5 +1,7 @@
 """The table of runtimes that are timed: the format that each runs, and how it opens a file. Light, as the formats."""
 
+import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -10,25 +12,40 @@ from types import MappingProxyType
 from model_lego.errors import BadConfig
 from model_lego.exporting.formats import FORMATS, Format, Run
 
+#: What to do where something is missing.
+_EXPORT = 'pip install "model-lego[export]"'
+_COMPILER = "it needs a compiler of C++, g++ or clang++, or the one that CXX names"
+
 
 @dataclass(frozen=True, slots=True)
 class Runtime:
-    """What runs files of a format: its package, and the extra of ours that brings it."""
+    """What runs files of a format: its `package`, and what to install where it is missing.
+
+    One that `compiles` takes seconds for each file, and needs a compiler of C++.
+    """
 
     name: str
+    package: str
     format: Format
-    extra: str
+    missing: str
     open: Callable[[Path, int | None], Run]
+    compiles: bool = False
 
     @property
     def version(self) -> str:
         """Its version."""
-        return version(self.name)
+        return version(self.package)
 
     @property
     def installed(self) -> bool:
         """Whether it is there, with what writes its files."""
-        return all(find_spec(package) is not None for package in (self.name, *self.format.needs))
+        packages = (self.package, *self.format.needs)
+        return all(find_spec(each) is not None for each in packages) and (not self.compiles or _compiler())
+
+
+def _compiler() -> bool:
+    """Whether torch finds a compiler of C++."""
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "g++", "clang++", "cl"))
 
 
 def _openvino(file: Path, threads: int | None) -> Run:
@@ -47,26 +64,31 @@ def _by_format(format_: Format) -> Callable[[Path, int | None], Run]:
     return opened
 
 
+def _compiled(file: Path, threads: int | None) -> Run:
+    run: Run = FORMATS["pt2"].code.opened(file, threads, compiled=True)
+    return run
+
+
 RUNTIMES: Mapping[str, Runtime] = MappingProxyType(
     {
         each.name: each
         for each in (
-            Runtime("torch", FORMATS["pt2"], "", _by_format(FORMATS["pt2"])),
-            Runtime("onnxruntime", FORMATS["onnx"], "export", _by_format(FORMATS["onnx"])),
-            Runtime("openvino", FORMATS["onnx"], "export", _openvino),
+            Runtime("torch", "torch", FORMATS["pt2"], "pip install torch", _by_format(FORMATS["pt2"])),
+            Runtime("onnxruntime", "onnxruntime", FORMATS["onnx"], _EXPORT, _by_format(FORMATS["onnx"])),
+            Runtime("openvino", "openvino", FORMATS["onnx"], f"{_EXPORT} openvino", _openvino),
+            Runtime("torch-compile", "torch", FORMATS["pt2"], _COMPILER, _compiled, compiles=True),
         )
     }
 )
 
 
 def chosen(names: Sequence[str] | None) -> tuple[Runtime, ...]:
-    """The runtimes of these names, by default all that are installed; raises BadConfig."""
+    """The runtimes of these names, by default all that are installed and do not compile; raises BadConfig."""
     if not names:
-        return tuple(each for each in RUNTIMES.values() if each.installed)
+        return tuple(each for each in RUNTIMES.values() if each.installed and not each.compiles)
     for name in names:
         if name not in RUNTIMES:
             raise BadConfig(f"runtime '{name}' is unknown; there is {', '.join(RUNTIMES)}")
         if not RUNTIMES[name].installed:
-            what = f'"model-lego[{RUNTIMES[name].extra}]"' + (" openvino" if name == "openvino" else "")
-            raise BadConfig(f"runtime {name} is not installed: pip install {what}")
+            raise BadConfig(f"runtime {name} is not installed: {RUNTIMES[name].missing}")
     return tuple(RUNTIMES[name] for name in dict.fromkeys(names))

@@ -1,7 +1,7 @@
 """What an exported file takes and gives, and the module that does so: a part, or a part from pixels on."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
@@ -44,13 +44,12 @@ class FromPixels(nn.Module):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Exportable:
-    """A part as it is exported: the module, its example, notes for people and programs, and the wanted opset."""
+class Writable:
+    """A module as it is written: its example, notes for people and programs, and the wanted opset."""
 
-    part: Part
     module: nn.Module
     example: Tensor
-    notes: Mapping[str, str]
+    notes: Mapping[str, str] = field(default_factory=dict)
     opset: int | None = None
 
     @property
@@ -78,6 +77,13 @@ class Exportable:
         """The dimensions that may have any size."""
         dims = {0: torch.export.Dim.DYNAMIC}
         return dims | ({1: torch.export.Dim.DYNAMIC, 2: torch.export.Dim.DYNAMIC} if self.pixels else {})
+
+
+@dataclass(frozen=True, slots=True, eq=False, kw_only=True)
+class Exportable(Writable):
+    """A part as it is exported."""
+
+    part: Part
 
 
 def wrapped(part: Part, *, pixels: bool) -> tuple[nn.Module, Tensor]:

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from model_lego import Budget, Cost, Thresholds, attribute, curve, disassemble, plan
+from model_lego import Budget, Cost, Device, LatencyTable, Thresholds, attribute, curve, disassemble, plan
 from model_lego.budgets.criteria import CRITERIA, Context, normalised
 from model_lego.budgets.marginal_cost import COSTS, PriceList
 from model_lego.budgets.removal_order import removal_order
@@ -350,3 +350,33 @@ def test_pictures_without_matplotlib_or_with_another_ending_are_refused(tmp_path
     with pytest.raises(BadConfig, match=r"pip install model-lego\[draw\]"):
         draw_curve(drawn(), tmp_path / "curve.png")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("value", [0, 1.5, -0.2, "3", "fast", "0ms", "1e3ms", True, float("nan")])
+def test_a_latency_is_a_share_or_a_time(value):
+    with pytest.raises(BadConfig, match="neither a share of the source's time, above 0 and at most 1, nor a time"):
+        Budget(latency=value)
+
+
+def test_a_latency_is_written_as_it_was_given():
+    assert str(Budget(latency="3ms", macs=0.5)) == "macs=0.5,latency=3ms"
+    assert str(Budget(latency=0.25)) == "latency=0.25"
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"budget": Budget(latency=0.5)}, "budget latency=0.5 is about a device: give device='onnxruntime'"),
+        ({"budget": Budget(latency=0.5), "device": "torch", "thresholds": Thresholds()}, "thresholds choose channels"),
+        ({"device": "torch", "per_class": 5}, "thresholds choose channels whatever time they take"),
+        ({"device": "torch", "latency_table": LatencyTable(Device("torch"), "2", "some")}, "leave device out"),
+    ],
+)
+def test_a_device_goes_with_a_budget(given, words):
+    with pytest.raises(BadConfig, match=words):
+        CutSettings(**given)
+
+
+def test_a_device_with_no_batch_is_none():
+    with pytest.raises(BadConfig, match="whole numbers from 1 on"):
+        Device("torch", ())

@@ -1,6 +1,7 @@
 """Times of parts in runtimes: beside the sources that they were cut from, in turns, with sizes; and their picture."""
 
 import json
+import time
 from dataclasses import replace
 
 import pytest
@@ -81,7 +82,7 @@ def test_assemblies_of_the_same_sources_share_them():
 
 def test_networks_take_turns():
     order = []
-    _in_turns([lambda batch: order.append("a"), lambda batch: order.append("b")], [None, None], 3)
+    _in_turns([lambda batch: order.append("a"), lambda batch: order.append("b")], [None, None], 3, time.perf_counter)
     turns = [name for place, name in enumerate(order) if not place or order[place - 1] != name]
     assert turns[-6:] == ["a", "b"] * 3
 
@@ -89,7 +90,7 @@ def test_networks_take_turns():
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"runtimes": ["tflite"]}, "runtime 'tflite' is unknown; there is torch, onnxruntime, openvino"),
+        ({"runtimes": ["tflite"]}, "runtime 'tflite' is unknown; there is torch, onnxruntime, openvino, torch-compile"),
         ({"batches": [0]}, "whole numbers from 1 on"),
         ({"threads": []}, "whole numbers from 1 on"),
         ({"parts": {}}, "nothing to time"),
@@ -105,7 +106,9 @@ def test_a_missing_runtime_is_said_with_what_to_install(monkeypatch):
     monkeypatch.setattr(runtimes, "find_spec", lambda name: None if name == "openvino" else name)
     with pytest.raises(BadConfig, match=r'openvino is not installed: pip install "model-lego\[export\]" openvino'):
         chosen(["openvino"])
-    assert [each.name for each in chosen(None)] == [name for name in RUNTIMES if name != "openvino"]
+    assert [each.name for each in chosen(None)] == [
+        name for name in RUNTIMES if name not in ("openvino", "torch-compile")
+    ]
 
 
 def test_the_picture_has_a_bar_for_each_network_and_batch(tmp_path):

@@ -106,7 +106,7 @@ def _cut(options: Given, found: Mapping[str, Known]) -> Known:
     budget = parse_budget(options.get("budget"))
     if source.cost is None or budget is None:
         return replace(source, most=True)
-    limits = {name: int(budget.limit(name, source.cost)) for name in budget.counted}
+    limits = {name: int(budget.limit(name, source.cost)) for name in budget.counted if hasattr(source.cost, name)}
     sizes = {name: min(size, limits.get(name, size)) for name, size in asdict(source.cost).items()}
     return replace(source, cost=Cost(**sizes), most=True)
 

@@ -44,7 +44,7 @@ TAKES: Mapping[str, str] = MappingProxyType(
     }
 )
 #: Options that name a file or a folder, whose content decides what comes out.
-PATHS = (*TAKES, "data", "class_map", "uncut")
+PATHS = (*TAKES, "data", "class_map", "uncut", "latency_table")
 #: What a recipe says otherwise, or what is printed only.
 LEFT_OUT = frozenset({"out", "overwrite", "json", "resume", "curve", "curve_out", "baselines"})
 #: What changes nothing but memory and time.

@@ -57,7 +57,7 @@ def _arguments(value: Any) -> list[str]:
 
 
 def _budget(value: Any) -> list[str]:
-    limits = _pairs(value)
+    limits = [f"{key}={each}" for key, each in value.items()] if isinstance(value, Mapping) else _listed(value)
     parse_budget(limits)
     return limits
 
@@ -90,7 +90,7 @@ Words = Annotated[list[str], BeforeValidator(_listed, json_schema_input_type=_Se
 Arguments = Annotated[
     list[str], BeforeValidator(_arguments, json_schema_input_type=dict[str, JsonValue] | list[str] | str)
 ]
-_Limits: Any = dict[Literal[tuple(LIMITS)], float]  # type: ignore[misc]
+_Limits: Any = dict[Literal[tuple(LIMITS)], float | str]  # type: ignore[misc]
 Budget = Annotated[list[str], BeforeValidator(_budget, json_schema_input_type=_Limits | list[str] | str)]
 Groups = Annotated[list[str], BeforeValidator(_groups, json_schema_input_type=dict[str, _Several] | list[str] | str)]
 Text = Annotated[str, BeforeValidator(lambda value: _listed(value)[0], json_schema_input_type=str | int)]
@@ -103,9 +103,11 @@ More = Annotated[float, Field(gt=0)]
 TYPES: Mapping[str, Any] = {
     **dict.fromkeys(("classes", "source_classes", "order", "parts", "uncut", "add"), Words),
     **dict.fromkeys(("alpha", "beta", "linear_alpha", "linear_beta", "hard"), Share),
-    **dict.fromkeys(("calibration_per_class", "per_class", "multiple", "batch_size", "memory", "epochs"), Positive),
+    **dict.fromkeys(
+        ("calibration_per_class", "per_class", "multiple", "batch_size", "threads", "memory", "epochs"), Positive
+    ),
     **dict.fromkeys(("cache", "random_crop"), Natural),
-    **dict.fromkeys(("mean", "std"), Numbers),
+    **dict.fromkeys(("mean", "std", "batch"), Numbers),
     **dict.fromkeys(("size", "crop"), Sides),
     **dict.fromkeys(("tune_seconds", "learning_rate", "temperature"), More),
     "argument": Arguments,
