@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import sys
 import traceback
 import warnings
@@ -213,7 +214,8 @@ def _listed() -> None:
 
 def loaded(command: Command) -> Callable[..., None]:
     """The function of a command, with an option for each field of its groups."""
-    function = getattr(import_module(f"model_lego.cli.{command.module}"), f"{command.name.replace(' ', '_')}_command")
+    name = re.sub("[ -]", "_", command.name)
+    function = getattr(import_module(f"model_lego.cli.{command.module}"), f"{name}_command")
     flat = spread(function)
 
     @functools.wraps(flat)
