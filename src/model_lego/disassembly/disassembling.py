@@ -18,7 +18,7 @@ from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.disassembly.judging import Images, images_for, needs_twin, verdict_on
 from model_lego.disassembly.request import PlanOptions, Request, ask
-from model_lego.disassembly.timing import measured, predicted
+from model_lego.disassembly.timing import predicted, record_measured
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
@@ -272,12 +272,7 @@ def made_for(request: Request, builder: Builder | None) -> Made:
             component, made, images.fit, settings, progress=request.progress, group=request.group
         )
         verdict = verdict and replace(verdict, fitted=images.fewest(request.labels))
-    if (device := request.settings.place) is not None:
-        request.progress("timing the component", 0, 1)
-        more = measured(device, request.model, component, request.graph, request.group)
-        noted = component.origin.settings
-        component.origin = replace(component.origin, settings={**noted, "latency": noted["latency"] | more})
-        request.progress("timing the component", 1, 1)
+    record_measured(component, request.settings.place, request.model, request.graph, request.group)
     return Made(component, images, unrepaired, verdict, made.untuned)
 
 

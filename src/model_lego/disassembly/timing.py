@@ -54,21 +54,25 @@ def predicted(times: NetworkTimes, selection: ChannelSelection) -> dict[str, Any
     }
 
 
-def measured(
-    device: Device, model: nn.Module, component: Component, graph: ChannelGraph, group: Group
-) -> dict[str, Any]:
-    """What a component took on a device of this machine, and its source in turns with it: the same record's other half.
+def record_measured(
+    component: Component, device: Device | None, model: nn.Module, graph: ChannelGraph, group: Group
+) -> None:
+    """Write into a component's record what it takes on a device of this machine, in turns with its source.
 
-    Errors are those of the predicted share.
+    Errors are those of the predicted share. Without a device nothing is written.
     """
+    if device is None:
+        return
     first = place_in(group)[0] == 0
     took = in_all(lambda: timed_networks([model, component.module], graph, device) if first else [], group)[0]
     sources, own = zip(*took, strict=True)
     shares = [mine / theirs for mine, theirs in zip(own, sources, strict=True)]
-    told = component.origin.settings["latency"]["predicted_share"]
-    return {
+    settings = component.origin.settings
+    told = settings["latency"]
+    more = {
         "source": list(sources),
         "measured": list(own),
         "measured_share": shares,
-        "error": [expected / found - 1 for expected, found in zip(told, shares, strict=True)],
+        "error": [expected / found - 1 for expected, found in zip(told["predicted_share"], shares, strict=True)],
     }
+    component.origin = replace(component.origin, settings={**settings, "latency": told | more})
