@@ -16,6 +16,7 @@ OTHERS = {
     "bench": "takes those of its recipes",
     "ops": "prints a table of the library",
     "push": "writes to the Hub",
+    "latency-table": "times layers for minutes",
     "parts gc": "removes what killed processes left",
     "parts remove": "takes a name with its digest",
 }

@@ -17,7 +17,7 @@ COMMANDS = (
     *("attribute", "doctor", "demo", "train", "plan", "disassemble"),
     *("assemble", "unite", "evaluate", "inspect", "ops", "compress", "remove", "add", "replace"),
     *("finetune", "distill", "predict", "routes", "report", "bench", "export", "latency", "diff"),
-    *("make", "recipe", "push"),
+    *("make", "recipe", "push", "latency-table"),
     *("parts add", "parts list", "parts search", "parts show", "parts verify", "parts remove", "parts gc"),
 )
 
@@ -85,7 +85,9 @@ def test_the_line_of_help_is_what_the_function_of_the_command_says(command):
     from model_lego.cli.commands import COMMANDS as LISTED
 
     listed = next(each for each in LISTED if each.name == command)
-    function = getattr(import_module(f"model_lego.cli.{listed.module}"), f"{command.replace(' ', '_')}_command")
+    function = getattr(
+        import_module(f"model_lego.cli.{listed.module}"), f"{command.replace(' ', '_').replace('-', '_')}_command"
+    )
     assert listed.help == function.__doc__
 
 

@@ -17,7 +17,7 @@ SOURCES = Path(model_lego.__file__).parent
 PYTHON = re.compile(r"(?<![\w-])[a-z]+(_[a-z]+)+\b|(?<![\w-])[a-z_]+=|`(?!model-lego)[^`]*`|\b(None|True|False)\b|\w\(")
 #: What is the same in both: limits of a budget, arguments of builders, groups, files, packages, words of file formats.
 SHARED = re.compile(
-    r"(params|macs|bytes|drop|key|width|num_classes|dog)=|torch_geometric|--\w+ \w+=|"
+    r"(params|macs|bytes|drop|latency|key|width|num_classes|dog)=|torch_geometric|--\w+ \w+=|"
     "x_train y_train x_test y_test class_names"
 )
 #: Messages about what no command can do, or about code that a user of the command line has to write as well.

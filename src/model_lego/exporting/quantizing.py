@@ -193,7 +193,9 @@ def _quantise(kind: Format, plain: Path, fresh: Path, batches: Sequence[Array]) 
 def _times(given: Exportable, kind: Format, files: Sequence[Path]) -> dict[int, float]:
     """How many times as fast the first file is as the second, by the number of images at once."""
     shape, dtype = tuple(given.example.shape[1:]), str(given.example.dtype).removeprefix("torch.")
-    turns = in_turns([Timeable(RUNTIMES[kind.runtime], file.absolute(), shape, dtype) for file in files], 1, BATCHES, ROUNDS)
+    turns = in_turns(
+        [Timeable(RUNTIMES[kind.runtime], file.absolute(), shape, dtype) for file in files], 1, BATCHES, ROUNDS
+    )
     return {
         batch: statistics.median(b / a for a, b in zip(*turns.milliseconds[batch], strict=True)) for batch in BATCHES
     }
