@@ -17,7 +17,7 @@ import torch
 
 from benchmarks.common import ROOT, record
 from benchmarks.kills import part
-from model_lego.bin_names import INDEX, MANIFEST, folder_name
+from model_lego.names.bin_names import INDEX, MANIFEST, folder_name
 from model_lego.parts_bin.index import indexed, rows_without_folder
 from model_lego.parts_bin.keeping import bin_add
 from model_lego.store import save

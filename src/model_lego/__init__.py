@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from model_lego.late import late_names
+from model_lego.calling.late import late_names
 from model_lego.version import __version__ as __version__
 
 if TYPE_CHECKING:

@@ -135,7 +135,7 @@ def test_leftovers_are_collected(shelf):
 
 
 def test_names_of_strangers_are_inert(shelf, tmp_path, world):
-    from model_lego.bin_names import folder_name, manifest_digest
+    from model_lego.names.bin_names import folder_name, manifest_digest
 
     (part,) = shelf.glob("one@*")
     raw = json.loads((part / "manifest.json").read_text())

@@ -4,7 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
-from model_lego.card_header import header_of
+from model_lego.hub.card_header import header_of
 from tests.support.squares import run
 
 GOLDEN = Path(__file__).parents[1] / "store" / "golden"

@@ -94,7 +94,7 @@ def test_what_is_told_without_a_command_is_told_without_torch(arguments):
 def saved(tmp_path_factory):
     """A saved part, and one in a bin whose index knows of none."""
     from benchmarks.kills import part
-    from model_lego.bin_names import INDEX
+    from model_lego.names.bin_names import INDEX
     from model_lego.parts_bin.keeping import bin_add
     from model_lego.store import save
 
@@ -143,7 +143,7 @@ def test_what_is_no_public_name_is_refused_as_python_does():
 
 
 def test_a_module_of_the_package_is_there_without_its_public_names():
-    code = "import sys; from model_lego import bin_names, hub; print('model_lego.public' in sys.modules, hub.__name__)"
+    code = "import sys; from model_lego import errors, names; print('model_lego.public' in sys.modules, names.__name__)"
     done = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "PYTHONPATH": str(SRC)},
@@ -151,4 +151,4 @@ def test_a_module_of_the_package_is_there_without_its_public_names():
         text=True,
         check=True,
     )
-    assert done.stdout.split() == ["False", "model_lego.hub"]
+    assert done.stdout.split() == ["False", "model_lego.names"]

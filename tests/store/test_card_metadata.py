@@ -7,7 +7,7 @@ import yaml
 from huggingface_hub import ModelCard
 from torch import nn
 
-from model_lego.card_header import header_of, licence_entries, licences_in
+from model_lego.hub.card_header import header_of, licence_entries, licences_in
 from model_lego.parts.component import Component
 from model_lego.parts.origin import Builder
 from model_lego.parts.provenance import Provenance

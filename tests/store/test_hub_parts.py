@@ -171,7 +171,7 @@ def test_names_that_are_none(name):
 
 
 def test_the_sha256_of_an_author_holds_here_too(commit, saved):
-    from model_lego.bin_names import manifest_digest
+    from model_lego.names.bin_names import manifest_digest
 
     assert load(PETS, sha256=manifest_digest(saved)).classes[0] == "cat"
     with pytest.raises(CorruptComponent, match="it is not the part that is meant"):

@@ -7,8 +7,8 @@ import pytest
 import torch
 
 import model_lego as ml
-from model_lego.card_header import header_of
 from model_lego.errors import BadConfig, CannotWrite, CorruptComponent, OutputExists
+from model_lego.hub.card_header import header_of
 from model_lego.parts.verdict import Verdict
 from model_lego.store import load, save
 from model_lego.store.card_metadata import UNNAMED

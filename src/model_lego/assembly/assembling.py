@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from model_lego.assembly.calibration import noise, read_calibration
 from model_lego.assembly.judging import verdict_on
 from model_lego.assembly.padding import place
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches
 from model_lego.errors import BadConfig, ClassClash, CutMismatch, IncompatibleComponents
 from model_lego.graph.cost import cost_of
@@ -19,7 +20,6 @@ from model_lego.graph.rule import OpRule
 from model_lego.heads.fitting import Labelled, Settled, fit_head, settle
 from model_lego.heads.scaling import scale_layers
 from model_lego.heads.settings import JoinOptions, JoinSettings
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.answers import difference
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Head, Part, leaves, own_classes, side_by_side
 from model_lego.parts.component import Component

@@ -7,6 +7,7 @@ from typing import Any, TypedDict, Unpack
 import torch
 from torch import Tensor, nn
 
+from model_lego.calling.options import refuse_unknown
 from model_lego.cutting.slicing import ranks, selection_of, sliced
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import cut_of
@@ -15,7 +16,6 @@ from model_lego.disassembly.disassembling import Plan, cut
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import ChannelGraph, ChannelSelection, select
 from model_lego.graph.modules import find_tensor, first_parameter, hookless_copy
-from model_lego.options import refuse_unknown
 from model_lego.parts.component import Component, check_source
 from model_lego.parts.image_shapes import noise_of
 from model_lego.parts.provenance import together

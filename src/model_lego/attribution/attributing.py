@@ -10,12 +10,12 @@ from model_lego.attribution.reading import ALONE, Reading
 from model_lego.attribution.sampling import Choice, SampleChoice, SampleOptions, choose, chosen, gathered
 from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.summing import Summer
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, EmptySelection
 from model_lego.graph import ChannelGraph
 from model_lego.graph.runner import Running, running
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, fitting, label_numbers, unnamed
 from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group, add_up, in_all, place_in

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any
 
-from model_lego.amounts import in_words
 from model_lego.budgets.size import share
 from model_lego.errors import BadConfig
 from model_lego.parts.origin import Cost
+from model_lego.text.amounts import in_words
 
 #: What is counted under which name: the field of a Budget and that of a Cost.
 COUNTED = {"params": "parameters", "macs": "macs", "bytes": "bytes", "latency": "milliseconds"}

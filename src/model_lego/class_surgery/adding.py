@@ -8,12 +8,12 @@ from typing import SupportsIndex, Unpack
 from torch import nn
 
 from model_lego.assembly.assembling import assemble, assembled
+from model_lego.calling.options import refuse_unknown
 from model_lego.class_surgery.head_update import carried_over, head_inputs, settings_like, share_of_outsiders
 from model_lego.data.batching import Batches, first_images
 from model_lego.disassembly.disassembling import whole
 from model_lego.errors import BadConfig, IncompatibleComponents, UnknownClass
 from model_lego.heads.settings import HeadOptions
-from model_lego.options import refuse_unknown
 from model_lego.parts.assembly import Assembly, Part, own_classes
 from model_lego.parts.class_names import ClassNames, label_numbers
 from model_lego.parts.component import Component

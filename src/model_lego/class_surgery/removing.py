@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from model_lego.attribution import Thresholds
 from model_lego.budgets.budget import Budget
 from model_lego.budgets.settings import CutSettings
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.class_surgery.forgetting import forget as forget_concepts
 from model_lego.class_surgery.head_update import (
     carried_over,
@@ -27,7 +28,6 @@ from model_lego.errors import BadConfig, EmptySelection
 from model_lego.heads.settings import HeadKind
 from model_lego.latency.device import Device
 from model_lego.latency.table import LatencyTable
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import NONE_OF_THESE, Assembly, Part, owned_classes, rejects, told_classes
 from model_lego.parts.class_names import Classes, ClassNames, gone_places, label_numbers, names_of, source_names
 from model_lego.parts.component import Component

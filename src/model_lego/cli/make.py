@@ -7,7 +7,6 @@ from typing import Annotated, Any
 
 import typer
 
-from model_lego.bin_names import manifest_digest
 from model_lego.cli import options as o
 from model_lego.cli.pinning import known_commit, with_commits
 from model_lego.cli.recipe import steps
@@ -20,6 +19,7 @@ from model_lego.cli.recipe.targets import Targets
 from model_lego.cli.recipe.text import MAX_BYTES
 from model_lego.cli.render import say, show, show_json, show_table
 from model_lego.errors import BadConfig
+from model_lego.names.bin_names import manifest_digest
 from model_lego.store.located import is_named
 
 Given = Annotated[str, typer.Argument(metavar="RECIPE", help="a .yaml file, or a saved part, which is made again")]

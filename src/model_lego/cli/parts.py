@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from model_lego.amounts import short
-from model_lego.bin_names import existing_bin, found_in
 from model_lego.cli.plain_options import Json
 from model_lego.cli.render import Bar, say, show, show_json, show_table
 from model_lego.errors import BadConfig
+from model_lego.names.bin_names import existing_bin, found_in
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.parts_bin.index import indexed
 from model_lego.parts_bin.searching import bin_search
+from model_lego.text.amounts import short
 
 Bin = Annotated[
     str | None,

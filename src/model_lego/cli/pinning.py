@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from model_lego.cli.render import say
-from model_lego.hub_names import is_on_hub
+from model_lego.names.hub_names import is_on_hub
 
 #: Options that can name a part.
 PARTS = frozenset(

@@ -16,12 +16,12 @@ from model_lego.cli.outlets import Take, as_csv, as_lines, as_table
 from model_lego.cli.render import Bar, say
 from model_lego.cli.sources import open_part
 from model_lego.errors import BadBatches, BadConfig, LegoError
-from model_lego.inert import printable
 from model_lego.parts.predicting import LONE, predicted
 from model_lego.parts.predictions import Prediction, Predictions, counted
 from model_lego.pictures.finding import Found, find_pictures
 from model_lego.store.outputs import check_apart, check_file, check_place
 from model_lego.store.sorting import Sorter
+from model_lego.text.inert import printable
 
 #: Exit code where some of the photos could not be read.
 SOME_FAILED = 3

@@ -6,7 +6,7 @@ import typer
 
 from model_lego.cli.plain_options import Json
 from model_lego.cli.render import say, show, show_json
-from model_lego.hub_names import hub_name
+from model_lego.names.hub_names import hub_name
 
 
 def push_command(

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from model_lego.inert import printable
+from model_lego.text.inert import printable
 
 out = Console(soft_wrap=True, highlight=False)
 talk = Console(stderr=True, soft_wrap=True, highlight=False)

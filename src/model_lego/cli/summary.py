@@ -4,11 +4,11 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from model_lego.amounts import in_words
 from model_lego.cli.render import share
 from model_lego.cli.wording import in_options
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord, PreprocessingRecord
+from model_lego.text.amounts import in_words
 
 #: Items of a list that are shown, letters of a line, and parts of an assembly that are told of in full.
 ITEMS, WIDTH, FULL = 10, 80, 3

@@ -8,10 +8,10 @@ from typing import Any
 
 from model_lego.cli.summary import few
 from model_lego.digest import SEEN, unpacked
-from model_lego.inert import printable
 from model_lego.parts.licences import clashes
 from model_lego.parts.provenance import Provenance, together
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
+from model_lego.text.inert import printable
 
 #: Digits of a digest that are shown.
 DIGITS = 12

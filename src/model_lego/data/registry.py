@@ -4,6 +4,7 @@ import warnings
 from pathlib import Path
 from typing import Unpack
 
+from model_lego.calling.options import refuse_unknown
 from model_lego.data.class_maps import ClassMap
 from model_lego.data.digits import open_digits
 from model_lego.data.folders import open_folder
@@ -14,7 +15,6 @@ from model_lego.data.photo_sets import Reading, ReadingOptions
 from model_lego.data.sets import DataSplit
 from model_lego.data.torchvision_sets import open_torchvision
 from model_lego.errors import BadConfig
-from model_lego.options import refuse_unknown
 
 
 def open_data(

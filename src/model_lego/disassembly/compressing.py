@@ -6,11 +6,11 @@ from torch import nn
 
 from model_lego.budgets.budget import Budget
 from model_lego.budgets.settings import PROMISED, CutSettings
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches
 from model_lego.disassembly.disassembling import component_for
 from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import ClassNames
 from model_lego.parts.component import Component
 from model_lego.parts.origin import Builder

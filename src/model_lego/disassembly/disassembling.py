@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from model_lego.attribution import ContributionStats, locate
 from model_lego.budgets.search import within_budget
 from model_lego.budgets.settings import CutSettings
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.cutting.canonizing import plain_layers
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import kept_positions, slice_model
@@ -23,7 +24,6 @@ from model_lego.graph import ChannelGraph, ChannelSelection, keep_all
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
 from model_lego.graph.selection import keeps_all
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, source_names
 from model_lego.parts.component import Component
 from model_lego.parts.origin import Builder, Origin

@@ -10,10 +10,10 @@ from model_lego.budgets.budget import COUNTED, Budget
 from model_lego.budgets.removal_order import Shrinking
 from model_lego.budgets.search import shrinking
 from model_lego.budgets.settings import CutSettings
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches
 from model_lego.disassembly.request import InputOptions, ask
 from model_lego.errors import BadConfig
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames
 from model_lego.parts.origin import Cost
 

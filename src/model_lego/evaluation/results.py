@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from model_lego.amounts import short
+from model_lego.text.amounts import short
 from model_lego.verdicts.metrics import Outsiders
 
 #: Characters in a line, rows of a table of classes, and names of other classes, that a printed report takes at most.

@@ -4,10 +4,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
-from model_lego import hub
-from model_lego.hub_names import NAME
+from model_lego.hub import repositories as hub
 from model_lego.models import of_hub, of_timm, of_torchvision
 from model_lego.models.registry import kind_of
+from model_lego.names.hub_names import NAME
 
 
 def would_fetch(name: str) -> str:

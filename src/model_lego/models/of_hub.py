@@ -16,15 +16,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from model_lego import hub
-from model_lego.card_header import LONGEST, header_of, licences_in
 from model_lego.errors import BadConfig, BadWeights, CannotFetch
-from model_lego.hub_names import NAME
+from model_lego.hub import repositories as hub
+from model_lego.hub.card_header import LONGEST, header_of, licences_in
 from model_lego.models import of_timm, transformers_networks
 from model_lego.models.building import built
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Published, described, distinct, fetching
 from model_lego.models.weights import load_weights
+from model_lego.names.hub_names import NAME
 from model_lego.parts.origin import Builder
 from model_lego.parts.provenance import Provenance
 

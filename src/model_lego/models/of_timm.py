@@ -10,9 +10,9 @@ from urllib.parse import urlparse
 
 from torch import nn
 
-from model_lego import hub
 from model_lego.data.imagenet import imagenet_names
 from model_lego.errors import BadConfig
+from model_lego.hub import repositories as hub
 from model_lego.models.names import unknown, unknown_tag, without_tag
 from model_lego.models.network import Network, Wanted
 from model_lego.models.published import Library, Published, distinct, fetching, open_published

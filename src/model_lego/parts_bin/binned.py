@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from model_lego.bin_names import SHOWN
+from model_lego.names.bin_names import SHOWN
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from contextlib import closing, contextmanager, suppress
 from itertools import islice
 from pathlib import Path
 
-from model_lego.bin_names import CARD, INDEX, MANIFEST, parts_in
+from model_lego.names.bin_names import CARD, INDEX, MANIFEST, parts_in
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.progress import Progress, quiet, tracked
 from model_lego.version import __version__

@@ -4,7 +4,8 @@ import shutil
 import warnings
 from pathlib import Path
 
-from model_lego.bin_names import (
+from model_lego.errors import CorruptComponent, OutputExists
+from model_lego.names.bin_names import (
     CARD,
     MANIFEST,
     bin_folder,
@@ -15,8 +16,7 @@ from model_lego.bin_names import (
     manifest_digest,
     parts_in,
 )
-from model_lego.errors import CorruptComponent, OutputExists
-from model_lego.hub_names import hub_name, is_on_hub
+from model_lego.names.hub_names import hub_name, is_on_hub
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.parts_bin.index import rows_without_folder, stamp, write
 from model_lego.parts_bin.reading import card_text, read_part, with_licence

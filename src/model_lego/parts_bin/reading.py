@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import Any
 
-from model_lego.bin_names import OTHER, manifest_digest, name_and_digits
-from model_lego.card_header import header_of, licence_entries, licences_in, with_header
 from model_lego.errors import CorruptComponent, LegoError
+from model_lego.hub.card_header import header_of, licence_entries, licences_in, with_header
+from model_lego.names.bin_names import OTHER, manifest_digest, name_and_digits
 from model_lego.parts.verdict import Verdict
 from model_lego.parts_bin.binned import BinnedPart
 from model_lego.store.files import CARD, is_plain_file

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from model_lego.bin_names import existing_bin
 from model_lego.errors import BadConfig
+from model_lego.names.bin_names import existing_bin
 from model_lego.parts_bin.binned import BinnedPart, has_class, is_from
 from model_lego.parts_bin.index import indexed
 from model_lego.progress import Progress, quiet

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_lego.inert import printable
+from model_lego.text.inert import printable
 
 #: What the name of a picture ends in.
 SUFFIXES = (

@@ -12,8 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from model_lego.errors import BadConfig
-from model_lego.inert import printable
 from model_lego.store.outputs import check_file, writing
+from model_lego.text.inert import printable
 from model_lego.version import __version__
 
 

@@ -12,10 +12,10 @@ from model_lego.attribution import ContributionStats, Thresholds, attribute
 from model_lego.attribution.reading import Reading
 from model_lego.attribution.relevance import walk
 from model_lego.attribution.sampling import SampleChoice, choose, chosen
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches
 from model_lego.errors import BadConfig
 from model_lego.graph import ChannelGraph
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes, ClassNames, label_numbers, source_names
 from model_lego.parts.wrappers import unwrapped
 from model_lego.progress import Progress, quiet

@@ -14,13 +14,13 @@ from typing import Any, TypedDict, Unpack
 import torch
 from torch import Tensor, fx, nn
 
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches, called, checked, sampled
 from model_lego.data.thumbnails import Photo, can_be_shown, thumbnail
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, ShapeMismatch
 from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.runner import running
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import ClassNames, names_of, source_names
 from model_lego.parts.image_shapes import taken
 from model_lego.parts.preprocessing import Preprocessing

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from model_lego.late import late_names
+from model_lego.calling.late import late_names
 
 if TYPE_CHECKING:
     from model_lego.store.public import *  # noqa: F403  (the names, for type checkers)

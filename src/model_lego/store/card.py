@@ -3,14 +3,14 @@
 import json
 from collections.abc import Iterator
 
-from model_lego.card_header import with_header
 from model_lego.digest import SEEN
-from model_lego.inert import in_code, in_markdown
+from model_lego.hub.card_header import with_header
 from model_lego.parts.licences import clashes
 from model_lego.parts.provenance import Provenance, together
 from model_lego.parts.verdict import Verdict
 from model_lego.store.card_metadata import metadata
 from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
+from model_lego.text.inert import in_code, in_markdown
 
 #: What stands in a card for the folder that it is in.
 HERE = '"path/to/this/folder"'

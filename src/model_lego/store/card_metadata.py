@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from model_lego.card_header import licence_entries
 from model_lego.errors import BadConfig
-from model_lego.hub_names import NAME, hub_name, is_on_hub
-from model_lego.inert import printable
+from model_lego.hub.card_header import licence_entries
+from model_lego.names.hub_names import NAME, hub_name, is_on_hub
 from model_lego.parts.provenance import Provenance, together
 from model_lego.parts.verdict import Verdict
 from model_lego.store.manifest import AssemblyRecord, Manifest, PartRecord
+from model_lego.text.inert import printable
 
 #: What the part is called in its figures where its repository has no name yet.
 UNNAMED = "this-part"

@@ -22,11 +22,11 @@ from model_lego.attribution.attributing import asked_for, sum_up
 from model_lego.attribution.reading import Reading
 from model_lego.attribution.sampling import SampleChoice, SampleOptions, choose, fingerprint
 from model_lego.attribution.summing import Summer, bytes_a_class
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches, checked
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, OutputExists
 from model_lego.graph import ChannelGraph
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.class_names import Classes
 from model_lego.parts.wrappers import unwrapped
 from model_lego.processes import Group, in_all, place_in

@@ -6,7 +6,7 @@ from typing import Any
 
 from model_lego.digest import digest_of_bytes
 from model_lego.errors import CorruptComponent
-from model_lego.hub_names import is_of_cache
+from model_lego.names.hub_names import is_of_cache
 
 WEIGHTS = "model.safetensors"
 MANIFEST = "manifest.json"

@@ -6,13 +6,13 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from model_lego import hub
 from model_lego.errors import CannotFetch, CorruptComponent
-from model_lego.hub_names import HubName, hub_name
-from model_lego.inert import printable
+from model_lego.hub import repositories as hub
+from model_lego.names.hub_names import HubName, hub_name
 from model_lego.store.files import CARD, MANIFEST, MAX_MANIFEST_BYTES, RECIPE, WEIGHTS, read_manifest
 from model_lego.store.manifest import Manifest
 from model_lego.store.manifest_text import parse_manifest
+from model_lego.text.inert import printable
 
 #: Bytes that a card and a recipe may have.
 MAX_TEXT_BYTES = 2**20

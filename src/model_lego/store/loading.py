@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from model_lego.errors import BadConfig, CorruptComponent
-from model_lego.hub_names import hub_name, is_on_hub
+from model_lego.names.hub_names import hub_name, is_on_hub
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.provenance import Provenance, together

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from model_lego.bin_names import folder_of, is_binned
-from model_lego.hub_names import is_on_hub
+from model_lego.names.bin_names import folder_of, is_binned
+from model_lego.names.hub_names import is_on_hub
 from model_lego.store.hub_parts import snapshot
 
 

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from model_lego import hub
 from model_lego.errors import BadConfig, CannotWrite, CorruptComponent, OutputExists, SchemaTooNew
-from model_lego.hub_names import MAIN, PREFIX, HubName, hub_name
+from model_lego.hub import repositories as hub
+from model_lego.names.hub_names import MAIN, PREFIX, HubName, hub_name
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.store.card import HERE, card

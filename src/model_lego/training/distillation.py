@@ -11,12 +11,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig, IncompatibleComponents, ShapeMismatch, UnknownClass
 from model_lego.graph.modules import first_parameter
 from model_lego.heads.features import logit_layers, parts_layers
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly, rejects
 from model_lego.parts.class_names import ClassNames, names_for, places_of
 from model_lego.parts.component import Component

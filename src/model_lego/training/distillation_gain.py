@@ -6,6 +6,7 @@ from typing import Any, Generic, TypeVar, Unpack
 
 from torch import Tensor, nn
 
+from model_lego.calling.options import refuse_unknown, value_of
 from model_lego.data.batching import Batches, checked
 from model_lego.digest import digest_of
 from model_lego.errors import BadConfig
@@ -13,7 +14,6 @@ from model_lego.evaluation.baselines import Contender
 from model_lego.evaluation.costs import network_cost
 from model_lego.evaluation.evaluating import evaluate
 from model_lego.evaluation.results import Report
-from model_lego.options import refuse_unknown, value_of
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.class_names import ClassNames
 from model_lego.parts.component import Component

@@ -5,7 +5,7 @@ import sqlite3
 
 import pytest
 
-from model_lego.bin_names import INDEX
+from model_lego.names.bin_names import INDEX
 from model_lego.parts_bin import index
 from model_lego.parts_bin.index import indexed
 from model_lego.parts_bin.keeping import bin_add

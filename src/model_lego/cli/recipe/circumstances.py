@@ -11,12 +11,12 @@ from pathlib import Path
 
 import torch
 
-from model_lego.bin_names import MANIFEST, is_binned
 from model_lego.cli.recipe.reading import Step, words_of
 from model_lego.cli.recipe.steps import PATHS, Made
 from model_lego.data.label_rows import read_rows
 from model_lego.errors import BadConfig
-from model_lego.hub_names import hub_name, is_on_hub
+from model_lego.names.bin_names import MANIFEST, is_binned
+from model_lego.names.hub_names import hub_name, is_on_hub
 from model_lego.parts.origin import OWN_CODE
 from model_lego.store.located import located
 from model_lego.version import __version__

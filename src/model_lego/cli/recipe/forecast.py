@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 
+from model_lego.calling.options import value_of
 from model_lego.cli import options as o
 from model_lego.cli.assemble import parse_groups
 from model_lego.cli.budget import parse_budget
@@ -19,11 +20,10 @@ from model_lego.cutting.tracing import trace
 from model_lego.errors import LegoError
 from model_lego.graph.cost import cost_of
 from model_lego.graph.modules import first_parameter
-from model_lego.hub_names import is_on_hub
 from model_lego.models import open_network
 from model_lego.models.fetching import would_fetch
 from model_lego.models.registry import image_shape
-from model_lego.options import value_of
+from model_lego.names.hub_names import is_on_hub
 from model_lego.parts.class_names import groups_of, in_order, label_numbers, spelled
 from model_lego.parts.grouping import grouped
 from model_lego.parts.origin import OWN_CODE, Cost, total

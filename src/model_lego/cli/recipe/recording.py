@@ -9,7 +9,6 @@ from typing import Any
 
 import yaml
 
-from model_lego.bin_names import manifest_digest
 from model_lego.cli.provenance import signed
 from model_lego.cli.recipe import steps
 from model_lego.cli.recipe.asking import asked
@@ -17,6 +16,7 @@ from model_lego.cli.recipe.circumstances import files_of, here
 from model_lego.cli.recipe.reading import Recipe, Step, read_recipe, words_of
 from model_lego.cli.recipe.text import MAX_BYTES
 from model_lego.errors import BadConfig
+from model_lego.names.bin_names import manifest_digest
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.provenance import UNSAID, Provenance

@@ -10,7 +10,7 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from model_lego.errors import BadConfig, CorruptComponent
-from model_lego.hub_names import is_of_cache
+from model_lego.names.hub_names import is_of_cache
 
 #: How names of parts in a bin begin, and the variable of the environment that says where it is.
 PREFIX, VARIABLE = "bin:", "MODEL_LEGO_PARTS"

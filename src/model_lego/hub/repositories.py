@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model_lego.errors import BadConfig, LegoError
-from model_lego.hub_names import MAIN, HubName
+from model_lego.names.hub_names import MAIN, HubName
 
 #: Seconds that the Hub has for its first answer.
 PATIENCE = 10.0

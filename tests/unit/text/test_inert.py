@@ -6,9 +6,9 @@ import pytest
 from torch import nn
 
 from model_lego.cli import render
-from model_lego.inert import in_code, in_markdown, printable
 from model_lego.parts.component import Component
 from model_lego.store import save
+from model_lego.text.inert import in_code, in_markdown, printable
 from tests.support.handmade_parts import origin
 
 ESCAPES = "\x1b]0;title\x07\x1b[2J"
