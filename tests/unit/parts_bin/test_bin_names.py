@@ -4,8 +4,9 @@ import re
 
 import pytest
 
-from model_lego import bin_names, load
+from model_lego import load
 from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.names import bin_names
 from model_lego.names.bin_names import bin_folder, checked_name, manifest_digest, parts_in
 from model_lego.parts_bin.keeping import bin_add
 from model_lego.store import files, inspect
