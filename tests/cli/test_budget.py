@@ -24,7 +24,7 @@ def test_limits_are_read_as_they_are_written(given, budget):
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        (["size=3"], "names no limit; use params=NUMBER"),
+        (["size=3"], "names no limit; give NUMBER for one of params="),
         (["params"], "no number behind params="),
         (["params=much"], "no number behind params="),
         (["params=0.1,params=0.2"], "gives params twice"),

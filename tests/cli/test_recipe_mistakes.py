@@ -47,7 +47,7 @@ SAID = """\
 11: steps.one.clases: there is no such key; did you mean classes?
 12: steps.one.repair: 'rigde' is unknown; did you mean ridge?
 13: steps.one.multiple: has to be a valid integer, not 'two'
-14: steps.one.budget: 'mac=0.3' names no limit; use params=NUMBER, macs=NUMBER, bytes=NUMBER, latency=NUMBER, drop=NUMBER
+14: steps.one.budget: 'mac=0.3' names no limit; give NUMBER for one of params=, macs=, bytes=, latency=, drop=
 17: steps.both.parts.2: step 'later' is not above this one; a step names those above it
 17: steps.both.parts.3: 'onee' is no step above, no file and no folder; did you mean one?
 18: steps.both.layout: 'paralel' is unknown; did you mean parallel?

@@ -26,7 +26,9 @@ def parse_budget(given: Sequence[str] | None, *, paper: bool = False) -> Budget 
             continue
         name, _, number = (word.strip() for word in item.partition("="))
         if name not in LIMITS:
-            raise BadConfig(f"--budget '{item}' names no limit; use {', '.join(f'{limit}=NUMBER' for limit in LIMITS)}")
+            raise BadConfig(
+                f"--budget '{item}' names no limit; give NUMBER for one of {', '.join(f'{limit}=' for limit in LIMITS)}"
+            )
         if LIMITS[name] in limits:
             raise BadConfig(f"--budget gives {name} twice")
         limits[LIMITS[name]] = _limit(name, number, item)
