@@ -16,6 +16,7 @@ SEED ?= 0
 ARGS ?=
 FOREIGN := build/foreign-packages
 GUIDED := build/guided-packages
+EXAMPLES := build/examples
 
 usable = $(1) -c 'import ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
 ifndef PYTHON
@@ -28,7 +29,7 @@ in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
 pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz fuzz-networks docs schema clean
+.PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz fuzz-networks examples docs schema clean
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -105,6 +106,14 @@ fuzz: venv ## damage files that are read, at random: a result or a refusal, soon
 
 fuzz-networks: venv ## try random networks: cut, joined and saved right, or refused; COUNT=2000 SEED=0, an hour
 	@OMP_NUM_THREADS=1 $(in_venv)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) $(ARGS)
+
+examples: $(EXAMPLES)/complete ## try the server of examples/, in an environment of its own
+	@cd examples/serve && "$(CURDIR)/$(EXAMPLES)/bin/python" -m pytest -q -p no:cacheprovider $(ARGS)
+
+$(EXAMPLES)/complete: examples/serve/requirements.txt examples/serve/requirements-test.txt
+	@$(PYTHON) -m venv --clear $(EXAMPLES)
+	@$(EXAMPLES)/bin/python -m pip install --disable-pip-version-check --quiet -r examples/serve/requirements-test.txt
+	@touch $@
 
 clean: ## remove what the other targets made in this checkout
 	rm -rf .venv build/coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
