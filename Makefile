@@ -107,8 +107,12 @@ fuzz: venv ## damage files that are read, at random: a result or a refusal, soon
 fuzz-networks: venv ## try random networks: cut, joined and saved right, or refused; COUNT=2000 SEED=0, an hour
 	@OMP_NUM_THREADS=1 $(in_venv)/python -m tests.fuzz --count $(COUNT) --seed $(SEED) $(ARGS)
 
-examples: $(EXAMPLES)/complete ## try the server of examples/, in an environment of its own
+examples: $(EXAMPLES)/complete ## try the server and the page of examples/, in environments of their own
 	@cd examples/serve && "$(CURDIR)/$(EXAMPLES)/bin/python" -m pytest -q -p no:cacheprovider $(ARGS)
+	@command -v npm >/dev/null || { echo "npm is not installed: examples/browser is not tried"; exit 0; }; \
+	$(EXAMPLES)/bin/python examples/serve/tiny_model.py $(EXAMPLES) && cd examples/browser && \
+		npm ci --no-fund --no-audit --loglevel=error && PYTHON="$(CURDIR)/$(EXAMPLES)/bin/python" \
+		npm test --silent -- "$(CURDIR)/$(EXAMPLES)/rgb.onnx" "$(CURDIR)/$(EXAMPLES)/green.png"
 
 $(EXAMPLES)/complete: examples/serve/requirements.txt examples/serve/requirements-test.txt
 	@$(PYTHON) -m venv --clear $(EXAMPLES)
@@ -116,5 +120,6 @@ $(EXAMPLES)/complete: examples/serve/requirements.txt examples/serve/requirement
 	@touch $@
 
 clean: ## remove what the other targets made in this checkout
-	rm -rf .venv build/coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
+	rm -rf .venv build/coverage .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist \
+		examples/browser/node_modules examples/browser/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

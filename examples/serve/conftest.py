@@ -1,6 +1,4 @@
-"""A file as `model-lego export --with-preprocessing` writes it, of a network that tells red from green from blue."""
-
-import json
+"""The small network that the server is tried with."""
 
 import pytest
 from classifier import Classifier, Resizing
@@ -8,28 +6,10 @@ from classifier import Classifier, Resizing
 
 @pytest.fixture
 def rgb_file(tmp_path):
-    onnx = pytest.importorskip("onnx", reason="onnx is not installed: no network is made to try the server with")
-    types, node = onnx.TensorProto, onnx.helper.make_node
-    graph = onnx.helper.make_graph(
-        [
-            node("Cast", ["images"], ["floats"], to=types.FLOAT),
-            node("ReduceMean", ["floats", "sides"], ["means"], keepdims=0),
-            node("Softmax", ["means"], ["probabilities"]),
-        ],
-        "rgb",
-        [onnx.helper.make_tensor_value_info("images", types.UINT8, ["batch", "height", "width", 3])],
-        [onnx.helper.make_tensor_value_info("probabilities", types.FLOAT, ["batch", 3])],
-        [onnx.helper.make_tensor("sides", types.INT64, [2], [1, 2])],
-    )
-    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10)
-    notes = {
-        "classes": json.dumps(["red", "green", "blue"]),
-        "takes": json.dumps({"type": "uint8", "shape": [None, None, None, 3]}),
-        "resizing": json.dumps({"size": 8, "crop": [6, 6], "interpolation": "bilinear", "mean": [], "std": []}),
-        "digest": "0f",
-    }
-    onnx.helper.set_model_props(model, {f"model_lego.{name}": value for name, value in notes.items()})
-    onnx.save(model, tmp_path / "rgb.onnx")
+    pytest.importorskip("onnx", reason="onnx is not installed: no network is made to try the server with")
+    from tiny_model import write
+
+    write(tmp_path / "rgb.onnx")
     return tmp_path / "rgb.onnx"
 
 
