@@ -1,8 +1,8 @@
 """Build the documentation as a searchable site: `python tools/build_site.py` writes it to build/site.
 
-Its pages are README.md, the files beside it and docs/, as they are, and a page for each folder of the package, made of
-its docstrings. They are laid out under build/pages as in the repository, so that links between them stay what they are.
-A link that leads nowhere is an error.
+Its pages are README.md, the files beside it, docs/ and the examples' README.md, as they are, and a page for each folder
+of the package, made of its docstrings. They are laid out under build/pages as in the repository, so that links between
+them stay what they are. A link that leads nowhere is an error.
 """
 
 import re
@@ -34,6 +34,7 @@ SETTINGS = {
 CONTENTS: dict[str, str | list[str]] = {
     "Tutorials": "docs/tutorials/*",
     "How to": "docs/how-to/*",
+    "Examples": "examples/*/README",
     "To look things up": ["docs/reference", "docs/command-line"],
     "How it works": [
         *("docs/architecture", "docs/decisions/index", "docs/format", "docs/security"),
@@ -65,6 +66,9 @@ def lay_out(pages: Path) -> None:
     shutil.copytree(ROOT / "docs", pages / "docs")
     for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"):
         shutil.copy(ROOT / name, pages / name)
+    for page in (ROOT / "examples").glob("*/README.md"):
+        (pages / page.relative_to(ROOT)).parent.mkdir(parents=True)
+        shutil.copy(page, pages / page.relative_to(ROOT))
     with (pages / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("\n" + "\n".join(contents(title, listed) for title, listed in CONTENTS.items()))
     decisions = sorted(path.stem for path in (ROOT / "docs/decisions").glob("*.md") if path.stem != "index")

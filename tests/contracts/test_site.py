@@ -10,7 +10,7 @@ import pytest
 
 pytest.importorskip("sphinx")
 ROOT = Path(__file__).parents[2]
-PARTS = ["docs", "src", "tools", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"]
+PARTS = ["docs", "examples", "src", "tools", "README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md", "LICENSE"]
 
 
 def built(checkout):
@@ -23,8 +23,10 @@ def built(checkout):
 def checkout(tmp_path):
     """A copy of what the site is made of."""
     for name in PARTS:
-        copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
-        copy(ROOT / name, tmp_path / name)
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("node_modules"))
+        else:
+            shutil.copy(ROOT / name, tmp_path / name)
     return tmp_path
 
 
@@ -33,7 +35,15 @@ def small(tmp_path):
     """A checkout with a page of each kind that holds a heading alone, and a package of one docstring."""
     docs = ROOT / "docs"
     firsts = {page.parent: page for page in sorted(docs.glob("*/*.md"), reverse=True)}.values()
-    for page in [*ROOT.glob("*.md"), ROOT / "LICENSE", *docs.glob("*.md"), docs / "decisions/index.md", *firsts]:
+    example = ROOT / "examples/serve/README.md"
+    for page in [
+        *ROOT.glob("*.md"),
+        ROOT / "LICENSE",
+        *docs.glob("*.md"),
+        docs / "decisions/index.md",
+        *firsts,
+        example,
+    ]:
         stub = tmp_path / page.relative_to(ROOT)
         stub.parent.mkdir(parents=True, exist_ok=True)
         stub.write_text(f"# {page.stem}\n", encoding="utf-8")
