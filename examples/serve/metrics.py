@@ -20,14 +20,17 @@ class Metrics:
     TYPE = CONTENT_TYPE_LATEST
 
     def __init__(self, places: Places) -> None:
-        self.registry = CollectorRegistry()
-        given = {"registry": self.registry}
-        ProcessCollector(**given)
-        self.requests = Counter("classify_requests", "Requests to classify, by HTTP status", ["status"], **given)
-        self.seconds = Histogram("classify_seconds", "From a request to its answer", buckets=SECONDS, **given)
-        self.network = Histogram("network_seconds", "Of the network, on one batch", buckets=SECONDS, **given)
-        self.batch = Histogram("batch_images", "Images of a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128), **given)
-        under_way = Gauge("classify_under_way", "Requests that are being answered", **given)
+        self.registry = registry = CollectorRegistry()
+        ProcessCollector(registry=registry)
+        self.requests = Counter(
+            "classify_requests", "Requests to classify, by HTTP status", ["status"], registry=registry
+        )
+        self.seconds = Histogram("classify_seconds", "From a request to its answer", buckets=SECONDS, registry=registry)
+        self.network = Histogram("network_seconds", "Of the network, on one batch", buckets=SECONDS, registry=registry)
+        self.batch = Histogram(
+            "batch_images", "Images of a batch", buckets=(1, 2, 4, 8, 16, 32, 64, 128), registry=registry
+        )
+        under_way = Gauge("classify_under_way", "Requests that are being answered", registry=registry)
         under_way.set_function(lambda: places.taken)
 
     def text(self) -> bytes:

@@ -63,7 +63,7 @@ class Service:
         began = time.perf_counter()
         try:
             with self.places.one():
-                response = JSONResponse(await self._classes(request))
+                response: Response = JSONResponse(await self._classes(request))
         except Exception as error:
             response = refusal(error)
         self.metrics.requests.labels(str(response.status_code)).inc()
