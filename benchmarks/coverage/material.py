@@ -33,10 +33,11 @@ def tinted(side: int, generator: torch.Generator, *, channels: int = 3) -> Tenso
 
 
 @torch.no_grad()
-def enliven(model: nn.Module, x: Tensor) -> None:
+def enliven(model: nn.Module, x: Tensor, *, least: float = 0.1) -> None:
     """Give a network random norms, and weights with which something of the images is left at its end.
 
-    A fresh BatchNorm is the identity, a fresh scale of a branch often next to nothing: both would hide mistakes.
+    A fresh BatchNorm is the identity, a fresh scale of a branch often next to nothing: both would hide mistakes. Logits
+    differ by at least so much of the largest.
     """
     generator = torch.Generator().manual_seed(1)
     randomize_batchnorm(model, generator)
@@ -45,7 +46,7 @@ def enliven(model: nn.Module, x: Tensor) -> None:
     _center(model, x, generator)
     for _ in range(8):
         logits = answer(model, x)
-        if logits.std(0).max() > 0.1 * logits.abs().max():
+        if logits.std(0).max() > least * logits.abs().max():
             return
         kept = {name: tensor.clone() for name, tensor in model.state_dict().items()}
         strengthen(model)
