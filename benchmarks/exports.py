@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 
 import model_lego as ml
-from benchmarks.common import RESULTS, ROOT, record
+from benchmarks.common import RESULTS, record
 from benchmarks.coverage.material import enliven
 from benchmarks.coverage.material import images as of_smallest_size
 from model_lego.exporting.formats import FORMATS
@@ -29,7 +29,7 @@ from model_lego.parts.image_shapes import taken_by
 from model_lego.parts.preprocessing import Preprocessing
 from tests.support.components import cut_part
 
-FILE, PAGE = RESULTS / "exports.json", ROOT / "docs/deployment.md"
+FILE = RESULTS / "exports.json"
 IMAGES, CLASSES = 256, 8
 #: Logits from which on a network is blown up so far that float32 tells nothing of its sums: it is enlivened less then.
 FAR = 1e6
@@ -203,45 +203,8 @@ def _exported(part: Any, suffix: str, images: Tensor) -> dict[str, Any]:
     }
 
 
-def page(cases: dict[str, Any]) -> str:
-    """The page of what was measured."""
-    lines = [
-        "# Deployment",
-        "",
-        "`python -m benchmarks.exports` writes this page: halves of networks with random weights, assemblies of such",
-        "halves, and networks that take no pictures, as files of [`export`](how-to/export.md). Each file was run in a",
-        "fresh process on 256 images (ONNX by ONNX Runtime, `.pt2` by torch), in batches of 1, 3, 7 and 32. The",
-        "difference is that of a logit to the part's, at most.",
-        "",
-        f"{len(cases)} of {len(CASES)} cases were run; {_good(cases, 'onnx')} agree as ONNX and {_good(cases, 'pt2')}",
-        "as `.pt2`: within 1e-4 (of the largest logit, or of 1), and on the class of every image.",
-        "",
-        "| case | ONNX: difference | largest logit | same class | `.pt2`: difference | same class |",
-        "|---|---:|---:|---:|---:|---:|",
-    ]
-    return "\n".join([*lines, *(_line(name, case) for name, case in cases.items())]) + "\n"
-
-
-def _good(cases: dict[str, Any], kind: str) -> int:
-    return sum(case.get(kind, {}).get("agreeing") == IMAGES for case in cases.values())
-
-
-def _line(name: str, case: dict[str, Any]) -> str:
-    if "refused" in case:
-        return f"| {name} | not cut: {case['refused']} | | | | |"
-    onnx, pt2 = case["onnx"], case["pt2"]
-    cells = []
-    for found, with_largest in ((onnx, True), (pt2, False)):
-        if "refused" in found:
-            cells += [f"refused: {found['refused']}", *([""] if with_largest else []), ""]
-            continue
-        cells += [f"{found['difference']:.1e}", *([f"{found['largest']:.3g}"] if with_largest else [])]
-        cells += [f"{found['agreeing']} of {found['images']}"]
-    return f"| {name} | {' | '.join(cells)} |"
-
-
 def main(arguments: Sequence[str]) -> int:
-    """Measure what is asked for, or what has no result yet, and write the page."""
+    """Measure what is asked for, or what has no result yet."""
     again = "--again" in arguments
     asked = [name for name in arguments if name != "--again"] or list(CASES)
     cases: dict[str, Any] = json.loads(FILE.read_text())["cases"] if FILE.exists() else {}
@@ -253,7 +216,6 @@ def main(arguments: Sequence[str]) -> int:
         cases = {each: cases[each] for each in CASES if each in cases}
         versions = {kind: FORMATS[kind].version for kind in ("onnx", "pt2")}
         record("exports", {"cases": cases, "runtimes": versions}, show=False)
-        PAGE.write_text(page(cases), encoding="utf-8")
     return 0
 
 

@@ -9,7 +9,6 @@ turns in one process.
 import statistics
 import tempfile
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,24 +35,13 @@ WAYS: dict[str, dict[str, Any]] = {
 }
 
 
-class Placed:
-    """Batches with the places of their classes in a part as labels."""
-
-    def __init__(self, split: Any, labels: tuple[int, ...]) -> None:
-        self.batches, self.labels = batches(subset(split, labels), batch_size=BATCH), torch.tensor(labels)
-
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for images, labels in self.batches:
-            yield images, (labels[:, None] == self.labels).int().argmax(1)
-
-
 def measured(model: nn.Module, split: DataSplit, ways: tuple[str, ...], **given: Any) -> dict[str, Any]:
     """Accuracy and speed of components of a network, in floats and as int8, by how they were cut."""
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as room:
         whole = ml.disassemble(model, batches(split.train, batch_size=BATCH), **given, **WAYS["whole"])
         ml.export(whole, Path(room, "source.onnx"))
-        train, test = (Placed(part, whole.labels) for part in (split.train, split.test))
+        train, test = (batches(subset(part, whole.labels), batch_size=BATCH) for part in (split.train, split.test))
         source = [_right(whole(images), labels) for images, labels in test]
         found["restricted"] = _percent(source)
         for way in ways:
