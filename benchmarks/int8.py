@@ -1,4 +1,4 @@
-"""python -m benchmarks.int8: components as int8 ONNX files beside their floats and their uncut sources.
+"""python -m benchmarks.int8 [WORD …]: components as int8 ONNX files beside their floats and their uncut sources.
 
 The zoo's VGG-16 for three of its classes (within a budget of time, and of size) and EfficientNet-Lite0 for ten of
 ImageNet's (within three quarters of the multiply-adds, and whole), calibrated on 256 training images: accuracy in % on
@@ -6,7 +6,9 @@ test images (of Lite0 ImageNet's validation photographs), and how many times as 
 turns in one process.
 """
 
+import json
 import statistics
+import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -18,8 +20,8 @@ from torch import Tensor, nn
 
 import model_lego as ml
 from benchmarks import lite
-from benchmarks.common import record
-from benchmarks.trained import ABSENT, FIRST, opened
+from benchmarks.common import RESULTS, record
+from benchmarks.trained import FIRST, opened
 from model_lego.data import DataSplit, batches, subset
 from model_lego.exporting import onnx_file
 from model_lego.exporting.runtimes import RUNTIMES
@@ -31,6 +33,7 @@ WAYS: dict[str, dict[str, Any]] = {
     "latency=0.4": {"budget": ml.Budget(latency=0.4), "device": ml.Device("onnxruntime", (1, 32))},
     "params=0.06, macs=0.3": {"budget": ml.Budget(params=0.06, macs=0.3), "multiple": 16},
     "macs=0.75": {"budget": ml.Budget(macs=0.75)},
+    "macs=0.75, multiples of 16": {"budget": ml.Budget(macs=0.75), "multiple": 16},
     "whole": {"budget": ml.Budget(macs=1.0), "repair": "none"},
 }
 
@@ -81,28 +84,42 @@ def _percent(right: Any) -> float:
 
 
 @torch.no_grad()
-def main() -> None:
-    """Measure what is here, and record it."""
-    result: dict[str, Any] = {"seed": SEED}
-    vgg, found = opened(FIRST), lite.opened()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ml.DoubtfulResult)
-        if vgg is None:
-            print(f"int8: no VGG-16, {ABSENT}")
-        else:
-            given: dict[str, Any] = {"classes": TASK, "class_names": vgg.names, "preprocessing": vgg.preprocessing}
-            ways = ("latency=0.4", "params=0.06, macs=0.3")
-            result["VGG-16, half width, {bird, cat, deer}"] = measured(vgg.model, vgg.split, ways, seed=SEED, **given)
+def main(words: list[str]) -> None:
+    """Measure what is here, in the ways whose names hold a word, and record it beside what is recorded of others."""
+    file = RESULTS / "int8.json"
+    result: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    for name, open_it, ways in (
+        ("VGG-16, half width, {bird, cat, deer}", _vgg, ("latency=0.4", "params=0.06, macs=0.3")),
+        ("EfficientNet-Lite0, ten ImageNet classes", _lite, ("macs=0.75", "macs=0.75, multiples of 16", "whole")),
+    ):
+        wanted = tuple(way for way in ways if not words or any(word in way for word in words))
+        found = open_it() if wanted else None
         if found is None:
-            print(f"int8: no EfficientNet-Lite0, {lite.ABSENT}")
-        else:
-            given = {"classes": found.labels, "class_names": found.split.class_names, "preprocessing": lite.TAKING}
-            ways = ("macs=0.75", "whole")
-            result["EfficientNet-Lite0, ten ImageNet classes"] = measured(
-                found.model, found.split, ways, seed=SEED, **given
-            )
-    record("int8", result, show=False)
+            print(f"{name}: left out")
+            continue
+        model, split, given = found
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ml.DoubtfulResult)
+            rows = measured(model, split, wanted, seed=SEED, **given)
+        result[name] = result.get(name, {}) | rows
+        record("int8", result | {"seed": SEED}, show=False)
+
+
+def _vgg() -> tuple[nn.Module, DataSplit, dict[str, Any]] | None:
+    found = opened(FIRST)
+    if found is None:
+        return None
+    given = {"classes": TASK, "class_names": found.names, "preprocessing": found.preprocessing}
+    return found.model, found.split, given
+
+
+def _lite() -> tuple[nn.Module, DataSplit, dict[str, Any]] | None:
+    found = lite.opened()
+    if found is None:
+        return None
+    given = {"classes": found.labels, "class_names": found.split.class_names, "preprocessing": lite.TAKING}
+    return found.model, found.split, given
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
