@@ -27,6 +27,7 @@ from model_lego.models import build
 
 NETWORKS = ("torchvision:vgg16", "torchvision:resnet50", "torchvision:mobilenet_v2")
 TASK = ("bird", "cat", "deer")
+#: 0.23 came last, when the test accuracies of the others had been seen.
 SHARES = (0.4, 0.23, 0.2)
 NAME = "latency_budget"
 #: Cuts that are exported and timed together.

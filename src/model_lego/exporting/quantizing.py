@@ -54,6 +54,7 @@ class Quantized:
     takes: str
     gives: str
     runtime: str
+    classes: int
     calibrated: int
     images: int
     held_out: bool
@@ -77,13 +78,15 @@ class Quantized:
         low, high = self.interval
         which = "other images" if self.held_out else "of these images"
         times = ", ".join(f"{ratio:.1f} times at {batch}" for batch, ratio in self.faster.items())
+        told = (
+            f"accuracy {self.accuracy:.1f} %, in floats {self.float_accuracy:.1f} %: {self.lost:.1f} points lost "
+            f"(95 %: {low:.1f} to {high:.1f}); the same class for {self.agreeing}, "
+        )
         return (
             f"{self.file}: onnx, int8, {self.bytes:,} bytes ({self.float_bytes:,} in floats); takes {self.takes}, "
             f"gives {self.gives}\n"
             f"calibrated on {self.calibrated} images; on {self.images} {which}, in a fresh process ({self.runtime}): "
-            f"accuracy {self.accuracy:.1f} %, in floats {self.float_accuracy:.1f} %: {self.lost:.1f} points lost "
-            f"(95 %: {low:.1f} to {high:.1f}); the same class for {self.agreeing}, {self.gives} differ by "
-            f"{self.difference:.1f} % of their spread\n"
+            f"{told if self.classes > 1 else ''}{self.gives} differ by {self.difference:.1f} % of their spread\n"
             f"as fast as in floats, images at once, one thread: {times}"
         )
 
@@ -147,6 +150,7 @@ def quantize(
         takes=taken_in_words(given.example, pixels=with_preprocessing),
         gives=given.gives,
         runtime=kind.version,
+        classes=len(part.classes),
         calibrated=len(fit[1]),
         images=len(labels),
         held_out=test is not None,

@@ -1,8 +1,8 @@
 """How the parts of an assembly run: in turns, or on threads where that is measured to be faster. Either gives the same.
 
 Parts of small networks, or few images, leave processors idle when each is spread over all of them. On threads each part
-runs as it does in its turn, so no bit differs. As one network of grouped convolutions they would be no faster
-(docs/deployment.md).
+runs as it does in its turn, so no bit differs. Why they are not one network of grouped convolutions:
+docs/decisions/parts-run-on-threads.md.
 """
 
 import os
@@ -92,7 +92,8 @@ def _may(networks: Sequence[nn.Module], images: Tensor) -> bool:
 
 def _heard(networks: Sequence[nn.Module]) -> bool:
     """Whether somebody listens to layers, who may do so for this thread alone."""
-    return any(
+    everywhere = nn.modules.module._global_forward_hooks or nn.modules.module._global_forward_pre_hooks
+    return bool(everywhere) or any(
         module._forward_hooks or module._forward_pre_hooks for network in networks for module in network.modules()
     )
 

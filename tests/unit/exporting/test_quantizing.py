@@ -116,3 +116,12 @@ def test_what_onnxruntime_cannot_quantise_is_said_and_leaves_nothing(part, tmp_p
     with pytest.raises(ExportFailed, match="it ended"):
         ml.quantize(part, tmp_path / "small.onnx", [shades(6)])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_of_a_single_class_no_accuracy_is_told(part, tmp_path):
+    narrow = torch.nn.Sequential(*part.module[:-1], torch.nn.Linear(64, 1))
+    taken = replace(origin(), input_shape=(1, SIDE, SIDE))
+    alone = Component(narrow, classes="a", labels=(0,), origin=taken, preprocessing=Preprocessing()).eval()
+    done = ml.quantize(alone, tmp_path / "one.onnx", [(shades(9)[0], torch.zeros(9, dtype=torch.int64))])
+    assert "accuracy" not in str(done)
+    assert "% of their spread" in str(done)

@@ -102,6 +102,17 @@ def test_it_is_in_turns_where_a_thread_would_tell(change):
     assert set(log) == {threading.get_ident()}
 
 
+def test_with_a_hook_on_all_modules_it_is_in_turns():
+    part, log = telling()
+    handle = torch.nn.modules.module.register_module_forward_hook(lambda *_: None)
+    try:
+        with torch.no_grad(), ml.parts_run("threads"):
+            part(images())
+    finally:
+        handle.remove()
+    assert set(log) == {threading.get_ident()}
+
+
 def test_with_gradients_it_is_in_turns():
     part, log = telling()
     with ml.parts_run("threads"):
