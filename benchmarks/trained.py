@@ -41,6 +41,8 @@ MOBILE_BLOCKS = [
     [6, 160, 3, 2],
     [6, 320, 1, 1],
 ]
+#: How networks with LayerNorm are trained.
+TOKENS = {"optimizer": "adamw", "weight_decay": 0.05, "smoothing": 0.1, "clip": 1.0}
 #: Networks that no table is about.
 MORE = {
     "resnet20-cifar10-akamaster": SourceRecipe(
@@ -53,6 +55,22 @@ MORE = {
         mean=NORMAL.mean,
         std=NORMAL.std,
         training={"epochs": 50, "channels_last": True},
+    ),
+    "convnext-cifar10": SourceRecipe(
+        network="timm:convnext_atto",
+        data="cifar10",
+        arguments={"dims": [32, 64, 128, 256], "patch_size": 2},
+        mean=NORMAL.mean,
+        std=NORMAL.std,
+        training=TOKENS | {"epochs": 100, "learning_rate": 0.002, "channels_last": True},
+    ),
+    "vit-cifar10": SourceRecipe(
+        network="timm:vit_tiny_patch16_224",
+        data="cifar10",
+        arguments={"img_size": 32, "patch_size": 4, "embed_dim": 128, "depth": 6, "num_heads": 4},
+        mean=NORMAL.mean,
+        std=NORMAL.std,
+        training=TOKENS | {"epochs": 50, "learning_rate": 0.001, "amp": True},
     ),
     WITHOUT_CAT: SourceRecipe(
         network="zoo:vgg16",

@@ -123,6 +123,7 @@ CalibrationPerClass = Annotated[int, typer.Option("--calibration-per-class", hel
 # Options of every command that trains.
 Epochs = Annotated[int, typer.Option("--epochs", help="passes over the training images")]
 LearningRate = Annotated[float, typer.Option("--learning-rate", help="the highest that the schedule reaches")]
+Optimizer = Annotated[str, typer.Option("--optimizer", help="sgd or adamw, which transformers want")]
 Momentum = Annotated[float, typer.Option("--momentum", help="of SGD with Nesterov's form")]
 WeightDecay = Annotated[float, typer.Option("--weight-decay", help="of matrices and kernels, not of biases and norms")]
 Schedule = Annotated[str, typer.Option("--schedule", help="one-cycle or cosine")]
@@ -308,6 +309,7 @@ class TrainingOptions:
 
     epochs: Epochs
     learning_rate: LearningRate
+    optimizer: Optimizer
     momentum: Momentum
     weight_decay: WeightDecay
     schedule: Schedule

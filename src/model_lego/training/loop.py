@@ -143,7 +143,7 @@ class _Run:
         """Take up the state of a checkpoint; gives the number of epochs that are done."""
         try:
             kept = torch.load(path, map_location="cpu", weights_only=True)
-            here, there = self._state()["settings"], kept["settings"]
+            here, there = self._state()["settings"], {"optimizer": "sgd"} | kept["settings"]  # once there was no other
             if here == there:
                 self.network.load_state_dict(kept["model"])
                 self.optimizer.load_state_dict(kept["optimizer"])
@@ -178,7 +178,7 @@ def _moved(networks: tuple[nn.Module, ...], device: torch.device) -> Iterator[No
             network.to(home)
 
 
-def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.SGD:
+def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.Optimizer:
     trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
     if not trained:
         raise BadConfig("the network has no parameter that can be trained")
@@ -186,6 +186,8 @@ def _optimizer(network: nn.Module, settings: TrainingSettings) -> torch.optim.SG
         {"params": [p for p in trained if p.dim() > 1], "weight_decay": settings.weight_decay},
         {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0},
     ]
+    if settings.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=settings.learning_rate)
     nesterov = settings.momentum > 0
     return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=settings.momentum, nesterov=nesterov)
 

@@ -6,20 +6,24 @@ from typing import Literal
 
 from model_lego.errors import BadConfig
 
+_CHOICES = {"schedule": ("one-cycle", "cosine"), "optimizer": ("sgd", "adamw"), "amp": (True, False, "auto")}
+
 
 @dataclass(frozen=True, slots=True)
 class TrainingSettings:
-    """How a network is trained: SGD with Nesterov momentum, no decay of biases and norms.
+    """How a network is trained: SGD with Nesterov momentum or AdamW, no decay of biases and norms.
 
-    `clip` is the largest norm of a step's gradient (0: any), `crop` the zero padding in pixels of random crops, `ema`
-    the decay of averaged weights (0: none). `amp` runs the forward in bfloat16, on a GPU without it in float16 with
-    scaled gradients; "auto" does so where there is a GPU.
+    `momentum` is of SGD only; AdamW, which transformers want, has torch's own betas. `clip` is the largest norm of a
+    step's gradient (0: any), `crop` the zero padding in pixels of random crops, `ema` the decay of averaged weights
+    (0: none). `amp` runs the forward in bfloat16, on a GPU without it in float16 with scaled gradients; "auto" does so
+    where there is a GPU.
     Raises BadConfig.
     """
 
     epochs: int = 30
     batch_size: int = 128
     learning_rate: float = 0.1
+    optimizer: Literal["sgd", "adamw"] = "sgd"
     momentum: float = 0.9
     weight_decay: float = 5e-4
     schedule: Literal["one-cycle", "cosine"] = "one-cycle"
@@ -34,10 +38,10 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.schedule not in ("one-cycle", "cosine"):
-            raise BadConfig(f"schedule '{self.schedule}' is unknown; use 'one-cycle' or 'cosine'")
-        if self.amp not in (True, False, "auto"):
-            raise BadConfig(f"amp '{self.amp}' is unknown; use True, False or 'auto'")
+        for name, known in _CHOICES.items():
+            if getattr(self, name) not in known:
+                *others, last = map(repr, known)
+                raise BadConfig(f"{name} '{getattr(self, name)}' is unknown; use {', '.join(others)} or {last}")
         for name in ("epochs", "batch_size", "learning_rate"):
             value = getattr(self, name)
             if not (value > 0 and math.isfinite(value)):

@@ -42,7 +42,13 @@ def same(one, two):
 
 @pytest.mark.parametrize(
     "more",
-    [{}, {"schedule": "cosine", "momentum": 0.0, "smoothing": 0.1}, {"ema": 0.9}, {"channels_last": True, "amp": True}],
+    [
+        {},
+        {"schedule": "cosine", "momentum": 0.0, "smoothing": 0.1},
+        {"ema": 0.9},
+        {"channels_last": True, "amp": True},
+        {"optimizer": "adamw", "learning_rate": 0.02},
+    ],
     ids=str,
 )
 def test_it_learns_and_a_seed_gives_the_same_network(more):
@@ -103,6 +109,17 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         train(network(), colours(), TrainingSettings(**FEW), checkpoint=path)
 
 
+def test_a_checkpoint_from_before_optimizers_could_be_chosen_goes_on(tmp_path):
+    path = tmp_path / "state.pt"
+    trained = train(network(), colours(), TrainingSettings(**FEW), checkpoint=path)
+    kept = torch.load(path, weights_only=True)
+    del kept["settings"]["optimizer"]
+    torch.save(kept, path)
+    assert same(weights(trained), weights(train(network(seed=5), colours(), TrainingSettings(**FEW), checkpoint=path)))
+    with pytest.raises(BadConfig, match="of another training: optimizer differ"):
+        train(network(), colours(), TrainingSettings(**FEW | {"optimizer": "adamw"}), checkpoint=path)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -111,6 +128,7 @@ def test_a_checkpoint_of_another_training_is_refused(tmp_path):
         ({"learning_rate": float("nan")}, "learning rate nan"),
         ({"learning_rate": float("inf")}, "learning rate inf"),
         ({"schedule": "linear"}, "'linear' is unknown; use 'one-cycle' or 'cosine'"),
+        ({"optimizer": "lion"}, "'lion' is unknown; use 'sgd' or 'adamw'"),
         ({"ema": 1.0}, "ema 1.0 has to be at least 0 and less than 1"),
         ({"smoothing": -0.1}, "smoothing -0.1"),
         ({"crop": -1}, "cannot be negative"),
