@@ -98,14 +98,14 @@ def _int8(result: dict[str, Any]) -> Iterator[str]:
 def _budgets(result: dict[str, Any]) -> Iterator[str]:
     yield from _section(
         "Budgets of time",
-        "`python -m benchmarks.latency_budget --only budgets`: the half-width VGG-16's {bird, cat, deer} "
-        "within a [share of its source's time](how-to/latency.md) in ONNX Runtime. Of each batch (1, 32) the "
+        "`python -m benchmarks.latency_budget --only budgets`: components of the half-width VGG-16s within a "
+        "[share of their source's time](how-to/latency.md) in ONNX Runtime. Of each batch (1, 32) the "
         "share of the source's time, predicted and measured; accuracy in % beside the source over these "
-        "classes; times as fast in turns, with 1 and 2 threads. The share of 0.23 was chosen when the test "
-        "accuracies of the others had been seen.",
+        "classes; times as fast in turns, with 1 and 2 threads. For {bird, cat, deer} the share of 0.23 was "
+        "chosen when the test accuracies of the others had been seen; for the other classes it was tried alone.",
     )
-    yield "| budget | threads | predicted | measured | accuracy | source | times as fast, batch 1 | batch 32 |"
-    yield "|---|---:|---:|---:|---:|---:|---:|---:|"
+    yield "| classes | budget | threads | predicted | measured | accuracy | source | times as fast, batch 1 | 32 |"
+    yield "|---|---|---:|---:|---:|---:|---:|---:|---:|"
     for key, row in result["budgets"].items():
         time, fast = row["time"], row["times_as_fast"]
         shares = [", ".join(f"{share:.2f}" for share in time[name]) for name in ("predicted_share", "measured_share")]
@@ -113,7 +113,7 @@ def _budgets(result: dict[str, Any]) -> Iterator[str]:
             ", ".join(f"{fast[f'batch {batch}, {threads} threads']:.1f}" for threads in (1, 2)) for batch in (1, 32)
         ]
         cells = (str(time["threads"]), *shares, f"{row['accuracy']:.1f}", f"{row['restricted']:.1f}", *speeds)
-        yield f"| `{key.partition(',')[0]}` | {' | '.join(cells)} |"
+        yield f"| {key.rpartition(': ')[2]} | `{key.partition(',')[0]}` | {' | '.join(cells)} |"
     for key, row in result["widths"].items():
         yield from (
             "",
@@ -126,8 +126,7 @@ def _together(result: dict[str, Any]) -> Iterator[str]:
         "Two parts as one",
         "`python -m benchmarks.together`: halves of two networks of one architecture as an assembly. Time in "
         "parts of that of both parts called one after the other ([why "
-        "threads](decisions/parts-run-on-threads.md)). In ONNX Runtime with two threads those of the files wait "
-        "for each other, so that single figures there say little.",
+        "threads](decisions/parts-run-on-threads.md)).",
     )
     yield "| network | runtime | threads | images | parallel | parallel, parts on threads | padded |"
     yield "|---|---|---:|---:|---:|---:|---:|"
