@@ -1,11 +1,11 @@
 """Where the points go on narrow networks: ideas for a better repair, alone and together, on held-out training images.
 
-`python -m benchmarks.narrow [WORD …]` measures the networks whose name holds a word, all by default, and writes
-docs/narrow.md. No test image is looked at.
+`python -m benchmarks.narrow [WORD …] [--size SHARE …]` measures the networks whose name holds a word, all by default,
+and writes docs/narrow.md. No test image is looked at.
 """
 
+import argparse
 import json
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -18,6 +18,7 @@ import model_lego as ml
 from benchmarks.common import RESULTS, ROOT, record
 from benchmarks.compression.rivals import equally
 from benchmarks.networks import Network, networks
+from benchmarks.rivals.methods import group_norms
 from model_lego.budgets.reconstruction import reconstruction
 from model_lego.budgets.removal_order import Shrinking, removal_order
 from model_lego.budgets.sensitivity import Band, Sense, sense
@@ -61,17 +62,28 @@ class Bench:
         self.wanted = network.logits(network.model, self.held)
         self.senses = self.sensed(self.images)
         self.scores = reconstruction(network.graph, self.senses)
+        self.norms = group_norms(network.model, network.graph)
 
     def sensed(self, images: Tensor) -> Mapping[str, Sense]:
         """What is seen of the source on some images."""
         return sense(self.network.model, self.network.graph, images, classes=self.network.labels, seed=SEED)
 
-    def within(self, scores: Tensor, size: float, *, alike: bool = False) -> ChannelSelection:
-        """What is kept at a size, with widths by the scores or all alike."""
+    def within(
+        self, scores: Tensor, size: float, *, alike: bool = False, ranked: Tensor | None = None
+    ) -> ChannelSelection:
+        """What is kept at a size, with widths by the scores or all alike; in each group the best by `ranked`."""
         model, graph = self.network.model, self.network.graph
         way = Shrinking(model, graph, self.network.labels, removal_order(model, graph, scores, ("macs",)))
-        way = equally(way, scores) if alike else way
+        way = equally(way, scores) if alike else replace(way, within=ranked)
         return way.after(way.within_budget(ml.Budget(macs=size)))
+
+    def both(self) -> Tensor:
+        """Places of channels in their group, by the scores and by the norms of their weights, added."""
+        ranked = torch.zeros_like(self.scores)
+        for group in self.network.graph.groups:
+            for values in (self.scores, self.norms):
+                ranked[group.channels] += values[group.channels].argsort().argsort()
+        return ranked
 
     def repaired(self, selection: ChannelSelection, images: Tensor, repairs: Repairs) -> Cut:
         """The cut network, after repairs."""
@@ -120,6 +132,10 @@ def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]
             reconstruction(graph, {name: _whole(seen) for name, seen in bench.senses.items()}), size
         ),
         "all widths alike": lambda: bench.within(bench.scores, size, alike=True),
+        "channels by the norm of their weights (DepGraph), our widths": lambda: bench.within(
+            bench.scores, size, ranked=bench.norms
+        ),
+        "channels by ranks of both": lambda: bench.within(bench.scores, size, ranked=bench.both()),
         "roots of the scores": lambda: bench.within(bench.scores.sqrt(), size),
         f"scores again from the repaired {BEFORE:g}-fold": lambda: bench.again(size),
     }
@@ -142,18 +158,22 @@ def _whole(seen: Sense) -> Sense:
     return replace(seen, bands=(Band(covariance, slopes, within.chance),))
 
 
-def main(words: list[str]) -> None:
+def main() -> None:
     """Measure, record, and write the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("words", nargs="*", help="of the names of networks")
+    parser.add_argument("--size", type=float, nargs="*", default=SIZES, help="shares of the multiply-adds")
+    given = parser.parse_args()
     path = RESULTS / "narrow.json"
     result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"networks": {}}
     for network in networks():
-        if words and not any(word in network.name for word in words):
+        if given.words and not any(word in network.name for word in given.words):
             continue
         bench = Bench(network)
         about = {"source": bench.right(bench.wanted), "images": len(bench.images), "held_out": len(bench.held)}
-        rows: dict[str, dict[str, Any]] = {}
+        rows: dict[str, dict[str, Any]] = result["networks"].get(network.name, {}).get("rows", {})
         result["networks"][network.name] = about | {"seed": SEED, "rows": rows}
-        for size in SIZES:
+        for size in given.size:
             for name, row in measured(bench, size):
                 rows.setdefault(name, {})[f"{size:g}"] = row
                 print(network.name, size, name, row, flush=True)
@@ -179,15 +199,16 @@ def page(result: dict[str, Any]) -> str:
     found = result["networks"]
     parts = [HEAD.format(how=f"at most {OWN:,} for both, at most {HELD:,} held out", seed=SEED)]
     for name, about in found.items():
+        sizes = sorted({size for row in about["rows"].values() for size in row}, key=float, reverse=True)
         parts += [
             f"## {name}",
             "",
             f"Source {about['source']:.1f} %; {about['images']:,} images, {about['held_out']:,} held out.",
             "",
-            f"| idea | {' | '.join(f'{100 * size:g} %' for size in SIZES)} |",
-            f"| --- | {' | '.join('---' for _ in SIZES)} |",
+            f"| idea | {' | '.join(f'{100 * float(size):g} %' for size in sizes)} |",
+            f"| --- | {' | '.join('---' for _ in sizes)} |",
             *(
-                f"| {idea} | {' | '.join(_cell(row.get(f'{size:g}')) for size in SIZES)} |"
+                f"| {idea} | {' | '.join(_cell(row.get(size)) for size in sizes)} |"
                 for idea, row in sorted(about["rows"].items(), key=_order)
             ),
             "",
@@ -205,4 +226,4 @@ def _cell(row: dict[str, float] | None) -> str:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()
