@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from model_lego.errors import BadConfig, ExportFailed, OutputExists
 from model_lego.exporting.comparing import Compared, checked_images, compared, seeded_images
 from model_lego.exporting.formats import Format, format_of
 from model_lego.exporting.notes import notes_of, taken_in_words
-from model_lego.exporting.results import Exported
+from model_lego.exporting.results import BLOCK, Exported
 from model_lego.exporting.taken import Exportable, wrapped
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
@@ -70,6 +70,7 @@ def export(
         found = proven(given, kind, fresh, path, seen, progress)
         files = placed(fresh, path, overwrite=overwrite)
     progress("comparing", 2, 2)
+    widths = [module.out_channels for module in part.modules() if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)]
     return Exported(
         format=kind.name,
         files=files,
@@ -82,6 +83,8 @@ def export(
         difference=found.difference,
         largest=found.largest,
         agreeing=found.agreeing,
+        convolutions=len(widths),
+        odd=sum(width > BLOCK and width % BLOCK > 0 for width in widths),
     )
 
 

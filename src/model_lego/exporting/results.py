@@ -4,6 +4,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+#: Channels that ONNX Runtime takes at once, at least.
+BLOCK = 8
+
 
 @dataclass(frozen=True, slots=True)
 class Exported:
@@ -11,7 +14,8 @@ class Exported:
 
     `files` begins with the file itself; behind it stands what holds its weights, where these are too many for one.
     `real` says whether the images were given or are seeded patterns. Of what the file gives, `difference` is the
-    largest distance to the part's, `largest` the part's largest value; `agreeing` images have the same class.
+    largest distance to the part's, `largest` the part's largest value; `agreeing` images have the same class. Of the
+    `convolutions`, `odd` ones give a number of channels that ONNX Runtime, which takes blocks of 8 or 16, takes slowly.
     """
 
     format: str
@@ -25,6 +29,8 @@ class Exported:
     difference: float
     largest: float
     agreeing: int
+    convolutions: int = 0
+    odd: int = 0
 
     @property
     def file(self) -> Path:
@@ -47,5 +53,14 @@ class Exported:
             f"{self.gives}\n"
             f"compared in a fresh process ({self.runtime}) on {self.images} {which}: {self.gives} differ by "
             f"{self.difference:.1e} at most, where the largest is {self.largest:.3g}; the same class for "
-            f"{self.agreeing} of {self.images}"
+            f"{self.agreeing} of {self.images}{self._slow()}"
+        )
+
+    def _slow(self) -> str:
+        """What to do about widths that the runtime takes slowly."""
+        if self.format != "onnx" or not self.odd:
+            return ""
+        return (
+            f"\n{self.odd} of {self.convolutions} convolutions give channels in no multiple of {BLOCK}; "
+            "these ONNX Runtime runs several times as long: cut with a device, or in multiples of 16"
         )

@@ -135,6 +135,15 @@ def test_the_comparison_is_told(as_onnx):
     assert [file.name for file in done.file.parent.iterdir()] == ["part.onnx"]
 
 
+@pytest.mark.parametrize(("widths", "odd"), [((16, 24), 0), ((16, 23), 1), ((7, 17), 1)])
+def test_widths_that_the_runtime_takes_slowly_are_told(widths, odd, tmp_path):
+    one, other = widths  # seven channels are fewer than the runtime takes at once
+    layers = (nn.Conv2d(3, one, 3), nn.ReLU(), nn.Conv2d(one, other, 3), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    done = ml.export(of(nn.Sequential(*layers, nn.Linear(other, 4))), tmp_path / "part.onnx")
+    assert (done.convolutions, done.odd) == (2, odd)
+    assert (f"{odd} of 2 convolutions give channels" in str(done)) == bool(odd)
+
+
 def test_with_preprocessing_bytes_of_any_size_become_probabilities(tmp_path):
     part = padded()
     images = torch.rand(9, 3, 33, 20, generator=torch.Generator().manual_seed(0))
