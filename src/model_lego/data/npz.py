@@ -25,7 +25,7 @@ def open_npz(path: Path) -> DataSplit:
     Raises BadConfig, BadBatches, ShapeMismatch.
     """
     arrays = read_arrays(path, ARRAYS)
-    names = tuple(str(name) for name in arrays["class_names"].reshape(-1))
+    names = _names(path, arrays["class_names"])
     train, test = (
         _images(path, part, arrays[f"x_{part}"], arrays[f"y_{part}"], len(names)) for part in ("train", "test")
     )
@@ -58,6 +58,13 @@ def _opened(path: Path, file: BinaryIO) -> NpzFile:
     if not isinstance(found, NpzFile):
         raise BadConfig(f"'{path}' is one array, a .npy file; save several by numpy.savez")
     return found
+
+
+def _names(path: Path, given: Any) -> tuple[str, ...]:
+    try:
+        return tuple(str(name) for name in given.reshape(-1))
+    except (SystemError, ValueError) as error:  # numpy of a number that no letter has
+        raise BadConfig(f"class_names of '{path}' are no text: {error}") from None
 
 
 def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:

@@ -8,14 +8,13 @@ import argparse
 import itertools
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 
 from tests.fuzz.files.targets import TARGETS, Files, Target
-from tests.fuzz.files.trial import tried
+from tests.fuzz.files.trial import Seen, tried
 
 #: Cases between two looks at the clock.
 CASES = 100
@@ -24,14 +23,14 @@ QUIET = settings(
 )
 
 
-def cases(target: Target, seen: Counter[str], *, seed: int, count: int = CASES) -> Callable[[], None]:
-    """A test that tries so many cases of a target, and counts what they ended in."""
+def cases(target: Target, seen: Seen, *, seed: int, count: int = CASES) -> Callable[[], None]:
+    """A test that tries so many cases of a target, and notes what they ended in."""
 
     @settings(QUIET, max_examples=count)
     @seeded(seed)
     @given(files=target.drawn())
     def all_end_well(files: Files) -> None:
-        seen[tried(target, files) or "read"] += 1
+        tried(target, files, seen)
 
     return all_end_well
 
@@ -44,7 +43,7 @@ def main() -> None:
     parser.add_argument("--only", choices=sorted(TARGETS), action="append", help="these alone")
     asked = parser.parse_args()
     targets = [TARGETS[name] for name in asked.only or TARGETS]
-    seen: dict[str, Counter[str]] = {target.name: Counter() for target in targets}
+    seen = {target.name: Seen() for target in targets}
     print(f"seed {asked.seed}", flush=True)
     failed, until = set[str](), time.monotonic() + asked.seconds
     for turn in itertools.count():
@@ -62,14 +61,17 @@ def main() -> None:
     sys.exit(bool(failed))
 
 
-def summary(seen: dict[str, Counter[str]]) -> str:
-    """How many cases there were of each target, and what they ended in."""
-    rows = [f"{sum(counts.values()):7} {name}: {_told(counts)}" for name, counts in seen.items()]
-    return "\n".join([*rows, f"{sum(sum(counts.values()) for counts in seen.values()):7} in all"])
+def summary(seen: dict[str, Seen]) -> str:
+    """How many cases there were of each target, what they ended in, and what they took at most."""
+    rows = [f"{each.ended.total():7} {name}: {_told(each)}" for name, each in seen.items()]
+    slowest, largest = (max(getattr(each, name) for each in seen.values()) for name in ("seconds", "megabytes"))
+    cases = sum(each.ended.total() for each in seen.values())
+    return "\n".join([*rows, f"{cases:7} in all, at most {slowest:.2f} s and {largest:.0f} MB"])
 
 
-def _told(counts: Counter[str]) -> str:
-    return ", ".join(f"{name} {count}" for name, count in counts.most_common())
+def _told(seen: Seen) -> str:
+    ended = ", ".join(f"{name} {count}" for name, count in seen.ended.most_common())
+    return f"{ended}; at most {seen.seconds:.2f} s, {seen.megabytes:.0f} MB"
 
 
 if __name__ == "__main__":

@@ -80,14 +80,14 @@ def of_json(draw, value):
         if how == "remove":
             del holder[last]
         elif how == "more" and isinstance(holder, dict):
-            holder[draw(st.text(max_size=8))] = draw(odd)
+            holder[draw(st.text(max_size=8))] = copy.deepcopy(draw(odd))
         elif how == "other":
             other = value
             for step in draw(st.sampled_from(known)):
                 other = other[step]
             holder[last] = copy.deepcopy(other)
         else:
-            holder[last] = draw(odd)
+            holder[last] = copy.deepcopy(draw(odd))  # it is damaged in its turn
     return value
 
 

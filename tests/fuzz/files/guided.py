@@ -6,18 +6,18 @@
 import os
 import sys
 import time
-from collections import Counter
 
 import atheris  # type: ignore[import-not-found]
 
 with atheris.instrument_imports(include=["model_lego"]):
     from tests.fuzz.files.__main__ import cases, summary
     from tests.fuzz.files.targets import TARGETS
+    from tests.fuzz.files.trial import Seen
 
 
 def main(seconds: int = 600, seed: int = 0) -> None:
     """Try for a while; the process ends with what failed, or with 0."""
-    seen = {name: Counter[str]() for name in TARGETS}
+    seen = {name: Seen() for name in TARGETS}
     tests = [cases(target, seen[name], seed=seed).hypothesis.fuzz_one_input for name, target in TARGETS.items()]  # type: ignore[attr-defined]
 
     until = time.monotonic() + seconds

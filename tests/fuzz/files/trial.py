@@ -4,6 +4,8 @@ import re
 import tempfile
 import time
 import warnings
+from collections import Counter
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_lego.errors import LegoError
@@ -18,8 +20,17 @@ class TooMuch(AssertionError):
     """It took too long, or too much memory."""
 
 
-def tried(target: Target, files: Files) -> str:
-    """Read the files; the kind of error that it ended in, nothing where it went well.
+@dataclass(slots=True)
+class Seen:
+    """What the cases of a target ended in, and what the slowest and the largest of them took."""
+
+    ended: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    megabytes: float = 0.0
+
+
+def tried(target: Target, files: Files, seen: Seen) -> None:
+    """Read the files, and note what that ended in: an error by its kind, or `read` where it went well.
 
     Raises TooMuch, and whatever is no LegoError.
     """
@@ -28,17 +39,18 @@ def tried(target: Target, files: Files) -> str:
         folder = Path(temporary)
         for name, data in files.items():
             (folder / name).write_bytes(data)
-        before, start, ended = _memory("VmRSS", afresh=True), time.process_time(), ""
+        before, start, ended = _memory("VmRSS", afresh=True), time.process_time(), "read"
         try:
             target.read(folder)
         except LegoError as error:
             ended = type(error).__name__
         seconds, megabytes = time.process_time() - start, _memory("VmHWM") - before
+    seen.ended[ended] += 1
+    seen.seconds, seen.megabytes = max(seen.seconds, seconds), max(seen.megabytes, megabytes)
     if seconds > SECONDS:
         raise TooMuch(f"{target.name}: {seconds:.1f} s")
     if megabytes > MEGABYTES:
         raise TooMuch(f"{target.name}: {megabytes:.0f} MB")
-    return ended
 
 
 def _memory(what: str, *, afresh: bool = False) -> float:

@@ -203,6 +203,12 @@ def test_images_that_are_no_numbers(tmp_path, dtype):
         open_data(written(tmp_path, x_test=np.zeros((3, 4, 5, 3), dtype)))
 
 
+def test_names_of_no_letters(tmp_path):
+    names = member((3,), b"\xff\xff\xff\x7f" * 3, "<U1")
+    with pytest.raises(BadConfig, match=r"class_names of .* are no text"):
+        open_data(with_member(written(tmp_path), "class_names.npy", names))
+
+
 def test_a_single_array_by_another_name(tmp_path):
     with (tmp_path / "data.npz").open("wb") as file:
         np.save(file, pixels(3, 4, 5, 3))
