@@ -75,6 +75,10 @@ def _read(file: Path) -> tuple[list[Entry], list[str]]:
         rows = list(reader(text))
     except (csv.Error, yaml.YAMLError, json.JSONDecodeError) as error:
         raise BadConfig(f"the class map '{file}' cannot be read: {_in_a_line(error)}") from error
+    except RecursionError:
+        raise BadConfig(
+            f"the class map '{file}' is nested too deeply: write one mapping from folders to classes"
+        ) from None
     entries, wrong = [], []
     for line, row, says in rows:
         where = f"'{file}', line {line}"

@@ -33,6 +33,13 @@ def test_a_recipe_whose_command_is_a_list(tmp_path):
         TARGETS["recipe"].read(tmp_path)
 
 
+@pytest.mark.parametrize("name", ["map.json", "map.yaml"])
+def test_a_class_map_of_lists_in_lists(name, tmp_path):
+    (tmp_path / name).write_text("[" * 100_000)
+    with pytest.raises(BadConfig, match="one mapping from folders to classes"):
+        TARGETS["class map"].read(tmp_path)
+
+
 @pytest.mark.parametrize("name", TARGETS)
 def test_whole_files_are_read(name, tmp_path):
     for file, data in TARGETS[name].whole().items():
