@@ -24,10 +24,13 @@ from torch import nn
 import model_lego as ml
 from benchmarks.common import ROOT, record
 from model_lego.models import build
+from model_lego.parts.answers import answer_of
 from model_lego.parts.component import Component
 from model_lego.parts.origin import Builder
 from model_lego.store import inspect
-from model_lego.store.probe import probe_of, shape_for
+from model_lego.store.asking import answered_otherwise
+from model_lego.store.bounded import outline
+from model_lego.store.probe import image_of, other_answer, probe_of, shape_for
 from model_lego.store.rebuild import rebuild
 from model_lego.store.swapping import all_to_disk
 from model_lego.store.tensors import named_tensors
@@ -135,14 +138,22 @@ def timed(folder: Path) -> dict[str, Any]:
     }
     manifest = inspect(ours)
     read = partial(read_weights, ours, manifest.weights, manifest.tensors)
-    build = partial(rebuild, ours, manifest, read(), None)
+    made = partial(rebuild, ours, manifest, read(), None)
+    again, shape = made(), manifest.probe.shape if manifest.probe else shape_for(part)
     seconds |= {
-        "of both: the seeded image is answered (of save twice)": least(lambda: probe_of(part)),
-        "of both: the network is built without memory": least(partial(build, of_strangers=False)),
-        "of load: the same, and asked what it takes and gives": least(build),
+        "of both: the network is built, and the tensors are put in": least(made),
+        "of both: it answers the seeded image": least(lambda: other_answer(again, manifest.probe)),
+        "of both: torch alone builds the network without memory": least(
+            lambda: outline(lambda: build("torchvision:resnet50"), len(tensors))
+        ),
+        "of both: torch alone answers the seeded image": least(lambda: answer_of(part, image_of(shape, part))),
+        "of save: a small image is found that tells as much, and answered": least(lambda: probe_of(part)),
+        "of load: it answers the seeded image, and is weighed": least(
+            lambda: answered_otherwise(ours, again, manifest)
+        ),
         "of load: the manifest is read and checked": least(lambda: inspect(ours)),
         "of load: the weights are read, hashed and checked": least(read),
-        "of save: the weights are copied and written": least(lambda: write_weights(tensors, folder / "weights")),
+        "of save: the weights are written and hashed": least(lambda: write_weights(tensors, folder / "weights")),
         "of save: files are brought to the disk, on the clock": least(lambda: all_to_disk(ours), time.perf_counter),
     }
     return {"MB": round(plain.stat().st_size / 1e6, 1)} | {name: round(each, 3) for name, each in seconds.items()}

@@ -1,9 +1,9 @@
 """What is written is written whole: an existing folder is safe, and an interrupted command leaves nothing behind."""
 
 import shutil
-from pathlib import Path
 
 import pytest
+import safetensors.torch
 
 from model_lego.store import saving
 from tests.support.squares import contents, refused, run
@@ -73,7 +73,7 @@ def test_an_assembly_may_replace_one_of_its_own_parts(world, old):
     assert run("evaluate", old, "--data", world.data, "--json").json["classes"] == ["ant", "bee", "dog", "cat"]
 
 
-def half_written(path, data):
+def half_written(tensors, path, metadata):
     path.write_text("half of it")
     raise OSError(28, "No space left on device")
 
@@ -83,7 +83,7 @@ def interrupted(*_, **__):
 
 
 BREAKS = {
-    "full disk": (Path, "write_bytes", half_written),
+    "full disk": (safetensors.torch, "save_file", half_written),
     "Ctrl-C before the manifest": (saving, "manifest_of", interrupted),
     "Ctrl-C before the card": (saving, "card", interrupted),
 }

@@ -48,7 +48,7 @@ def with_large_maps(folder):
     tensors |= {f"module.{name}.bias": torch.ones(1) for name in names}
     bomb(folder, "zoo:lenet5", {"image_size": side, "batch_norm": False}, input_shape=[1, side, side])
     reseal(folder, tensors)
-    probe = {"logits": [1.0], "operators": "", "ran_on": ""}
+    probe = {"shape": [1, side, side], "logits": [1.0], "operators": "", "ran_on": ""}
     write_json(folder, read_json(folder) | {"probe": probe, "aliases": {}})
     return folder
 

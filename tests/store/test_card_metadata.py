@@ -14,6 +14,7 @@ from model_lego.parts.provenance import Provenance
 from model_lego.parts.verdict import Verdict
 from model_lego.store.card import card
 from model_lego.store.card_metadata import metadata
+from model_lego.store.files import record_of_bytes
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
 from model_lego.store.weights import weights_bytes
@@ -25,7 +26,7 @@ COMMIT = "0" * 40
 
 def manifest(part):
     tensors, aliases = split_aliases(named_tensors(part))
-    return manifest_of(part, tensors, aliases, weights_bytes(tensors))
+    return manifest_of(part, tensors, aliases, record_of_bytes(weights_bytes(tensors)))
 
 
 def of(builder=None, verdict=None, **said):

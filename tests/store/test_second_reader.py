@@ -84,7 +84,7 @@ def test_other_weights_and_newer_schemas_are_refused(tmp_path):
     folder = save(tiny_component(), tmp_path / "part")
     manifest = read_json(folder)
     write_json(folder, manifest | {"schema": manifest["schema"] + 1})
-    with pytest.raises(ValueError, match="schema 6"):
+    with pytest.raises(ValueError, match="schema 7"):
         second_reader.read(folder)
     write_json(folder, manifest | {"weights": manifest["weights"] | {"sha256": "0" * 64}})
     with pytest.raises(ValueError, match="not those of the manifest"):

@@ -129,8 +129,8 @@ def test_a_manifest_too_large_to_be_one(saved):
 
 
 def test_a_newer_schema_is_named(saved):
-    edit(saved, ("schema",), 6)
-    with pytest.raises(SchemaTooNew, match=r"schema 6, .* up to 5: install a newer"):
+    edit(saved, ("schema",), 7)
+    with pytest.raises(SchemaTooNew, match=r"schema 7, .* up to 6: install a newer"):
         load(saved, factory=Tiny)
 
 

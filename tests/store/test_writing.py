@@ -1,8 +1,8 @@
 import os
 import stat
-from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from torch import nn
 
@@ -11,6 +11,7 @@ from model_lego.parts.component import Component
 from model_lego.parts.origin import Builder
 from model_lego.store import load, save, saving, swapping
 from model_lego.store.card import card
+from model_lego.store.files import record_of_bytes
 from model_lego.store.records import manifest_of
 from model_lego.store.tensors import named_tensors, split_aliases
 from tests.support.handmade_parts import Tiny, origin, read_json, tiny_assembly, tiny_component, write_json
@@ -58,7 +59,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
     assert list(manifest) == sorted(
         ["format", "schema", "kind", "parts", "assembly", "tensors", "aliases", "weights", "versions", "probe"]
     )
-    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 5, "assembly")
+    assert (manifest["format"], manifest["schema"], manifest["kind"]) == ("model-lego", 6, "assembly")
     assert sorted(manifest["parts"][0]) == sorted(
         ["classes", "digest", "labels", "memory_format", "origin", "preprocessing", "verdict"]
     )
@@ -112,7 +113,7 @@ def test_golden_keys_of_the_manifest(tmp_path):
 def test_the_card_tells_what_is_in_the_folder():
     part = linear({"alpha": 0.25}, builder=Builder("zoo:lenet"))
     part.classes = ("a|b\n# <i>c</i> `d`",)
-    manifest = manifest_of(part, *split_aliases(named_tensors(part)), b"some weights of 100 bytes" * 4)
+    manifest = manifest_of(part, *split_aliases(named_tensors(part)), record_of_bytes(b"some weights of 100 bytes"))
     text = card(manifest)
     assert "| a&#124;b # &lt;i>c&lt;/i> 'd' | 0 |" in text
     assert "| parameters | 500 | 200 |" in text
@@ -198,7 +199,7 @@ def test_a_file_in_the_way_is_left_alone(tmp_path):
     assert contents(tmp_path) == {(tmp_path / "file").relative_to(tmp_path): b"dear to me"}
 
 
-def torn_weights(path, data):
+def torn_weights(tensors, path, metadata):
     path.write_text("half of it")
     raise OSError("disk full")
 
@@ -208,7 +209,7 @@ def interrupt(*_, **__):
 
 
 BREAKS = [
-    pytest.param((Path, "write_bytes", torn_weights, OSError), id="weights"),
+    pytest.param((safetensors.torch, "save_file", torn_weights, OSError), id="weights"),
     pytest.param((saving, "manifest_of", interrupt, KeyboardInterrupt), id="manifest"),
     pytest.param((saving, "card", interrupt, KeyboardInterrupt), id="card"),
 ]

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
-NEWEST, NONE_OF_THESE = 5, "none of these"
+NEWEST, NONE_OF_THESE = 6, "none of these"
 LAYERS = {"conv1d": nn.Conv1d, "conv2d": nn.Conv2d, "conv3d": nn.Conv3d, "linear": nn.Linear}
 LOGITS = ("logits", "output", "out", "pred", "prediction", "predictions")
 

@@ -16,6 +16,7 @@ from model_lego.exporting.formats import Run
 from model_lego.parts.answers import answer_of
 from model_lego.parts.assembly import leaves
 from model_lego.parts.component import Component
+from model_lego.store.files import record_of_bytes
 from model_lego.store.manifest import Manifest
 from model_lego.store.manifest_text import parse_manifest, to_json
 from model_lego.store.rebuild import rebuild
@@ -43,7 +44,8 @@ def write(given: "Exportable", file: Path) -> None:
     tensors, aliases = split_aliases(named_tensors(given.part))
     own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
     try:
-        recipe = to_json(manifest_of(given.part, tensors, aliases, safetensors.torch.save(own, {"format": "pt"})))
+        weights = record_of_bytes(safetensors.torch.save(own, {"format": "pt"}))
+        recipe = to_json(manifest_of(given.part, tensors, aliases, weights))
     except ValueError as error:
         raise BadConfig(f"the part cannot be written as a recipe: {error}") from None
     prefix = PREFIX if isinstance(given.part, Component) else ""

@@ -6,7 +6,7 @@ plain, a part that was loaded, an exported program: each stands for a network, s
 
 import hashlib
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
 from typing import Any
@@ -19,6 +19,8 @@ from model_lego.parts.logits import main_logits
 
 #: Largest difference of two answers that are the same, in parts of the largest logit, by data type.
 TOLERANCE = {torch.float64: 1e-9, torch.float32: 1e-3, torch.bfloat16: 0.1, torch.float16: 0.05}
+#: What is called with an operator and its arguments.
+Watcher = Callable[[Any, tuple[Any, ...], dict[str, Any]], None]
 #: Operators that a network needs or not as its tensors happen to lie in memory.
 _LAYING_OUT = frozenset({"aten::clone", "aten::_to_copy", "aten::_reshape_copy", "aten::copy_", "aten::detach"})
 
@@ -55,18 +57,21 @@ def difference(expected: Tensor, found: Tensor, *, tolerance: float | None = Non
     return f"logits that differ by {apart:.3g}, where the largest is {largest:.3g}"
 
 
-def answer_and_operators(network: nn.Module, images: Tensor, *, expected: str = "") -> tuple[Tensor, str]:
+def answer_and_operators(
+    network: nn.Module, images: Tensor, *, expected: str = "", watcher: Watcher | None = None
+) -> tuple[Tensor, str]:
     """The logits of a network, and a digest (sha256, hex) of the operators that it ran, with their numbers.
 
     The digest is the same for the same network, whatever its tensors hold and however they lie in memory, in the same
     version of torch, and whether it ran before: networks that keep what they computed (LeViT its attention biases) are
-    asked twice, where the first answer is not by the `expected` operators.
+    asked twice, where the first answer is not by the `expected` operators. A `watcher` is told of each operator
+    but views, before it runs.
     """
-    before = _held(network)
-    first = _heard(network, images)
-    after = _held(network)
+    before = [] if expected else _held(network)
+    first = _heard(network, images, watcher)
+    after = [] if expected else _held(network)
     unchanged = len(before) == len(after) and all(map(operator.is_, before, after))
-    return first if unchanged or first[1] == expected else _heard(network, images)
+    return first if first[1] == expected or (unchanged and not expected) else _heard(network, images, watcher)
 
 
 def _held(network: nn.Module) -> list[Any]:
@@ -76,8 +81,8 @@ def _held(network: nn.Module) -> list[Any]:
     return [*values, *chain.from_iterable(each for each in lists if isinstance(each, list))]
 
 
-def _heard(network: nn.Module, images: Tensor) -> tuple[Tensor, str]:
-    heard = _Listener()
+def _heard(network: nn.Module, images: Tensor, watcher: Watcher | None) -> tuple[Tensor, str]:
+    heard = _Listener(watcher)
     with heard:
         logits = answer_of(network, images)
     return logits, heard.digest.hexdigest()
@@ -86,14 +91,16 @@ def _heard(network: nn.Module, images: Tensor) -> tuple[Tensor, str]:
 class _Listener(TorchDispatchMode):
     """Notes each operator that does more than to lay out a tensor."""
 
-    def __init__(self) -> None:
+    def __init__(self, watcher: Watcher | None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self.digest = hashlib.sha256()
+        self.digest, self.watcher = hashlib.sha256(), watcher
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         if not func.is_view and func._schema.name not in _LAYING_OUT:
             numbers = [[*map(_number, one)] if isinstance(one, list | tuple) else _number(one) for one in args]
             self.digest.update(f"{func} {numbers}\n".encode())
+        if self.watcher is not None and not func.is_view:
+            self.watcher(func, args, kwargs or {})
         return func(*args, **(kwargs or {}))
 
 

@@ -27,6 +27,11 @@ def record_of(path: Path) -> dict[str, Any]:
     return {"file": path.name, "bytes": path.stat().st_size, "sha256": digest}
 
 
+def record_of_bytes(data: bytes) -> dict[str, Any]:
+    """The same of a file of weights that holds these bytes."""
+    return {"file": WEIGHTS, "bytes": len(data), "sha256": digest_of_bytes(data)}
+
+
 def read_manifest(folder: Path, sha256: str | None = None) -> bytes:
     """Read the manifest of a saved folder, unparsed.
 

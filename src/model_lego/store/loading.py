@@ -8,11 +8,12 @@ from typing import Any
 
 from torch import Tensor
 
-from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.errors import BadConfig, CorruptComponent, LegoError
 from model_lego.names.hub_names import hub_name, is_on_hub
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
 from model_lego.parts.provenance import Provenance, together
+from model_lego.store.asking import answered_otherwise
 from model_lego.store.inspecting import checked_manifest
 from model_lego.store.located import located
 from model_lego.store.manifest import Manifest
@@ -64,7 +65,7 @@ def load(
     if names:
         factory = named_factories(folder, manifest, names, arguments or {})
     part = rebuild(folder, manifest, tensors, factory)
-    if apart := _apart(part, manifest):
+    if apart := _apart(folder, part, manifest, of_strangers=factory is None):
         raise CorruptComponent(
             f"{folder}: the network that was built is not the one that was saved: {apart}; a factory or model has to "
             "build the same uncut network, and a builder the same as the one whose component this is"
@@ -81,12 +82,15 @@ def _from_hub(part: Component | Assembly, name: str, snapshot: Path) -> Componen
     return part
 
 
-def _apart(part: Component | Assembly, manifest: Manifest) -> str:
+def _apart(folder: Path, part: Component | Assembly, manifest: Manifest, *, of_strangers: bool) -> str:
     """How a part answers otherwise than the saved one did, or that it cannot answer, in words; else nothing."""
     try:
-        return other_answer(part, manifest.probe)
+        return answered_otherwise(folder, part, manifest) if of_strangers else other_answer(part, manifest.probe)
+    except LegoError:
+        raise
     except Exception as error:  # networks of three libraries fail in every possible way on tensors of other shapes
-        return f"it does not run on an image of {shape_for(part)}: {error}"
+        shape = manifest.probe.shape if manifest.probe else shape_for(part)
+        return f"it does not run on images of shape {shape}: {error}"
 
 
 def _read(folder: Path, sha256: str | None) -> tuple[Manifest, dict[str, Tensor]]:

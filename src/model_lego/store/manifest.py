@@ -21,7 +21,7 @@ from model_lego.pictures.sides import Interpolation
 from model_lego.store.exact import Count, Record, Size
 
 #: The schema that is written.
-SCHEMA = 5
+SCHEMA = 6
 
 _SHOWN = 3
 
@@ -214,8 +214,12 @@ class WeightsRecord(Record):
 
 
 class ProbeRecord(Record):
-    """The logits of a part for a seeded image, and a digest of its operators in one version of torch on one machine."""
+    """The logits of a part for a seeded image of a shape (channels x height x width), and a digest of its operators.
 
+    These are those of one version of torch on one machine.
+    """
+
+    shape: Annotated[tuple[Size, ...], Field(min_length=1)]
     logits: Annotated[tuple[FiniteFloat, ...], Field(min_length=1)]
     operators: str
     ran_on: str  # torch's version and the kind of processor: only there are operators compared
@@ -225,7 +229,7 @@ class Manifest(Record):
     """Everything about a saved component or assembly but its tensors."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[5], Field(alias="schema")]
+    schema_number: Annotated[Literal[6], Field(alias="schema")]
     kind: Literal["component", "assembly"]
     parts: Annotated[tuple[PartRecord, ...], Field(min_length=1)]
     assembly: AssemblyRecord | None

@@ -107,7 +107,23 @@ def _provided(part: Json, digest: object) -> Json:
     return part | {"digest": digest, "origin": origin | {"provenance": unsaid} if isinstance(origin, dict) else origin}
 
 
+def with_a_shape(manifest: Json) -> Json:
+    """Schema 5 to 6: a probe tells the shape of its image, which was that of the first part that does not resize."""
+    parts, probe = manifest.get("parts"), manifest.get("probe")
+    if not isinstance(parts, list) or not isinstance(probe, dict):
+        return manifest
+    origins = [part["origin"] for part in parts if isinstance(part, dict) and isinstance(part.get("origin"), dict)]
+    if len(origins) < len(parts) or not origins:
+        return manifest
+    plain = [part["origin"] for part in parts if not _resizes(part.get("preprocessing"))]
+    return manifest | {"probe": probe | {"shape": (plain or origins)[0].get("input_shape")}}
+
+
+def _resizes(preprocessing: object) -> bool:
+    return isinstance(preprocessing, dict) and (preprocessing.get("size"), preprocessing.get("crop")) != (None, None)
+
+
 #: From a schema number to the function that turns such a manifest into one of the next number.
 MIGRATIONS: Mapping[int, Callable[[Json], Json]] = MappingProxyType(
-    {1: typed_assembly, 2: judged_and_probed, 3: cropped_and_grouped, 4: with_provenance}
+    {1: typed_assembly, 2: judged_and_probed, 3: cropped_and_grouped, 4: with_provenance, 5: with_a_shape}
 )

@@ -15,9 +15,8 @@ from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
 from model_lego.parts.component import Component
 from model_lego.parts.origin import Builder
-from model_lego.store.bounded import logits_given, outline
+from model_lego.store.bounded import outline
 from model_lego.store.manifest import AssemblyRecord, Manifest, OriginRecord, PartRecord
-from model_lego.store.probe import shape_for
 from model_lego.store.records import component_from
 from model_lego.store.tensors import named_tensors, to_channels_last
 from model_lego.store.weights import refuse_differences
@@ -35,13 +34,10 @@ def rebuild(
     manifest: Manifest,
     tensors: Mapping[str, Tensor],
     factory: Factory | Mapping[str, Factory] | None,
-    *,
-    of_strangers: bool = True,
 ) -> Component | Assembly:
     """Build the component or assembly of a manifest and put the saved tensors in, in eval mode on the CPU.
 
-    What a builder makes has no memory of its own before the tensors are in: the file says how large it may be. What is
-    `of_strangers` is asked without memory first, too, where a builder makes it.
+    What a builder makes has no memory of its own before the tensors are in: the file says how large it may be.
 
     Raises:
         BadConfig: a part needs a factory and there is none.
@@ -54,28 +50,11 @@ def rebuild(
     ]
     root = parts[0] if manifest.assembly is None else _assembly(folder, manifest.assembly, parts)
     root.eval()
-    if factory is None and of_strangers:
-        _try_shapes(folder, root, manifest, tensors)
     _install(folder, root, _laid_out(manifest, tensors), manifest.aliases)
     for each in root.modules():
         if isinstance(each, Assembly):
             _refuse_head(folder, each)
     return root
-
-
-def _try_shapes(folder: Path, root: Component | Assembly, manifest: Manifest, tensors: Mapping[str, Tensor]) -> None:
-    """Refuse, by shapes alone, what takes far more memory than its file when asked, or has too many or few logits.
-
-    Those of an assembly are told by its head, so that of this only the parts are looked at.
-    """
-    _install(folder, root, {name: tensor.to("meta") for name, tensor in tensors.items()}, manifest.aliases)
-    for part in leaves(root):
-        try:
-            given = logits_given(part, shape_for(part), manifest.weights.bytes)
-        except CorruptComponent as error:
-            raise CorruptComponent(f"{folder}: {error}") from None
-        if given not in (None, len(part.classes)):
-            raise CorruptComponent(f"{folder}: the network gives {given} logits for {len(part.classes)} class names")
 
 
 def part_keys(manifest: Manifest) -> tuple[str, ...]:

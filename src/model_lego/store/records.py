@@ -24,16 +24,16 @@ from model_lego.version import __version__
 
 
 def manifest_of(
-    part: Component | Assembly, tensors: Mapping[str, Tensor], aliases: Mapping[str, str], weights: bytes
+    part: Component | Assembly, tensors: Mapping[str, Tensor], aliases: Mapping[str, str], weights: Mapping[str, Any]
 ) -> Manifest:
-    """Describe a component or assembly whose `tensors` were written as the bytes `weights`.
+    """Describe a component or assembly whose `tensors` were written into the file that `weights` tells of.
 
     Raises:
         ValueError: something in it cannot be written, such as a setting that is not a JSON value.
     """
     whole = isinstance(part, Assembly)
-    parts, probe, sha256 = list(leaves(part)), probe_of(part), digest_of_bytes(weights)
-    digests = [part_digest(component) for component in parts] if whole else [sha256]
+    parts, probe = list(leaves(part)), probe_of(part)
+    digests = [part_digest(component) for component in parts] if whole else [weights["sha256"]]
     raw = {
         "format": "model-lego",
         "schema": SCHEMA,
@@ -42,7 +42,7 @@ def manifest_of(
         "assembly": _assembly(part, count()) if isinstance(part, Assembly) else None,
         "tensors": {name: {"dtype": dtype_name(one), "shape": list(one.shape)} for name, one in tensors.items()},
         "aliases": dict(aliases),
-        "weights": {"file": "model.safetensors", "bytes": len(weights), "sha256": sha256},
+        "weights": dict(weights),
         "versions": versions(parts),
         "probe": probe and probe.model_dump(),
     }

@@ -9,6 +9,7 @@ from torch import Tensor
 from model_lego.errors import BadConfig, LegoError
 from model_lego.parts.assembly import Assembly
 from model_lego.parts.component import Component
+from model_lego.store.asking import answered_otherwise
 from model_lego.store.card import card
 from model_lego.store.files import CARD, MANIFEST, RECIPE, RECIPE_MARK, WEIGHTS
 from model_lego.store.manifest import Manifest
@@ -72,9 +73,11 @@ def _prove(part: Component | Assembly, manifest: Manifest, tensors: Mapping[str,
         return
     own = {name: tensor.detach().cpu() for name, tensor in tensors.items()}
     try:
-        again = rebuild(Path("the part"), manifest, own, None, of_strangers=manifest.probe is None)
+        again = rebuild(itself := Path("the part"), manifest, own, None)
+        unasked = manifest.probe is None
+        apart = answered_otherwise(itself, again, manifest) if unasked else other_answer(again, manifest.probe)
     except LegoError as error:
         raise BadConfig(f"the part cannot be built again by its builder: {error}; {_INSTEAD}") from error
-    if apart := other_answer(again, manifest.probe):
+    if apart:
         where = first_difference(part, again)
         raise BadConfig(f"the builder makes another network, {where or 'with another forward'}: {apart}; {_INSTEAD}")

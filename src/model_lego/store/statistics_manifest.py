@@ -21,7 +21,7 @@ class StatisticsManifest(Record):
     """Everything about saved statistics but their sums."""
 
     format: Literal["model-lego"]
-    schema_number: Annotated[Literal[5], Field(alias="schema")]
+    schema_number: Annotated[Literal[6], Field(alias="schema")]
     kind: Literal["statistics"]
     source: str
     classes: Annotated[tuple[Count, ...], Field(min_length=1)]

@@ -1,7 +1,9 @@
 """The weights file of a saved folder: how it is written, and read only where it is what its manifest says."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import safetensors.torch
 import torch
@@ -15,8 +17,8 @@ from model_lego.store.manifest import ITEM_BYTES, TensorRecord, WeightsRecord
 from model_lego.store.tensors import dtype_name
 
 
-def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
-    """Write tensors as safetensors, row-major, each with its own storage; give the bytes of the file.
+def write_weights(tensors: Mapping[str, Tensor], path: Path) -> dict[str, Any]:
+    """Write tensors as safetensors, row-major, each with its own storage; give what a manifest says of the file.
 
     Raises:
         ValueError: a tensor is sparse or of a data type that the format has not.
@@ -27,15 +29,24 @@ def write_weights(tensors: Mapping[str, Tensor], path: Path) -> bytes:
                 f"tensor '{name}' is {tensor.dtype}, {tensor.layout}: only dense tensors of the types "
                 f"{', '.join(ITEM_BYTES)} have a place in the file"
             )
-    data = weights_bytes(tensors)
-    path.write_bytes(data)
-    return data
+    stream_weights(_apart(tensors), path)
+    return record_of(path)
 
 
 def weights_bytes(tensors: Mapping[str, Tensor]) -> bytes:
     """Tensors as a file of weights has them: row-major, each with its own storage."""
-    own = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    return safetensors.torch.save(own, metadata={"format": "pt"})
+    return safetensors.torch.save(_apart(tensors), metadata={"format": "pt"})
+
+
+def _apart(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Row-major tensors on the CPU of which none shares its storage; copied are those alone that would."""
+    own = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    storages = Counter(tensor.untyped_storage().data_ptr() for tensor in own.values())
+    whole = {name: tensor.untyped_storage().nbytes() == tensor.nbytes for name, tensor in own.items()}
+    return {
+        name: tensor if whole[name] and storages[tensor.untyped_storage().data_ptr()] == 1 else tensor.clone()
+        for name, tensor in own.items()
+    }
 
 
 def stream_weights(tensors: Mapping[str, Tensor], path: Path) -> None:
