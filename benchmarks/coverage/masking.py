@@ -13,18 +13,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
+from tests.support.masked_norms import Place, norms_over
 from tests.support.oracles import zero_all_but
 
 USES = (F.conv1d, F.conv2d, F.conv3d, F.linear, F.conv_transpose2d)  # of a weight, their second argument
 
 
-def masked_source(model: nn.Module, x: Tensor, kept: Mapping[str, Sequence[int]]) -> Any:
-    """What a network gives with the dropped input channels of the named convolutions and linear layers zeroed."""
+def masked_source(model: nn.Module, x: Tensor, kept: Mapping[str | Place, Sequence[int]]) -> Any:
+    """What a network gives with the dropped input channels of the named convolutions and linear layers zeroed.
+
+    Norms over channels, named by module and number of channels, normalise over the kept ones.
+    """
+    layers = {name: channels for name, channels in kept.items() if isinstance(name, str)}
     with ExitStack() as stack:
-        for name, channels in kept.items():
+        for name, channels in layers.items():
             module = model.get_submodule(name)
             stack.callback(module.register_forward_pre_hook(_where_it_fits(channels)).remove)
-        stack.enter_context(_Masking((model.get_submodule(name), channels) for name, channels in kept.items()))
+        stack.enter_context(_Masking((model.get_submodule(name), channels) for name, channels in layers.items()))
+        stack.enter_context(norms_over(model, {at: kept[at] for at in kept if not isinstance(at, str)}))
         stack.enter_context(torch.no_grad())
         return model(x)
 

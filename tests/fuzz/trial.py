@@ -144,7 +144,7 @@ class Trial:
             return True
         if self.graph is None or (stage in ("save", "parallel", "padded") and not self.parts):
             return False
-        return stage != "padded" or not self.graph.freezes
+        return stage != "padded" or not (self.graph.freezes or self.graph.statistics)
 
     def trace(self) -> None:
         """It is read as a graph of channels."""

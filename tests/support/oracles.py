@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from tests.support.masked_norms import Place, norms_over
+
 EPS = 1e-5
 EQUAL = (
     1e-12  # relative: values that differ by rounding only are equal, else the edge rule would depend on the batch size
@@ -194,11 +196,15 @@ def plain_step(layer: nn.Module, x: Tensor) -> Tensor:
 
 
 @contextmanager
-def masked(model: nn.Module, kept: Mapping[str, Sequence[int]]) -> Iterator[nn.Module]:
-    """Within the context, the inputs of the named modules have their dropped channels zeroed; hooks always go."""
+def masked(model: nn.Module, kept: Mapping[str | Place, Sequence[int]]) -> Iterator[nn.Module]:
+    """Within the context, the inputs of the named modules have their dropped channels zeroed; hooks always go.
+
+    Norms over channels, named by module and number of channels, normalise over the kept ones.
+    """
     with ExitStack() as hooks:
-        for name, channels in kept.items():
-            hooks.callback(model.get_submodule(name).register_forward_pre_hook(zero_all_but(channels)).remove)
+        hooks.enter_context(norms_over(model, {at: kept[at] for at in kept if not isinstance(at, str)}))
+        for name in (at for at in kept if isinstance(at, str)):
+            hooks.callback(model.get_submodule(name).register_forward_pre_hook(zero_all_but(kept[name])).remove)
         yield model
 
 
@@ -217,7 +223,7 @@ def zero_all_but(channels: Sequence[int]):
     return hook
 
 
-def masked_forward(model: nn.Module, x: Tensor, kept: Mapping[str, Sequence[int]]) -> Tensor:
+def masked_forward(model: nn.Module, x: Tensor, kept: Mapping[str | Place, Sequence[int]]) -> Tensor:
     """The source's output with the dropped input channels of the named convolutions and linear layers zeroed."""
     with masked(model, kept), torch.no_grad():
         return model(x)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model_lego.cutting.tracing import trace
 from model_lego.graph import ChannelGraph, ChannelSelection, select
+from tests.support.masked_norms import Place
 from tests.support.tiny_models import build, inputs
 
 #: Channels that an operator or a number in the forward ties down: network -> (layer, part of the reason).
@@ -17,12 +18,10 @@ FREEZING = {
     "slice_constant": [("", "sliced at channel numbers")],
     "spatial_attention": [("1", "reduced over channels"), ("1", "broadcast over other channels")],
     "softmax_over_channels_inside": [("1", "softmax reads across channels")],
-    "group_norm": [("4", "group_norm")],
     "shuffles_bound": [("0.0", "blocks that must stay equal")],
     "counted_elsewhere": [("1", "a product of two values"), ("1", "written into"), ("0.0", "from elsewhere")],
     "conditional": [("2", "a product of two values"), ("2", "weight is computed"), ("4.0", "kept whole")],
     "standardised": [("2", "weight is computed"), ("4", "weight is computed")],
-    "layer_norm_channels_last": [("1.norm", "layer_norm"), ("2.norm", "layer_norm")],
     "constants": [("", "tensor 'tilt'")],
     "weight_norm": [("1", "weight is computed")],
 }
@@ -69,12 +68,18 @@ def some_logits(graph: ChannelGraph, *, seed: int) -> list[int]:
     return order[::-1] if order == sorted(order) else order
 
 
-def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, list[int]]:
+def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | Place, list[int]]:
     """Module -> its kept input channels, as the oracle `masked_forward` takes them; all owners of a tied weight.
+
+    Where a module normalises over channels, it and their number -> the kept ones.
 
     Modules that keep all of their inputs are left out: what they take need not be the input of their weight.
     """
-    kept: dict[str, list[int]] = {}
+    kept: dict[str | Place, list[int]] = {}
+    for statistic in graph.statistics:
+        positions = selection.keep[statistic.channels].nonzero().flatten().tolist()
+        place = (statistic.why.where, len(statistic.channels))
+        assert kept.setdefault(place, positions) == positions  # other channels of that number there are no test's
     for layer in graph.layers:
         positions = selection.keep[layer.inputs].nonzero().flatten().tolist()
         if len(positions) == len(layer.inputs):

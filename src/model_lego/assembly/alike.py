@@ -87,7 +87,8 @@ def _same_groups(graphs: Sequence[ChannelGraph]) -> None:
 
     The images are there once for all parts, so that no groups of theirs can be.
     """
-    for freeze in graphs[0].freezes:
+    over = [each.why for each in graphs[0].statistics if not bool(of_images(graphs[0], each.channels).all())]
+    for freeze in (*over, *graphs[0].freezes):
         raise IncompatibleComponents(
             f"layer '{freeze.where}' cannot be padded exactly: {freeze.reason}; use layout='parallel'"
         )

@@ -230,6 +230,9 @@ class _Placer:
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:
         return
 
+    def statistic(self, call: Call, channels: Tensor, dim: int, reason: str) -> None:
+        return
+
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         return groups == len(inputs)
 

@@ -99,6 +99,8 @@ def _groups(graph: ChannelGraph, module: nn.Module) -> dict[str, tuple[int, int]
         if each.place is None:  # the weight alone says how many
             continue
         number = getattr(module.get_submodule(each.owner), each.attribute, None) if each.attribute else None
+        if type(number) is tuple and len(number) == 1:
+            (number,) = number
         if type(number) is not int:
             return None
         numbers[each.node] = (each.place, number)

@@ -1,12 +1,12 @@
 """Check a cut network against its plan: export it again, carry channels through it, compare with the masked source."""
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from model_lego.cutting.cut import Cut
+from model_lego.cutting.masking import masked_run
 from model_lego.cutting.slicing import kept_positions, ranks
 from model_lego.errors import CutMismatch, LegoError
 from model_lego.graph import labels as lab
@@ -17,28 +17,6 @@ from model_lego.graph.propagation import carry_labels, concrete
 from model_lego.graph.rule import Call, OpRule
 from model_lego.graph.selection import ChannelSelection
 from model_lego.parts.answers import difference
-
-
-@torch.no_grad()
-def masked_run(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor) -> Tensor:
-    """Run the source with the dropped channels zeroed at the input of every channel-mixing operator.
-
-    Gives the kept logits, batch x len(selection.logits). This is what a cut network has to equal.
-    """
-    readers = {layer.node: layer for layer in graph.layers}
-
-    def mask(node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
-        layer = readers.get(node.name)
-        if layer is None:
-            return args
-        x = args[0]
-        kept = selection.keep[layer.inputs].to(x.device)
-        shape = [1] * x.dim()
-        shape[layer.window.channel_dim] = len(kept)
-        return (x * kept.reshape(shape).to(x.dtype), *args[1:])
-
-    logits = graph.program.run(model, images, mask)
-    return logits[:, list(selection.logits)]
 
 
 def check_cut(
@@ -205,6 +183,9 @@ class _Checker:
         return self._kept(axis.channels)
 
     def divides(self, call: Call, channels: Tensor, groups: int) -> None:
+        return
+
+    def statistic(self, call: Call, channels: Tensor, dim: int, reason: str) -> None:
         return
 
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:

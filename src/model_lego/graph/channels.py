@@ -93,6 +93,7 @@ class Suspect:
 class Divided:
     """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole.
 
+    A norm over channels has their number where others have that of groups: each is a group of its own.
     `place` is that of the number among the operator's arguments, None where it takes it from the shapes; `attribute`
     (of module `owner`) holds it, if any does.
     """
@@ -103,6 +104,19 @@ class Divided:
     groups: int
     owner: str = ""
     attribute: str = ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Statistic:
+    """An operator that takes statistics over channels: over those that are kept, in a cut and in the masked source.
+
+    They lie along `dim` of what it reads first. `why` says it where this is not allowed: of logits, of several parts.
+    """
+
+    node: str
+    dim: int
+    channels: Tensor
+    why: Freeze
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -146,6 +160,7 @@ class ChannelGraph:
     suspects: tuple[Suspect, ...]
     follows: tuple[Follow, ...]
     divided: tuple[Divided, ...]
+    statistics: tuple[Statistic, ...]
     head: Tensor  # channel of each logit
     births: Mapping[tuple[int, int], Tensor]  # channels made by node (position, count), for the check after a cut
     unused: tuple[str, ...]  # tensors that no operator reads in eval mode

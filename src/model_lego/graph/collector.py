@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph import labels as lab
-from model_lego.graph.channels import Axis, Balance, Divided, Follow, Freeze, Layer, Suspect
+from model_lego.graph.channels import Axis, Balance, Divided, Follow, Freeze, Layer, Statistic, Suspect
 from model_lego.graph.nodes import source_line
 from model_lego.graph.program import Program
 from model_lego.graph.rule import WEIGHT_AT, Call, OpRule, Route
@@ -32,6 +32,7 @@ class Builder:
     layers: list[Layer] = field(default_factory=list)
     follows: list[Follow] = field(default_factory=list)
     divided: list[Divided] = field(default_factory=list)
+    statistics: list[Statistic] = field(default_factory=list)
     position: int = 0
     count: int = 0
 
@@ -106,6 +107,11 @@ class Builder:
         """Note that a call's number of groups follows the cut."""
         self.divided.append(Divided(call.node.name, None, channels, groups))
 
+    def statistic(self, call: Call, channels: Tensor, dim: int, reason: str) -> None:
+        """Note that a call takes statistics over channels."""
+        why = Freeze(f"{reason} ({_short(call)})", call.where)
+        self.statistics.append(Statistic(call.node.name, dim, channels, why))
+
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         """Each channel of a depthwise layer stays what it is."""
         return groups == len(inputs)
@@ -144,12 +150,12 @@ class Builder:
         self.position += 1
         self.count = 0
         names = [name for name in map(call.parameter, rule.weights) if name is not None]
-        channels = self._channels(call, rule, names)
+        divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
+        channels = self._channels(call, rule, names) if divided is None else divided.channels
         if channels is None:
             return
         last = self.layers[-1] if self.layers and self.layers[-1].node == call.node.name else None
         ins, outs, groups = (last.inputs, last.outputs, last.groups) if last else (channels, channels, 1)
-        divided = self.divided[-1] if self.divided and self.divided[-1].node == call.node.name else None
         aliases = self.program.aliases.get(names[0], (names[0],)) if names else ()
         owners = sorted({name.rpartition(".")[0] for name in aliases}) or [call.where]
         if divided is not None and rule.groups_at is not None:

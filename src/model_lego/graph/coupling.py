@@ -86,6 +86,7 @@ def _finish(
         frozen += _leaf_axes(name, channel[points], builder, channel, axes)
     suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
+    statistics = tuple(replace(each, channels=channel[each.channels]) for each in builder.statistics)
     is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
     for channels, _ in frozen:
         is_frozen[channels] = True
@@ -112,7 +113,10 @@ def _finish(
             *_row_counts(builder, channel, model),
         ),
         divided=tuple(replace(each, channels=channel[each.channels]) for each in builder.divided),
-        head=head_channels(builder.program, values, channel, frozen, lone),
+        statistics=statistics,
+        head=head_channels(
+            builder.program, values, channel, [*frozen, *((s.channels, s.why) for s in statistics)], lone
+        ),
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),
     )

@@ -31,4 +31,5 @@ def _held(each: Divided, where: str, builder: Builder, model: nn.Module) -> bool
     """Whether the module that makes the call has the number under a name that follows anyway."""
     owner = model.get_submodule(where)
     follows = [follow for follow in builder.follows if follow.owner == where == each.owner]
-    return any(getattr(owner, follow.attribute, None) == each.groups for follow in follows)
+    numbers = (each.groups, (each.groups,))
+    return any(getattr(owner, follow.attribute, None) in numbers for follow in follows)

@@ -67,20 +67,22 @@ class Program:
 
     def run(self, model: nn.Module, images: Tensor, intercept: Intercept | None = None) -> Tensor:
         """Run the graph on images with the tensors that `model` has now; gives the logits, batch x classes."""
-        return self._run(Runner(self.module, intercept), model, images)
+        return self.run_by(Runner(self.module, intercept), model, images)
 
     def narrowed(
         self, model: nn.Module, images: Tensor, groups: Mapping[str, tuple[int, int]]
     ) -> tuple["Program", Tensor]:
         """The same operators on the tensors of a narrower network, without exporting it, and its logits.
 
-        `groups` gives the nodes whose number of groups is another one now: the place of that argument, and the number.
+        `groups` gives the nodes whose number of groups, or of channels that are normalised, is another one now: the
+        place of that argument, and the number.
         Only for networks that have no number of channels written into them elsewhere.
         """
         graph = copied(self.module.graph)
         for node in graph.nodes:
             if node.name in groups:
-                node.update_arg(*groups[node.name])
+                place, number = groups[node.name]
+                node.update_arg(place, number if isinstance(node.args[place], int) else [number])
         for node in graph.find_nodes(op="placeholder"):
             if not node.users and node.name != self.image:  # of a module that the cut network does not have
                 graph.erase_node(node)
@@ -88,9 +90,10 @@ class Program:
         outputs = {node.name for node in self.outputs}
         found = tuple(node for node in graph.nodes if node.name in outputs)
         program = replace(self, module=module, outputs=found, batch=len(images))
-        return program, program._run(_Recorder(module, None), model, images)
+        return program, program.run_by(_Recorder(module, None), model, images)
 
-    def _run(self, runner: "Runner", model: nn.Module, images: Tensor) -> Tensor:
+    def run_by(self, runner: "Runner", model: nn.Module, images: Tensor) -> Tensor:
+        """`run`, by a runner of one's own."""
         values = []
         for node in self.module.graph.find_nodes(op="placeholder"):
             values.append(images if node.name == self.image else self.tensor(model, self.tensors[node.name]))
@@ -275,7 +278,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
     )
     if any(map(has_computed_size, program.nodes)):
         with torch.no_grad():
-            program._run(SizeRecorder(program.module, None), twin, images.clone())
+            program.run_by(SizeRecorder(program.module, None), twin, images.clone())
     return program
 
 

@@ -20,6 +20,7 @@ class Route(enum.Enum):
     MOVES = "moves"  # values change their place only: view, concat, split, pad
     MIXES = "mixes"  # every output channel is a weighted sum over input channels
     SPREADS = "spreads"  # positions are read or summed elsewhere (nodes of a graph), every channel alike
+    NORMALISES = "normalises"  # as "keeps", by statistics over those channels that are kept
     FREEZES = "freezes"  # reads across channels: they can only be kept whole
 
 
@@ -95,7 +96,13 @@ class Tracker(Protocol):
         """Give the channels that a dimension of a weight writes."""
 
     def divides(self, call: "Call", channels: Tensor, groups: int) -> None:
-        """State that the call's number of groups follows the cut: its groups of channels are kept or cut whole."""
+        """State that the call's number of groups follows the cut: its groups of channels are kept or cut whole.
+
+        A norm over channels has a number of these where others have one of groups.
+        """
+
+    def statistic(self, call: "Call", channels: Tensor, dim: int, reason: str) -> None:
+        """State that the call takes statistics over these channels, one a position of `dim` of what it reads first."""
 
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         """Whether each group of a grouped layer is one channel that stays what it is, by what was planned for it."""
@@ -179,8 +186,8 @@ class OpRule:
 
     `window` reads the geometry of a mixing operator off its arguments and their shapes; `weights` are the positions of
     tensors that the row binds to channels by name; `follows` are the attributes of the module that owns them which
-    count channels or groups; `groups_at` is the position of an argument that holds a number of groups. `normalises`:
-    over fewer channels it gives other numbers, as a softmax does.
+    count channels or groups; `groups_at` is the position of an argument that holds a number of groups, or of the
+    channels that are normalised. `normalises`: over fewer channels it gives other numbers, as a softmax does.
     """
 
     name: str

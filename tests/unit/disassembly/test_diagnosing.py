@@ -34,8 +34,8 @@ def test_the_numbers_are_those_of_the_network_and_of_its_cuts(name):
 
 
 def test_the_text_names_reasons_layers_and_what_is_left_out():
-    text = str(diagnose(build("layer_norm_channels_last"), inputs("layer_norm_channels_last")))
-    assert "kept whole: layer_norm normalises across channels (layer_norm): 1.norm, 2.norm" in text
+    text = str(diagnose(build("residual_pad"), inputs("residual_pad")))
+    assert "kept whole: is a number of padded channels written into the forward (pad): 2" in text
     assert "left out of components: auxiliary" in str(diagnose(build("auxiliary"), inputs("auxiliary")))
     assert "canonize makes computed weights plain" in str(diagnose(build("standardised"), inputs("plain")))
     plain = canonize(build("standardised"), inputs("plain"))

@@ -96,8 +96,8 @@ def test_an_unknown_operator_that_only_writes_is_named_too():
         graph_of(between(write))
 
 
-def test_a_norm_over_the_channels_freezes_them():
-    graph = graph_of(between(lambda x: F.normalize(x, dim=1)))
+def test_a_length_over_the_channels_that_a_layer_reads_freezes_them():
+    graph = graph_of(between(lambda x: x * F.avg_pool2d(x.norm(dim=1, keepdim=True), 3, 1, 1)))
     assert any("linalg_vector_norm" in freeze.reason and freeze.where == "1" for freeze in graph.freezes)
 
 
@@ -267,10 +267,10 @@ def test_an_auxiliary_head_is_dropped_and_that_is_said():
 
 
 def test_what_was_kept_whole_is_said():
-    component = disassembling.disassemble(build("group_norm"), batches(), classes=[0, 3], sampling="all", repair="none")
-    assert component.origin.settings["kept_whole"] == [
-        "group_norm normalises across channels (group_norm) (layer '4')",
-    ]
+    component = disassembling.disassemble(
+        build("spatial_attention"), batches(), classes=[0, 3], sampling="all", repair="none"
+    )
+    assert "is reduced over channels (mean.dim) (layer '1')" in component.origin.settings["kept_whole"]
 
 
 # ------------------------------------------------------------------------------------------------------------- batches

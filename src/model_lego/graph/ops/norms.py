@@ -1,10 +1,12 @@
-"""Normalisations: over batch and pixels they keep channels, over channels they freeze them."""
+"""Normalisations: over batch and pixels they keep channels, over channels they take those that are kept."""
 
 from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.rule import Call, OpRule, Route
+
+ACROSS_CHANNELS = "{} normalises across channels"
 
 
 def per_channel(call: Call) -> Tensor:
@@ -14,12 +16,17 @@ def per_channel(call: Call) -> Tensor:
 
 
 def group_norm(call: Call) -> Tensor:
-    """group_norm: the channels of a group are kept or cut together, and the number of groups follows."""
+    """group_norm: the channels of a group are kept or cut together, and the number of groups follows.
+
+    One group of all channels is a norm over those that are kept.
+    """
     labels: Tensor = call.args[0]
     groups = call.arg(1, "num_groups")
     channels = lab.vector(labels, call.shape(), 1)
-    if channels is None or groups == 1 or bool((channels == lab.NONE).any()):
-        call.tracker.freeze(labels, "group_norm normalises across channels", call)
+    if channels is None or bool((channels == lab.NONE).any()):
+        call.tracker.freeze(labels, ACROSS_CHANNELS.format("group_norm"), call)
+    elif groups == 1:
+        call.tracker.statistic(call, channels, 1, ACROSS_CHANNELS.format("group_norm"))
     else:
         together = channels.reshape(groups, -1)
         for others in together.unbind(1)[1:]:
@@ -29,15 +36,23 @@ def group_norm(call: Call) -> Tensor:
 
 
 def layer_norm(call: Call) -> Tensor:
-    """layer_norm: over the channels it freezes them."""
+    """layer_norm and rms_norm: over the channels they are norms over those that are kept.
+
+    Where they go over pixels too, each number has a weight of its own, and the channels are kept whole.
+    """
     labels: Tensor = call.args[0]
-    normalised = len(call.args[1])
-    first = len(call.shape()) - normalised
-    if any(dim >= first for dim in lab.carried(labels)):
-        call.tracker.freeze(labels, "layer_norm normalises across channels", call)
-        if normalised == 1:
-            return _bound(call, labels, dim=len(call.shape()) - 1, positions=(2, 3))
-    return labels
+    last = len(call.shape()) - 1
+    first = last + 1 - len(call.args[1])
+    if not any(dim >= first for dim in lab.carried(labels)):
+        return labels
+    name = str(call.rule.name if call.rule else "")
+    channels = lab.vector(labels, call.shape(), last)
+    if first < last or channels is None or bool((channels == lab.NONE).any()):
+        call.tracker.freeze(labels, ACROSS_CHANNELS.format(name), call)
+        return _bound(call, labels, dim=last, positions=(2, 3)) if first == last else labels
+    call.tracker.statistic(call, channels, last, ACROSS_CHANNELS.format(name))
+    call.tracker.divides(call, channels, len(channels))
+    return _bound(call, labels, dim=last, positions=(2, 3))
 
 
 def _bound(call: Call, labels: Tensor, *, dim: int, positions: tuple[int, ...]) -> Tensor:
@@ -69,18 +84,19 @@ ROWS: dict[object, OpRule] = {
             weights=(2, 3),
             follows={"num_channels": "outputs", "num_groups": "groups"},
             groups_at=1,
-            reason="the channels of a group go together; one group of all channels is kept whole",
+            reason="the channels of a group go together; one group of all is a norm over those that are kept",
         ),
     ),
     **rows(
         ["layer_norm", "rms_norm"],
         OpRule(
             "",
-            Route.FREEZES,
+            Route.NORMALISES,
             layer_norm,
             weights=(2, 3),
-            follows={"normalized_shape": "outputs"},
-            reason="normalises across channels",
+            follows={"normalized_shape": "groups"},
+            groups_at=1,
+            reason="over the channels that are kept",
         ),
     ),
 }

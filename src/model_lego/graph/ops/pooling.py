@@ -1,13 +1,18 @@
 """Operators that reduce or resize space: pools, interpolation, means over pixels."""
 
-from collections.abc import Callable
+import operator
+from collections.abc import Callable, Iterator
+from math import prod
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, fx
 
 from model_lego.graph import labels as lab
-from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.ops import elementwise
+from model_lego.graph.ops.elementwise import overload, rows
 from model_lego.graph.rule import Call, OpRule, Route, tied_along
+
+REDUCED = "is reduced over channels"
 
 
 def spatial(dims: int) -> Callable[[Call], Tensor]:
@@ -35,13 +40,18 @@ def with_indices(dims: int) -> Callable[[Call], tuple[Tensor, ...]]:
 
 
 def reduce(call: Call) -> Tensor | tuple[Tensor, ...]:
-    """Mean, sum, max … over dimensions; over channels it freezes them."""
+    """Largest, smallest, product … over dimensions; over channels it freezes them."""
     return _reduced(call, call.arg(1, "dim"))
+
+
+def average(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """Mean, sum, deviation … over dimensions; those over channels that only scale them are over those that are kept."""
+    return _reduced(call, call.arg(1, "dim"), scaling=True)
 
 
 def norm(call: Call) -> Tensor | tuple[Tensor, ...]:
     """A norm or a quantile over dimensions, which stand behind its order."""
-    return _reduced(call, call.arg(2, "dim"))
+    return _reduced(call, call.arg(2, "dim"), scaling=call.node.target in _LENGTHS)
 
 
 def scan(dim_at: int, default: int | None = None) -> Callable[[Call], Tensor]:
@@ -57,7 +67,7 @@ def scan(dim_at: int, default: int | None = None) -> Callable[[Call], Tensor]:
     return carry
 
 
-def _reduced(call: Call, given: Any) -> Tensor | tuple[Tensor, ...]:
+def _reduced(call: Call, given: Any, *, scaling: bool = False) -> Tensor | tuple[Tensor, ...]:
     labels: Tensor = call.args[0]
     size = len(call.shape())
     dims = range(size) if given is None or given == [] else [given] if isinstance(given, int) else given
@@ -66,18 +76,50 @@ def _reduced(call: Call, given: Any) -> Tensor | tuple[Tensor, ...]:
     if along and along < set(lab.carried(labels)):  # of a grid: what is read together goes together
         labels = tied_along(call, labels, along)
     elif along:
-        call.tracker.freeze(labels, "is reduced over channels", call)
+        (dim, *_) = along
+        channels = lab.vector(labels, call.shape(), dim)
+        if scaling and 0 not in over and channels is not None and lab.NONE not in channels and _only_scales(call.node):
+            call.tracker.statistic(call, channels, dim, REDUCED)
+        else:
+            call.tracker.freeze(labels, REDUCED, call)
         labels = labels.new_full([1 if dim in over else n for dim, n in enumerate(labels.shape)], lab.NONE)
     if len(call.out) < size:
         labels = labels.reshape([n for dim, n in enumerate(labels.shape) if dim not in over])
     return labels if len(call.out_shapes) == 1 else tuple(labels for _ in call.out_shapes)
 
 
-_REDUCING = [
-    "mean.dim", "sum.dim_IntList", "amax", "amin", "max.dim", "min.dim", "var.correction", "std.correction", "mean",
-    "sum", "logsumexp", "prod.dim_int", "var.dim", "var_mean.correction", "std.dim",
-    "median.dim", "nanmean",
+def _only_scales(node: fx.Node) -> bool:
+    """Whether a number for each pixel goes nowhere but into values with channels, number by number, as in a norm."""
+    waiting = [node]
+    while waiting:
+        value = waiting.pop()
+        for user in _readers(value):
+            if user.target in _RESHAPING or (user.target in elementwise.ROWS and _size(user) == _size(value)):
+                waiting.append(user)
+            elif user.target not in elementwise.ROWS:
+                return False
+    return bool(node.users)
+
+
+def _readers(node: fx.Node) -> Iterator[fx.Node]:
+    """What reads a value, or the value repeated."""
+    for user in node.users:
+        yield from user.users if user.target in _EXPANDING else (user,)
+
+
+def _size(node: fx.Node) -> int:
+    return prod(size for size in node.meta["val"].shape if isinstance(size, int))
+
+
+_AVERAGING = [
+    "mean.dim", "sum.dim_IntList", "var.correction", "std.correction", "var.dim", "std.dim", "var_mean.correction",
+    "var_mean.dim", "nanmean",
 ]  # fmt: skip
+_REDUCING = ["amax", "amin", "max.dim", "min.dim", "mean", "sum", "logsumexp", "prod.dim_int", "median.dim"]
+_LENGTHS = (overload("linalg_vector_norm"), overload("norm.ScalarOpt_dim"))
+#: What gives the numbers of a statistic another shape, and what repeats them.
+_RESHAPING = (operator.getitem, *map(overload, ("unsqueeze", "squeeze.dim", "view", "reshape", "slice.Tensor")))
+_EXPANDING = (overload("expand"), overload("expand_as"))
 
 _POOLING_1D = [
     "avg_pool1d",
@@ -111,6 +153,7 @@ ROWS: dict[object, OpRule] = {
     **rows(["adaptive_max_pool3d", "max_pool3d_with_indices"], OpRule("", Route.KEEPS, with_indices(3))),
     **rows(["cumsum"], OpRule("", Route.KEEPS, scan(1))),
     **rows(["diff"], OpRule("", Route.KEEPS, scan(2, -1))),
+    **rows(_AVERAGING, OpRule("", Route.KEEPS, average)),
     **rows(_REDUCING, OpRule("", Route.KEEPS, reduce)),
     **rows(["linalg_vector_norm", "norm.ScalarOpt_dim", "kthvalue", "quantile.scalar"], OpRule("", Route.KEEPS, norm)),
 }

@@ -15,8 +15,8 @@ import model_lego as ml
 from model_lego.assembly.padding import place
 from model_lego.attribution import attribute, locate
 from model_lego.budgets.criteria import CRITERIA
+from model_lego.cutting.masking import masked_run
 from model_lego.cutting.tracing import trace
-from model_lego.cutting.verification import masked_run
 from model_lego.errors import BadConfig, IncompatibleComponents
 from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph.cost import cost_of
