@@ -89,6 +89,8 @@ def _read(file: Path) -> tuple[list[Entry], list[str]]:
     return entries, wrong
 
 
+#: Mappings and lists in one another that are read, to say what is wrong with them; more take time by their square.
+DEEPEST = 10
 #: A line's number, its folder and class (or what else is there), and what to say where these are no such two.
 _Row = tuple[int, list[str | None], str]
 #: Numbers of lines, and what is in them.
@@ -128,9 +130,24 @@ def _of_json(text: str) -> Iterator[_Row]:
     return _of_yaml(text.replace("\t", " "))
 
 
+class _Shallow(yaml.SafeLoader):
+    """Reads no deeper than is said."""
+
+    depth = 0
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """The next value; raises RecursionError."""
+        if self.depth == DEEPEST:
+            raise RecursionError
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
+
+
 def _of_yaml(text: str) -> Iterator[_Row]:
     """One mapping, its keys and values as they are written."""
-    root = yaml.compose(text, Loader=yaml.SafeLoader)
+    root = yaml.compose(text, Loader=_Shallow)
     if root is not None and not isinstance(root, yaml.MappingNode):
         yield root.start_mark.line + 1, [], "no mapping from folders to classes"
     for key, value in root.value if isinstance(root, yaml.MappingNode) else ():

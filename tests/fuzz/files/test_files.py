@@ -1,6 +1,7 @@
 """Some cases of each target of `make fuzz`, always the same; and what it found."""
 
 import copy
+import time
 
 import pytest
 from hypothesis import given, seed, settings
@@ -9,7 +10,7 @@ from model_lego.errors import BadConfig
 from tests.fuzz.files import damage
 from tests.fuzz.files.__main__ import QUIET, cases
 from tests.fuzz.files.targets import TARGETS
-from tests.fuzz.files.trial import Seen
+from tests.fuzz.files.trial import SECONDS, Seen
 
 FEW = 15
 
@@ -34,10 +35,13 @@ def test_a_recipe_whose_command_is_a_list(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["map.json", "map.yaml"])
-def test_a_class_map_of_lists_in_lists(name, tmp_path):
-    (tmp_path / name).write_text("[" * 100_000)
-    with pytest.raises(BadConfig, match="one mapping from folders to classes"):
+@pytest.mark.parametrize("data", ["[" * 20_000, "{" * 20_000, '{"a": ' * 20_000, "- " * 20_000])
+def test_a_class_map_that_is_nested_without_end(name, data, tmp_path):
+    (tmp_path / name).write_text(data)
+    began = time.process_time()
+    with pytest.raises(BadConfig, match=r"one mapping from folders to classes|cannot be read"):
         TARGETS["class map"].read(tmp_path)
+    assert time.process_time() - began < SECONDS
 
 
 @pytest.mark.parametrize("name", TARGETS)
