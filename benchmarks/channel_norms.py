@@ -8,6 +8,7 @@ images that neither saw: their accuracy, and how far their logits are from the s
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -37,7 +38,7 @@ def main() -> None:
     train, test = _all(data.train), _all(data.test)
     source = trained(*train)
     some = (train[0][:CALIBRATION], train[1][:CALIBRATION])
-    found = {"source": figures(source(test[0]), source(test[0]), test[1])}
+    found: dict[str, Any] = {"source": figures(source(test[0]), source(test[0]), test[1])}
     for cutting in (within, by_chance):
         for share in SHARES:
             name = f"{share} {cutting.__name__}"
@@ -53,7 +54,7 @@ def _all(images: ImageSet) -> Images:
 
 def trained(x: Tensor, y: Tensor) -> nn.Module:
     """A ConvNeXt of two stages, trained on digits."""
-    model = ConvNeXt([CNBlockConfig(24, 48, 2), CNBlockConfig(48, None, 2)], layer_scale=0.1, num_classes=10)
+    model: nn.Module = ConvNeXt([CNBlockConfig(24, 48, 2), CNBlockConfig(48, None, 2)], layer_scale=0.1, num_classes=10)
     steps = EPOCHS * (len(x) // BATCH)
     optimiser = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, 2e-3, steps)
@@ -63,7 +64,8 @@ def trained(x: Tensor, y: Tensor) -> nn.Module:
             F.cross_entropy(model(x[batch]), y[batch]).backward()
             optimiser.step()
             schedule.step()
-    return model.eval().requires_grad_(False)
+    model.eval().requires_grad_(False)
+    return model
 
 
 def within(source: nn.Module, share: float, train: Images) -> ml.Component:
@@ -110,7 +112,7 @@ class Predicting:
         self.statistics = {each.node: each for each in cut.graph.statistics}
         cut.graph.program.run(cut.source, images, self._fit)
 
-    def _fit(self, node: fx.Node, args: tuple) -> tuple:
+    def _fit(self, node: fx.Node, args: tuple[Any, ...]) -> tuple[Any, ...]:
         """Hear what a norm of the source reads, and fit its maps."""
         if (each := self.statistics.get(node.name)) is not None:
             x = args[0].movedim(each.dim, -1).double().flatten(0, -2)
@@ -128,7 +130,7 @@ class _Predicted(Runner):
         super().__init__(norms.cut.program.module, None)
         self.norms = norms
 
-    def run_node(self, n: fx.Node) -> Tensor:
+    def run_node(self, n: fx.Node) -> Any:
         if n.name not in self.norms.maps:
             return super().run_node(n)
         (x, _, weight, bias, eps, *_), _ = self.fetch_args_kwargs_from_env(n)  # of a layer norm: channels last
@@ -141,7 +143,8 @@ class _Predicted(Runner):
 
 def _least(x: Tensor, y: Tensor) -> Tensor:
     """Weights and intercept of the best linear map."""
-    return torch.linalg.lstsq(F.pad(x, (0, 1), value=1.0), y[:, None]).solution
+    found: Tensor = torch.linalg.lstsq(F.pad(x, (0, 1), value=1.0), y[:, None]).solution
+    return found
 
 
 def _given(weights: Tensor, x: Tensor) -> Tensor:
