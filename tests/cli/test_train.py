@@ -129,3 +129,21 @@ def test_a_finished_training_is_overwritten_only_when_asked_for(world, tmp_path)
     assert contents(tmp_path / "net") == first
     assert train(world, tmp_path / "net", "--overwrite", "--seed", 1).code == 0
     assert contents(tmp_path / "net") != first
+
+
+@pytest.mark.parametrize("spot", ["save_file", "_accuracy"])
+def test_an_overwrite_that_is_interrupted_leaves_the_old_training_and_can_go_on(world, tmp_path, monkeypatch, spot):
+    assert train(world, tmp_path / "whole", "--seed", 1).code == 0
+    assert train(world, tmp_path / "net").code == 0
+    first = contents(tmp_path / "net")
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(f"model_lego.training.trained_folder.{spot}", interrupted)
+        assert train(world, tmp_path / "net", "--overwrite", "--seed", 1).code == 130
+    left = contents(tmp_path / "net")
+    assert {name: left[name] for name in first} == first
+    assert train(world, tmp_path / "net", "--resume", "--seed", 1).code == 0
+    assert contents(tmp_path / "net") == contents(tmp_path / "whole")

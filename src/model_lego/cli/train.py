@@ -1,6 +1,5 @@
 """model-lego train."""
 
-import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
@@ -61,8 +60,8 @@ def train_command(
     preprocessing = preprocessing_for(taking, network)
     task = replace(task, preprocessing=preprocessing)
     split = split.taken_by(preprocessing)
-    if folder.exists() and not training.resume:  # late, when nothing is left that could be refused
-        shutil.rmtree(folder)
+    if not training.resume:  # late, when nothing is left that could be refused; a finished training stays until this is
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     record = train_into(folder, split, task, network.model, Bar())
     if run.json:
         show_json({"folder": str(folder), **record})

@@ -28,6 +28,8 @@ from model_lego.training.classifier import train
 from model_lego.training.examples import Whole
 
 WEIGHTS, RECORD, CHECKPOINT = "model.safetensors", "training.json", "checkpoint.pt"
+#: Files that are being written, which a kill may leave.
+PARTS = frozenset(f"{name}.part" for name in (WEIGHTS, RECORD, CHECKPOINT))
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def train_into(
 def is_of_training(folder: Path) -> bool:
     """Whether a folder holds what a training wrote and nothing else, as its record or its checkpoint proves."""
     files = {path.name: path for path in folder.iterdir()} if folder.is_dir() else {}
-    if files.keys() - {WEIGHTS, RECORD, CHECKPOINT} or not all(map(is_plain_file, files.values())):
+    if files.keys() - {WEIGHTS, RECORD, CHECKPOINT, *PARTS} or not all(map(is_plain_file, files.values())):
         return False
     try:
         if RECORD in files:
@@ -136,11 +138,16 @@ def _accuracy(network: nn.Module, images: ImageSet, preprocessing: Preprocessing
 
 
 def _write(folder: Path, network: nn.Module, record: dict[str, Any]) -> None:
-    """Weights last: where they are, the training is finished and all else is there."""
+    """Weights last: where they are, the training is finished and all else is there.
+
+    Those of an earlier training are there until these are written; between the two the checkpoint goes on to the same.
+    """
+    weights, told = folder / f"{WEIGHTS}.part", folder / f"{RECORD}.part"
     with writing(folder):
-        (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n")
-        fresh = folder / f"{WEIGHTS}.part"
-        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, fresh)
-        fresh.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
-        fresh.replace(folder / WEIGHTS)
+        told.write_text(json.dumps(record, indent=2) + "\n")
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}, weights)
+        weights.chmod(folder.stat().st_mode & 0o666)  # it comes readable for its owner alone
+        (folder / WEIGHTS).unlink(missing_ok=True)
+        told.replace(folder / RECORD)
+        weights.replace(folder / WEIGHTS)
         (folder / CHECKPOINT).unlink()
