@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph import RULES, ChannelGraph, read_graph
+from model_lego.graph.held_numbers import number_in
 from model_lego.graph.modules import plain_run, tied_names
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.rule import OpRule
@@ -98,10 +99,9 @@ def _groups(graph: ChannelGraph, module: nn.Module) -> dict[str, tuple[int, int]
     for each in graph.divided:
         if each.place is None:  # the weight alone says how many
             continue
-        number = getattr(module.get_submodule(each.owner), each.attribute, None) if each.attribute else None
-        if type(number) is tuple and len(number) == 1:
-            (number,) = number
-        if type(number) is not int:
+        held = getattr(module.get_submodule(each.owner), each.attribute, None) if each.attribute else None
+        number = number_in(held)
+        if number is None:
             return None
         numbers[each.node] = (each.place, number)
     return numbers

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Follow
 from model_lego.graph.channels_last import is_innermost, laid_innermost
+from model_lego.graph.held_numbers import number_in, with_number
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.selection import ChannelSelection
 from model_lego.graph.spare import put_absent
@@ -140,12 +141,9 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
     }[follow.holds]
     owner: Any = model.get_submodule(follow.owner)
     value = getattr(owner, follow.attribute, None)
-    if value == (old,):
-        setattr(owner, follow.attribute, (new,))
-    elif type(value) is int and value == old:
-        setattr(owner, follow.attribute, new)
-    else:
+    if number_in(value) != old:
         return
+    setattr(owner, follow.attribute, with_number(value, new))
     if new != old:
         changed.setdefault(follow.owner, {})[follow.attribute] = new
 

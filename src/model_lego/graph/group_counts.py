@@ -1,9 +1,13 @@
-"""Where a network holds the number of groups of an operator whose groups can go: in which attribute, or in its code."""
+"""Where a network holds the number of groups of an operator whose groups can go: in which attribute, or in its code.
+
+So too the shape of a vector, `(64, 1, 1)`, as which a forward views one.
+"""
 
 from torch import nn
 
 from model_lego.graph.channels import Divided, Follow, Suspect
 from model_lego.graph.collector import Builder
+from model_lego.graph.held_numbers import number_in
 from model_lego.graph.nodes import module_path, source_line
 
 
@@ -31,5 +35,14 @@ def _held(each: Divided, where: str, builder: Builder, model: nn.Module) -> bool
     """Whether the module that makes the call has the number under a name that follows anyway."""
     owner = model.get_submodule(where)
     follows = [follow for follow in builder.follows if follow.owner == where == each.owner]
-    numbers = (each.groups, (each.groups,))
-    return any(getattr(owner, follow.attribute, None) in numbers for follow in follows)
+    return any(number_in(getattr(owner, follow.attribute, None)) == each.groups for follow in follows)
+
+
+def find_shapes(builder: Builder, model: nn.Module) -> None:
+    """Let shapes of a vector follow that the module with a suspect number holds; `trace` tries them."""
+    for suspect in builder.suspects:
+        count = len(suspect.channels)
+        for attribute, value in vars(model.get_submodule(suspect.where)).items():
+            known = any((each.owner, each.attribute) == (suspect.where, attribute) for each in builder.follows)
+            if type(value) is tuple and number_in(value) == count and not known:
+                builder.follows.append(Follow(suspect.where, attribute, "outputs", suspect.channels, suspect.channels))

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.cutting.canonizing import PlainLayer
 from model_lego.errors import BadConfig, CorruptComponent
+from model_lego.graph.held_numbers import number_in, with_number
 from model_lego.graph.modules import find_tensor
 from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
@@ -175,13 +176,11 @@ def _set_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str, int
 
 
 def _in_the_form_of(current: object, value: int, where: str) -> object:
-    """Give `value` as `current` is: a number, a switch, or a tuple of one number (LayerNorm's normalized_shape)."""
-    if type(current) is tuple and len(current) == 1:
-        return (_in_the_form_of(current[0], value, where),)
+    """Give `value` as `current` is: a switch, a number, or a shape with one (LayerNorm's normalized_shape)."""
     if type(current) is bool and value in (0, 1):
         return bool(value)
-    if type(current) is int:
-        return value
+    if number_in(current) is not None:
+        return with_number(current, value)
     raise CorruptComponent(f"{where} is {current!r} in the uncut network, which {value} cannot replace")
 
 

@@ -49,7 +49,7 @@ class Written(nn.Module):
     def __init__(self, forward) -> None:
         super().__init__()
         self.scale, self.dim = nn.Parameter(torch.linspace(0.5, 1.5, WIDTH)), WIDTH
-        self.write = forward
+        self.shape, self.write = (WIDTH, 1, 1), forward
 
     def forward(self, x: Tensor) -> Tensor:
         return self.write(self, x)
@@ -86,6 +86,7 @@ NORMS = {
     "mean without its dimension": lambda: Written(lambda own, x: (x - x.mean(1)[:, None]) * own.scale[:, None, None]),
     "mean over channels and pixels": lambda: Written(lambda own, x: x - 2 * x.mean((1, 2, 3), keepdim=True)),
     "length": lambda: Written(lambda own, x: 5 * F.normalize(x, dim=1)),
+    "shape of an attribute": lambda: Written(lambda own, x: 3 * F.normalize(x, dim=1) * own.scale.view(own.shape)),
     "width of an attribute": lambda: Written(lambda own, x: in_last(own, x, own.dim)),
     "width of the value": lambda: Written(lambda own, x: in_last(own, x, x.shape[1])),
 }
