@@ -41,7 +41,16 @@ CONTENTS: dict[str, str | list[str]] = {
         *("SECURITY", "CONTRIBUTING", "CHANGELOG"),
     ],
     "Measured": [
-        *("docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/foreign", "docs/fuzz"),
+        *(
+            "docs/accuracy",
+            "docs/results",
+            "docs/compression",
+            "docs/rivals",
+            "docs/narrow",
+            "docs/coverage",
+            "docs/foreign",
+            "docs/fuzz",
+        ),
         *("docs/narrow", "docs/deployment"),
         *("docs/benchmarks", "docs/nothing-silent"),
     ],
