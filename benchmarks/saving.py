@@ -49,6 +49,15 @@ LIBRARIES = {
         "convnextv2_atto",
     ),
 }
+#: A command with an argument, an option and a switch, as `inspect` and `parts list` have some.
+NOTHING = """
+import os, typer
+os.environ["PYDANTIC_DISABLE_PLUGINS"] = "1"
+def command(folder: str, name: str | None = None, json: bool = False): ...
+app = typer.Typer(add_completion=False)
+app.command()(command)
+app()
+"""
 #: Kinds of networks of transformers.
 HUB = tuple(hub_folders.NETWORKS)
 
@@ -183,13 +192,16 @@ def commands(part: Path, folder: Path) -> dict[str, float]:
         "python itself": [*python, "pass"],
         "python, typer": [*python, "import typer.main"],
         "python, typer and pydantic": [*python, "import typer.main, pydantic.main, pydantic.types"],
+        "a command of typer that does nothing": [*python, NOTHING, "a folder"],
         "--version": [*ours, "--version"],
         "--help": [*ours, "--help"],
         "inspect": [*ours, "inspect", str(part)],
         "inspect --tree": [*ours, "inspect", str(part), "--tree"],
         "parts list": [*ours, "parts", "list", "--bin", str(folder)],
     }
-    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    # As where it is installed, nothing is compiled again.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(folder.with_name("compiled"))}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT / "src"), **compiled}
     run = partial(subprocess.run, env=variables, capture_output=True, check=True)
     return {name: round(least(partial(run, words)), 3) for name, words in asked.items()}
 

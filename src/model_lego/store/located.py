@@ -4,7 +4,6 @@ from pathlib import Path
 
 from model_lego.names.bin_names import folder_of, is_binned
 from model_lego.names.hub_names import is_on_hub
-from model_lego.store.hub_parts import snapshot
 
 
 def is_named(part: str | Path) -> bool:
@@ -18,5 +17,7 @@ def located(part: str | Path, folder: str | Path | None = None, *, weights: bool
     What is not in the cache is fetched, without `weights` all but these. Raises as `folder_of` and `snapshot`.
     """
     if is_on_hub(part):
+        from model_lego.store.hub_parts import snapshot  # with what asks the Hub, which folders do without
+
         return snapshot(str(part), weights=weights)
     return folder_of(str(part), folder) if is_binned(part) else Path(part)

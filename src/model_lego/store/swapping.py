@@ -5,11 +5,9 @@ first: a process that is killed between the two renames leaves none, and the nex
 Without `flock` (Windows) writers do not wait for each other and nothing is cleaned up.
 """
 
-import ctypes
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -39,6 +37,8 @@ def making(folder: Path) -> Iterator[Path]:
 
     What killed processes left of such folders is removed, too.
     """
+    import tempfile  # with random numbers, hashes and more: readers of folders do without
+
     with ExitStack() as held:
         with locked(folder.parent):  # nobody takes a folder for left that was just made and is not held yet
             clean_up(folder)
@@ -75,6 +75,8 @@ def all_to_disk(folder: Path) -> None:
 
 def exchanged(one: Path, other: Path) -> bool:
     """Let two folders change places in one step; False where the system cannot."""
+    import ctypes
+
     rename = getattr(ctypes.CDLL(None), "renameat2", None) if os.name == "posix" else None
     if rename is None:
         return False
