@@ -14,9 +14,6 @@ from model_lego.graph.nodes import from_tensors, module_path, writes
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
-#: Operators that an export leaves out where they have nothing to do.
-IDLE = (torch.ops.aten.contiguous.default,)
-
 
 class Source(Tracker, Protocol):
     """A tracker that also says what images and tensors start with."""
@@ -94,8 +91,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
     if rule is None:
         raise UnsupportedOpError(str(node.target), where)
     result = rule.carry(call)
-    if node.target not in IDLE:
-        state.source.ran(call, rule)
+    state.source.ran(call, rule)
     return result
 
 
