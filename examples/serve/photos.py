@@ -13,7 +13,6 @@ RESAMPLING = {
     "bicubic": Image.Resampling.BICUBIC,
     "nearest": Image.Resampling.NEAREST,
 }
-Image.MAX_IMAGE_PIXELS = None  # a request has its own limit
 
 
 class Refused(Exception):

@@ -16,6 +16,7 @@ from batching import Batcher, Busy, Places, Stopped
 from classifier import BadModel, Classifier, Floats, Pixels
 from metrics import Metrics
 from photos import Refused, pixels_of
+from PIL import Image
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=usual.seconds, help="to send an image in; then 408")
     given = vars(parser.parse_args())
     file, threads, host, port = (given.pop(name) for name in ("file", "threads", "host", "port"))
+    Image.MAX_IMAGE_PIXELS = None  # of this process; a request has its own limit
     try:
         app = application(Classifier.open(file, threads), Limits(**given))
     except BadModel as error:
