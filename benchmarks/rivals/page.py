@@ -6,7 +6,7 @@ from typing import Any
 HEAD = """# Rivals
 
 Other ways to make a trained network smaller without training, written from their papers
-([how](../benchmarks/rivals/methods.py)), beside ours at equal multiply-adds (within 3 %, from below). Everybody
+(`benchmarks/rivals/methods.py`), beside ours at equal multiply-adds (within 3 %, from below). Everybody
 chooses and mends by the same {images} training images with one seed; accuracy in % on test images that serve nothing
 else, among the classes of the network that are here. *Its own widths*: the same share of each layer goes; *our
 widths*: as many channels of each layer stay as in ours, chosen by the rival's scores.

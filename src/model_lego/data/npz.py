@@ -63,8 +63,8 @@ def _opened(path: Path, file: BinaryIO) -> NpzFile:
 def _names(path: Path, given: Any) -> tuple[str, ...]:
     try:
         return tuple(str(name) for name in given.reshape(-1))
-    except (SystemError, ValueError) as error:  # numpy of a number that no letter has
-        raise BadConfig(f"class_names of '{path}' are no text: {error}") from None
+    except (SystemError, ValueError):  # numpy of a number that no letter has
+        raise BadConfig(f"class_names of '{path}' are no text: save them as strings") from None
 
 
 def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
