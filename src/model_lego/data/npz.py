@@ -64,7 +64,7 @@ def _names(path: Path, given: Any) -> tuple[str, ...]:
     try:
         return tuple(str(name) for name in given.reshape(-1))
     except (SystemError, ValueError):  # numpy of a number that no letter has
-        raise BadConfig(f"class_names of '{path}' are no text: save them as strings") from None
+        raise BadConfig(f"names of the classes in '{path}' are no text: save them as strings") from None
 
 
 def _images(path: Path, part: str, x: Any, y: Any, classes: int) -> ImageSet:
