@@ -205,7 +205,7 @@ def test_images_that_are_no_numbers(tmp_path, dtype):
 
 def test_names_of_no_letters(tmp_path):
     names = member((3,), b"\xff\xff\xff\x7f" * 3, "<U1")
-    with pytest.raises(BadConfig, match=r"class_names of .* are no text"):
+    with pytest.raises(BadConfig, match=r"names of the classes in .* are no text"):
         open_data(with_member(written(tmp_path), "class_names.npy", names))
 
 
