@@ -10,7 +10,7 @@ from typing import Any
 from benchmarks.common import RESULTS, ROOT, record
 from benchmarks.networks import networks
 from benchmarks.rivals import superclasses
-from benchmarks.rivals.measuring import measured
+from benchmarks.rivals.measuring import estimated_again, measured
 from benchmarks.rivals.page import page
 
 SIZES, SEED = (0.75, 0.5), 0
@@ -26,7 +26,11 @@ def main(words: list[str]) -> None:
             network.name in result["networks"] and not again
         ):
             continue
-        about = {"restricted": network.accuracy(network.model), "test_images": len(network.test[1])}
+        about = {
+            "restricted": network.accuracy(network.model),
+            "estimated_again": estimated_again(network, SEED),
+            "test_images": len(network.test[1]),
+        }
         rows = []
         for row in measured(network, SIZES, SEED):
             print(network.name, row, flush=True)

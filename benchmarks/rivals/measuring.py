@@ -20,7 +20,7 @@ from model_lego.budgets.trials import Trials
 from model_lego.cutting.cut import Cut
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.verification import cut_of
-from model_lego.graph import ChannelSelection
+from model_lego.graph import ChannelSelection, select
 from model_lego.repairing.refitting import CALIBRATION, repair_cut
 
 #: Equal multiply-adds: within this share of the limit, from below.
@@ -87,6 +87,16 @@ def measured(network: Network, sizes: tuple[float, ...], seed: int) -> Iterator[
                 mends[mended](cut)
                 about = {"method": method, "mended": mended, "widths": widths}
                 yield row | about | {"accuracy": network.accuracy(cut.module)}
+
+
+def estimated_again(network: Network, seed: int) -> float:
+    """Accuracy in % of the uncut source once its BatchNorm is estimated again on the images that others mend by."""
+    images = _sample(network, seed)
+    graph = network.graph
+    whole = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=range(len(graph.head)))
+    cut = _cut(network, whole, images)
+    repair_cut(cut, images, ml.RepairSettings(method="bn", seed=seed))
+    return network.accuracy(cut.module)
 
 
 def _sample(network: Network, seed: int) -> Tensor:
