@@ -25,12 +25,12 @@ epochs of training and 90.3 % after it (its own notebook; source 91.0 %).
 """
 CALLED = {"magnitude": "L1 magnitude"}
 WINNERS = """
-Who wins, and why. As published, folding is above ours on the VGG at 75 %, by a tenth of a point; with our widths by 0.3
-to 0.5. What it gains there is BatchNorm estimated again: the uncut VGG has 88.54 % with that alone, 0.4 above itself
-(ResNet-20 loses 2.9 by it, MobileNetV2 4.5: it is no default). With our widths and our repair other choices of channels come within
-noise of ours (5,000 images: 0.9 points), but for ResNet-20 at half, where DepGraph's norms are 1.2 points better. On
-held-out training images of that network they are not, and on EfficientNet-Lite0 they lose fourteen points
-([narrow networks](narrow.md)): they are not taken up.
+Who wins, and why. As published, folding is above ours on the VGG at 75 %, by a tenth of a point; with our widths by
+0.3 to 0.5. What it gains there is BatchNorm estimated again: the uncut VGG has 88.54 % with that alone, 0.4 above
+itself (ResNet-20 loses 2.9 by it, MobileNetV2 4.5: it is no default). With our widths and our repair other choices
+of channels come within noise of ours (5,000 images: 0.9 points), but for ResNet-20 at half, where DepGraph's norms
+are 1.2 points better. On held-out training images of that network they are not, and on EfficientNet-Lite0 they lose
+fourteen points ([narrow networks](narrow.md)): they are not taken up.
 """
 
 
