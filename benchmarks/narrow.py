@@ -1,13 +1,14 @@
 """Where the points go on narrow networks: ideas for a better repair, alone and together, on held-out training images.
 
-`python -m benchmarks.narrow [WORD …] [--size SHARE …]` measures the networks whose name holds a word, all by default,
-and writes docs/narrow.md. No test image is looked at.
+`python -m benchmarks.narrow [WORD …] [--size SHARE …] [--idea WORD …]` measures the networks, and the ideas, whose name
+holds a word, all by default, and writes docs/narrow.md. No test image is looked at.
 """
 
 import argparse
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -35,16 +36,21 @@ OWN, HELD = 1000, 3000
 FEW, BEFORE = (10, 30), 1.25
 #: An idea: how it chooses, and the settings and images of each repair that follows.
 Repairs = tuple[tuple[ml.RepairSettings, bool], ...]
-AS_IT_IS = ml.RepairSettings(seed=SEED)
+PLAIN = ml.RepairSettings(strength=1e-2, seed=SEED, blend=False)
+BASE, NOW = "lambda 0.01 in all layers", "lambda chosen a layer, and blends (the default)"
 SETTINGS: dict[str, Repairs] = {
-    "as it is": ((AS_IT_IS, False),),
-    "lambda ten times as large": ((ml.RepairSettings(strength=1e-1, seed=SEED), False),),
-    "lambda a tenth": ((ml.RepairSettings(strength=1e-3, seed=SEED), False),),
-    "four times the rows": ((ml.RepairSettings(rows=20, least_rows=40_000, seed=SEED), False),),
-    "mirrored images as well": ((AS_IT_IS, True),),
-    "mirrored, lambda ten times as large": ((ml.RepairSettings(strength=1e-1, seed=SEED), True),),
-    "repaired twice": ((AS_IT_IS, False), (AS_IT_IS, False)),
-    "BatchNorm estimated again behind it": ((AS_IT_IS, False), (ml.RepairSettings(method="bn"), False)),
+    BASE: ((PLAIN, False),),
+    NOW: ((ml.RepairSettings(seed=SEED), False),),
+    "lambda chosen a layer": ((replace(PLAIN, strength=None), False),),
+    "lambda 0.01, and blends": ((replace(PLAIN, blend=True), False),),
+    "lambda 0.001": ((replace(PLAIN, strength=1e-3), False),),
+    "lambda 0.1": ((replace(PLAIN, strength=1e-1), False),),
+    "lambda 0.3": ((replace(PLAIN, strength=3e-1), False),),
+    "four times the rows": ((replace(PLAIN, rows=20, least_rows=40_000), False),),
+    "mirrored images as well": ((PLAIN, True),),
+    "mirrored, lambda 0.1": ((replace(PLAIN, strength=1e-1), True),),
+    "repaired twice": ((PLAIN, False), (PLAIN, False)),
+    "BatchNorm estimated again behind it": ((PLAIN, False), (ml.RepairSettings(method="bn"), False)),
 }
 
 
@@ -96,7 +102,7 @@ class Bench:
     def again(self, size: float) -> ChannelSelection:
         """Scores of what a somewhat larger network is once it is repaired, of its channels that are left."""
         graph, selection = self.network.graph, self.within(self.scores, min(1.0, BEFORE * size))
-        cut = self.repaired(selection, self.images, SETTINGS["as it is"])
+        cut = self.repaired(selection, self.images, SETTINGS[BASE])
         smaller = ml.trace(cut.module, self.images[:2])
         classes = list(range(len(self.network.labels)))
         found = reconstruction(smaller, sense(cut.module, smaller, self.images, classes=classes, seed=SEED))
@@ -120,11 +126,9 @@ class Bench:
         return torch.cat([self.images[self.places == place][:count] for place in range(len(self.network.labels))])
 
 
-def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]]:
-    """Each idea, and what it gives."""
-    graph, (as_it_is, *others) = bench.network.graph, SETTINGS
-    plain = bench.within(bench.scores, size)
-    yield as_it_is, bench.judged(bench.repaired(plain, bench.images, SETTINGS[as_it_is]))
+def ideas(bench: Bench, size: float) -> dict[str, Callable[[], Cut]]:
+    """Each idea, and how the cut network comes about."""
+    graph, plain = bench.network.graph, bench.within(bench.scores, size)
     chosen: dict[str, Callable[[], ChannelSelection]] = {
         "correlations believed as they are": lambda: bench.within(reconstruction(graph, bench.senses, caution=0), size),
         "shrunk by chance three times": lambda: bench.within(reconstruction(graph, bench.senses, caution=3), size),
@@ -139,14 +143,27 @@ def measured(bench: Bench, size: float) -> Iterator[tuple[str, dict[str, float]]
         "roots of the scores": lambda: bench.within(bench.scores.sqrt(), size),
         f"scores again from the repaired {BEFORE:g}-fold": lambda: bench.again(size),
     }
-    for name, choose in chosen.items():
-        yield name, bench.judged(bench.repaired(choose(), bench.images, SETTINGS[as_it_is]))
-    for name in others:
-        yield name, bench.judged(bench.repaired(plain, bench.images, SETTINGS[name]))
-    for count in FEW:
+
+    def few(count: int, repairs: Repairs) -> Cut:
         images = bench.some(count)
-        selection = bench.within(reconstruction(graph, bench.sensed(images)), size)
-        yield f"{count} images a class", bench.judged(bench.repaired(selection, images, SETTINGS["as it is"]))
+        return bench.repaired(bench.within(reconstruction(graph, bench.sensed(images)), size), images, repairs)
+
+    made: dict[str, Callable[[], Cut]] = {}
+    for name, repairs in SETTINGS.items():
+        made[name] = partial(bench.repaired, plain, bench.images, repairs)
+    for name, choose in chosen.items():
+        made[name] = lambda choose=choose: bench.repaired(choose(), bench.images, SETTINGS[BASE])  # type: ignore[misc]
+    for count in FEW:
+        made[f"{count} images a class"] = partial(few, count, SETTINGS[BASE])
+        made[f"{count} images a class, lambda chosen, and blends"] = partial(few, count, SETTINGS[NOW])
+    return made
+
+
+def measured(bench: Bench, size: float, words: Sequence[str]) -> Iterator[tuple[str, dict[str, float]]]:
+    """Each idea whose name holds a word, all without words, and what it gives."""
+    for name, made in ideas(bench, size).items():
+        if not words or any(word in name for word in words):
+            yield name, bench.judged(made())
 
 
 def _whole(seen: Sense) -> Sense:
@@ -163,6 +180,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("words", nargs="*", help="of the names of networks")
     parser.add_argument("--size", type=float, nargs="*", default=SIZES, help="shares of the multiply-adds")
+    parser.add_argument("--idea", nargs="*", default=(), help="words of the names of ideas")
     given = parser.parse_args()
     path = RESULTS / "narrow.json"
     result: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {"networks": {}}
@@ -174,7 +192,7 @@ def main() -> None:
         rows: dict[str, dict[str, Any]] = result["networks"].get(network.name, {}).get("rows", {})
         result["networks"][network.name] = about | {"seed": SEED, "rows": rows}
         for size in given.size:
-            for name, row in measured(bench, size):
+            for name, row in measured(bench, size, given.idea):
                 rows.setdefault(name, {})[f"{size:g}"] = row
                 print(network.name, size, name, row, flush=True)
                 record("narrow", result, show=False)
@@ -187,7 +205,10 @@ Where the points of a budget go on narrow and depthwise networks: ideas for widt
 training images that neither chose channels nor repaired ({how}; seed {seed}). Of each size (share of the source's
 multiply-adds) accuracy in %, and the divergence from the source's probabilities, which tells more where nearly all
 answers are right. Networks know most of their training images by heart, so accuracies are higher than on test images.
-What is empty was not measured.
+What is empty was not measured. Ideas are measured beside one lambda of 0.01, which was the default; today
+[each layer chooses its own](decisions/lambda-by-halves.md), and
+[blends of photos](decisions/blends-fit-as-photos-would.md) fit
+as well.
 
 Written by `python -m benchmarks.narrow`. What is taken up, what is not, and why:
 [what was tried](decisions/what-repair-tried.md).
@@ -218,7 +239,7 @@ def page(result: dict[str, Any]) -> str:
 
 def _order(row: tuple[str, Any]) -> tuple[bool, str]:
     """What is compared with first, then by name, as records have it."""
-    return row[0] != "as it is", row[0]
+    return row[0] != BASE, row[0]
 
 
 def _cell(row: dict[str, float] | None) -> str:

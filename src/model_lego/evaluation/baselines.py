@@ -246,7 +246,8 @@ def _repair_settings(component: Component) -> RepairSettings:
     """How a component was repaired, read off its origin."""
     record = component.origin.settings.get("repair", {"method": "none"})
     names = {field.name for field in fields(RepairSettings)}
-    return RepairSettings(**{name: value for name, value in record.items() if name in names})
+    known = {name: value for name, value in record.items() if name in names}
+    return RepairSettings(**({"blend": False} | known))  # those of earlier versions were repaired without blends
 
 
 def _as_repaired(component: Component, calibration: Batches, progress: Progress) -> Tensor:

@@ -92,9 +92,9 @@ def fit_bytes(groups: int, features: int, outputs: int, rows: int, at_once: int)
     """Bytes that the closed form of a layer takes, with so many rows, of which one chunk of images gives `at_once`.
 
     Rows are copied in single precision, and collected until they are twice as many as the features; where there are
-    fewer than features, all are held, else sums of their products.
+    fewer than features, all are held, else sums of their products, of each half of the images and of all.
     """
     copies = 12 * groups * max(at_once, min(rows, 2 * features)) * (features + outputs)
     if rows < features:
-        return copies + 8 * groups * (3 * rows * (features + outputs) + 2 * rows**2)
-    return copies + 8 * groups * (5 * features**2 + 3 * features * outputs)
+        return copies + 8 * groups * (4 * rows * (features + outputs) + 2 * rows**2)
+    return copies + 8 * groups * (7 * features**2 + 7 * features * outputs)

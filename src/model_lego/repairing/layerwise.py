@@ -11,7 +11,6 @@ import hashlib
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
 from typing import Any, Literal, get_args
 
 import torch
@@ -28,13 +27,15 @@ from model_lego.graph.modules import first_parameter
 from model_lego.graph.node_rows import Reader
 from model_lego.graph.propagation import concrete
 from model_lego.graph.rule import Window
-from model_lego.processes import Group, add_up, in_all, place_in
+from model_lego.processes import Group, add_up, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.additions import addition_behind, made_up
+from model_lego.repairing.blending import blended
 from model_lego.repairing.holding import Holding, fit_bytes, give_back, holding, live_bytes, peak_bytes
 from model_lego.repairing.intercepts import home_of
-from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual, shift_only
+from model_lego.repairing.least_squares import Fit
 from model_lego.repairing.patches import input_rows, output_rows, row_count
+from model_lego.repairing.rows import Rows, fit_few, fit_many, fit_means
 from model_lego.repairing.side import Side
 
 #: "ridge": refit weights and intercept; "mean": the intercept alone; "bn": re-estimate BatchNorm; "none"; "tuned":
@@ -52,23 +53,22 @@ PLENTY = 50
 #: results, and for what is freed in pieces.
 WALKING = 2.5
 
-#: Rows of a fit: groups x rows x features, and groups x rows x outputs.
-Rows = tuple[Tensor, Tensor]
-
 
 @dataclass(frozen=True, slots=True)
 class RepairSettings:
     """How a cut network is repaired.
 
-    `strength` is lambda in parts of the mean diagonal of X'X; `rows` bounds the rows (images x positions) used to fit
-    one layer, as a multiple of its features and at least `least_rows` (or fifty a feature, where that is less);
-    `memory` bounds the bytes of the images, and with two fifths of it those of activations and of a fit: images for
-    which there is no room at the large maps in front only fit the layers behind them. "tuned" takes `seconds` more than
-    "ridge", or this many `steps`, with which the result is the same on any day.
+    `strength` is lambda in parts of the mean diagonal of X'X; None chooses one a layer, by how well a fit to half of
+    the images tells what the others give. `rows` bounds the rows (images x positions) used to fit one layer, as a
+    multiple of its features and at least `least_rows` (or fifty a feature, where that is less). `memory` bounds the
+    bytes of the images, and with two fifths of it those of activations and of a fit: images for which there is no room
+    at the large maps in front only fit the layers behind them. "tuned" takes `seconds` more than "ridge", or this many
+    `steps`, with which the result is the same on any day. With `blend` pairs of images laid over each other fit layers
+    as well, as many as there are images, or more where these are few.
     """
 
     method: Method = "ridge"
-    strength: float = 1e-2
+    strength: float | None = None
     rows: int = 5
     least_rows: int = 10_000
     memory: int = 2 << 30
@@ -76,11 +76,12 @@ class RepairSettings:
     seed: int = 0
     seconds: float = SECONDS
     steps: int | None = None
+    blend: bool = True
 
     def __post_init__(self) -> None:
         if self.method not in get_args(Method):
             raise BadConfig(f"repair method '{self.method}' is unknown; use 'ridge', 'mean', 'bn', 'none' or 'tuned'")
-        if not self.strength > 0:
+        if self.strength is not None and not self.strength > 0:
             raise BadConfig(f"repair strength {self.strength} has to be positive")
         if self.memory < 1:
             raise BadConfig(f"a repair with {self.memory} bytes of memory holds nothing; give some, as 2 << 30")
@@ -137,6 +138,7 @@ class Walk:
         self.carried = bool(self.readers[source.program].carried)
         self.rank = ranks(self.graph, self.selection)
         self.numbers: list[int] = []  # of the chunks that are held
+        self.chunk, self.first = 1, torch.ones(0, dtype=torch.bool)  # images at once; which are of the first half
         self.left_alone: list[str] = []
 
     def run(self, images: Images, progress: Progress) -> tuple[str, ...]:
@@ -145,17 +147,20 @@ class Walk:
         give_back()
         like, fast = first_parameter(self.source.model), pays(self.source.program, self.source.model)
         stops = self._stops()
-        held = self._holding(len(images), stops)
+        blends = self.settings.blend and self.settings.method == "ridge" and not self.carried
+        seen = blended(images, self.settings.seed, blends=blends)
+        held = self._holding(len(seen), stops)
+        self.chunk, self.first = held.chunk, seen.first
         if self.carried:
             for reader in self.readers.values():
                 reader.start(images[:].to(like))
         rank, count = place_in(self.group)
-        waiting = list(range(rank, math.ceil(len(images) / held.chunk), count))[::-1]
+        waiting = list(range(rank, math.ceil(len(seen) / held.chunk), count))[::-1]
         for before, stop, chunks in zip([None, *stops], stops, held.chunks, strict=False):
             given = {number: self._advance(number, before, stop) for number in self.numbers}
             while waiting and waiting[-1] < chunks * count:
                 number = waiting.pop()
-                some = images[number * held.chunk : (number + 1) * held.chunk].to(like)
+                some = seen[number * held.chunk : (number + 1) * held.chunk].to(like)
                 for side in (self.source, self.cut):
                     side.start(number, innermost(some) if fast else some)
                 given[number] = self._advance(number, None, stop)
@@ -243,12 +248,12 @@ class Walk:
             for number, y in given.items():
                 (x, *_), _ = self.cut.arguments(ours, number)  # the cut network's own, already repaired inputs
                 x = self._read(self.cut, ours, x)
-                places = self._places(layer.name, number, row_count(y, window), min(1.0, cap / total))
+                places, first = self._places(layer.name, number, row_count(y, window), min(1.0, cap / total))
                 places = places.to(weight.device)
                 y = output_rows(y, window, places, kept)
-                yield input_rows(x, window, places), y + self._missing(theirs, ours, number, places, kept)
+                yield input_rows(x, window, places), y + self._missing(theirs, ours, number, places, kept), first
 
-        fit = self._solve(rows(), flat, few=min(total, cap) < features and self.settings.method == "ridge")
+        fit = self._solve(rows(), flat, few=min(total, cap) < features)
         weight += _as_weight(fit.change, weight.shape).to(weight)
         there = home_of(self.source.model, self.source.program, self.graph.rules, theirs)
         home.settle(fit.intercept.reshape(-1), there, kept)
@@ -270,19 +275,11 @@ class Walk:
 
     def _solve(self, rows: Iterable[Rows], weight: Tensor, *, few: bool) -> Fit:
         """Fit a layer of this weight (groups x features x outputs); `few`: there are fewer rows than features."""
-        if few:
-            held = [(x.double().cpu(), y.double().cpu()) for x, y in rows]
-            pairs = list(chain.from_iterable(in_all(lambda: held, self.group)))
-            x_all, y_all = (torch.cat([pair[side] for pair in pairs], 1) for side in (0, 1))
-            return ridge_dual(x_all, y_all, weight, self.settings.strength)
-        moments = Moments(*weight.shape)
-        for x, y in rows:
-            moments.add(x, y)
-        moments.add_up(self.group)
         if self.settings.method == "mean":
-            _, _, x_mean, y_mean = moments.centred()
-            return shift_only(x_mean, y_mean, weight)
-        return ridge(moments, weight, self.settings.strength)
+            return fit_means(rows, weight, self.group)
+        if few:
+            return fit_few(rows, weight, self.settings.strength, self.group)
+        return fit_many(rows, weight, self.settings.strength, self.group)
 
     def _window(self, ours: fx.Node) -> Window:
         """What a layer of the cut network reads where."""
@@ -295,12 +292,18 @@ class Walk:
         """Of what a layer reads or writes, what belongs to the images."""
         return self.readers[side.program].read(node.name, value)
 
-    def _places(self, layer: str, number: int, count: int, share: float) -> Tensor:
-        """The rows of a chunk that are used: the same whichever process has it, and whatever the operator is called."""
-        if share == 1:
-            return torch.arange(count)
-        generator = torch.Generator().manual_seed(seed_of(self.settings.seed, layer, number))
-        return torch.randperm(count, generator=generator)[: max(1, round(share * count))]
+    def _places(self, layer: str, number: int, count: int, share: float) -> tuple[Tensor, int]:
+        """The rows of a chunk that are used, those of the first half of the images in front, and how many these are.
+
+        They are the same whichever process has the chunk, and whatever the operator is called.
+        """
+        places = torch.arange(count)
+        if share < 1:
+            generator = torch.Generator().manual_seed(seed_of(self.settings.seed, layer, number))
+            places = torch.randperm(count, generator=generator)[: max(1, round(share * count))]
+        own = self.first[number * self.chunk : (number + 1) * self.chunk]
+        first = own[places * len(own) // count]
+        return torch.cat([places[first], places[~first]]), int(first.sum())
 
     def _estimate(self, ours: fx.Node) -> None:
         """Set the running statistics of a BatchNorm to those of the cut network's own values."""

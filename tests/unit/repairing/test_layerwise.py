@@ -24,7 +24,7 @@ from tests.support.oracles import conv_patches, ridge_refit
 from tests.support.plans import half_plan, traced
 from tests.support.tiny_models import TINY, inputs
 
-PAIRED = RepairSettings(strength=1e-2, rows=10**9)  # every row of every layer
+PAIRED = RepairSettings(strength=1e-2, rows=10**9, blend=False)  # every row of every layer
 
 
 def random(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -101,7 +101,7 @@ def test_a_layer_with_more_features_than_there_are_images_is_refitted_as_the_ora
     graph = trace(model, images[:2])
     cut = slice_model(model, graph, plan := half_plan(graph, seed=0, logits=[0, 1, 2, 3])).module
     start, program = cut.second.weight.detach().clone(), export_program(cut, images)
-    settings = RepairSettings(chunk=3)
+    settings = RepairSettings(strength=1e-2, chunk=3, blend=False)
     repair_model(Cut(cut, program, model, graph, plan), images, settings=settings)
     with torch.no_grad():
         read, wanted = F.relu(cut.first(images)).flatten(1), model(images)
@@ -120,7 +120,7 @@ def test_channels_innermost_give_the_same_fits(name):
         traced_again = trace(whole, given[:2])
         cut = slice_model(whole, traced_again, plan).module
         made = Cut(cut, export_program(cut, given), whole, traced_again, plan)
-        repair_model(made, given, settings=RepairSettings(strength=1e-2, rows=10**9))
+        repair_model(made, given, settings=RepairSettings(strength=1e-2, rows=10**9, blend=False))
         with torch.no_grad():
             fits.append(cut(given).double())
     assert torch.allclose(*fits, rtol=1e-3, atol=1e-3 * float(fits[0].abs().max()))
@@ -254,10 +254,10 @@ def test_layers_with_neither_bias_nor_batchnorm_get_a_bias():
     assert cut.b.bias is None
 
 
-@pytest.mark.parametrize("memory", [1, 400_000])
+@pytest.mark.parametrize("memory", [1, 500_000])
 @pytest.mark.parametrize("name", ["plain", "residual_pad", "concat", "depthwise", "grouped", "se", "view_flatten"])
 def test_little_memory_is_room_for_few_images_in_front_and_more_behind(name, memory):
-    model, raw, cut, _, _, _ = repaired(name, batch=24, settings=RepairSettings(memory=2 * memory))
+    model, raw, cut, _, _, _ = repaired(name, batch=24, settings=RepairSettings(memory=2 * memory, blend=False))
     others = inputs(name, batch=60)[24:]
     with torch.no_grad():
         wanted, before, after = model(others), raw(others), cut(others)
@@ -284,7 +284,7 @@ def test_images_that_join_later_run_once_through_a_front_that_is_repaired(monkey
     monkeypatch.setattr(
         Walk, "_refit", lambda walk, *args: held.append(sum(map(len, args[-1].values()))) or fit(walk, *args)
     )
-    settings = RepairSettings(strength=1e-2, rows=10**9, memory=500_000)
+    settings = RepairSettings(strength=1e-2, rows=10**9, memory=500_000, blend=False)
     repair_model(made, images, settings=settings)
     assert held == sorted(held)
     assert held[0] < held[-1] == 40
