@@ -30,10 +30,10 @@ class Blended:
     def __getitem__(self, some: slice) -> Tensor:
         start, stop, _ = some.indices(len(self))
         count = len(self.images)
-        made = [self.images[min(start, count) : min(stop, count)]]
+        made = [self.images[start : min(stop, count)]] if start < count or not len(self.pairs) else []
         for one, other in self.pairs[max(start - count, 0) : max(stop - count, 0)].tolist():
             made.append((self.images[one : one + 1] + self.images[other : other + 1]) / 2)
-        return torch.cat(made) if len(made) > 1 else made[0]
+        return torch.cat(made)
 
 
 def blended(images: Images, seed: int, *, blends: bool) -> Blended:

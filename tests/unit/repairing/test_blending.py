@@ -62,7 +62,7 @@ def test_slices_run_from_images_into_blends(step):
 
 def test_images_that_are_held_as_bytes_are_blended_as_the_network_takes_them():
     bytes_ = torch.randint(0, 256, (6, 3, 4, 4), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
-    seen = blended(Seen(tuple(bytes_), (3, 4, 4), lambda x: 2 * x - 1), 0, blends=True)
+    seen = blended(Seen(tuple(bytes_), (3, 0, 0), lambda x: 2 * x - 1), 0, blends=True)
     one, other = seen.pairs[0].tolist()
     expected = (bytes_[one].float() + bytes_[other].float()) / 255 - 1
     assert torch.allclose(seen[6:7][0], expected, atol=1e-6)
