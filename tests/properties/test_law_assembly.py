@@ -42,6 +42,10 @@ REFUSED = {
     "layer_norm_channels_last": "layer_norm normalises across channels",
     "constants": "tensor 'tilt' cannot be cut",
     "weight_norm": "tensor '1.bias' belongs to no channel",
+    "attention": "multiplies queries and keys",
+    "attention_fused": "multiplies queries and keys",
+    "attention_own_widths": "multiplies queries and keys",
+    "attention_written": "multiplies queries and keys",
 }
 #: These are noticed by the check on images only: their channels, or logits, of both parts meet.
 MIXED = ("log_softmax_head", "split_halves")

@@ -27,7 +27,7 @@ def test_routes_show_what_a_component_keeps(name):
     graph, stats, classes, routes = found(name)
     keep = ml.locate(graph, stats, classes=classes).keep
     shown = routes.relevant.any(0) & ~graph.is_head
-    if graph.balances:  # blocks are filled up for the cut
+    if graph.balances or graph.attention:  # blocks are filled up for the cut
         assert not bool((shown & ~keep).any())
     else:
         grouped = graph.group_of >= 0

@@ -70,7 +70,11 @@ def test_its_parameters_are_those_of_its_parts_less_what_they_share_and_more_wha
 def test_a_part_alone_is_itself(name):
     part, x = halves(name)[0].eval(), inputs(name, batch=3)
     with torch.no_grad():
-        assert torch.equal(unite([part], factory=lambda: build(name), graph=traced(name)[1])(x), part(x))
+        united = unite([part], factory=lambda: build(name), graph=traced(name)[1])(x)
+    if traced(name)[1].folds:  # what stands in for a scale is taken out, and put in again
+        torch.testing.assert_close(united, part(x), rtol=1e-12, atol=1e-12)
+    else:
+        assert torch.equal(united, part(x))
 
 
 @pytest.mark.parametrize("name", [name for name in TINY if name != "log_softmax_head"])  # it knows all its logits

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from model_lego.cutting.tracing import trace
 from model_lego.graph import ChannelGraph, ChannelSelection, select
+from model_lego.graph.selection import without_heads
 from tests.support.masked_norms import Place
 from tests.support.tiny_models import build, inputs
 
@@ -24,6 +25,7 @@ FREEZING = {
     "standardised": [("2", "weight is computed"), ("4", "weight is computed")],
     "constants": [("", "tensor 'tilt'")],
     "weight_norm": [("1", "weight is computed")],
+    "attention_written": [("attention", "written into"), ("patches", "from elsewhere")],
 }
 
 
@@ -44,6 +46,7 @@ def half_plan(graph: ChannelGraph, *, seed: int, logits: Sequence[int]) -> Chann
     for part in parts(graph):
         free = part[graph.cuttable[part]]
         wanted[free[torch.randperm(len(free), generator=generator)[: len(free) // 2]]] = True
+    wanted = without_heads(graph, wanted)
     scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)
     return select(graph, wanted, logits=logits, scores=scores)
 
@@ -51,8 +54,8 @@ def half_plan(graph: ChannelGraph, *, seed: int, logits: Sequence[int]) -> Chann
 def parts(graph: ChannelGraph) -> list[Tensor]:
     """The channels of each group, taken apart by the balanced blocks in which they lie."""
     blocks: list[list[int]] = [[number] for number in graph.group_of.tolist()]
-    for balance in graph.balances:
-        for number, row in enumerate(balance.blocks.tolist()):
+    for rows in (*(balance.blocks for balance in graph.balances), *(heads.rows for heads in graph.attention)):
+        for number, row in enumerate(rows.tolist()):
             for channel in row:
                 blocks[channel].append(number)
     found: dict[tuple[int, ...], list[int]] = {}
@@ -90,6 +93,12 @@ def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | 
             module = tensor.rpartition(".")[0]
             assert kept.setdefault(module, positions) == positions  # a module that is called twice is cut once
     return kept
+
+
+def kept_made(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> dict[str, list[int]]:
+    """Of the modules that hand on what makes queries and keys (`…_made`) the kept channels."""
+    made = {layer.name: layer.outputs for layer in graph.layers if f"{layer.name}_made" in dict(model.named_modules())}
+    return {f"{name}_made": selection.keep[outputs].nonzero().flatten().tolist() for name, outputs in made.items()}
 
 
 def lost(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, tuple[int, int]]:

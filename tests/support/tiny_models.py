@@ -14,13 +14,14 @@ from tests.support.tiny.gates import GATES
 from tests.support.tiny.plain import CLASSES, PLAIN
 from tests.support.tiny.planted import planted
 from tests.support.tiny.streams import STREAMS
+from tests.support.tiny.tokens import ATTENTION
 from tests.support.tiny.unusual import OTHER, REFUSED, UNUSUAL
 
 __all__ = ["CLASSES", "IMAGE", "OTHER", "REFUSED", "TINY", "build", "inputs", "planted", "randomize_batchnorm"]
 
 IMAGE = (3, 12, 12)
 SHAPES = {"conv1d": (3, 24)}
-TINY: dict[str, Callable[[], nn.Module]] = {**PLAIN, **STREAMS, **GATES, **COUPLED, **UNUSUAL}
+TINY: dict[str, Callable[[], nn.Module]] = {**PLAIN, **STREAMS, **GATES, **COUPLED, **UNUSUAL, **ATTENTION}
 
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.GroupNorm, nn.LayerNorm)
 MIXERS = (nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d, nn.Linear)

@@ -92,6 +92,11 @@ def _same_groups(graphs: Sequence[ChannelGraph]) -> None:
         raise IncompatibleComponents(
             f"layer '{freeze.where}' cannot be padded exactly: {freeze.reason}; use layout='parallel'"
         )
+    for product in graphs[0].products:
+        raise IncompatibleComponents(
+            f"layer '{product.where}' multiplies queries and keys, whose heads have a width and a scale in each part; "
+            "use layout='parallel'"
+        )
     for together in zip(*[graph.layers for graph in graphs], strict=True):
         if together[0].groups > 1 and bool(of_images(graphs[0], together[0].inputs).any()):
             raise IncompatibleComponents(

@@ -233,6 +233,15 @@ class _Placer:
     def statistic(self, call: Call, channels: Tensor, dim: int, reason: str) -> None:
         return
 
+    def heads(self, rows: Tensor, call: Call) -> Tensor:
+        return rows[:, 0]
+
+    def multiplies(self, call: Call, operands: tuple[int, ...]) -> None:
+        return
+
+    def scales(self, call: Call, queries: Tensor) -> None:
+        return
+
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         return groups == len(inputs)
 

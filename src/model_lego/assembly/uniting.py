@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.calling.options import refuse_unknown
-from model_lego.cutting.slicing import ranks, selection_of, sliced
+from model_lego.cutting.slicing import folded, ranks, selection_of, sliced
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import cut_of
 from model_lego.data.batching import Batches
@@ -127,11 +127,22 @@ def _fill(uncut: nn.Module, graph: ChannelGraph, parts: Sequence[Component], kep
         assert tensor is not None  # the name comes from this very network
         places = torch.arange(tensor.numel()).reshape(tensor.shape)
         where = [sliced(places, axes, each, ranks(graph, each)) for each in kept]
-        tensor.copy_(_mean_at(tensor, where, [find_tensor(part.module, name) for part in parts]))
+        values = [_unfolded(part, name, graph, each) for part, each in zip(parts, kept, strict=True)]
+        tensor.copy_(_mean_at(tensor, where, values))
     for name, tensor in (*uncut.named_parameters(), *uncut.named_buffers()):
         given = find_tensor(parts[0].module, name)  # what stands for no channels is the same in all parts
         if name not in graph.axes and given is not None and given.shape == tensor.shape:
             tensor.copy_(given)
+
+
+def _unfolded(part: Component, name: str, graph: ChannelGraph, kept: ChannelSelection) -> Tensor | None:
+    """A tensor of a part as the uncut network has it, whose scales belong to wider queries."""
+    tensor = find_tensor(part.module, name)
+    axes = {dim: axis for dim, axis in graph.axes[name].items() if axis.groups == 1}
+    if tensor is None or all(fold.tensor != name for fold in graph.folds):
+        return tensor
+    whole = torch.ones([len(axes[dim].channels) if dim in axes else 1 for dim in range(tensor.dim())]).to(tensor)
+    return tensor / sliced(folded(whole, name, graph, kept), axes, kept, ranks(graph, kept))
 
 
 def _mean_at(tensor: Tensor, where: Sequence[Tensor], given: Sequence[Tensor | None]) -> Tensor:

@@ -5,6 +5,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from model_lego.graph import labels as lab
 from model_lego.graph.channels import ChannelGraph, Statistic
 from model_lego.graph.program import Runner
 from model_lego.graph.selection import ChannelSelection
@@ -14,8 +15,8 @@ from model_lego.graph.selection import ChannelSelection
 def masked_run(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor) -> Tensor:
     """Run the source as if its dropped channels were not there.
 
-    They are zeroed at the input of every channel-mixing operator, and statistics over channels are taken over those
-    that are kept. Gives the kept logits, batch x len(selection.logits).
+    They are zeroed at the input of every channel-mixing operator, and of every product of queries and keys; statistics
+    over channels are taken over those that are kept. Gives the kept logits, batch x len(selection.logits).
     """
     logits = graph.program.run_by(_Masking(graph, selection), model, images)
     return logits[:, list(selection.logits)]
@@ -28,6 +29,7 @@ class _Masking(Runner):
         super().__init__(graph.program.module, None)
         self.keep, self.rules = selection.keep, graph.rules
         self.readers = {layer.node: layer for layer in graph.layers}
+        self.products = {product.node: product.operands for product in graph.products}
         self.statistics = {
             each.node: each for each in graph.statistics if selection.kept(each.channels) < len(each.channels)
         }
@@ -36,6 +38,8 @@ class _Masking(Runner):
         """Run one operator on what is kept of its channels."""
         if n.name in self.statistics:
             return self._over_kept(n, self.statistics[n.name])
+        if n.name in self.products:
+            return self._multiplied(n)
         layer = self.readers.get(n.name)
         if layer is None:
             return super().run_node(n)
@@ -44,6 +48,14 @@ class _Masking(Runner):
         shape[layer.window.channel_dim] = -1
         kept = self.keep[layer.inputs].to(x.device).reshape(shape)
         return self.call_function(n.target, (x * kept.to(x.dtype), *others), kwargs)
+
+    def _multiplied(self, node: fx.Node) -> Any:
+        """What a product gives where the dropped channels of its operands are zero."""
+        args, kwargs = self.fetch_args_kwargs_from_env(node)
+        given = list(args)
+        for place, labels in self.products[node.name].items():
+            given[place] = args[place] * (self.keep[labels] | (labels == lab.NONE)).to(args[place])
+        return self.call_function(node.target, tuple(given), kwargs)
 
     def _over_kept(self, node: fx.Node, statistic: Statistic) -> Any:
         """What an operator gives for the kept channels alone; zero for the others, if it gives something for each."""

@@ -1,6 +1,6 @@
 """Cut a network for real: a deep copy of the user's own module with every tensor sliced along its channel axes."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -40,7 +40,8 @@ def slice_model(model: nn.Module, graph: ChannelGraph, selection: ChannelSelecti
     with torch.no_grad():
         for name, axes in graph.axes.items():
             tensor = _tensor(twin, name)
-            _replace(twin, graph.program.aliases.get(name, (name,)), tensor, sliced(tensor, axes, selection, rank))
+            narrow = sliced(folded(tensor, name, graph, selection), axes, selection, rank)
+            _replace(twin, graph.program.aliases.get(name, (name,)), tensor, narrow)
     attributes: dict[str, dict[str, int]] = {}
     for follow in graph.follows:
         _follow(twin, follow, selection, attributes)
@@ -66,6 +67,20 @@ def sliced(tensor: Tensor, axes: Mapping[int, Axis], selection: ChannelSelection
     if laid_last:
         return laid_innermost(tensor)
     return tensor.clone(memory_format=torch.contiguous_format) if tensor is whole else tensor.contiguous()
+
+
+def folded(tensor: Tensor, name: str, graph: ChannelGraph, selection: ChannelSelection) -> Tensor:
+    """A tensor of the source, times what makes up for scales that follow a narrower width."""
+    for dim, factors in fold_factors(graph, selection, name):
+        tensor = (tensor.movedim(dim, -1) * factors.to(tensor)).movedim(-1, dim)
+    return tensor
+
+
+def fold_factors(graph: ChannelGraph, selection: ChannelSelection, name: str) -> Iterator[tuple[int, Tensor]]:
+    """By what the positions along a dimension of a tensor are multiplied (float64), where they are."""
+    for fold in graph.folds:
+        if fold.tensor == name and (factor := fold.factor(selection.keep)) != 1:
+            yield fold.dim, torch.ones(len(fold.positions), dtype=torch.float64).masked_fill(fold.positions, factor)
 
 
 def kept_positions(channels: Tensor, selection: ChannelSelection, rank: Tensor | None = None) -> Tensor:
@@ -122,6 +137,7 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
         "inputs": (ins, kept_in),
         "outputs": (outs, kept_out),
         "groups": (follow.groups, follow.groups * kept_out // outs if follow.divided else follow.groups),
+        "each": (ins // outs, kept_in // max(1, kept_out)),
     }[follow.holds]
     owner: Any = model.get_submodule(follow.owner)
     value = getattr(owner, follow.attribute, None)
@@ -162,4 +178,6 @@ def selection_of(component: Component, graph: ChannelGraph) -> ChannelSelection:
     for layer in graph.layers:
         keep[layer.outputs[list(component.origin.kept_outputs[layer.name])]] = True
         keep[layer.inputs[list(component.origin.kept_inputs[layer.name])]] = True
+    heads = graph.head_of[keep]
+    keep[heads[heads >= 0]] = True
     return ChannelSelection(keep, component.labels)

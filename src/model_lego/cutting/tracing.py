@@ -16,7 +16,7 @@ from model_lego.graph import RULES, ChannelGraph, ChannelSelection, read_graph, 
 from model_lego.graph.coupling import with_frozen
 from model_lego.graph.leftovers import clear_away
 from model_lego.graph.rule import OpRule
-from model_lego.graph.selection import cells_of
+from model_lego.graph.selection import cells_of, without_heads
 from model_lego.parts.wrappers import unwrapped
 
 ELSEWHERE = "the forward takes the number of channels from elsewhere"
@@ -36,6 +36,10 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     lines = frozenset(suspect.line for suspect in graph.suspects)
     if not lines or _survives(model, graph, example):
         return graph
+    if graph.attention:  # its heads may go where their width may not
+        stiff = read_graph(model, example, rules=rules, program=graph.program, stiff=True)
+        if _one_of_many(model, stiff, example):
+            return stiff
     whole = {line for line in lines if not _one_of_many(model, _only(model, example, graph, lines, line), example)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
     if _survives(model, graph, example):
@@ -117,6 +121,7 @@ def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
         wanted = torch.zeros(graph.width, dtype=torch.bool)
         for cell in cells:  # by chance, a small one might lose nothing
             wanted[cell[torch.randperm(len(cell), generator=generator)[: len(cell) // 2]]] = True
+        wanted = without_heads(graph, wanted)
         if channels is not None:
             wanted |= ~torch.isin(torch.arange(graph.width), channels)
         scores = torch.rand(graph.width, generator=generator, dtype=torch.float64)

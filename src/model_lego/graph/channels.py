@@ -4,6 +4,7 @@ A *channel* here is a coupled channel: all places in the network that have to be
 channel number. A residual stream of 64 maps is 64 channels however many layers write to it.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -123,7 +124,8 @@ class Statistic:
 class Follow:
     """An attribute of a module that holds a number of channels or groups and has to follow the cut.
 
-    `divided`: the number of groups shrinks with the channels, else the groups themselves get narrower.
+    `divided`: the number of groups shrinks with the channels, else the groups themselves get narrower. Where it holds
+    how many channels `each` head has, `inputs` are those of all heads, and `outputs` the heads.
     """
 
     owner: str
@@ -133,6 +135,50 @@ class Follow:
     outputs: Tensor
     groups: int = 1
     divided: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heads:
+    """Rows of channels (of queries and keys, or of values), each of which belongs to a head of attention.
+
+    A head is a channel, too: where it is cut, its rows are; where it is kept, each row keeps as many as the others.
+    """
+
+    rows: Tensor  # rows x channels in each
+    heads: Tensor  # the head of each row
+    where: str
+
+    @property
+    def width(self) -> int:
+        """How many channels a row has."""
+        return self.rows.shape[1]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Product:
+    """An operator that sums products of two values over channels; `operands`: their labels, by place."""
+
+    node: str
+    where: str
+    operands: Mapping[int, Tensor]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fold:
+    """Positions of a tensor that make queries, of which an operator takes the root of their number as the scale.
+
+    They are multiplied by the root of the share of the channels of each row (a head) that is kept, so that the scores
+    stay what they are with the scale of the source.
+    """
+
+    tensor: str
+    dim: int
+    positions: Tensor  # bool, along `dim`
+    rows: Tensor  # heads x channels
+
+    def factor(self, keep: Tensor) -> float:
+        """By what they are multiplied where these channels are kept, one bool a channel."""
+        return math.sqrt(int(keep[self.rows].sum(1).max()) / self.rows.shape[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -164,6 +210,9 @@ class ChannelGraph:
     head: Tensor  # channel of each logit
     births: Mapping[tuple[int, int], Tensor]  # channels made by node (position, count), for the check after a cut
     unused: tuple[str, ...]  # tensors that no operator reads in eval mode
+    attention: tuple[Heads, ...] = ()
+    products: tuple[Product, ...] = ()
+    folds: tuple[Fold, ...] = ()
     named: tuple[Follow, ...] = ()  # attributes that tell how wide a network or a block is
     unclear: tuple[Unclear, ...] = ()
     spare: tuple[str, ...] = ()  # the largest modules that eval mode does without: auxiliary heads
@@ -188,6 +237,21 @@ class ChannelGraph:
     def cuttable(self) -> Tensor:
         """Whether a channel may be cut: neither frozen nor one of the logits, one bool a channel."""
         return ~self.frozen & ~self.is_head
+
+    @cached_property
+    def head_of(self) -> Tensor:
+        """The head of attention in which each channel lies, a channel as well; -1 for channels in none."""
+        found = torch.full((self.width,), -1, dtype=torch.int64)
+        for each in self.attention:
+            found[each.rows] = each.heads[:, None]
+        return found
+
+    @cached_property
+    def is_attention_head(self) -> Tensor:
+        """Whether a channel stands for a head of attention, one bool a channel."""
+        heads = torch.zeros(self.width, dtype=torch.bool)
+        heads[self.head_of[self.head_of >= 0]] = True
+        return heads
 
     @property
     def normalises(self) -> bool:

@@ -6,7 +6,19 @@ import torch
 from torch import Tensor
 
 from model_lego.graph import labels as lab
-from model_lego.graph.channels import Axis, Balance, Divided, Follow, Freeze, Layer, Statistic, Suspect
+from model_lego.graph.channels import (
+    Axis,
+    Balance,
+    Divided,
+    Fold,
+    Follow,
+    Freeze,
+    Heads,
+    Layer,
+    Product,
+    Statistic,
+    Suspect,
+)
 from model_lego.graph.nodes import source_line
 from model_lego.graph.program import Program
 from model_lego.graph.rule import WEIGHT_AT, Call, OpRule, Route
@@ -33,6 +45,10 @@ class Builder:
     follows: list[Follow] = field(default_factory=list)
     divided: list[Divided] = field(default_factory=list)
     statistics: list[Statistic] = field(default_factory=list)
+    attention: list[Heads] = field(default_factory=list)
+    products: list[Product] = field(default_factory=list)
+    scaled: list[tuple[str, Tensor]] = field(default_factory=list)
+    folds: list[Fold] = field(default_factory=list)
     position: int = 0
     count: int = 0
 
@@ -115,6 +131,22 @@ class Builder:
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         """Each channel of a depthwise layer stays what it is."""
         return groups == len(inputs)
+
+    def heads(self, rows: Tensor, call: Call) -> Tensor:
+        """Give the heads of some rows, one a row; equal rows have one."""
+        unique, place = rows.unique(dim=0, return_inverse=True)
+        points = self._new(len(unique))
+        self.writers.append((call.where, points))
+        self.attention.append(Heads(unique, points, call.where))
+        return points[place]
+
+    def multiplies(self, call: Call, operands: tuple[int, ...]) -> None:
+        """Note what a product sums over channels."""
+        self.products.append(Product(call.node.name, call.where, {place: call.args[place] for place in operands}))
+
+    def scales(self, call: Call, queries: Tensor) -> None:
+        """Note that a scale follows the width of queries."""
+        self.scaled.append((call.node.name, queries))
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         """Give new channels, which are kept whole."""

@@ -9,6 +9,7 @@ from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
+from model_lego.graph.attention import counted, heads_of, held_heads, tie_heads, with_blocks
 from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
@@ -20,6 +21,7 @@ from model_lego.graph.ownership import refuse_foreign
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels
 from model_lego.graph.quantisation import refuse_quantised
+from model_lego.graph.query_scales import find_folds
 from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
 from model_lego.graph.same_answer import refuse_other_operators
@@ -37,14 +39,15 @@ def read_graph(
     rules: Mapping[object, OpRule] = RULES,
     program: Program | None = None,
     whole: frozenset[str] = frozenset(),
+    stiff: bool = False,
     lone: bool = False,
 ) -> ChannelGraph:
     """Read the channel graph of a classifier off its exported operators; the model is left as it is.
 
     `example` is a batch of images (B x C x H x W) like those the network takes; a `program` exported already is used
     as it is. `whole` names lines of code whose channels are kept whole, because the forward there has their number
-    written into it. A single logit is refused, but for `lone`: a component of one class. Raises UnsupportedOpError,
-    RefusedError, TraceFailed, ShapeMismatch.
+    written into it; with `stiff` a head of attention keeps its width or goes. A single logit is refused, but for
+    `lone`: a component of one class. Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
     """
     exported = program is None
     if program is None:
@@ -62,6 +65,10 @@ def read_graph(
     refuse_foreign(model, program, builder.axes)
     find_group_counts(builder, model)
     find_shapes(builder, model)
+    if stiff:
+        builder.edges += [
+            (heads.rows[:, :1].expand_as(heads.rows).flatten(), heads.rows.flatten()) for heads in builder.attention
+        ]
     graph = _finish(builder, rules, values, model, whole, lone)
     return replace(graph, spare=spare_modules(model, graph.unused, images))
 
@@ -74,6 +81,8 @@ def _finish(
     whole: frozenset[str],
     lone: bool,
 ) -> ChannelGraph:
+    find_folds(builder, rules, values)
+    tie_heads(builder)
     edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
     left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
     channel = lab.components(builder.size, left, right)
@@ -88,11 +97,20 @@ def _finish(
     suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
     statistics = tuple(replace(each, channels=channel[each.channels]) for each in builder.statistics)
+    attention = heads_of(builder, channel)
+    frozen += held_heads(attention, frozen, width)
     is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
     for channels, _ in frozen:
         is_frozen[channels] = True
     for name, points in builder.writers:
         written[channel[points]] |= name != IMAGES
+    attention, balances = with_blocks(attention, _balances(builder, channel), width)
+    products = tuple(
+        replace(each, operands={place: _coupled(labels, channel) for place, labels in each.operands.items()})
+        for each in builder.products
+    )
+    owned = {(follow.owner, follow.attribute) for follow in builder.follows}
+    counts, equal = counted(model, attention, products, owned)
     graph = ChannelGraph(
         program=builder.program,
         rules=rules,
@@ -104,7 +122,7 @@ def _finish(
         axes=axes,
         frozen=is_frozen,
         freezes=tuple(dict.fromkeys(_told(*each, builder, channel) for each in frozen if bool(written[each[0]].any()))),
-        balances=_balances(builder, channel),
+        balances=balances,
         suspects=tuple(suspect for suspect in suspects if suspect.line not in whole),
         follows=(
             *(
@@ -112,6 +130,7 @@ def _finish(
                 for follow in builder.follows
             ),
             *_row_counts(builder, channel, model),
+            *counts,
         ),
         divided=tuple(replace(each, channels=channel[each.channels]) for each in builder.divided),
         statistics=statistics,
@@ -120,11 +139,19 @@ def _finish(
         ),
         births={key: channel[points] for key, points in builder.births.items()},
         unused=_unused(builder.program, model),
+        attention=(*attention, *equal),
+        products=products,
+        folds=tuple(replace(fold, rows=channel[fold.rows]) for fold in builder.folds),
     )
     known = {(follow.owner, follow.attribute) for follow in graph.follows}
     widths = Widths(builder.program, values, channel)
     named, unclear = named_widths(model, widths, graph.layers, graph.head, known)
     return _with_inseparable(replace(graph, named=named, unclear=unclear))
+
+
+def _coupled(labels: Tensor, channel: Tensor) -> Tensor:
+    """Labels by coupled channels."""
+    return torch.where(labels == lab.NONE, lab.NONE, channel[labels])
 
 
 def _told(channels: Tensor, freeze: Freeze, builder: Builder, channel: Tensor) -> Freeze:

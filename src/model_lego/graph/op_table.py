@@ -3,7 +3,17 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from model_lego.graph.ops import concatenation, elementwise, frozen, gathering, mixing, movement, norms, pooling
+from model_lego.graph.ops import (
+    attention,
+    concatenation,
+    elementwise,
+    frozen,
+    gathering,
+    mixing,
+    movement,
+    norms,
+    pooling,
+)
 from model_lego.graph.rule import OpRule
 
 #: ATen overload -> its row. Extend it by value, as in `trace(model, example, rules={**RULES, my_operator: my_row})`.
@@ -17,5 +27,6 @@ RULES: Mapping[object, OpRule] = MappingProxyType(
         **mixing.ROWS,
         **frozen.ROWS,
         **gathering.ROWS,
+        **attention.ROWS,
     }
 )

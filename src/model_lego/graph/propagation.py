@@ -14,6 +14,9 @@ from model_lego.graph.nodes import from_tensors, module_path, writes
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
+#: Operators that an export leaves out where they have nothing to do.
+IDLE = (torch.ops.aten.contiguous.default,)
+
 
 class Source(Tracker, Protocol):
     """A tracker that also says what images and tensors start with."""
@@ -91,7 +94,8 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
     if rule is None:
         raise UnsupportedOpError(str(node.target), where)
     result = rule.carry(call)
-    state.source.ran(call, rule)
+    if node.target not in IDLE:
+        state.source.ran(call, rule)
     return result
 
 

@@ -67,8 +67,9 @@ class Window:
         return blocks.transpose(1, 2) if self.transposed else blocks
 
 
-#: What an attribute of a module counts: a layer's input channels, its output channels, or groups of channels.
-Holds = Literal["inputs", "outputs", "groups"]
+#: What an attribute of a module counts: a layer's input channels, its output channels, groups of channels, or the
+#: channels of each head.
+Holds = Literal["inputs", "outputs", "groups", "each"]
 
 
 class Tracker(Protocol):
@@ -106,6 +107,15 @@ class Tracker(Protocol):
 
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         """Whether each group of a grouped layer is one channel that stays what it is, by what was planned for it."""
+
+    def heads(self, rows: Tensor, call: "Call") -> Tensor:
+        """Give the channel of each row (heads x channels): a row is kept with it, as many of each as of the others."""
+
+    def multiplies(self, call: "Call", operands: tuple[int, ...]) -> None:
+        """State that products of these operands are summed over channels: a dropped one has to be zero there."""
+
+    def scales(self, call: "Call", queries: Tensor) -> None:
+        """State that scores are divided by the root of the number of channels of a query."""
 
     def fresh(self, count: int, reason: str, call: "Call") -> Tensor:
         """Give new channels that cannot be cut."""

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph.balancing import balance, keep_best, knots
-from model_lego.graph.channels import ChannelGraph
+from model_lego.graph.channels import ChannelGraph, Heads
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,8 +34,9 @@ def select(
     """Complete a wish to something that can be cut.
 
     `wanted` is one bool a channel. Frozen channels and at least one channel of each group and layer are kept, blocks
-    that must stay equal are filled up, and the width of each group is rounded up to a `multiple`; what is added is what
-    has the highest of `scores` (one number a channel). Raises UnknownClass, EmptySelection, BadConfig.
+    that must stay equal are filled up, so are the heads of attention of which anything is kept, and the width of each
+    group is rounded up to a `multiple`; what is added is what has the highest of `scores` (one number a channel).
+    Raises UnknownClass, EmptySelection, BadConfig.
     """
     if multiple < 1:
         raise BadConfig(f"kept widths cannot be rounded to a multiple of {multiple}; give 1 or more")
@@ -48,6 +49,8 @@ def select(
     tied = knots(graph)
     while True:
         before = int(keep.sum())
+        for heads in graph.attention:
+            _fill_heads(heads, keep, scores, multiple)
         for knot in tied:
             balance(knot, keep, scores)
         for group in graph.groups:
@@ -72,6 +75,8 @@ def as_many(graph: ChannelGraph, kept: ChannelSelection, scores: Tensor, *, mult
     """Keep the best channels of each group, as many as `kept` has; so in each block of channels that stay equal."""
     wanted = torch.zeros(graph.width, dtype=torch.bool)
     for free in cells_of(graph):
+        if bool(graph.is_attention_head[free].any()):
+            continue  # those of which channels are kept
         order = torch.argsort(scores[free], descending=True, stable=True)
         wanted[free[order[: kept.kept(free)]]] = True
     return select(graph, wanted, logits=kept.logits, scores=scores, multiple=multiple)
@@ -80,7 +85,8 @@ def as_many(graph: ChannelGraph, kept: ChannelSelection, scores: Tensor, *, mult
 def cells_of(graph: ChannelGraph) -> list[Tensor]:
     """The channels that may be cut, by cells: those of one share their group and all their blocks."""
     marks = [graph.group_of]
-    for blocks in (balanced.blocks for balanced in graph.balances):
+    rows = (heads.rows for heads in graph.attention)
+    for blocks in (*(balanced.blocks for balanced in graph.balances), *rows):
         mark = torch.full((graph.width,), -1, dtype=torch.int64)
         for number, row in enumerate(blocks):
             mark[row] = number
@@ -88,6 +94,12 @@ def cells_of(graph: ChannelGraph) -> list[Tensor]:
     cells: Tensor = torch.unique(torch.stack(marks, 1), dim=0, return_inverse=True)[1]
     found = [((cells == cell) & graph.cuttable).nonzero().reshape(-1) for cell in range(int(cells.max()) + 1)]
     return [cell for cell in found if len(cell)]
+
+
+def without_heads(graph: ChannelGraph, wanted: Tensor) -> Tensor:
+    """A wish without all channels of those heads of attention that it does not have."""
+    gone = graph.is_attention_head & graph.cuttable & ~wanted
+    return wanted & ~((graph.head_of >= 0) & gone[graph.head_of])
 
 
 def _checked_logits(graph: ChannelGraph, logits: Sequence[int]) -> tuple[int, ...]:
@@ -109,8 +121,21 @@ def _fill_layers(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> None:
             keep_best(layer.outputs.unique(), 1, keep, scores)
 
 
+def _fill_heads(heads: Heads, keep: Tensor, scores: Tensor, multiple: int) -> None:
+    """Keep heads whose channels are kept, and as many channels in each, in place; at least the best head."""
+    counts = keep[heads.rows].sum(1)
+    kept = (counts > 0) | keep[heads.heads]
+    if not bool(kept.any()):
+        kept[scores[heads.rows].sum(1).argmax()] = True
+    keep[heads.heads[kept]] = True
+    kept = keep[heads.heads]  # other rows of these heads too
+    most = max(1, int(counts.max()))
+    for row in heads.rows[kept]:
+        keep_best(row, min(heads.width, -(-most // multiple) * multiple), keep, scores)
+
+
 def _fill_group(graph: ChannelGraph, channels: Tensor, keep: Tensor, scores: Tensor, multiple: int) -> None:
-    if bool(graph.is_head[channels].any()):
+    if bool(graph.is_head[channels].any()) or bool(graph.is_attention_head[channels].all()):
         return
     kept = int(keep[channels].sum())
     keep_best(channels, min(len(channels), max(1, -(-kept // multiple) * multiple)), keep, scores)

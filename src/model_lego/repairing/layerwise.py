@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, fx
 
 from model_lego.cutting.cut import Cut
-from model_lego.cutting.slicing import kept_positions, ranks
+from model_lego.cutting.slicing import fold_factors, kept_positions, ranks
 from model_lego.data.batching import Images
 from model_lego.errors import BadConfig
 from model_lego.graph import Layer
@@ -244,6 +244,10 @@ class Walk:
         cap = self._row_limit(features)
         kept = kept_positions(layer.outputs, self.selection, self.rank).to(weight.device)
 
+        factors = [
+            factor[kept.cpu()].to(weight) for _, factor in fold_factors(self.graph, self.selection, layer.weight)
+        ]
+
         def rows() -> Iterator[Rows]:
             for number, y in given.items():
                 (x, *_), _ = self.cut.arguments(ours, number)  # the cut network's own, already repaired inputs
@@ -251,6 +255,8 @@ class Walk:
                 places, first = self._places(layer.name, number, row_count(y, window), min(1.0, cap / total))
                 places = places.to(weight.device)
                 y = output_rows(y, window, places, kept)
+                for factor in factors:  # what stands in for the scale of wider queries
+                    y = y * factor
                 yield input_rows(x, window, places), y + self._missing(theirs, ours, number, places, kept), first
 
         fit = self._solve(rows(), flat, few=min(total, cap) < features)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, OpRule, Route
+from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
 
 def cat(call: Call) -> Tensor:
@@ -38,6 +38,9 @@ def _side_by_side(call: Call, values: Sequence[Tensor], shapes: Sequence[tuple[i
         for labels, _ in operands[1:]:
             _tie(call, first, labels)
         return first
+    if others and all(lab.carried(labels) != (dim,) for labels, _ in operands):  # tokens, some of them of a tensor
+        tied = [tied_along(call, labels, {dim}) for labels, _ in operands]
+        return _side_by_side(call, tied, [shape for _, shape in operands], dim)
     vectors = []
     for labels, shape in operands:
         channels = lab.vector(labels, shape, dim)

@@ -43,7 +43,7 @@ def _frozen(names: list[str], reason: str) -> dict[object, OpRule]:
 
 
 _SOFTMAX = ["softmax.int", "log_softmax.int", "_softmax", "_log_softmax"]
-_PRODUCTS = ["bmm", "addmm", "baddbmm", "einsum", "dot", "mv", "outer"]
+_PRODUCTS = ["addmm", "baddbmm", "einsum", "dot", "mv", "outer"]
 _BY_POSITION = [
     "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src", "grid_sampler_2d",
     "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot",
@@ -58,7 +58,6 @@ _LAST = "reads across channels; passed through as the last operator"
 ROWS: dict[object, OpRule] = {
     **rows(_SOFTMAX, OpRule("", Route.FREEZES, softmax, normalises=True, reason=_LAST)),
     **_frozen(_PRODUCTS, PRODUCT),
-    **_frozen(["scaled_dot_product_attention"], "attention mixes positions and channels"),
     **_frozen(_BY_POSITION, COMPUTED_POSITIONS),
     **rows(_MADE, OpRule("", Route.MOVES, made)),
 }

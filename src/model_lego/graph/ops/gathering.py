@@ -6,7 +6,7 @@ from torch import Tensor
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.ops.frozen import COMPUTED_POSITIONS, PRODUCT, whole
-from model_lego.graph.rule import Call, OpRule, Route
+from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
 
 @torch.library.custom_op("model_lego::given", mutates_args=())
@@ -44,6 +44,8 @@ def selected(call: Call) -> Tensor | tuple[Tensor, ...]:
 def indexed(call: Call) -> Tensor | tuple[Tensor, ...]:
     """x[:, numbers]: the same, by one list of positions or one mask over them."""
     labels: Tensor = call.args[0]
+    if call.parameter(0) is not None and len(call.shape()) > 1:  # a table: each of its rows is read
+        labels = tied_along(call, labels, {0})
     lists = [(dim, index) for dim, index in enumerate(call.args[1]) if index is not None]
     if len(lists) == 1 and lists[0][1].dim() == 1:
         return _read(call, labels, *lists[0])
@@ -95,5 +97,5 @@ ROWS: dict[object, OpRule] = {
     **rows(["index.Tensor"], OpRule("", Route.SPREADS, indexed, reason=COMPUTED_POSITIONS)),
     **rows(_SUMS, OpRule("", Route.SPREADS, summed, reason=COMPUTED_POSITIONS)),
     **rows(_EXTREMES, OpRule("", Route.KEEPS, summed, reason=COMPUTED_POSITIONS)),
-    **rows(["matmul", "mm"], OpRule("", Route.SPREADS, mixed, reason=PRODUCT)),
+    **rows(["mm"], OpRule("", Route.SPREADS, mixed, reason=PRODUCT)),
 }

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
-from model_lego.graph.rule import Call, OpRule, Route
+from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
 
 def moved(call: Call, operator: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
@@ -123,10 +123,12 @@ def slice_(call: Call) -> Tensor:
     size, taken = call.shape()[dim], call.out[dim]
     if labels.shape[dim] == 1 or size == taken:
         return labels
+    if len(lab.carried(labels)) > 1:  # of a grid, or a table: what lies along it goes together
+        return tied_along(call, labels, {dim})
     start = call.arg(2, "start") or 0
     start = max(start + size, 0) if start < 0 else start
     step = call.arg(4, "step", 1)
-    equal = step == 1 and size % taken == 0 and start % taken == 0 and len(lab.carried(labels)) == 1
+    equal = step == 1 and size % taken == 0 and start % taken == 0
     if equal:
         call.tracker.balance(labels.reshape(size // taken, taken), call)
         call.tracker.suspect(labels, call)
@@ -142,7 +144,10 @@ def select(call: Call) -> Tensor:
     dim = call.arg(1, "dim", 0) % len(call.shape())
     if labels.shape[dim] == 1:
         return labels.squeeze(dim)
-    call.tracker.freeze(labels, "is read at a channel number written into the forward", call)
+    if len(lab.carried(labels)) > 1:  # one of queries, keys and values
+        call.tracker.suspect(labels, call)
+    else:
+        call.tracker.freeze(labels, "is read at a channel number written into the forward", call)
     return lab.compress(labels.select(dim, call.arg(2, "index")))
 
 

@@ -53,7 +53,7 @@ WHOLE = {
     "index_select": lambda net, x: x.index_select(1, torch.ops.model_lego.given(net.channels, False)),
     "a list of numbers": lambda net, x: x[:, torch.ops.model_lego.given(net.channels, False)],
     "index_add": lambda net, x: torch.zeros_like(x).index_add(1, torch.ops.model_lego.given(net.channels, False), x),
-    "a product of two values": lambda net, x: x @ (x.transpose(1, 2) @ x),
+    "a product of two values": lambda net, x: (x @ x.transpose(1, 2)) @ x,
 }
 
 

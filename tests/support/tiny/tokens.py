@@ -1,0 +1,112 @@
+"""Networks of tokens: attention in the ways in which people write it.
+
+What makes queries and keys is handed on through a module `…_made` as B x channels x tokens, where an oracle can zero
+channels of it.
+"""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from tests.support.tiny.plain import CLASSES
+
+TOKENS, WIDTH = 9, 10
+
+
+class Apart(nn.Module):
+    """Queries, keys and values from three layers, with a fused kernel whose scale follows the width of the queries."""
+
+    def __init__(self, heads: int = 3, head_dim: int = 4) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim = heads, head_dim
+        inner = heads * head_dim
+        self.q, self.k, self.v = (nn.Linear(WIDTH, inner, bias=bias) for bias in (True, False, True))
+        self.q_made, self.k_made, self.proj = nn.Identity(), nn.Identity(), nn.Linear(inner, WIDTH)
+
+    def split(self, x):
+        return x.view(x.size(0), -1, self.num_heads, self.head_dim).transpose(1, 2)
+
+    def forward(self, x):
+        q = self.q_made(self.q(x).transpose(1, 2)).transpose(1, 2)
+        k = self.k_made(self.k(x).transpose(1, 2)).transpose(1, 2)
+        x = F.scaled_dot_product_attention(*map(self.split, (q, k, self.v(x))))
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+
+class Fused(nn.Module):
+    """One layer for all three, softmax by hand, and a table of relative positions with a column a head."""
+
+    def __init__(self, heads: int = 3, head_dim: int = 4) -> None:
+        super().__init__()
+        self.num_heads, self.head_dim, self.attn_dim = heads, head_dim, heads * head_dim
+        self.scale = head_dim**-0.5
+        self.qkv, self.qkv_made = nn.Linear(WIDTH, 3 * self.attn_dim), nn.Identity()
+        self.table = nn.Parameter(torch.randn(2 * TOKENS - 1, heads))
+        places = torch.arange(TOKENS)
+        self.register_buffer("index", places[:, None] - places + TOKENS - 1)
+        self.proj = nn.Linear(self.attn_dim, WIDTH)
+
+    def forward(self, x):
+        made = self.qkv_made(self.qkv(x).transpose(1, 2)).transpose(1, 2)
+        qkv = made.reshape(x.size(0), TOKENS, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv[0], qkv[1], qkv[2]
+        bias = self.table[self.index.view(-1)].view(TOKENS, TOKENS, -1).permute(2, 0, 1)
+        weights = ((q * self.scale) @ k.transpose(-2, -1) + bias).softmax(-1)
+        return self.proj((weights @ v).transpose(1, 2).reshape(x.size(0), TOKENS, self.attn_dim))
+
+
+class OwnWidths(nn.Module):
+    """Narrow keys and wide values, taken apart by their own widths; a gain for each head."""
+
+    def __init__(self, heads: int = 2, key_dim: int = 4, val_dim: int = 6) -> None:
+        super().__init__()
+        self.num_heads, self.key_dim, self.val_dim = heads, key_dim, val_dim
+        self.q, self.k, self.v = (nn.Linear(WIDTH, heads * width) for width in (key_dim, key_dim, val_dim))
+        self.q_made, self.k_made = nn.Identity(), nn.Identity()
+        self.gain = nn.Parameter(torch.rand(heads, 1, 1) + 0.5)
+        self.proj = nn.Linear(heads * val_dim, WIDTH)
+
+    def forward(self, x):
+        q = self.q_made(self.q(x).transpose(1, 2)).view(x.size(0), self.num_heads, self.key_dim, -1).transpose(2, 3)
+        k = self.k_made(self.k(x).transpose(1, 2)).view(x.size(0), self.num_heads, self.key_dim, -1)
+        v = self.v(x).view(x.size(0), -1, self.num_heads, self.val_dim).transpose(1, 2)
+        weights = (torch.matmul(q, k) * self.gain).softmax(-1)
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+
+class Written(nn.Module):
+    """Sizes of heads that come from the width of what it reads: no head can go."""
+
+    def __init__(self, heads: int = 2) -> None:
+        super().__init__()
+        self.num_heads = heads
+        self.qkv, self.proj = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        batch, tokens, width = x.shape
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, width // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+
+
+class Tokens(nn.Module):
+    """Patches of 4 x 4, attention beside an identity, a hidden layer, and the mean of the tokens."""
+
+    def __init__(self, attention: nn.Module) -> None:
+        super().__init__()
+        self.patches, self.attention = nn.Conv2d(3, WIDTH, 4, stride=4), attention
+        self.hidden, self.back, self.head = nn.Linear(WIDTH, 12), nn.Linear(12, WIDTH), nn.Linear(WIDTH, CLASSES)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        x = x + self.attention(x)
+        x = x + self.back(F.relu(self.hidden(x)))
+        return self.head(x.mean(1))
+
+
+ATTENTION = {
+    "attention": lambda: Tokens(Apart()),
+    "attention_fused": lambda: Tokens(Fused()),
+    "attention_own_widths": lambda: Tokens(OwnWidths()),
+    "attention_written": lambda: Tokens(Written()),
+}
