@@ -1,5 +1,6 @@
 """Equations (4)-(8): from contributions to the channels that decide for a class, walking backwards along the graph."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,8 @@ from model_lego.attribution.attributing import asked_for
 from model_lego.attribution.statistics import ContributionStats
 from model_lego.attribution.thresholds import Thresholds
 from model_lego.graph import ChannelGraph, ChannelSelection, Layer, select
+from model_lego.graph import labels as lab
+from model_lego.graph.channels import Product
 from model_lego.parts.class_names import Classes
 
 EPS = 1e-5
@@ -102,9 +105,33 @@ def walk(
     thresholds = thresholds or Thresholds()
     hard[graph.frozen] = True
     hard[graph.head[label]] = True
+    waiting = list(graph.products)
     for layer in reversed(graph.layers):
+        for product in [each for each in waiting if lab.meet(each.operands[0], layer.outputs)]:
+            waiting.remove(product)
+            _follow_heads(graph, stats, label, hard, product)
         if layer.name in stats.layers:
             yield from _visits(stats, layer, label, hard, *thresholds.of(layer))
+
+
+def _follow_heads(graph: ChannelGraph, stats: ContributionStats, label: int, hard: Tensor, product: Product) -> None:
+    """Mark channels of queries and keys in `hard`: in a head whose values are relevant, as large a share as of these.
+
+    The equations stop at a product of two values. The channels taken are those to which the layers that make queries
+    and keys contribute most.
+    """
+    asked = product.operands[0].reshape(-1).unique()
+    made = torch.zeros(graph.width, dtype=torch.float64)
+    for layer in graph.layers:
+        if layer.name in stats.layers and layer.groups == 1 and lab.meet(layer.outputs, asked):
+            sums = stats.mean_rows(layer.name, label, 0, torch.ones(len(layer.outputs), dtype=torch.bool)).sum(1)
+            made.index_add_(0, layer.outputs, sums.clamp(min=1e-30).log())
+    for head in graph.head_of[asked].unique():
+        mine = asked[graph.head_of[asked] == head]
+        values = (graph.head_of == head) if head >= 0 else torch.zeros_like(hard)
+        values[mine] = False
+        share = float(hard[values].double().mean()) if bool(values.any()) else 1.0
+        hard[mine[made[mine].argsort(descending=True, stable=True)[: math.ceil(share * len(mine))]]] = True
 
 
 def _visits(

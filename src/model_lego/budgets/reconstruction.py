@@ -44,6 +44,8 @@ def reconstruction(graph: ChannelGraph, senses: Mapping[str, Sense], *, caution:
         for places in _groups(layer, sense.channels):
             gains = gains_of([_of(band, places) for band in bands])
             scores.index_add_(0, sense.channels[places], gains)
+    for product in graph.products:  # no other channel of a query stands for one that goes
+        scores.index_add_(0, senses[product.node].channels, senses[product.node].change)
     return scores
 
 

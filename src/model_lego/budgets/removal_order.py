@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from model_lego.budgets.budget import Budget, beyond
 from model_lego.budgets.marginal_cost import COSTS, TIME, PriceList, shares
 from model_lego.budgets.size import TimedCost, planned_size
+from model_lego.budgets.together import Together
 from model_lego.graph import ChannelGraph, ChannelSelection, keep_all, select
 from model_lego.graph.selection import as_many
 from model_lego.latency.network_times import NetworkTimes
@@ -84,13 +85,14 @@ def removal_order(
     depend on how small the component is to be, so that what a smaller one keeps, a larger one keeps, too.
     """
     prices, whole = PriceList(model, graph, times), planned_size(model, graph, keep_all(graph))
-    keep = torch.ones(graph.width, dtype=torch.bool)
+    keep, together = torch.ones(graph.width, dtype=torch.bool), Together(graph)
     left = graph.cuttable.clone()
     portion = max(1, int(PORTION * int(left.sum())))
     order = []
     while bool(left.any()):
         channels = left.nonzero().reshape(-1)
-        worth = scores[channels] / shares(prices.of(keep), whole, counted)[channels].clamp(min=1e-30)
+        share = shares(prices.of(keep), whole, counted)
+        worth = together.worth(left, scores, share)[channels]
         going = channels[worth.argsort(stable=True)[:portion]]
         keep[going] = left[going] = False
         order.append(going)

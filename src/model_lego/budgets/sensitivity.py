@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from model_lego.budgets.product_sense import ProductSum
 from model_lego.data.batching import Images
 from model_lego.graph import ChannelGraph, Layer
 from model_lego.graph.channels_last import InnermostRunner, innermost, pays
@@ -70,12 +71,14 @@ def sense(
 ) -> Mapping[str, Sense]:
     """Run images (N x C x H x W) through the network and back from the logits of some classes; by name of layer.
 
+    Products of queries and keys are among them by the names of their nodes, with the change alone.
     Derivatives are those of the differences between logits, which alone decide, along one random direction an image:
     their squares are right on average, and exact for two classes. So many images run at once as have room in `memory`
     bytes (and no more than in MEMORY) with all that is held for the way back. The network is left as it is.
     """
     nodes = {node.name: node for node in graph.program.nodes}
     sums = {layer.node: _Sums(layer, nodes[layer.node], len(images), seed) for layer in graph.layers}
+    products = {product.node: ProductSum(product) for product in graph.products}
     generator = torch.Generator().manual_seed(seed)
     basis, done = contrasts(len(classes)), 0
     fast = pays(graph.program, model)
@@ -85,22 +88,25 @@ def sense(
         some = images[start : start + at_once].to(like)
         signs = torch.randint(0, 2, (len(some), len(basis)), generator=generator) * 2 - 1
         laid = innermost(some) if fast else some
-        _back(model, graph, laid, list(classes), signs.double() @ basis, sums)
+        _back(model, graph, laid, list(classes), signs.double() @ basis, (sums, products))
         done += len(some)
         progress("sensing", done, len(images))
     give_back()
     # each goes as what it says is there: both of all layers are more than the way back takes
     found = {layer.name: sums.pop(layer.node).sense(len(images)) for layer in graph.layers}
+    for name, summed in products.items():
+        change = summed.change / len(images)
+        found[name] = Sense(summed.channels, torch.zeros_like(change), change)
     give_back()
     return found
 
 
 def _back(
-    model: nn.Module, graph: ChannelGraph, images: Tensor, classes: list[int], along: Tensor, sums: dict[str, "_Sums"]
+    model: nn.Module, graph: ChannelGraph, images: Tensor, classes: list[int], along: Tensor, sums: "_All"
 ) -> None:
     program = graph.program
     start = images.detach().requires_grad_()
-    listener = _Listener(program.module, sums, len(images))
+    listener = _Listener(program.module, *sums, len(images))
     values = [
         start.clone() if node.name == program.image else program.tensor(model, program.tensors[node.name]).detach()
         for node in program.module.graph.find_nodes(op="placeholder")
@@ -111,16 +117,24 @@ def _back(
         torch.autograd.grad((logits * along.to(logits)).sum(), [start, *listener.starts], allow_unused=True)
 
 
+#: The sums of all layers and of all products, by node.
+_All = tuple[dict[str, "_Sums"], dict[str, ProductSum]]
+
+
 class _Listener(InnermostRunner):
     """Tells the sums what layers read, and on the way back the derivatives by it, which are not held any longer."""
 
-    def __init__(self, module: fx.GraphModule, sums: Mapping[str, "_Sums"], images: int) -> None:
+    def __init__(
+        self, module: fx.GraphModule, sums: Mapping[str, "_Sums"], products: Mapping[str, ProductSum], images: int
+    ) -> None:
         super().__init__(module, None)
-        self.sums, self.images = sums, images
+        self.sums, self.products, self.images = sums, products, images
         self.written = any(map(writes, module.graph.nodes))
         self.starts: list[Tensor] = []  # what layers read that does not come from the images
 
     def run_node(self, n: fx.Node) -> Any:
+        if n.name in self.products:
+            return self._multiply(n)
         if n.name not in self.sums:
             return super().run_node(n)
         (x, *rest), kwargs = self.fetch_args_kwargs_from_env(n)
@@ -131,6 +145,14 @@ class _Listener(InnermostRunner):
         places = sums.add(read, images)
         x.register_hook(lambda slope: sums.add_slopes(read, slope, places, images))  # self would hold the graph
         return n.target(x, *rest, **kwargs)  # type: ignore[operator]
+
+    def _multiply(self, n: fx.Node) -> Any:
+        (queries, *rest), kwargs = self.fetch_args_kwargs_from_env(n)
+        queries = queries.view_as(queries)
+        summed, read, images = self.products[n.name], queries.detach(), self.images
+        if queries.requires_grad:
+            queries.register_hook(lambda slope: summed.add(read, slope, images))
+        return n.target(queries, *rest, **kwargs)  # type: ignore[operator]
 
 
 class _Sums:

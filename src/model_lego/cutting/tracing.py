@@ -38,7 +38,9 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
         return graph
     if graph.attention:  # its heads may go where their width may not
         stiff = read_graph(model, example, rules=rules, program=graph.program, stiff=True)
-        if _one_of_many(model, stiff, example):
+        inside = (stiff.head_of >= 0) | stiff.is_attention_head
+        alone = inside.nonzero().reshape(-1)  # else half of a stream might go with half of the heads
+        if _one_of_many(model, stiff, example) and _one_of_many(model, stiff, example, alone):
             return stiff
     whole = {line for line in lines if not _one_of_many(model, _only(model, example, graph, lines, line), example)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
