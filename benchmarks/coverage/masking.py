@@ -4,7 +4,7 @@ A hook on a module does not hear `layer.forward(x)`, nor `F.conv2d(part, layer.w
 what goes into a layer is zeroed where it is called, and where its own weight is used. The library has no part in it.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from typing import Any
 
@@ -13,16 +13,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
-from tests.support.masked_norms import Place, norms_over
-from tests.support.oracles import zero_all_but
+from tests.support.oracles import Kept, statistics_and_products, zero_all_but
 
 USES = (F.conv1d, F.conv2d, F.conv3d, F.linear, F.conv_transpose2d)  # of a weight, their second argument
 
 
-def masked_source(model: nn.Module, x: Tensor, kept: Mapping[str | Place, Sequence[int]]) -> Any:
+def masked_source(model: nn.Module, x: Tensor, kept: Kept) -> Any:
     """What a network gives with the dropped input channels of the named convolutions and linear layers zeroed.
 
-    Norms over channels, named by module and number of channels, normalise over the kept ones.
+    Norms over channels normalise over the kept ones, and products are over these.
     """
     layers = {name: channels for name, channels in kept.items() if isinstance(name, str)}
     with ExitStack() as stack:
@@ -30,7 +29,7 @@ def masked_source(model: nn.Module, x: Tensor, kept: Mapping[str | Place, Sequen
             module = model.get_submodule(name)
             stack.callback(module.register_forward_pre_hook(_where_it_fits(channels)).remove)
         stack.enter_context(_Masking((model.get_submodule(name), channels) for name, channels in layers.items()))
-        stack.enter_context(norms_over(model, {at: kept[at] for at in kept if not isinstance(at, str)}))
+        stack.enter_context(statistics_and_products(model, kept))
         stack.enter_context(torch.no_grad())
         return model(x)
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from model_lego.cutting.slicing import slice_model
 from model_lego.graph import ChannelGraph, ChannelSelection
 from tests.support.oracles import masked_forward
-from tests.support.plans import FREEZING, half_plan, kept_inputs, kept_made, lost, some_logits, traced
+from tests.support.plans import FREEZING, half_plan, kept_inputs, lost, some_logits, traced
 from tests.support.tiny_models import OTHER, TINY, inputs
 
 SEED = 0  # one plan a network; random ones are those of tests/fuzz
@@ -23,8 +23,7 @@ NOTHING_TO_CUT: dict[str, str] = {}
 
 
 def expected_logits(name: str, model: nn.Module, x: Tensor, graph: ChannelGraph, plan: ChannelSelection) -> Tensor:
-    kept = {**kept_inputs(graph, plan), **kept_made(model, graph, plan)}
-    logits = masked_forward(model, x, kept)[:, list(plan.logits)]
+    logits = masked_forward(model, x, kept_inputs(graph, plan))[:, list(plan.logits)]
     return logits.log_softmax(1) if name == "log_softmax_head" else logits  # over fewer classes it adds up to one again
 
 

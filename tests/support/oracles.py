@@ -9,6 +9,7 @@ import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tests.support.masked_norms import Place, norms_over
+from tests.support.masked_products import Operand, products_over
 
 EPS = 1e-5
 EQUAL = (
@@ -195,17 +197,33 @@ def plain_step(layer: nn.Module, x: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------------------------ masking
 
 
+#: What of a network is kept: input channels of a module by its name, those over which one normalises, or what of an
+#: operand of a product is not zero.
+Kept = Mapping[str | Place | Operand, Any]
+
+
 @contextmanager
-def masked(model: nn.Module, kept: Mapping[str | Place, Sequence[int]]) -> Iterator[nn.Module]:
+def masked(model: nn.Module, kept: Kept) -> Iterator[nn.Module]:
     """Within the context, the inputs of the named modules have their dropped channels zeroed; hooks always go.
 
-    Norms over channels, named by module and number of channels, normalise over the kept ones.
+    Norms over channels, named by module and number of channels, normalise over the kept ones; operands of products are
+    zero but where they are kept.
     """
     with ExitStack() as hooks:
-        hooks.enter_context(norms_over(model, {at: kept[at] for at in kept if not isinstance(at, str)}))
+        hooks.enter_context(statistics_and_products(model, kept))
         for name in (at for at in kept if isinstance(at, str)):
             hooks.callback(model.get_submodule(name).register_forward_pre_hook(zero_all_but(kept[name])).remove)
         yield model
+
+
+@contextmanager
+def statistics_and_products(model: nn.Module, kept: Kept) -> Iterator[None]:
+    """Within the context, norms and products are over what is kept; what modules read stays what it is."""
+    with (
+        norms_over(model, {at: one for at, one in kept.items() if isinstance(at, tuple)}),
+        products_over(model, {at: one for at, one in kept.items() if isinstance(at, Operand)}),
+    ):
+        yield
 
 
 def zero_all_but(channels: Sequence[int]):
@@ -223,7 +241,7 @@ def zero_all_but(channels: Sequence[int]):
     return hook
 
 
-def masked_forward(model: nn.Module, x: Tensor, kept: Mapping[str | Place, Sequence[int]]) -> Tensor:
+def masked_forward(model: nn.Module, x: Tensor, kept: Kept) -> Tensor:
     """The source's output with the dropped input channels of the named convolutions and linear layers zeroed."""
     with masked(model, kept), torch.no_grad():
         return model(x)

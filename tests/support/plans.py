@@ -1,17 +1,25 @@
 """What the laws share: plans that cut about half, and what they keep as the oracles want it."""
 
 import functools
+from collections import Counter
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model_lego.cutting.tracing import trace
 from model_lego.graph import ChannelGraph, ChannelSelection, select
+from model_lego.graph.nodes import module_path
 from model_lego.graph.selection import without_heads
 from tests.support.masked_norms import Place
+from tests.support.masked_products import Operand
 from tests.support.tiny_models import build, inputs
 
+aten = torch.ops.aten
+
+#: Operators that multiply two values, as the exported graph has them.
+PRODUCTS = (aten.matmul.default, aten.bmm.default, aten.scaled_dot_product_attention.default)
 #: Channels that an operator or a number in the forward ties down: network -> (layer, part of the reason).
 FREEZING = {
     "view_constant": [("", "written into")],
@@ -71,14 +79,15 @@ def some_logits(graph: ChannelGraph, *, seed: int) -> list[int]:
     return order[::-1] if order == sorted(order) else order
 
 
-def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | Place, list[int]]:
+def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | Place | Operand, Any]:
     """Module -> its kept input channels, as the oracle `masked_forward` takes them; all owners of a tied weight.
 
-    Where a module normalises over channels, it and their number -> the kept ones.
+    Where a module normalises over channels, it and their number -> the kept ones; of what products sum over channels,
+    what is kept.
 
     Modules that keep all of their inputs are left out: what they take need not be the input of their weight.
     """
-    kept: dict[str | Place, list[int]] = {}
+    kept: dict[str | Place | Operand, Any] = {**_multiplied(graph, selection)}
     for statistic in graph.statistics:
         positions = selection.keep[statistic.channels].nonzero().flatten().tolist()
         place = (statistic.why.where, len(statistic.channels))
@@ -95,10 +104,20 @@ def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | 
     return kept
 
 
-def kept_made(model: nn.Module, graph: ChannelGraph, selection: ChannelSelection) -> dict[str, list[int]]:
-    """Of the modules that hand on what makes queries and keys (`…_made`) the kept channels."""
-    made = {layer.name: layer.outputs for layer in graph.layers if f"{layer.name}_made" in dict(model.named_modules())}
-    return {f"{name}_made": selection.keep[outputs].nonzero().flatten().tolist() for name, outputs in made.items()}
+def _multiplied(graph: ChannelGraph, selection: ChannelSelection) -> dict[Operand, Tensor]:
+    """What is kept of the operands of products, where not all is."""
+    made, numbers = Counter[str](), {}
+    for node in graph.program.nodes:
+        operands = [arg.meta["val"] for arg in node.args[:2] if isinstance(arg, torch.fx.Node)]
+        if node.target in PRODUCTS and all(value.dim() > 2 for value in operands):
+            numbers[node.name] = made[module_path(node)]
+            made[module_path(node)] += 1
+    kept = {
+        Operand(product.where, numbers[product.node], place): selection.keep[labels] | (labels < 0)
+        for product in graph.products
+        for place, labels in product.operands.items()
+    }
+    return {at: one for at, one in kept.items() if not bool(one.all())}
 
 
 def lost(graph: ChannelGraph, selection: ChannelSelection) -> dict[str, tuple[int, int]]:

@@ -1,8 +1,4 @@
-"""Networks of tokens: attention in the ways in which people write it.
-
-What makes queries and keys is handed on through a module `…_made` as B x channels x tokens, where an oracle can zero
-channels of it.
-"""
+"""Networks of tokens: attention in the ways in which people write it."""
 
 import torch
 from torch import nn
@@ -21,15 +17,13 @@ class Apart(nn.Module):
         self.num_heads, self.head_dim = heads, head_dim
         inner = heads * head_dim
         self.q, self.k, self.v = (nn.Linear(WIDTH, inner, bias=bias) for bias in (True, False, True))
-        self.q_made, self.k_made, self.proj = nn.Identity(), nn.Identity(), nn.Linear(inner, WIDTH)
+        self.proj = nn.Linear(inner, WIDTH)
 
     def split(self, x):
         return x.view(x.size(0), -1, self.num_heads, self.head_dim).transpose(1, 2)
 
     def forward(self, x):
-        q = self.q_made(self.q(x).transpose(1, 2)).transpose(1, 2)
-        k = self.k_made(self.k(x).transpose(1, 2)).transpose(1, 2)
-        x = F.scaled_dot_product_attention(*map(self.split, (q, k, self.v(x))))
+        x = F.scaled_dot_product_attention(*map(self.split, (self.q(x), self.k(x), self.v(x))))
         return self.proj(x.transpose(1, 2).flatten(2))
 
 
@@ -40,15 +34,14 @@ class Fused(nn.Module):
         super().__init__()
         self.num_heads, self.head_dim, self.attn_dim = heads, head_dim, heads * head_dim
         self.scale = head_dim**-0.5
-        self.qkv, self.qkv_made = nn.Linear(WIDTH, 3 * self.attn_dim), nn.Identity()
+        self.qkv = nn.Linear(WIDTH, 3 * self.attn_dim)
         self.table = nn.Parameter(torch.randn(2 * TOKENS - 1, heads))
         places = torch.arange(TOKENS)
         self.register_buffer("index", places[:, None] - places + TOKENS - 1)
         self.proj = nn.Linear(self.attn_dim, WIDTH)
 
     def forward(self, x):
-        made = self.qkv_made(self.qkv(x).transpose(1, 2)).transpose(1, 2)
-        qkv = made.reshape(x.size(0), TOKENS, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
+        qkv = self.qkv(x).reshape(x.size(0), TOKENS, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
         bias = self.table[self.index.view(-1)].view(TOKENS, TOKENS, -1).permute(2, 0, 1)
         weights = ((q * self.scale) @ k.transpose(-2, -1) + bias).softmax(-1)
@@ -62,13 +55,12 @@ class OwnWidths(nn.Module):
         super().__init__()
         self.num_heads, self.key_dim, self.val_dim = heads, key_dim, val_dim
         self.q, self.k, self.v = (nn.Linear(WIDTH, heads * width) for width in (key_dim, key_dim, val_dim))
-        self.q_made, self.k_made = nn.Identity(), nn.Identity()
         self.gain = nn.Parameter(torch.rand(heads, 1, 1) + 0.5)
         self.proj = nn.Linear(heads * val_dim, WIDTH)
 
     def forward(self, x):
-        q = self.q_made(self.q(x).transpose(1, 2)).view(x.size(0), self.num_heads, self.key_dim, -1).transpose(2, 3)
-        k = self.k_made(self.k(x).transpose(1, 2)).view(x.size(0), self.num_heads, self.key_dim, -1)
+        q = self.q(x).transpose(1, 2).view(x.size(0), self.num_heads, self.key_dim, -1).transpose(2, 3)
+        k = self.k(x).transpose(1, 2).view(x.size(0), self.num_heads, self.key_dim, -1)
         v = self.v(x).view(x.size(0), -1, self.num_heads, self.val_dim).transpose(1, 2)
         weights = (torch.matmul(q, k) * self.gain).softmax(-1)
         return self.proj((weights @ v).transpose(1, 2).flatten(2))
