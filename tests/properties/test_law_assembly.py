@@ -34,7 +34,7 @@ REFUSED = {
     "select_kernels": "join channels of different parts",
     "shuffles": "join channels of different parts",
     "shuffles_bound": "blocks that must stay equal",
-    "counted_elsewhere": "a product of two values mixes channels",
+    "counted_elsewhere": "sums products of two values (queries and keys) over channels",
     "conditional": "tensor '2.kernels' belongs to no channel",
     "standardised": "tensor '2.weight' belongs to no channel",
     "softmax_over_channels_inside": "softmax reads across channels",
@@ -42,10 +42,10 @@ REFUSED = {
     "layer_norm_channels_last": "layer_norm normalises across channels",
     "constants": "tensor 'tilt' cannot be cut",
     "weight_norm": "tensor '1.bias' belongs to no channel",
-    "attention": "multiplies queries and keys",
-    "attention_fused": "multiplies queries and keys",
-    "attention_own_widths": "multiplies queries and keys",
-    "attention_written": "multiplies queries and keys",
+    "attention": "sums products of two values (queries and keys) over channels",
+    "attention_fused": "sums products of two values (queries and keys) over channels",
+    "attention_own_widths": "sums products of two values (queries and keys) over channels",
+    "attention_written": "sums products of two values (queries and keys) over channels",
 }
 #: These are noticed by the check on images only: their channels, or logits, of both parts meet.
 MIXED = ("log_softmax_head", "split_halves")

@@ -94,8 +94,8 @@ def _same_groups(graphs: Sequence[ChannelGraph]) -> None:
         )
     for product in graphs[0].products:
         raise IncompatibleComponents(
-            f"layer '{product.where}' multiplies queries and keys, whose heads have a width and a scale in each part; "
-            "use layout='parallel'"
+            f"layer '{product.where}' sums products of two values (queries and keys) over channels, with a scale of "
+            "its own in each part: the sum would be over those of all parts; use layout='parallel'"
         )
     for together in zip(*[graph.layers for graph in graphs], strict=True):
         if together[0].groups > 1 and bool(of_images(graphs[0], together[0].inputs).any()):

@@ -94,11 +94,9 @@ def sense(
     give_back()
     # each goes as what it says is there: both of all layers are more than the way back takes
     found = {layer.name: sums.pop(layer.node).sense(len(images)) for layer in graph.layers}
-    for name, summed in products.items():
-        change = summed.change / len(images)
-        found[name] = Sense(summed.channels, torch.zeros_like(change), change)
     give_back()
-    return found
+    nothing = {name: torch.zeros_like(each.change) for name, each in products.items()}
+    return found | {n: Sense(each.channels, nothing[n], each.change / len(images)) for n, each in products.items()}
 
 
 def _back(

@@ -22,6 +22,8 @@ from model_lego.parts.wrappers import unwrapped
 ELSEWHERE = "the forward takes the number of channels from elsewhere"
 #: How often halves are drawn until each cell that can be cut is.
 DRAWS = 8
+#: What is kept of groups in turn: of equal shares, a number that is taken from another group would be the right one.
+SHARES = (1 / 2, 1 / 3, 2 / 3)
 
 
 def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> ChannelGraph:
@@ -99,7 +101,7 @@ def _one_of_many(model: nn.Module, graph: ChannelGraph, example: Tensor, channel
 
 
 def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
-    """Cut half of the channels of each group, another half in each block, and see whether that is what was planned.
+    """Cut about half of the channels of each group, others in each block, and see whether that is what was planned.
 
     With `channels` all others are kept.
     """
@@ -112,7 +114,7 @@ def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: 
 
 
 def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
-    """Half of the channels of each group, of some draws the one that cuts most cells.
+    """About half of the channels of each group, of some draws the one that cuts most cells.
 
     Blocks that stay equal may fill up again what was drawn, and what is kept whole by chance is not tried out.
     """
@@ -122,7 +124,8 @@ def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
     for _ in range(DRAWS):
         wanted = torch.zeros(graph.width, dtype=torch.bool)
         for cell in cells:  # by chance, a small one might lose nothing
-            wanted[cell[torch.randperm(len(cell), generator=generator)[: len(cell) // 2]]] = True
+            share = SHARES[int(graph.group_of[cell[0]]) % len(SHARES)]
+            wanted[cell[torch.randperm(len(cell), generator=generator)[: int(share * len(cell))]]] = True
         wanted = without_heads(graph, wanted)
         if channels is not None:
             wanted |= ~torch.isin(torch.arange(graph.width), channels)

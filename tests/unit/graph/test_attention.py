@@ -10,6 +10,9 @@ from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
 from model_lego.graph import ChannelGraph, select
 from model_lego.graph.selection import without_heads
+from tests.support.oracles import masked_forward
+from tests.support.plans import kept_inputs, traced
+from tests.support.tiny_models import inputs
 
 IMAGES = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
 SIZES = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3, "num_classes": 4}
@@ -98,3 +101,21 @@ def test_heads_and_channels_within_them_are_cut(name):
             assert set(kept.tolist()) == {0, each.width - width} - (set() if heads else {0})
             assert torch.equal(kept > 0, selection.keep[each.heads])
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("kept", [(1, 1), (2, 1), (1, 2)])
+@pytest.mark.parametrize("name", ["attention", "attention_fused", "attention_own_widths"])
+def test_heads_may_be_left_with_one_channel(name, kept):
+    """One channel alone was taken for none in the check of the cut."""
+    (model, graph), x = traced(name), inputs(name, batch=5)
+    heads, width = kept
+    wanted = torch.ones(graph.width, dtype=torch.bool)
+    for each in graph.attention:
+        wanted[each.heads.unique()[heads:]] = False
+        wanted[each.rows[:, width:]] = False
+    selection = select(graph, without_heads(graph, wanted), logits=range(5))
+    assert all(set(selection.keep[each.rows].sum(1).tolist()) <= {0, width} for each in graph.attention)
+    module = slice_model(model, graph, selection).module
+    check_cut(module, model, graph, selection, x[:2])
+    expected = masked_forward(model, x, kept_inputs(graph, selection))
+    torch.testing.assert_close(module(x), expected, rtol=1e-8, atol=1e-10)

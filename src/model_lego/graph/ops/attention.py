@@ -18,7 +18,7 @@ def product(call: Call) -> Tensor | tuple[Tensor, ...]:
     left, right, *_ = call.args
     if len(call.shape(0)) < 3 or len(call.shape(1)) < 3:
         return gathering.mixed(call)
-    over, free = (left.shape[-1] > 1, right.shape[-2] > 1), (left.shape[-2] > 1, right.shape[-1] > 1)
+    over, free = _carrying(call)
     if all(over) and not any(free):
         turned = right.transpose(-1, -2)
         if _heads_of(left).shape == _heads_of(turned).shape:
@@ -29,6 +29,24 @@ def product(call: Call) -> Tensor | tuple[Tensor, ...]:
     elif not any(over) and free == (True, False):
         return weighted(call, right.transpose(-1, -2), left.transpose(-1, -2)).transpose(-1, -2)
     return whole(PRODUCT)(call)
+
+
+#: Which sides of a product have channels along the dimension that is summed, and along the other one.
+Sides = tuple[tuple[bool, bool], tuple[bool, bool]]
+
+
+def _carrying(call: Call) -> Sides:
+    """On which sides channels are summed, and on which they are not; one channel alone is known by its dimension."""
+    left, right, *_ = call.args
+    over, free = (left.shape[-1] > 1, right.shape[-2] > 1), (left.shape[-2] > 1, right.shape[-1] > 1)
+    if any((*over, *free)):
+        return over, free
+    held = [bool((labels != lab.NONE).any()) for labels in (left, right)]
+    summed, (rows, columns) = call.shape(0)[-1], (call.shape(0)[-2], call.shape(1)[-1])
+    if summed == 1:
+        return (all(held), all(held)), free
+    weighs = held[1] and columns == 1
+    return over, (held[0] and rows == 1 and not weighs, weighs)
 
 
 def attention(call: Call) -> Tensor | tuple[Tensor, ...]:
