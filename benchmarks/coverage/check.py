@@ -16,7 +16,7 @@ from benchmarks.coverage.material import enliven, images
 from benchmarks.coverage.memory import Memory
 from benchmarks.coverage.opinion import second_opinion
 from model_lego import assemble, attribute, canonize, trace
-from model_lego.cutting.canonizing import computes_weights
+from model_lego.cutting.canonizing import can_be_plain
 from model_lego.cutting.slicing import slice_model
 from model_lego.disassembly.disassembling import cut
 from model_lego.errors import CutMismatch, IncompatibleComponents, LegoError
@@ -79,7 +79,7 @@ def _check(result: Result, layouts: Sequence[Layout]) -> Result:
     memory.reset()
     start = time.perf_counter()
     graph = trace(model, x[:2])
-    if computes_weights(graph):
+    if can_be_plain(model, graph):
         source, model = model, canonize(model, x[:2])
         same(model, source, x)
         graph = trace(model, x[:2])

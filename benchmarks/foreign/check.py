@@ -19,7 +19,7 @@ from benchmarks.coverage.material import enliven, tinted
 from benchmarks.foreign.contributions import contributions
 from benchmarks.foreign.networks import Network, built, networks
 from model_lego import attribute, canonize, trace
-from model_lego.cutting.canonizing import computes_weights
+from model_lego.cutting.canonizing import can_be_plain
 from model_lego.disassembly.disassembling import cut
 from model_lego.errors import LegoError
 from tests.support.plans import half_plan, some_logits
@@ -96,7 +96,7 @@ class _Trial:
         self.note(parameters=count(model))
         self.note(step="trace")
         graph = trace(model, first[:2])
-        if computes_weights(graph):
+        if can_be_plain(model, graph):
             self.note(step="canonize")
             source, model = model, canonize(model, first[:2])
             same(model, source, first)

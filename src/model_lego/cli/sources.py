@@ -10,7 +10,7 @@ from model_lego.class_surgery.restricting import from_the_source_on
 from model_lego.cli.network_classes import asked_classes, in_classes, source_classes
 from model_lego.cli.networks import is_folder, open_named, parse_arguments, preprocessing_for, refuse_said
 from model_lego.cli.options import DataOptions, LoadingOptions, SourceOptions
-from model_lego.cutting.canonizing import canonize, computes_weights
+from model_lego.cutting.canonizing import can_be_plain, canonize
 from model_lego.cutting.tracing import trace
 from model_lego.data import DataSplit, batches, open_data
 from model_lego.data.batching import checked
@@ -129,11 +129,11 @@ def check_measured(data: DataOptions, test: Batched, names: Sequence[str], label
 
 
 def _opened(network: nn.Module, train: Batched, preprocessing: Preprocessing | None) -> tuple[nn.Module, ChannelGraph]:
-    """A network and its graph; weights that it computes in each pass are made plain, since they could not be cut."""
+    """A network and its graph; what `canonize` makes plain is made so, since it could not be cut."""
     images, _ = next(checked(train))
     example = (images[:2] if preprocessing is None else preprocessing(images[:2])).to(first_parameter(network))
     graph = trace(network, example)
-    if not computes_weights(graph):
+    if not can_be_plain(network, graph):
         return network, graph
     plain = canonize(network, example)
     return plain, trace(plain, example)

@@ -1,7 +1,8 @@
 """Computed weights made plain: a layer that makes its weight anew in each forward pass becomes an ordinary layer.
 
 Weight standardisation, weight_norm and spectral_norm look at all inputs of a filter, so that a cut would change what
-stays. In eval mode such a weight is a constant; a plain layer that holds it gives the same and can be cut.
+stays. In eval mode such a weight is a constant; a plain layer that holds it gives the same and can be cut. Torch's
+attention, whose forward takes the widths of heads from the stream, is put in plain layers, too.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from model_lego.cutting.plain_attention import PlainAttention, arguments_of, with_weights_of
 from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph.modules import hookless_copy
 from model_lego.graph.nodes import module_path
@@ -27,6 +29,7 @@ LAYERS: Mapping[str, type[nn.Module]] = {
     "conv2d": nn.Conv2d,
     "conv3d": nn.Conv3d,
     "linear": nn.Linear,
+    "attention": PlainAttention,
 }
 #: The attribute by which such a layer is told: the name of its operator.
 MARK = "made_plain"
@@ -34,7 +37,7 @@ MARK = "made_plain"
 
 @torch.no_grad()
 def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] = RULES) -> nn.Module:
-    """Make computed weights plain, so that their layers can be cut; gives the same logits in eval mode.
+    """Make computed weights and torch's attention plain, so that they can be cut; gives the same logits in eval mode.
 
     `example` is one image or a batch (B x C x H x W). A copy is changed, the model is left as it is; it is given back
     itself where there is nothing to change. Layers that do more than compute a weight and use it stay. Raises
@@ -43,7 +46,7 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
     model = unwrapped(model)
     program = export_program(model, example)
     computed = dict(_computed(program, rules))
-    if not computed:
+    if not computed and not _has_attention(model):
         return model
     values: dict[str, tuple[Any, ...]] = {}
 
@@ -51,21 +54,48 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         values[node.name] = args
         return args
 
-    program.run(hookless_copy(model), example, listen)
+    if computed:
+        program.run(hookless_copy(model), example, listen)
     twin = hookless_copy(model)
     for path, node in computed.items():
         old = twin.get_submodule(path)
         layer = _layer(values[node.name], rules[node.target])
         layer.train(old.training)
-        parent, _, name = path.rpartition(".")
-        setattr(twin.get_submodule(parent), name, layer)
+        _put(twin, path, layer)
+    _make_attention_plain(twin)
     refuse_other_network(twin, model, example)
     return twin
 
 
-def computes_weights(graph: ChannelGraph) -> bool:
-    """Whether a network has layers that are kept whole because they compute their weight."""
-    return any(COMPUTED in freeze.reason for freeze in graph.freezes)
+def can_be_plain(model: nn.Module, graph: ChannelGraph) -> bool:
+    """Whether a network has layers that `canonize` makes plain: some are kept whole since they compute their weight."""
+    return any(COMPUTED in freeze.reason for freeze in graph.freezes) or _has_attention(model)
+
+
+def _has_attention(model: nn.Module) -> bool:
+    """Whether attention of torch's is among its modules that plain layers can do as well."""
+    return any(_arguments(module) is not None for module in model.modules())
+
+
+def _arguments(module: nn.Module) -> dict[str, Any] | None:
+    return arguments_of(module) if type(module) is nn.MultiheadAttention else None  # what inherits from it may do more
+
+
+def _make_attention_plain(twin: nn.Module) -> None:
+    made: dict[nn.Module, nn.Module] = {}  # one that stands in several places stays one
+    for path, module in list(twin.named_modules(remove_duplicate=False)):
+        arguments = _arguments(module)
+        if path and arguments is not None:
+            if module not in made:
+                like = module.out_proj.weight
+                plain = PlainLayer("attention", arguments).build().to(like.device, like.dtype)
+                made[module] = with_weights_of(module, plain)
+            _put(twin, path, made[module])
+
+
+def _put(twin: nn.Module, path: str, layer: nn.Module) -> None:
+    parent, _, name = path.rpartition(".")
+    setattr(twin.get_submodule(parent), name, layer)
 
 
 def _computed(program: Program, rules: Mapping[object, OpRule]) -> Iterator[tuple[str, fx.Node]]:

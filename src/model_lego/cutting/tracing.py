@@ -22,7 +22,8 @@ from model_lego.parts.wrappers import unwrapped
 ELSEWHERE = "the forward takes the number of channels from elsewhere"
 #: How often halves are drawn until each cell that can be cut is.
 DRAWS = 8
-#: What is kept of groups in turn: of equal shares, a number that is taken from another group would be the right one.
+#: What is kept of groups in turn where values are multiplied: of equal shares, a width that a forward takes from what
+#: it reads (a stream) would be right for what it makes (heads), by chance.
 SHARES = (1 / 2, 1 / 3, 2 / 3)
 
 
@@ -119,12 +120,13 @@ def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
     Blocks that stay equal may fill up again what was drawn, and what is kept whole by chance is not tried out.
     """
     generator, cells = torch.Generator().manual_seed(0), cells_of(graph)
+    shares = SHARES if graph.products else (1 / 2,)
     free = graph.cuttable if channels is None else graph.cuttable & torch.isin(torch.arange(graph.width), channels)
     possible, best, most = sum(bool(free[cell].any()) for cell in cells), None, -1
     for _ in range(DRAWS):
         wanted = torch.zeros(graph.width, dtype=torch.bool)
         for cell in cells:  # by chance, a small one might lose nothing
-            share = SHARES[int(graph.group_of[cell[0]]) % len(SHARES)]
+            share = shares[int(graph.group_of[cell[0]]) % len(shares)]
             wanted[cell[torch.randperm(len(cell), generator=generator)[: int(share * len(cell))]]] = True
         wanted = without_heads(graph, wanted)
         if channels is not None:

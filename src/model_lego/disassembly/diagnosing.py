@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from model_lego.cutting.canonizing import computes_weights, plain_layers
+from model_lego.cutting.canonizing import can_be_plain, plain_layers
 from model_lego.cutting.tracing import keeps_fewer_classes, trace
 from model_lego.graph import RULES, ChannelGraph, ChannelSelection, select
 from model_lego.graph.cost import cost_of, planned_cost
@@ -50,7 +50,7 @@ class Diagnosis:
     frozen: tuple[FrozenGroup, ...]
     reasons: Mapping[str, tuple[str, ...]]
     dropped: tuple[str, ...]
-    computed: bool  # whether layers compute their weight, which `canonize` makes plain
+    computed: bool  # whether layers compute their weight, or are torch's attention, which `canonize` makes plain
     plain: tuple[str, ...]  # the layers that it made plain
     fewer: bool = True  # whether some of its classes can be kept alone
     taken: str = ""  # which element of what the network gives are the logits, where it gives more than these
@@ -80,9 +80,11 @@ class Diagnosis:
             lines.append(f"  kept whole: {reason}: {_named(places)}")
         lines += [f"  left out of components: {path} (not used in eval mode)" for path in self.dropped]
         if self.computed:
-            lines.append("  canonize makes computed weights plain, so that most of their layers can be cut")
+            lines.append(
+                "  canonize makes computed weights and torch's attention plain, so that most of these layers can be cut"
+            )
         if self.plain:
-            lines.append(f"  made plain: the weights of {_named(self.plain)}, which the forward computed")
+            lines.append(f"  made plain: {_named(self.plain)}, whose weights or widths the forward computed")
         return "\n".join(lines)
 
     def _costs(self) -> tuple[tuple[str, Cost], ...]:
@@ -123,7 +125,7 @@ def diagnose(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
         ),
         reasons={reason: tuple(places) for reason, places in reasons.items()},
         dropped=graph.spare,
-        computed=computes_weights(graph),
+        computed=can_be_plain(model, graph),
         plain=tuple(plain_layers(model)),
         fewer=keeps_fewer_classes(model, graph, example, range(len(graph.head) - 1)) if len(graph.head) > 1 else True,
         taken=graph.program.taken,

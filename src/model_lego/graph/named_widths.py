@@ -29,7 +29,8 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     **dict.fromkeys(("in_channels", "in_chs", "in_features", "in_dim", "in_filters", "inp", "inc"), (TAKEN, READ_LAST)),
     **dict.fromkeys(("out_channels", "out_chs", "out_features", "out_dim", "out_filters", "oup"), (GIVEN,)),
     **dict.fromkeys(("out_planes", "outplanes", "planes", "num_channels", "channels", "width", "dim"), (GIVEN,)),
-    **dict.fromkeys(("expand_chs", "mid_channels", "mid_chs", "hidden_dim", "root_dim", "stem_size", "num_chs"), ()),
+    "hidden_dim": (READ_LAST,),
+    **dict.fromkeys(("expand_chs", "mid_channels", "mid_chs", "root_dim", "stem_size", "num_chs"), ()),
 }
 
 

@@ -37,9 +37,11 @@ def test_the_text_names_reasons_layers_and_what_is_left_out():
     text = str(diagnose(build("residual_pad"), inputs("residual_pad")))
     assert "kept whole: is a number of padded channels written into the forward (pad): 2" in text
     assert "left out of components: auxiliary" in str(diagnose(build("auxiliary"), inputs("auxiliary")))
-    assert "canonize makes computed weights plain" in str(diagnose(build("standardised"), inputs("plain")))
+    assert "canonize makes computed weights and torch's attention plain" in str(
+        diagnose(build("standardised"), inputs("plain"))
+    )
     plain = canonize(build("standardised"), inputs("plain"))
-    assert "made plain: the weights of 2, 4" in str(diagnose(plain, inputs("plain")))
+    assert "made plain: 2, 4, whose weights" in str(diagnose(plain, inputs("plain")))
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,8 @@ def spread(model):
 
 def of_timm(name="vit_tiny_patch16_224", *, fused=True, **settings):
     timm = pytest.importorskip("timm")
-    model = spread(timm.create_model(name, **{**SIZES, **settings}))
+    given = {key: value for key, value in {**SIZES, **settings}.items() if value is not None}
+    model = spread(timm.create_model(name, **given))
     for module in model.modules():
         if hasattr(module, "fused_attn"):
             module.fused_attn = fused
@@ -49,6 +50,9 @@ NETWORKS = {
     "timm, softmax by hand": lambda: of_timm(fused=False),
     "timm, registers": lambda: of_timm(class_token=True, reg_tokens=2, global_pool="avg"),
     "timm, DeiT of two heads": lambda: of_timm("deit_tiny_distilled_patch16_224"),
+    "timm, Swin": lambda: of_timm(
+        "swin_tiny_patch4_window7_224", patch_size=2, window_size=4, depth=None, depths=(2, 2), num_heads=(2, 3)
+    ),
     "transformers": of_transformers,
     "transformers, softmax by hand": lambda: of_transformers(attn_implementation="eager"),
     "transformers, BEiT": lambda: of_transformers("Beit", use_relative_position_bias=True),

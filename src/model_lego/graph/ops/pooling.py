@@ -80,7 +80,7 @@ def _reduced(call: Call, given: Any, *, scaling: bool = False) -> Tensor | tuple
         channels = lab.vector(labels, call.shape(), dim)
         if scaling and 0 not in over and channels is not None and lab.NONE not in channels and _only_scales(call.node):
             call.tracker.statistic(call, channels, dim, REDUCED)
-        else:
+        elif call.node.users:  # a number that nothing reads does no harm: the mean of all heads' weights
             call.tracker.freeze(labels, REDUCED, call)
         labels = labels.new_full([1 if dim in over else n for dim, n in enumerate(labels.shape)], lab.NONE)
     if len(call.out) < size:
