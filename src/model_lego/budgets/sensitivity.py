@@ -78,7 +78,7 @@ def sense(
     """
     nodes = {node.name: node for node in graph.program.nodes}
     sums = {layer.node: _Sums(layer, nodes[layer.node], len(images), seed) for layer in graph.layers}
-    products = {product.node: ProductSum(product) for product in graph.products}
+    products = {product.node: ProductSum(product, graph.program.batch) for product in graph.products}
     generator = torch.Generator().manual_seed(seed)
     basis, done = contrasts(len(classes)), 0
     fast = pays(graph.program, model)

@@ -18,15 +18,16 @@ def masked_run(model: nn.Module, graph: ChannelGraph, selection: ChannelSelectio
     They are zeroed at the input of every channel-mixing operator, and of every product of queries and keys; statistics
     over channels are taken over those that are kept. Gives the kept logits, batch x len(selection.logits).
     """
-    logits = graph.program.run_by(_Masking(graph, selection), model, images)
+    logits = graph.program.run_by(_Masking(graph, selection, len(images)), model, images)
     return logits[:, list(selection.logits)]
 
 
 class _Masking(Runner):
     """Runs a network so that nothing reads its dropped channels."""
 
-    def __init__(self, graph: ChannelGraph, selection: ChannelSelection) -> None:
+    def __init__(self, graph: ChannelGraph, selection: ChannelSelection, images: int) -> None:
         super().__init__(graph.program.module, None)
+        self.batch, self.images = graph.program.batch, images
         self.keep, self.rules = selection.keep, graph.rules
         self.readers = {layer.node: layer for layer in graph.layers}
         self.products = {product.node: product.operands for product in graph.products}
@@ -54,6 +55,7 @@ class _Masking(Runner):
         args, kwargs = self.fetch_args_kwargs_from_env(node)
         given = list(args)
         for place, labels in self.products[node.name].items():
+            labels = lab.along_batch(labels, self.batch, self.images)
             given[place] = args[place] * (self.keep[labels] | (labels == lab.NONE)).to(args[place])
         return self.call_function(node.target, tuple(given), kwargs)
 

@@ -70,3 +70,14 @@ def components(size: int, left: Tensor, right: Tensor) -> Tensor:
     edges = coo_array((torch.ones(len(left), dtype=torch.float64).numpy(), (left.numpy(), right.numpy())), (size, size))
     numbers = connected_components(edges, directed=False)[1]  # points are visited in their order
     return torch.from_numpy(numbers).to(torch.int64)
+
+
+def along_batch(labels: Tensor, traced: int, images: int) -> Tensor:
+    """Labels of what some images give, where heads lie along the batch: those of one of the `traced` images, repeated.
+
+    The same labels where the first dimension carries no channels.
+    """
+    if labels.shape[0] == 1:
+        return labels
+    own = labels[: labels.shape[0] // traced]
+    return own.repeat(images, *[1] * (labels.dim() - 1))
