@@ -22,14 +22,16 @@ class Attention(nn.Module):
         self.project, self.head = nn.Linear(HEADS * WIDTH, 12), nn.Linear(12, 4)
 
     def parted(self, x):
-        x = x.reshape(len(x), -1, HEADS, WIDTH).transpose(1, 2)
-        return x.reshape(-1, x.shape[2], WIDTH) if self.flat else x
+        batch, length, _ = x.shape
+        x = x.reshape(batch, length, HEADS, WIDTH).transpose(1, 2)
+        return x.reshape(batch * HEADS, length, WIDTH) if self.flat else x
 
     def forward(self, x):
         x = self.patch(x).flatten(2).transpose(1, 2)
+        batch, length, _ = x.shape
         queries, keys, values = (self.parted(layer(x)) for layer in (self.queries, self.keys, self.values))
         mixed = (queries @ keys.transpose(-1, -2)).softmax(-1) @ values
-        mixed = mixed.reshape(len(x), HEADS, -1, WIDTH).transpose(1, 2).reshape(len(x), -1, HEADS * WIDTH)
+        mixed = mixed.reshape(batch, HEADS, length, WIDTH).transpose(1, 2).reshape(batch, length, HEADS * WIDTH)
         return self.head((x + self.project(mixed)).mean(1))
 
 
