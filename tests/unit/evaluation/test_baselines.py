@@ -174,6 +174,16 @@ def test_the_repair_is_the_components_own_with_as_many_images_of_the_same_draw(m
     torch.testing.assert_close(repaired.model.state_dict(), part.module.state_dict())
 
 
+def test_a_component_of_before_blends_is_compared_with_repairs_without_them(monkeypatch):
+    monkeypatch.setattr("model_lego.evaluation.baselines.as_many", lambda graph, kept, scores: kept)
+    settings = RepairSettings(strength=0.3, seed=2, blend=False)
+    source, batches = build("plain"), [data("plain")]
+    part = disassemble(source, batches, classes=LABELS, sampling="all", repair=settings, seed=7)
+    del part.origin.settings["repair"]["blend"]
+    _, repaired = baselines(part, source, calibration=batches, kinds=("random",))
+    torch.testing.assert_close(repaired.model.state_dict(), part.module.state_dict())
+
+
 class PreActivation(nn.Module):
     """Norm and activation in front of each convolution, which has neither a bias nor a norm behind it."""
 
