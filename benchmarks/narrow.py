@@ -207,8 +207,7 @@ multiply-adds) accuracy in %, and the divergence from the source's probabilities
 answers are right. Networks know most of their training images by heart, so accuracies are higher than on test images.
 What is empty was not measured. Ideas are measured beside one lambda of 0.01, which was the default; today
 [each layer chooses its own](decisions/lambda-by-halves.md), and
-[blends of photos](decisions/blends-fit-as-photos-would.md) fit
-as well.
+[blends of photos](decisions/blends-fit-as-photos-would.md) fit as well.
 
 Written by `python -m benchmarks.narrow`. What is taken up, what is not, and why:
 [what was tried](decisions/what-repair-tried.md).

@@ -48,11 +48,8 @@ class PlainAttention(nn.Module):
         if not self.batch_first:
             query, key, value = (x.transpose(0, 1) for x in (query, key, value))
         q, k, v = self._split(self.q_proj(query)), self._split(self.k_proj(key)), self._split(self.v_proj(value))
-        mask, dropout, weights = (
-            self._mask(attn_mask, key_padding_mask, q),
-            self.dropout if self.training else 0.0,
-            None,
-        )
+        mask, dropout = self._mask(attn_mask, key_padding_mask, q), self.dropout if self.training else 0.0
+        weights = None
         if need_weights:
             scores = (q * self.scale) @ k.transpose(-2, -1)
             weights = F.dropout((scores if mask is None else scores + mask).softmax(-1), dropout)

@@ -9,7 +9,7 @@ from functools import cache
 
 from torch import Tensor
 
-from model_lego.repairing.least_squares import Fit, Moments, ridge, ridge_dual
+from model_lego.repairing.least_squares import Moments, ridge, ridge_dual
 
 #: What is tried, in parts of the mean diagonal of X'X. Of many depthwise layers still more would tell the other half
 #: better, but the logits worse: what a layer in front lost is then no longer made up for.
@@ -29,9 +29,11 @@ def strength_by_moments(halves: tuple[Moments, Moments], weight: Tensor) -> floa
     """Lambda for a layer of this weight (groups x features x outputs), by the sums over the rows of both halves."""
     if not all(int(half.rows) for half in halves):
         return UNTRIED
+    others = [(half.rows, *half.centred()) for half in halves[::-1]]
 
     def error(strength: float) -> float:
-        return sum(_error(other, weight, ridge(half, weight, strength)) for half, other in (halves, halves[::-1]))
+        fits = [ridge(half, weight, strength) for half in halves]
+        return sum(_error(*other, weight + fit.change, fit.intercept) for fit, other in zip(fits, others, strict=True))
 
     return _least(error)
 
@@ -51,12 +53,12 @@ def strength_by_rows(halves: tuple[Half, Half], weight: Tensor) -> float:
     return _least(error)
 
 
-def _error(moments: Moments, weight: Tensor, fit: Fit) -> float:
-    """Squared error of a fit on the rows of these sums, less the squares of the outputs, which no fit changes."""
-    gram, cross, x_mean, y_mean = moments.centred()
-    fitted = weight + fit.change
-    missed = y_mean - (x_mean[:, None] @ fitted)[:, 0] - fit.intercept
-    return float((fitted * (gram @ fitted - 2 * cross)).sum() + moments.rows * missed.square().sum())
+def _error(
+    rows: Tensor, gram: Tensor, cross: Tensor, x_mean: Tensor, y_mean: Tensor, weight: Tensor, intercept: Tensor
+) -> float:
+    """Squared error of a fit on rows of these sums, less the squares of the outputs, which no fit changes."""
+    missed = y_mean - (x_mean[:, None] @ weight)[:, 0] - intercept
+    return float((weight * (gram @ weight - 2 * cross)).sum() + rows * missed.square().sum())
 
 
 def _least(error: Callable[[float], float]) -> float:
