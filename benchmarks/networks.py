@@ -1,7 +1,7 @@
 """Trained networks of several kinds, with images to choose and repair by, and test images that serve nothing else."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -38,6 +38,15 @@ class Network:
         """Labels as places among the classes that are here."""
         return (labels[:, None] == torch.tensor(self.labels)).int().argmax(1)
 
+    def of(self, labels: tuple[int, ...]) -> "Network":
+        """The same with images of these of its classes only."""
+        train, test = (
+            (images[known], answers[known])
+            for images, answers in (self.train, self.test)
+            for known in (torch.isin(answers, torch.tensor(labels)),)
+        )
+        return replace(self, labels=labels, train=train, test=test)
+
     def accuracy(self, module: nn.Module) -> float:
         """Accuracy in % on the test images, among the classes that are here."""
         images, labels = self.test
@@ -45,14 +54,29 @@ class Network:
 
 
 def networks() -> Iterator[Network]:
-    """Those that are here; the others are left out, and said."""
-    makers: dict[str, Callable[[str], Network | None]] = {
-        "VGG-16, half width, CIFAR-10 classes 0 to 4": partial(_cifar, FIRST),
-        "ResNet-20, CIFAR-10": partial(_cifar, "resnet20-cifar10-akamaster"),
-        "GoogLeNet, quarter width, CIFAR-10": partial(_cifar, "googlenet-quarter-cifar10"),
-        "MobileNetV2, half width, CIFAR-10": partial(_cifar, "mobilenetv2-half-cifar10"),
-        "EfficientNet-Lite0, ten ImageNet classes": _lite,
-    }
+    """Convolutional ones that are here; the others are left out, and said."""
+    return _here(
+        {
+            "VGG-16, half width, CIFAR-10 classes 0 to 4": partial(_cifar, FIRST),
+            "ResNet-20, CIFAR-10": partial(_cifar, "resnet20-cifar10-akamaster"),
+            "GoogLeNet, quarter width, CIFAR-10": partial(_cifar, "googlenet-quarter-cifar10"),
+            "MobileNetV2, half width, CIFAR-10": partial(_cifar, "mobilenetv2-half-cifar10"),
+            "EfficientNet-Lite0, ten ImageNet classes": _lite,
+        }
+    )
+
+
+def token_networks() -> Iterator[Network]:
+    """Networks with norms over channels, and with attention."""
+    return _here(
+        {
+            "ConvNeXt, CIFAR-10": partial(_cifar, "convnext-cifar10"),
+            "ViT, CIFAR-10": partial(_cifar, "vit-cifar10"),
+        }
+    )
+
+
+def _here(makers: Mapping[str, Callable[[str], Network | None]]) -> Iterator[Network]:
     for name, make in makers.items():
         made = make(name)
         if made is None:

@@ -1,9 +1,11 @@
 """The trained networks and the images that benchmarks, tables and tests share, opened in one way.
 
 They are those of the recipes of the tables at CPU scale, and some more of the zoo. Weights lie in the folder `zoo` of
-the benchmark data, or with the results of the tables.
+the benchmark data, or with the results of the tables. `python -m benchmarks.trained NAME …` trains one of its recipes
+into `build/sources`, of which `tools/keep_weights.py` keeps it.
 """
 
+import sys
 from copy import deepcopy
 from dataclasses import replace
 from functools import cache
@@ -59,10 +61,10 @@ MORE = {
     "convnext-cifar10": SourceRecipe(
         network="timm:convnext_atto",
         data="cifar10",
-        arguments={"dims": [32, 64, 128, 256], "patch_size": 2},
+        arguments={"dims": [32, 64, 128, 256], "patch_size": 2, "ls_init_value": 0.1},
         mean=NORMAL.mean,
         std=NORMAL.std,
-        training=TOKENS | {"epochs": 100, "learning_rate": 0.002, "channels_last": True},
+        training=TOKENS | {"epochs": 60, "learning_rate": 0.002, "channels_last": True, "amp": True},
     ),
     "vit-cifar10": SourceRecipe(
         network="timm:vit_tiny_patch16_224",
@@ -70,7 +72,7 @@ MORE = {
         arguments={"img_size": 32, "patch_size": 4, "embed_dim": 128, "depth": 6, "num_heads": 4},
         mean=NORMAL.mean,
         std=NORMAL.std,
-        training=TOKENS | {"epochs": 50, "learning_rate": 0.001, "amp": True},
+        training=TOKENS | {"epochs": 45, "learning_rate": 0.001, "amp": True},
     ),
     WITHOUT_CAT: SourceRecipe(
         network="zoo:vgg16",
@@ -100,11 +102,22 @@ def opened(name: str, *, memory_format: torch.memory_format = torch.contiguous_f
 
 @cache
 def _bench(folder: Path) -> Bench:
+    return Bench(_materials(), folder / "zoo", where={"cifar10": str(folder / DATA)}, kept=KEPT, trains=False)
+
+
+def _materials() -> Materials:
     materials = read_recipes().materials["cpu"]
-    return Bench(
-        Materials(data=materials.data, sources={**materials.sources, **MORE}),
-        folder / "zoo",
-        where={"cifar10": str(folder / DATA)},
-        kept=KEPT,
-        trains=False,
-    )
+    return Materials(data=materials.data, sources={**materials.sources, **MORE})
+
+
+def main(names: list[str]) -> None:
+    """Train the networks of these names."""
+    if shared(DATA) is None:
+        sys.exit(ABSENT)
+    bench = Bench(_materials(), ROOT / "build" / "sources", where={"cifar10": str(shared_folder() / DATA)})
+    for name in names:
+        bench.source(name, seed=0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -29,29 +29,32 @@ ALIKE = 0.03
 FEW = 128
 #: What is measured of each: how it is called, whose channels it takes, and how it is mended.
 OURS = "ours"
+OUR_REPAIR = "our repair"
 WAYS = (
     ("magnitude", "as cut"),
     ("magnitude", "BatchNorm estimated again"),
     ("magnitude", "GRAIL, 128 images"),
     ("magnitude", "GRAIL"),
-    ("magnitude", "our repair"),
+    ("magnitude", OUR_REPAIR),
     ("DepGraph", "BatchNorm estimated again"),
-    ("DepGraph", "our repair"),
+    ("DepGraph", OUR_REPAIR),
     ("ThiNet", "its scales"),
-    ("ThiNet", "our repair"),
+    ("ThiNet", OUR_REPAIR),
     ("folding", "BatchNorm estimated again"),
-    ("folding", "our repair"),
+    ("folding", OUR_REPAIR),
 )
 
 
-def measured(network: Network, sizes: tuple[float, ...], seed: int) -> Iterator[dict[str, Any]]:
+def measured(
+    network: Network, sizes: tuple[float, ...], seed: int, only: str | None = None
+) -> Iterator[dict[str, Any]]:
     """A row for everyone at each size (share of the multiply-adds), with one sample of training images.
 
-    Each is cut with widths of its own, the same share of each group, and with ours. Raises AssertionError where costs
-    are not equal.
+    Each is cut with widths of its own, the same share of each group, and with ours. With `only`, what is not
+    mended so is left out. Raises AssertionError where costs are not equal.
     """
-    images = _sample(network, seed)
-    way = shrinking(_trials(network, images, seed), ml.Budget(macs=sizes[0]))
+    images = sample(network, seed)
+    way = shrinking(trials(network, images, seed), ml.Budget(macs=sizes[0]))
     heard = grams(network.model, network.graph, images)
     few = grams(network.model, network.graph, images[:FEW])
     parts = contributions(network.model, network.graph, images, seed=seed)
@@ -64,24 +67,24 @@ def measured(network: Network, sizes: tuple[float, ...], seed: int) -> Iterator[
         "GRAIL": lambda cut: grail(cut, heard),
         "GRAIL, 128 images": lambda cut: grail(cut, few),
         "its scales": lambda cut: rescaled(cut, parts),
-        "our repair": lambda cut: repair_cut(cut, images, ml.RepairSettings(seed=seed)),
+        OUR_REPAIR: lambda cut: repair_cut(cut, images, ml.RepairSettings(seed=seed)),
         "BatchNorm estimated again": lambda cut: repair_cut(cut, images, ml.RepairSettings(method="bn", seed=seed)),
         "as cut": lambda cut: None,
     }
     for size in sizes:
-        selection = _within(way, size)
+        selection = within(way, size)
         row = {"size": size, "seed": seed, "images": len(images)}
-        ours = _cut(network, selection, images)
-        mends["our repair"](ours)
-        yield row | {"method": OURS, "mended": "our repair", "widths": OURS, "accuracy": network.accuracy(ours.module)}
+        ours = cut_of_network(network, selection, images)
+        mends[OUR_REPAIR](ours)
+        yield row | {"method": OURS, "mended": OUR_REPAIR, "widths": OURS, "accuracy": network.accuracy(ours.module)}
         for widths in ("its own", OURS):
-            for method, mended in WAYS:
+            for method, mended in (way for way in WAYS if only in (None, way[1])):
                 ranked = scores["magnitude" if method == "folding" else method]
                 theirs = equally(way, ranked) if widths == "its own" else replace(way, within=ranked)
-                chosen = _within(theirs, size)
+                chosen = within(theirs, size)
                 if method == "folding":
                     chosen, onto = folded(network.model, network.graph, chosen)
-                cut = _cut(network, chosen, images)
+                cut = cut_of_network(network, chosen, images)
                 if method == "folding":
                     fold(cut, onto)
                 mends[mended](cut)
@@ -91,34 +94,37 @@ def measured(network: Network, sizes: tuple[float, ...], seed: int) -> Iterator[
 
 def estimated_again(network: Network, seed: int) -> float:
     """Accuracy in % of the uncut source once its BatchNorm is estimated again on the images that others mend by."""
-    images = _sample(network, seed)
+    images = sample(network, seed)
     graph = network.graph
     whole = select(graph, torch.ones(graph.width, dtype=torch.bool), logits=range(len(graph.head)))
-    cut = _cut(network, whole, images)
+    cut = cut_of_network(network, whole, images)
     repair_cut(cut, images, ml.RepairSettings(method="bn", seed=seed))
     return network.accuracy(cut.module)
 
 
-def _sample(network: Network, seed: int) -> Tensor:
+def sample(network: Network, seed: int) -> Tensor:
     """As many training images as the repair takes by default, chosen by the seed."""
     images, _ = network.train
     order = torch.randperm(len(images), generator=torch.Generator().manual_seed(seed))
     return images[order[:CALIBRATION]]
 
 
-def _trials(network: Network, images: Tensor, seed: int) -> Trials:
+def trials(network: Network, images: Tensor, seed: int) -> Trials:
+    """What a search for a size asks of a network, with nothing held out."""
     nothing = torch.empty(0)
     settings = CutSettings(seed=seed)
     return Trials(network.model, network.graph, network.labels, images, nothing, nothing, "", settings)
 
 
-def _within(way: Shrinking, size: float) -> ChannelSelection:
+def within(way: Shrinking, size: float) -> ChannelSelection:
+    """What is kept within a share of the multiply-adds; raises AssertionError where that is clearly less."""
     gone = way.within_budget(ml.Budget(macs=size))
     share = way.cost(gone).macs / way.whole.macs
     assert (1 - ALIKE) * size <= share <= size, (size, share)
     return way.after(gone)
 
 
-def _cut(network: Network, selection: ChannelSelection, images: Tensor) -> Cut:
+def cut_of_network(network: Network, selection: ChannelSelection, images: Tensor) -> Cut:
+    """A network cut to a selection, not mended."""
     module: nn.Module = slice_model(network.model, network.graph, selection).module.eval()
     return cut_of(module, network.model, network.graph, selection, images[:2])
