@@ -26,7 +26,7 @@ from model_lego.repairing.holding import give_back
 
 BATCH = 20
 #: Photographs, and the multiply-adds that are left; None is the default of `disassemble`.
-ROWS = ((400, 0.65), (4000, 0.65), (800, None), (800, 0.5), (800, 0.3))
+ROWS = ((100, 0.65), (200, 0.65), (400, 0.65), (4000, 0.65), (800, None), (800, 0.5), (800, 0.3))
 Feed = list[tuple[Tensor, Tensor]]
 
 
