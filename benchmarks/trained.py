@@ -72,7 +72,7 @@ MORE = {
         arguments={"img_size": 32, "patch_size": 4, "embed_dim": 128, "depth": 6, "num_heads": 4},
         mean=NORMAL.mean,
         std=NORMAL.std,
-        training=TOKENS | {"epochs": 32, "learning_rate": 0.001, "amp": True},
+        training=TOKENS | {"epochs": 24, "learning_rate": 0.001, "amp": True},
     ),
     WITHOUT_CAT: SourceRecipe(
         network="zoo:vgg16",

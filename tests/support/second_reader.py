@@ -51,8 +51,10 @@ class Part:
         for path, values in origin["attributes"].items():
             layer = self.module.get_submodule(path)
             for name, value in values.items():
-                old = getattr(layer, name)
-                setattr(layer, name, (value,) if isinstance(old, tuple) else type(old)(value))
+                name, _, place = name.removesuffix("]").partition("[")
+                old, at = getattr(layer, name), int(place or 0)
+                new = [*old[:at], value, *old[at + 1 :]] if isinstance(old, tuple | list) else value
+                setattr(layer, name, type(old)(new))
 
     def put(self, path, value):
         """Put a layer, a tensor or nothing in the place of another."""

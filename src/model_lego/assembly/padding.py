@@ -18,6 +18,7 @@ from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph import labels as lab
 from model_lego.graph.channels import Divided, Follow, Layer
 from model_lego.graph.modules import find_tensor, hookless_copy
+from model_lego.graph.ops.movement import SPLIT
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels
 from model_lego.graph.rule import Call, OpRule, Route
@@ -214,6 +215,9 @@ class _Placer:
 
     def grid(self, rows: Tensor, call: Call) -> None:
         return
+
+    def pieces(self, pieces: Sequence[Tensor], call: Call) -> None:
+        self.freeze(torch.cat(tuple(pieces)), SPLIT, call)
 
     def suspect(self, labels: Tensor, call: Call) -> None:
         return

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph import RULES, ChannelGraph, read_graph
-from model_lego.graph.held_numbers import number_in
+from model_lego.graph.held_numbers import attribute_of, number_in
 from model_lego.graph.modules import plain_run, tied_names
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.rule import OpRule
@@ -69,7 +69,7 @@ def is_sibling(module: nn.Module, other: nn.Module, graph: ChannelGraph) -> bool
         return False
     left_out: dict[str, set[str]] = {path: {"_modules"} for path in mine}  # these have paths of their own
     for follow in (*graph.follows, *graph.named):
-        left_out[follow.owner].add(follow.attribute)
+        left_out[follow.owner].add(attribute_of(follow.attribute))
 
     def settings(module_here: nn.Module, path: str) -> dict[str, Any]:
         return {key: value for key, value in vars(module_here).items() if key not in left_out[path]}

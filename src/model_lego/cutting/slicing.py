@@ -3,14 +3,13 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Follow
 from model_lego.graph.channels_last import is_innermost, laid_innermost
-from model_lego.graph.held_numbers import number_in, with_number
+from model_lego.graph.held_numbers import number_at, put_number
 from model_lego.graph.modules import find_tensor, hookless_copy
 from model_lego.graph.selection import ChannelSelection
 from model_lego.graph.spare import put_absent
@@ -139,11 +138,10 @@ def _follow(model: nn.Module, follow: Follow, selection: ChannelSelection, chang
         "groups": (follow.groups, follow.groups * kept_out // outs if follow.divided else follow.groups),
         "each": (ins // outs, kept_in // max(1, kept_out)),
     }[follow.holds]
-    owner: Any = model.get_submodule(follow.owner)
-    value = getattr(owner, follow.attribute, None)
-    if number_in(value) != old:
+    owner = model.get_submodule(follow.owner)
+    if number_at(owner, follow.attribute) != old:
         return
-    setattr(owner, follow.attribute, with_number(value, new))
+    put_number(owner, follow.attribute, new)
     if new != old:
         changed.setdefault(follow.owner, {})[follow.attribute] = new
 

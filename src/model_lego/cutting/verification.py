@@ -1,5 +1,6 @@
 """Check a cut network against its plan: export it again, carry channels through it, compare with the masked source."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -162,6 +163,9 @@ class _Checker:
         return
 
     def grid(self, rows: Tensor, call: Call) -> None:
+        return
+
+    def pieces(self, pieces: Sequence[Tensor], call: Call) -> None:
         return
 
     def suspect(self, labels: Tensor, call: Call) -> None:

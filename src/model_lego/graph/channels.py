@@ -91,6 +91,16 @@ class Suspect:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """Channels that a line of code splits into pieces of unequal numbers, by an operator that is called so."""
+
+    pieces: tuple[Tensor, ...]
+    line: str
+    where: str
+    operator: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Divided:
     """An operator whose number of groups follows the cut, as each group of its channels is kept or cut whole.
 

@@ -1,5 +1,6 @@
 """What the rows of the table report while a network is read, before it is tied together."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -16,6 +17,7 @@ from model_lego.graph.channels import (
     Heads,
     Layer,
     Product,
+    Split,
     Statistic,
     Suspect,
 )
@@ -37,6 +39,7 @@ class Builder:
     balances: list[Balance] = field(default_factory=list)
     grids: list[Balance] = field(default_factory=list)
     suspects: list[Suspect] = field(default_factory=list)
+    splits: list[Split] = field(default_factory=list)
     axes: dict[str, dict[int, Axis]] = field(default_factory=dict)
     leaves: dict[str, Tensor] = field(default_factory=dict)
     births: dict[tuple[int, int], Tensor] = field(default_factory=dict)
@@ -93,6 +96,10 @@ class Builder:
     def grid(self, rows: Tensor, call: Call) -> None:
         """Note channels that are viewed as rows."""
         self.grids.append(Balance(rows, call.where))
+
+    def pieces(self, pieces: Sequence[Tensor], call: Call) -> None:
+        """Note channels that are split into pieces of unequal numbers."""
+        self.splits.append(Split(tuple(pieces), source_line(call.node), call.where, _short(call)))
 
     def suspect(self, labels: Tensor, call: Call) -> None:
         """Note channels whose number the forward may have written into it."""

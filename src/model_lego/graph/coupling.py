@@ -13,7 +13,7 @@ from model_lego.graph.attention import counted, heads_of, held_heads, tie_heads,
 from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
-from model_lego.graph.group_counts import find_group_counts, find_shapes
+from model_lego.graph.group_counts import find_group_counts, find_shapes, find_splits
 from model_lego.graph.head import head_channels
 from model_lego.graph.named_widths import Widths, named_widths
 from model_lego.graph.op_table import RULES
@@ -65,6 +65,7 @@ def read_graph(
     refuse_foreign(model, program, builder.axes)
     find_group_counts(builder, model)
     find_shapes(builder, model)
+    find_splits(builder, model)
     if stiff:
         builder.edges += [
             (heads.rows[:, :1].expand_as(heads.rows).flatten(), heads.rows.flatten()) for heads in builder.attention

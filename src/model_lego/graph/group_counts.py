@@ -1,14 +1,19 @@
 """Where a network holds the number of groups of an operator whose groups can go: in which attribute, or in its code.
 
-So too the shape of a vector, `(64, 1, 1)`, as which a forward views one.
+So too the shape of a vector, `(64, 1, 1)`, as which a forward views one, and the sizes into which it splits one.
 """
 
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import torch
 from torch import nn
 
-from model_lego.graph.channels import Divided, Follow, Suspect
+from model_lego.graph.channels import Divided, Follow, Freeze, Split, Suspect
 from model_lego.graph.collector import Builder
-from model_lego.graph.held_numbers import number_in
+from model_lego.graph.held_numbers import number_in, one_of
 from model_lego.graph.nodes import module_path, source_line
+from model_lego.graph.ops.movement import SPLIT
 
 
 def find_group_counts(builder: Builder, model: nn.Module) -> None:
@@ -46,3 +51,29 @@ def find_shapes(builder: Builder, model: nn.Module) -> None:
             known = any((each.owner, each.attribute) == (suspect.where, attribute) for each in builder.follows)
             if type(value) is tuple and number_in(value) == count and not known:
                 builder.follows.append(Follow(suspect.where, attribute, "outputs", suspect.channels, suspect.channels))
+
+
+def find_splits(builder: Builder, model: nn.Module) -> None:
+    """Let the sizes of a split follow that its module holds; where it does not hold all, the channels are kept whole.
+
+    They are known by their values, in a tuple or list, or each in an attribute where no two are equal; `trace` tries
+    them.
+    """
+    for split in builder.splits:
+        channels, held = torch.cat(split.pieces), dict(_held_sizes(split, vars(model.get_submodule(split.where))))
+        if set(held.values()) != set(range(len(split.pieces))):
+            builder.frozen.append((channels, Freeze(f"{SPLIT} ({split.operator})", split.where)))
+            continue
+        builder.suspects.append(Suspect(channels, split.line, split.where))
+        for name, place in held.items():
+            builder.follows.append(Follow(split.where, name, "outputs", split.pieces[place], split.pieces[place]))
+
+
+def _held_sizes(split: Split, attributes: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Names under which a module holds the size of a piece, and which piece that is."""
+    sizes = [len(piece) for piece in split.pieces]
+    for name, value in attributes.items():
+        if type(value) in (tuple, list) and list(value) == sizes:
+            yield from ((one_of(name, place), place) for place in range(len(sizes)))
+        elif type(value) is int and value in sizes and len(set(sizes)) == len(sizes):
+            yield name, sizes.index(value)

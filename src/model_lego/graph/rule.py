@@ -87,6 +87,9 @@ class Tracker(Protocol):
     def grid(self, rows: Tensor, call: "Call") -> None:
         """State that channels are viewed as rows: these keep equal numbers, unless each goes as a whole."""
 
+    def pieces(self, pieces: Sequence[Tensor], call: "Call") -> None:
+        """State that channels are split into these, whose numbers are not equal and come from the forward."""
+
     def suspect(self, labels: Tensor, call: "Call") -> None:
         """State that the forward may have a number of these channels written into it."""
 

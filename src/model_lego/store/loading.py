@@ -55,9 +55,11 @@ def load(
         BadConfig: a part needs a factory or a name and there is none, or the code of that name fails.
         CannotFetch: what is on the Hub cannot be fetched, and is not in its cache.
     """
+    names = (model,) if isinstance(model, str) or not isinstance(model, Sequence) else tuple(model)
+    if not all(isinstance(name, str) for name in names):
+        raise BadConfig("model= names networks, as 'python:net.py:Net'; one that is there is factory=lambda: it")
     named, folder = folder, located(folder)
     manifest, tensors = read_whole(folder, partial(_read, folder, sha256))
-    names = (model,) if isinstance(model, str) else tuple(model)
     if names and factory is not None:
         raise BadConfig("a network is built by factory= or by model=, not by both")
     if arguments and not names:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from model_lego.cutting.canonizing import PlainLayer
 from model_lego.errors import BadConfig, CorruptComponent
-from model_lego.graph.held_numbers import number_in, with_number
+from model_lego.graph.held_numbers import attribute_of, number_at, put_number
 from model_lego.graph.modules import find_tensor
 from model_lego.graph.spare import Absent
 from model_lego.parts.assembly import Assembly, Head, Part, leaves, own_classes
@@ -169,19 +169,16 @@ def _set_attributes(module: nn.Module, attributes: Mapping[str, Mapping[str, int
     owners = dict(module.named_modules(remove_duplicate=False))
     for path, values in attributes.items():
         for name, value in values.items():
-            current = vars(owners[path]).get(name) if path in owners else None
+            current = vars(owners[path]).get(attribute_of(name)) if path in owners else None
             if current is None:
                 raise CorruptComponent(f"{where}: layer '{path}' of the uncut network has no attribute '{name}'")
-            setattr(owners[path], name, _in_the_form_of(current, value, f"{where}: attribute '{path}.{name}'"))
-
-
-def _in_the_form_of(current: object, value: int, where: str) -> object:
-    """Give `value` as `current` is: a switch, a number, or a shape with one (LayerNorm's normalized_shape)."""
-    if type(current) is bool and value in (0, 1):
-        return bool(value)
-    if number_in(current) is not None:
-        return with_number(current, value)
-    raise CorruptComponent(f"{where} is {current!r} in the uncut network, which {value} cannot replace")
+            if type(current) is bool and value in (0, 1):
+                setattr(owners[path], name, bool(value))
+            elif number_at(owners[path], name) is not None:
+                put_number(owners[path], name, value)
+            else:
+                about = f"{where}: attribute '{path}.{name}'"
+                raise CorruptComponent(f"{about} is {current!r} in the uncut network, which {value} cannot replace")
 
 
 def _assembly(folder: Path, record: AssemblyRecord, components: Sequence[Component]) -> Assembly:

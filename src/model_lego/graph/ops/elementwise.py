@@ -77,15 +77,17 @@ _KEEPING = [
     "rrelu", "rrelu_",
 ]  # fmt: skip
 _KEEPING_OVERLOADS = [
-    "pow.Tensor_Scalar", "add.Scalar", "sub.Scalar", "mul.Scalar", "div.Scalar", "rsub.Scalar", "to.dtype", "to.device",
-    "to.dtype_layout", "to.other", "add_.Scalar", "mul_.Scalar", "type_as.default", "clamp_min.default",
+    "pow.Tensor_Scalar", "add.Scalar", "sub.Scalar", "mul.Scalar", "div.Scalar", "div.Scalar_mode", "rsub.Scalar",
+    "remainder.Scalar", "fmod.Scalar", "floor_divide.Scalar", "to.dtype", "to.device", "to.dtype_layout", "to.other",
+    "add_.Scalar", "mul_.Scalar", "type_as.default", "clamp_min.default",
     "_assert_tensor_metadata.default", "fill_.Scalar", "fill_.Tensor", "zero_.default",
     "eq.Scalar", "ne.Scalar", "gt.Scalar", "ge.Scalar", "lt.Scalar", "le.Scalar", "logical_not.default",
     "bitwise_not.default", "nan_to_num.default",
 ]  # fmt: skip
 _JOINING = [
     "add.Tensor", "add_.Tensor", "sub.Tensor", "sub_.Tensor", "mul.Tensor", "mul_.Tensor", "div.Tensor", "div_.Tensor",
-    "maximum.default", "minimum.default", "rsub.Tensor", "addcmul.default", "where.self", "pow.Tensor_Tensor",
+    "div.Tensor_mode", "floor_divide.default", "remainder.Tensor", "fmod.Tensor", "maximum.default", "minimum.default",
+    "rsub.Tensor", "addcmul.default", "where.self", "pow.Tensor_Tensor",
     "lerp.Scalar", "lerp.Tensor", "masked_fill.Scalar", "masked_fill.Tensor", "masked_fill_.Scalar", "atan2.default",
     "eq.Tensor", "ne.Tensor", "gt.Tensor", "ge.Tensor", "lt.Tensor", "le.Tensor", "logical_and.default",
     "logical_or.default", "where.ScalarOther", "where.ScalarSelf",

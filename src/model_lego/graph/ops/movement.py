@@ -10,6 +10,8 @@ from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
+SPLIT = "is split at channel numbers written into the forward"
+
 
 def moved(call: Call, operator: Callable[..., Any], *args: Any, **kwargs: Any) -> Tensor:
     """Run a data-moving operator on the labels of the first argument, at full size, and narrow the result."""
@@ -111,8 +113,10 @@ def _blocks(call: Call, dim: int, sizes: list[int], *, written: bool) -> tuple[T
         call.tracker.balance(labels.reshape(len(sizes), -1), call)
         if written:
             call.tracker.suspect(labels, call)
+    elif written and len(lab.carried(labels)) == 1 and bool((labels != lab.NONE).all()):
+        call.tracker.pieces(labels.reshape(-1).split(sizes), call)
     else:
-        call.tracker.freeze(labels, "is split at channel numbers written into the forward", call)
+        call.tracker.freeze(labels, SPLIT, call)
     return tuple(lab.compress(part) for part in labels.split(sizes, dim))
 
 

@@ -66,6 +66,8 @@ CUT = {
     "nearest exact in a row": (lambda a, b: enlarged(a.flatten(2), "nearest-exact").unflatten(2, (8, 16)), 8),
     "nearest of a volume": (lambda a, b: enlarged(a.unflatten(3, (2, 4)), "nearest").flatten(3), 8),
     "nearest exact of a volume": (lambda a, b: enlarged(a.unflatten(3, (2, 4)), "nearest-exact").flatten(3), 8),
+    "divided and rounded down": (lambda a, b: 0.1 * torch.div(a, 0.1 + b.abs(), rounding_mode="floor") + a // 0.5, 8),
+    "what is left behind": (lambda a, b: a.remainder(0.3) + a.remainder(0.1 + b.abs()) + a.fmod(0.1 + b.abs()), 8),
     "moveaxis": (lambda a, b: a.moveaxis(1, 2).moveaxis(2, 1), 8),
     "fliplr": (lambda a, b: a.fliplr() + b, 8),
 }
