@@ -26,7 +26,8 @@ endif
 
 venv = $(shell $(PYTHON) tools/venv.py --where $(EXTRAS))
 in_venv = PYTHONPATH="$(CURDIR)/src" "$(venv)"/bin
-pytest = $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
+# bytecode is kept also where PYTHONDONTWRITEBYTECODE is set: each process that is started would compile all modules
+pytest = PYTHONDONTWRITEBYTECODE= $(in_venv)/python -m pytest -q -n $(WORKERS) --dist loadfile $(ARGS)
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo check test test-processors test-pythons wheel bench bench-attribution accuracy tables coverage foreign fuzz fuzz-networks examples docs schema clean
