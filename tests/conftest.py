@@ -25,11 +25,10 @@ def seldom_collected():
 @pytest.fixture(autouse=True, scope="session")
 def exported_once():
     """Let all tests share what torch.export gives, with those of other processes and of earlier runs."""
-    folder = export_cache.folder()
-    program._exported = export_cache.ExportCache(EXPORT, folder)
+    export_cache.take_part()
     yield
     program._exported = EXPORT
-    export_cache.prune(folder)
+    export_cache.prune(export_cache.folder())
 
 
 @pytest.fixture(autouse=True, scope="session")

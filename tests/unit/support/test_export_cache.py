@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from model_lego.graph import program
+from tests.support import code_digest, export_cache
 from tests.support.export_cache import META, ExportCache, prune
 from tests.support.tiny_models import OTHER, build, inputs
 
@@ -71,6 +72,18 @@ def test_another_process_gets_what_was_exported(process, name):
     assert said(fresh) == said(kept) == said(read)
     with torch.no_grad():
         assert torch.equal(read.run(model, images), fresh.run(model, images))
+
+
+def test_another_checkout_gets_it_too(process, tmp_path, monkeypatch):
+    process()[0](PLAIN, PLAIN, IMAGES)
+    elsewhere = str(tmp_path / "checkout")
+    monkeypatch.setattr(export_cache, "ROOT", elsewhere)
+    places = tuple(place.replace(str(code_digest.ROOT), elsewhere) for place in program.NOT_THE_USERS)
+    assert places != program.NOT_THE_USERS
+    monkeypatch.setattr(program, "NOT_THE_USERS", places)
+    cache, exported = process()
+    cache(PLAIN, PLAIN, IMAGES)
+    assert not exported
 
 
 def test_whoever_gets_a_program_may_write_to_its_graph(process):
