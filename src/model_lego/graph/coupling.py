@@ -249,11 +249,12 @@ def _groups(
     for channels, freeze in frozen:
         for group in number[channels].unique().tolist():
             reasons.setdefault(group, []).append(freeze.reason)
+    members = torch.argsort(number, stable=True).split(torch.bincount(number).tolist())
     return tuple(
         ChannelGroup(
             name=found[0],
             writers=tuple(dict.fromkeys(found)),
-            channels=(number == group).nonzero().reshape(-1),
+            channels=members[group],
             frozen=tuple(dict.fromkeys(reasons.get(group, []))),
         )
         for group, found in names.items()
