@@ -77,7 +77,7 @@ class ExportCache:
                     return known  # tells of the numbers of these tensors
                 if entry:
                     write(entry, known)
-            self.memory[layout] = afresh(known)
+            self.memory[layout] = known  # whoever asks gets a graph of its own
         self.memory.move_to_end(layout)
         if len(self.memory) > KEPT:
             self.memory.popitem(last=False)
