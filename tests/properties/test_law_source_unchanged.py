@@ -38,6 +38,7 @@ class Watched:
         for number, parameter in enumerate(self.model.parameters()):
             parameter.requires_grad_(number % 3 != 1)
         self.calls: list[str] = []
+        self.own = set(self.model.modules())  # of which copies are none
         for module in self.model.modules():
             module.register_forward_hook(lambda module, *_: self.note(module, "forward"))
             module.register_forward_pre_hook(lambda module, *_: self.note(module, "before"), with_kwargs=False)
@@ -45,7 +46,7 @@ class Watched:
         self.before = state(self.model)
 
     def note(self, module: nn.Module, what: str) -> None:
-        if any(module is own for own in self.model.modules()):
+        if module in self.own:
             self.calls.append(what)
 
     def check(self) -> None:
