@@ -31,24 +31,26 @@ UNTIED = ("tied",)
 COARSER = ("attention", "attention_own_widths", pytest.param("timm:dpn48b", marks=pytest.mark.zoo))
 
 
-def group_of(model: nn.Module, x: Tensor, layer: str, place: int):
-    """Torch-Pruning's group for one output channel of a layer."""
+def dependencies(model: nn.Module, x: Tensor):
+    """What Torch-Pruning reads of a network."""
     with torch.enable_grad():
-        graph = tp.DependencyGraph().build_dependency(model, example_inputs=x[:1])
-        module = model.get_submodule(layer)
-        return graph.get_pruning_group(module, graph.get_pruner_of_module(module).prune_out_channels, idxs=[place])
+        return tp.DependencyGraph().build_dependency(model, example_inputs=x[:1])
 
 
-def reach_of(model: nn.Module, x: Tensor, layer: str, place: int) -> Reach:
+def group_of(theirs, model: nn.Module, layer: str, place: int):
+    """Torch-Pruning's group for one output channel of a layer."""
+    module = model.get_submodule(layer)
+    return theirs.get_pruning_group(module, theirs.get_pruner_of_module(module).prune_out_channels, idxs=[place])
+
+
+def first_difference(model: nn.Module, graph: ChannelGraph, x: Tensor) -> tuple[str, int, Reach]:
+    """A layer and place of whose channel the two say different things, and what Torch-Pruning says."""
     names = {module: name for name, module in model.named_modules()}
-    return their_reach(group_of(model, x, layer, place), names)
-
-
-def first_difference(model: nn.Module, graph: ChannelGraph, x: Tensor) -> tuple[str, int]:
-    """A layer and place of whose channel the two say different things."""
+    theirs = dependencies(model, x)
     for layer, place in asked(graph):
-        if reach_of(model, x, layer.name, place) != our_reach(graph, int(layer.outputs[place])):
-            return layer.name, place
+        reach = their_reach(group_of(theirs, model, layer.name, place), names)
+        if reach != our_reach(graph, int(layer.outputs[place])):
+            return layer.name, place, reach
     raise AssertionError("they agree")
 
 
@@ -75,10 +77,10 @@ def test_on_small_networks_they_agree_but_for_these(name):
 def test_what_it_cuts_there_is_not_the_masked_source(name):
     model, graph = traced(name)
     x = inputs(name, batch=5, seed=2)
-    layer, place = first_difference(model, graph, x)
-    expected = masked_by(model, x, reach_of(model, x, layer, place))
+    layer, place, reach = first_difference(model, graph, x)
+    expected = masked_by(model, x, reach)
     twin = copy.deepcopy(model)
-    group_of(twin, x, layer, place).prune()
+    group_of(dependencies(twin, x), twin, layer, place).prune()
     try:
         with torch.no_grad():
             found = twin(x)
@@ -90,8 +92,7 @@ def test_what_it_cuts_there_is_not_the_masked_source(name):
 @pytest.mark.parametrize("name", COARSER)
 def test_what_it_ties_and_we_do_not_can_be_cut_apart(name):
     model, graph, x = whole(name)
-    layer, place = first_difference(model, graph, x)
-    reach = reach_of(model, x, layer, place)
+    *_, reach = first_difference(model, graph, x)
     plans = (half_plan(graph, seed=seed, logits=[3, 1]) for seed in range(40))
     plan = next(plan for plan in plans if fates(graph, plan, reach) == {True, False})  # some stay, others go
     expected = masked_forward(model, x, kept_inputs(graph, plan))[:, [3, 1]]
