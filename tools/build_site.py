@@ -42,7 +42,7 @@ CONTENTS: dict[str, str | list[str]] = {
     ],
     "Measured": [
         *("docs/accuracy", "docs/results", "docs/compression", "docs/coverage", "docs/foreign", "docs/fuzz"),
-        *("docs/rivals", "docs/narrow", "docs/deployment"),
+        *("docs/rivals", "docs/narrow", "docs/tokens", "docs/deployment"),
         *("docs/benchmarks", "docs/nothing-silent"),
     ],
     "The package": "package/*",
