@@ -234,4 +234,4 @@ def test_what_goes_together(here):
     folder = here.part()
     assert "not by both" in refused(folder, model=NAME, factory=lambda: None)
     assert "model= names; give that as well" in refused(folder, arguments={"width": 2})
-    assert "factory=lambda: it" in refused(folder, model=torch.nn.Sequential(torch.nn.ReLU()))
+    assert "comes by a factory" in refused(folder, model=torch.nn.Sequential(torch.nn.ReLU()))

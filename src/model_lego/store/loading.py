@@ -57,7 +57,7 @@ def load(
     """
     names = (model,) if isinstance(model, str) or not isinstance(model, Sequence) else tuple(model)
     if not all(isinstance(name, str) for name in names):
-        raise BadConfig("model= names networks, as 'python:net.py:Net'; one that is there is factory=lambda: it")
+        raise BadConfig("a network is named, as 'python:net.py:Net'; one that is there already comes by a factory")
     named, folder = folder, located(folder)
     manifest, tensors = read_whole(folder, partial(_read, folder, sha256))
     if names and factory is not None:
