@@ -1,8 +1,8 @@
-"""CORP (2026): hidden channels of MLPs, and channels of queries and keys, written from the paper, not from its code.
+"""CORP (2026): hidden channels of MLPs, and channels of queries and keys, written from its abstract, not from its code.
 
 What goes is predicted from what stays, by affine ridge on what the uncut network has: hidden values for the layer that
 reads them, and products of queries and keys for the scores. Both predictions are written into the weights that stay.
-Channels are chosen by energy: hidden ones by mean square times the squared norm of the weights that read them, those
+The abstract does not say how channels are ranked; here it is by energy: hidden ones by mean square times the squared norm of the weights that read them, those
 of queries and keys by the product of their mean squares. The same share of each layer goes.
 
 Hidden channels are cut for real. Those of queries and keys become zero and are counted as gone: modules that view
