@@ -2,8 +2,9 @@
 
 What goes is predicted from what stays, by affine ridge on what the uncut network has: hidden values for the layer that
 reads them, and products of queries and keys for the scores. Both predictions are written into the weights that stay.
-The abstract does not say how channels are ranked; here it is by energy: hidden ones by mean square times the squared norm of the weights that read them, those
-of queries and keys by the product of their mean squares. The same share of each layer goes.
+The abstract does not say how channels are ranked; here it is by energy: hidden ones by mean square times the squared
+norm of the weights that read them, those of queries and keys by the product of their mean squares. The same share of
+each layer goes.
 
 Hidden channels are cut for real. Those of queries and keys become zero and are counted as gone: modules that view
 queries, keys and values side by side want equal numbers of them, and CORP cuts no values.

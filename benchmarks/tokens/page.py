@@ -14,8 +14,9 @@ serve nothing else, among the classes of the component.
 
 - **Ours** cuts streams, heads, channels of queries, keys and values, and hidden channels of MLPs, whatever is worth
   least for its cost.
-- **CORP** (2026; ours from what its abstract says, `benchmarks/tokens/corp.py`, channels ranked by energy) cuts the same share of all hidden channels, and of
-  queries and keys, and predicts what goes from what stays by affine ridge on the values of the uncut network.
+- **CORP** (2026; ours from what its abstract says, `benchmarks/tokens/corp.py`, channels ranked by energy)
+  cuts the same share of all hidden channels, and of queries and keys, and predicts what goes from what stays by affine
+  ridge on the values of the uncut network.
 - **Magnitude** and **random** cut the same share of everything but whole heads.
 
 Written by `python -m benchmarks.tokens` from what it records in `benchmarks/results/tokens.json`.
