@@ -3,13 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-from torch import Tensor
-
 import model_lego as ml
+from benchmarks.imagenet_pair import accuracy_of
 from benchmarks.trained import BATCH, HALVES, SECOND, opened
 from model_lego.data import batches, subset
-from model_lego.data.batching import Batches
 
 #: What is left of the multiply-adds of each part; images of a class that the assembly is calibrated by.
 SIZE, A_CLASS = 0.5, 100
@@ -49,13 +46,7 @@ def measured(pair: Pair, seed: int) -> dict[str, Any] | None:
     some = subset(split.train, range(len(split.class_names)), per_class=A_CLASS, seed=seed)
     calibration, test = batches(some, batch_size=BATCH), batches(split.test, batch_size=BATCH)
     return {"seed": seed, "macs": SIZE, "calibration_a_class": A_CLASS, "test_images": len(split.test)} | {
-        f"{name}, {how}": _accuracy(ml.assemble(parts, calibration=feed, seed=seed), test)
+        f"{name}, {how}": accuracy_of(ml.assemble(parts, calibration=feed, seed=seed), test)
         for name, parts in (("components", cut), ("uncut sources", uncut))
         for how, feed in (("calibrated", calibration), ("as they are", None))
     }
-
-
-@torch.no_grad()
-def _accuracy(assembly: ml.Assembly, feed: Batches) -> float:
-    right: list[Tensor] = [assembly(images).argmax(1) == labels for images, labels in feed]
-    return round(100 * float(torch.cat(right).double().mean()), 2)

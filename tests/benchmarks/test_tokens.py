@@ -1,8 +1,11 @@
 """CORP as the benchmark of token networks has it: what it predicts exactly where what goes is told by what stays."""
 
+import pytest
 import timm
 import torch
 from torch import Tensor, nn
+
+pytest.importorskip("benchmarks")
 
 import model_lego as ml
 from benchmarks.tokens import corp

@@ -72,8 +72,11 @@ def find_splits(builder: Builder, model: nn.Module) -> None:
 def _held_sizes(split: Split, attributes: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
     """Names under which a module holds the size of a piece, and which piece that is."""
     sizes = [len(piece) for piece in split.pieces]
+    together = [name for name, value in attributes.items() if type(value) in (tuple, list) and list(value) == sizes]
+    for name in together:
+        yield from ((one_of(name, place), place) for place in range(len(sizes)))
+    if together or len(set(sizes)) < len(sizes):
+        return  # another number of the module may be as large as a piece by chance
     for name, value in attributes.items():
-        if type(value) in (tuple, list) and list(value) == sizes:
-            yield from ((one_of(name, place), place) for place in range(len(sizes)))
-        elif type(value) is int and value in sizes and len(set(sizes)) == len(sizes):
+        if type(value) is int and value in sizes:
             yield name, sizes.index(value)

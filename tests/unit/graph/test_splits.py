@@ -74,6 +74,15 @@ def test_sizes_that_are_held_follow(held):
     assert tuple(HELD[held](model)) == SIZES
 
 
+def test_another_number_of_the_module_stays_where_a_tuple_holds_the_sizes():
+    model = network()
+    model.kernel = SIZES[2]  # as large as a piece, by chance
+    graph = trace(model, IMAGES)
+    cut = slice_model(model, graph, half_plan(graph, seed=0, logits=[2, 0])).module
+    assert sum(cut.sizes) < sum(SIZES)
+    assert cut.kernel == SIZES[2]
+
+
 @pytest.mark.parametrize("held", WRITTEN)
 def test_sizes_in_the_code_keep_their_channels(held):
     model = network(held)
