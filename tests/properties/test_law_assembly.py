@@ -40,12 +40,15 @@ REFUSED = {
     "softmax_over_channels_inside": "softmax reads across channels",
     "group_norm": "group_norm normalises across channels",
     "layer_norm_channels_last": "layer_norm normalises across channels",
-    "constants": "tensor 'tilt' cannot be cut",
     "weight_norm": "tensor '1.bias' belongs to no channel",
     "attention": "sums products of two values (queries and keys) over channels",
     "attention_fused": "sums products of two values (queries and keys) over channels",
     "attention_own_widths": "sums products of two values (queries and keys) over channels",
-    "attention_written": "sums products of two values (queries and keys) over channels",
+    "attention_bias_in_parts": "sums products of two values (queries and keys) over channels",
+    "attention_over_channels": "parts would mix",
+    "attention_talking_heads": "sums products of two values (queries and keys) over channels",
+    "positions_mixed": "belongs to no channel and differs between the parts",
+    "attention_fixed": "sums products of two values (queries and keys) over channels",
 }
 #: These are noticed by the check on images only: their channels, or logits, of both parts meet.
 MIXED = ("log_softmax_head", "split_halves")

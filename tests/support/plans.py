@@ -28,12 +28,10 @@ FREEZING = {
     "spatial_attention": [("1", "reduced over channels"), ("1", "broadcast over other channels")],
     "softmax_over_channels_inside": [("1", "softmax reads across channels")],
     "shuffles_bound": [("0.0", "blocks that must stay equal")],
-    "counted_elsewhere": [("1", "written into"), ("0.0", "from elsewhere")],
     "conditional": [("2", "a product of two values"), ("2", "weight is computed"), ("4.0", "kept whole")],
     "standardised": [("2", "weight is computed"), ("4", "weight is computed")],
-    "constants": [("", "tensor 'tilt'")],
     "weight_norm": [("1", "weight is computed")],
-    "attention_written": [("attention", "written into"), ("patches", "from elsewhere")],
+    "attention_fixed": [("attention", "written into")],
 }
 
 

@@ -249,6 +249,9 @@ class _Placer:
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         return groups == len(inputs)
 
+    def alike(self, call: Call, channels: Tensor) -> None:
+        return
+
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         raise IncompatibleComponents(f"layer '{call.where}': {reason}; use layout='parallel'")
 

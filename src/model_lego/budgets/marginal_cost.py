@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from model_lego.graph.channels import Axis, ChannelGraph, Layer
-from model_lego.graph.cost import counted_tensors, layer_macs
+from model_lego.graph.cost import counted_tensors, layer_macs, position_macs
 from model_lego.latency.network_times import NetworkTimes
 from model_lego.parts.origin import Cost
 
@@ -47,6 +47,8 @@ class PriceList:
         for held in tensors:
             if len(held.axes) == 1:
                 _charge(self.fixed, held, held.shape)
+        for channels, macs in position_macs(graph):
+            _add(self.fixed[1], channels, macs / len(channels))
         self.layers: list[tuple[Layer, int]] = layer_macs(graph)
 
     def of(self, keep: Tensor) -> Tensor:

@@ -45,6 +45,8 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
         alone = inside.nonzero().reshape(-1)  # else half of a stream might go with half of the heads
         if _one_of_many(model, stiff, example) and _one_of_many(model, stiff, example, alone):
             return stiff
+    if (matched := _matched(model, graph, example)) is not None:
+        return matched
     whole = {line for line in lines if not _one_of_many(model, _only(model, example, graph, lines, line), example)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
     if _survives(model, graph, example):
@@ -69,6 +71,15 @@ def keeps_fewer_classes(model: nn.Module, graph: ChannelGraph, example: Tensor, 
     except CutMismatch:
         return False
     return True
+
+
+def _matched(model: nn.Module, graph: ChannelGraph, example: Tensor) -> ChannelGraph | None:
+    """The graph where what is viewed by the width of a stream keeps as many channels; None where that is not enough."""
+    for stiff in (False, True) if graph.attention else (False,):
+        matched = read_graph(model, example, rules=graph.rules, program=graph.program, stiff=stiff, matched=True)
+        if _one_of_many(model, matched, example):
+            return matched
+    return None
 
 
 def _only(

@@ -193,7 +193,9 @@ class _Checker:
         return
 
     def heads(self, rows: Tensor, call: Call) -> Tensor:
-        return self.graph.head_of[rows[:, 0]]
+        heads = self.graph.head_of[rows[:, 0]]
+        alone = {int(each.heads[0]) for each in self.graph.attention if len(each.heads.unique()) == 1}
+        return torch.full_like(heads, lab.NONE) if int(heads[0]) in alone else heads  # as when the graph was read
 
     def multiplies(self, call: Call, operands: tuple[int, ...]) -> None:
         return
@@ -204,6 +206,9 @@ class _Checker:
     def apart(self, weight: str, groups: int, inputs: Tensor) -> bool:
         name = self.graph.program.canonical(weight)  # groups that kept one channel each look like a depthwise layer
         return any(layer.depthwise for layer in self.graph.layers if layer.weight == name)
+
+    def alike(self, call: Call, channels: Tensor) -> None:
+        return
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         return self._born(count, call.where)

@@ -47,7 +47,7 @@ def _wordnet() -> tuple[tuple[str, str], ...]:
     except ImportError:
         return ()
     info = ImageNetInfo()
-    numbers: list[str] = info.label_names()  # type: ignore[no-untyped-call]
+    numbers: list[str] = info.label_names()
     return tuple((number, info.label_name_to_description(number)) for number in numbers)
 
 

@@ -65,7 +65,8 @@ def with_blocks(
 ) -> tuple[tuple[Heads, ...], tuple[Balance, ...]]:
     """Of blocks that stay equal, those that consist of rows of heads: a head may go, and the rows of others stay equal.
 
-    So it is with a view of queries, keys and values as 3 x heads x channels.
+    So it is with a view of queries, keys and values as 3 x heads x channels. Where values have other heads than
+    queries, since a layer mixes their scores, as many of each stay.
     """
     head_of, found, left = _owners(width, [(each.rows, each.heads) for each in attention]), list(attention), []
     for balance in balances:
@@ -74,7 +75,16 @@ def with_blocks(
             left.append(balance)
         elif not any(torch.equal(rows, each.rows) for each in found):
             found.append(Heads(rows, head_of[rows[:, 0]], balance.where))
+            sets = _apart([each.heads.unique() for each in attention], found[-1].heads)
+            if len(sets) > 1 and {len(heads) for heads in sets} == {len(sets[0])} != {1}:
+                left.append(Balance(torch.stack(sets), balance.where))
     return tuple(found), tuple(left)
+
+
+def _apart(sets: Sequence[Tensor], heads: Tensor) -> list[Tensor]:
+    """Of sets of heads those, each once, whose heads are among some."""
+    found = {tuple(each.tolist()): each for each in sets if bool(torch.isin(each, heads).all())}
+    return list(found.values())
 
 
 def _rows(blocks: Tensor, head_of: Tensor) -> Tensor | None:

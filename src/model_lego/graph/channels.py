@@ -6,7 +6,7 @@ channel number. A residual stream of 64 maps is 64 channels however many layers 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
@@ -223,6 +223,7 @@ class ChannelGraph:
     attention: tuple[Heads, ...] = ()
     products: tuple[Product, ...] = ()
     folds: tuple[Fold, ...] = ()
+    alike: Mapping[str, Tensor] = field(default_factory=dict)  # nodes that mix positions: the channels, each for itself
     named: tuple[Follow, ...] = ()  # attributes that tell how wide a network or a block is
     unclear: tuple[Unclear, ...] = ()
     spare: tuple[str, ...] = ()  # the largest modules that eval mode does without: auxiliary heads

@@ -52,6 +52,7 @@ class Builder:
     products: list[Product] = field(default_factory=list)
     scaled: list[tuple[str, Tensor]] = field(default_factory=list)
     folds: list[Fold] = field(default_factory=list)
+    alikes: dict[str, Tensor] = field(default_factory=dict)
     position: int = 0
     count: int = 0
 
@@ -140,12 +141,12 @@ class Builder:
         return groups == len(inputs)
 
     def heads(self, rows: Tensor, call: Call) -> Tensor:
-        """Give the heads of some rows, one a row; equal rows have one."""
+        """Give the heads of some rows, one a row; equal rows have one. A single head, which always stays, is none."""
         unique, place = rows.unique(dim=0, return_inverse=True)
         points = self._new(len(unique))
         self.writers.append((call.where, points))
         self.attention.append(Heads(unique, points, call.where))
-        return points[place]
+        return points[place] if len(unique) > 1 else torch.full_like(place, lab.NONE)
 
     def multiplies(self, call: Call, operands: tuple[int, ...]) -> None:
         """Note what a product sums over channels."""
@@ -154,6 +155,10 @@ class Builder:
     def scales(self, call: Call, queries: Tensor) -> None:
         """Note that a scale follows the width of queries."""
         self.scaled.append((call.node.name, queries))
+
+    def alike(self, call: Call, channels: Tensor) -> None:
+        """Note a call that treats channels alike."""
+        self.alikes[call.node.name] = channels
 
     def fresh(self, count: int, reason: str, call: Call) -> Tensor:
         """Give new channels, which are kept whole."""

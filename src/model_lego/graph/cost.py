@@ -1,6 +1,6 @@
 """What a network costs: parameters, multiply-adds for one image, bytes. Of a cut also before it is made."""
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from math import prod
 
 from torch import Tensor, fx, nn
@@ -42,7 +42,9 @@ def planned_cost(model: nn.Module, graph: ChannelGraph, selection: ChannelSelect
     macs = 0
     for node in graph.program.nodes:
         if _mixes(node, graph.rules):
-            kept, whole = _pairs(layers.get(node.name), selection)
+            alike = graph.alike.get(node.name)
+            layer = layers.get(node.name)
+            kept, whole = _pairs(layer, selection) if alike is None else (selection.kept(alike), len(alike))
             macs += _macs(node, graph.rules[node.target], graph.program.batch) * kept // whole
     return Cost(parameters=parameters, macs=macs, bytes=size)
 
@@ -56,9 +58,19 @@ def counted_tensors(model: nn.Module, graph: ChannelGraph) -> list[tuple[str, Te
 
 def layer_macs(graph: ChannelGraph) -> list[tuple[Layer, int]]:
     """Each layer with its multiply-adds for one image, uncut."""
-    nodes = {node.name: node for node in graph.program.nodes}
-    batch = graph.program.batch
-    return [(layer, _macs(nodes[layer.node], graph.rules[nodes[layer.node].target], batch)) for layer in graph.layers]
+    macs = _macs_of_nodes(graph, {layer.node for layer in graph.layers})
+    return [(layer, macs[layer.node]) for layer in graph.layers]
+
+
+def position_macs(graph: ChannelGraph) -> list[tuple[Tensor, int]]:
+    """Channels whose positions an operator mixes alike, with its multiply-adds for one image, uncut."""
+    macs = _macs_of_nodes(graph, graph.alike)
+    return [(channels, macs[node]) for node, channels in graph.alike.items()]
+
+
+def _macs_of_nodes(graph: ChannelGraph, wanted: Container[str]) -> dict[str, int]:
+    nodes = [node for node in graph.program.nodes if node.name in wanted]
+    return {node.name: _macs(node, graph.rules[node.target], graph.program.batch) for node in nodes}
 
 
 def _pairs(layer: Layer | None, selection: ChannelSelection) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup,
 from model_lego.graph.collector import IMAGES, Builder
 from model_lego.graph.group_counts import find_group_counts, find_shapes, find_splits
 from model_lego.graph.head import head_channels
+from model_lego.graph.modules import find_tensor
 from model_lego.graph.named_widths import Widths, named_widths
 from model_lego.graph.op_table import RULES
 from model_lego.graph.ownership import refuse_foreign
@@ -26,6 +27,7 @@ from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
 from model_lego.graph.same_answer import refuse_other_operators
 from model_lego.graph.spare import spare_modules
+from model_lego.graph.stream_widths import joined, matched_widths
 from model_lego.graph.written_images import refuse_written_images
 
 WRITTEN_IN = "the forward has the number of channels written into it"
@@ -40,14 +42,16 @@ def read_graph(
     program: Program | None = None,
     whole: frozenset[str] = frozenset(),
     stiff: bool = False,
+    matched: bool = False,
     lone: bool = False,
 ) -> ChannelGraph:
     """Read the channel graph of a classifier off its exported operators; the model is left as it is.
 
     `example` is a batch of images (B x C x H x W) like those the network takes; a `program` exported already is used
     as it is. `whole` names lines of code whose channels are kept whole, because the forward there has their number
-    written into it; with `stiff` a head of attention keeps its width or goes. A single logit is refused, but for
-    `lone`: a component of one class. Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
+    written into it; with `stiff` a head of attention keeps its width or goes; with `matched` what is viewed by the
+    width of a stream keeps as many channels as it. A single logit is refused, but for `lone`: a component of one class.
+    Raises UnsupportedOpError, RefusedError, TraceFailed, ShapeMismatch.
     """
     exported = program is None
     if program is None:
@@ -64,13 +68,13 @@ def read_graph(
     values = carry_labels(program, rules, builder)
     refuse_foreign(model, program, builder.axes)
     find_group_counts(builder, model)
-    find_shapes(builder, model)
+    find_shapes(builder, model, values)
     find_splits(builder, model)
     if stiff:
         builder.edges += [
             (heads.rows[:, :1].expand_as(heads.rows).flatten(), heads.rows.flatten()) for heads in builder.attention
         ]
-    graph = _finish(builder, rules, values, model, whole, lone)
+    graph = _finish(builder, rules, values, model, whole, matched, lone)
     return replace(graph, spare=spare_modules(model, graph.unused, images))
 
 
@@ -80,6 +84,7 @@ def _finish(
     values: Mapping[fx.Node, Any],
     model: nn.Module,
     whole: frozenset[str],
+    matched: bool,
     lone: bool,
 ) -> ChannelGraph:
     find_folds(builder, rules, values)
@@ -94,7 +99,7 @@ def _finish(
     }
     frozen = [(channel[points], freeze) for points, freeze in builder.frozen]
     for name, points in builder.leaves.items():
-        frozen += _leaf_axes(name, channel[points], builder, channel, axes)
+        frozen += _leaf_axes(name, channel[points], builder, channel, axes, model)
     suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
     statistics = tuple(replace(each, channels=channel[each.channels]) for each in builder.statistics)
@@ -105,7 +110,10 @@ def _finish(
         is_frozen[channels] = True
     for name, points in builder.writers:
         written[channel[points]] |= name != IMAGES
-    attention, balances = with_blocks(attention, _balances(builder, channel), width)
+    if matched:
+        read = Widths(builder.program, values, torch.arange(builder.size))
+        builder.balances += matched_widths(builder.suspects, read)
+    attention, balances = with_blocks(attention, joined(_balances(builder, channel)), width)
     products = tuple(
         replace(each, operands={place: _coupled(labels, channel) for place, labels in each.operands.items()})
         for each in builder.products
@@ -142,6 +150,7 @@ def _finish(
         unused=_unused(builder.program, model),
         attention=(*attention, *equal),
         products=products,
+        alike={node: channel[points] for node, points in builder.alikes.items()},
         folds=tuple(replace(fold, rows=channel[fold.rows]) for fold in builder.folds),
     )
     known = {(follow.owner, follow.attribute) for follow in graph.follows}
@@ -215,7 +224,12 @@ def with_frozen(graph: ChannelGraph, channels: Tensor, reason: str) -> ChannelGr
 
 
 def _leaf_axes(
-    name: str, channels: Tensor, builder: Builder, channel: Tensor, axes: dict[str, dict[int, Axis]]
+    name: str,
+    channels: Tensor,
+    builder: Builder,
+    channel: Tensor,
+    axes: dict[str, dict[int, Axis]],
+    model: nn.Module,
 ) -> list[tuple[Tensor, Freeze]]:
     """Say which dimension of an operand tensor stands for channels, or freeze what it touches."""
     written = torch.zeros(int(channel.max()) + 1, dtype=torch.bool)
@@ -228,7 +242,7 @@ def _leaf_axes(
         return [(narrow.reshape(-1), Freeze(f"tensor '{name}' stands for no channels of a layer", where))]
     if len(carried) != 1:
         return [(narrow.reshape(-1), Freeze(f"tensor '{name}' carries channels along {len(carried)} axes", where))]
-    if name in axes or name in builder.program.constants:
+    if name in axes or find_tensor(model, name) is None:
         return [(narrow.reshape(-1), Freeze(f"tensor '{name}' cannot be cut where it is", where))]
     axes[name] = {carried[0]: Axis(narrow.reshape(-1))}
     return []

@@ -7,13 +7,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, fx, nn
 
+from model_lego.graph import labels as lab
 from model_lego.graph.channels import Divided, Follow, Freeze, Split, Suspect
 from model_lego.graph.collector import Builder
 from model_lego.graph.held_numbers import number_in, one_of
 from model_lego.graph.nodes import module_path, source_line
 from model_lego.graph.ops.movement import SPLIT
+from model_lego.graph.propagation import concrete
 
 
 def find_group_counts(builder: Builder, model: nn.Module) -> None:
@@ -43,14 +45,30 @@ def _held(each: Divided, where: str, builder: Builder, model: nn.Module) -> bool
     return any(number_in(getattr(owner, follow.attribute, None)) == each.groups for follow in follows)
 
 
-def find_shapes(builder: Builder, model: nn.Module) -> None:
-    """Let shapes of a vector follow that the module with a suspect number holds; `trace` tries them."""
+def find_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, Any]) -> None:
+    """Let shapes follow that the module with a suspect number holds: of a vector, or of a view; `trace` tries them."""
+    builder.follows += _held_shapes(builder, model, values)
     for suspect in builder.suspects:
         count = len(suspect.channels)
         for attribute, value in vars(model.get_submodule(suspect.where)).items():
             known = any((each.owner, each.attribute) == (suspect.where, attribute) for each in builder.follows)
             if type(value) is tuple and number_in(value) == count and not known:
                 builder.follows.append(Follow(suspect.where, attribute, "outputs", suspect.channels, suspect.channels))
+
+
+def _held_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, Any]) -> Iterator[Follow]:
+    """Of the views of suspects, the sizes that channels take in a tuple with all sizes (`bias_shape`)."""
+    lines = {(suspect.line, suspect.where) for suspect in builder.suspects}
+    for node in builder.program.nodes:
+        labels, where = values.get(node), module_path(node)
+        if not isinstance(labels, Tensor) or (source_line(node), where) not in lines:
+            continue
+        shape, axes = tuple(concrete(node.meta["val"].shape)), lab.carried(labels)
+        if len(axes) == 1 and len(shape) > 1:
+            channels = labels.reshape(-1)
+            for attribute, value in vars(model.get_submodule(where)).items():
+                if type(value) is tuple and value == shape:
+                    yield Follow(where, one_of(attribute, axes[0]), "outputs", channels, channels)
 
 
 def find_splits(builder: Builder, model: nn.Module) -> None:

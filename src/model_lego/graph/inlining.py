@@ -15,6 +15,8 @@ from model_lego.graph.nodes import place_of
 
 #: Operators that run a graph once, as it is, under a mode: the place of that graph among their arguments.
 WRAPPERS = {"wrap_with_set_grad_enabled": 1, "wrap_with_autocast": 4}
+#: The place where an autocast says whether it is on: off, what it runs says itself which precision it takes.
+ENABLED = 2
 
 
 def inlined(module: fx.GraphModule, dtype: torch.dtype) -> fx.GraphModule:
@@ -62,7 +64,7 @@ def _take_in(
     place = WRAPPERS[name]
     inner = module.get_submodule(str(node.args[place].target))  # type: ignore[union-attr]
     assert isinstance(inner, fx.GraphModule)  # such an operator names one
-    if name == "wrap_with_autocast":
+    if name == "wrap_with_autocast" and node.args[ENABLED]:
         _refuse_other_precision(inner, node.args[1], dtype)
     given = [known[arg] for arg in node.args[place + 1 :]]  # type: ignore[index]
     mine = dict(zip(inner.graph.find_nodes(op="placeholder"), given, strict=True))

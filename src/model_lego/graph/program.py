@@ -17,6 +17,7 @@ from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_leaves, tree_map_only, tree_unflatten
 
 from model_lego.errors import RefusedError, ShapeMismatch, TraceFailed
+from model_lego.graph.computed_biases import with_added_biases
 from model_lego.graph.hooks import refuse_deciding_hooks
 from model_lego.graph.inlining import inlined
 from model_lego.graph.modules import device_of, find_tensor, first_line, hookless_copy, tied_names
@@ -246,6 +247,7 @@ def _program(exported: torch.export.ExportedProgram, twin: nn.Module, images: Te
         else:
             raise TraceFailed(f"the network takes an input of kind {spec.kind.name} ('{spec.target}')")
     module = with_linear_layers(inlined(exported.graph_module, images.dtype), image)
+    module = with_added_biases(module, image)
     (final,) = module.graph.find_nodes(op="output")
     mutations = len(exported.graph_signature.buffers_to_mutate)
     given = final.args[0][mutations:]

@@ -46,6 +46,12 @@ class Window:
         return not self.kernel
 
     @property
+    def at_a_point(self) -> bool:
+        """Whether it reads one pixel for each that it gives, or vectors."""
+        moves = {*self.kernel, *self.stride, *(1 + before + after for before, after in self.padding)}
+        return moves <= {1} and not any(self.output_padding)
+
+    @property
     def channel_dim(self) -> int:
         """The dimension of what is read and of what is given along which the channels lie."""
         return -1 if self.linear else 1
@@ -119,6 +125,9 @@ class Tracker(Protocol):
 
     def scales(self, call: "Call", queries: Tensor) -> None:
         """State that scores are divided by the root of the number of channels of a query."""
+
+    def alike(self, call: "Call", channels: Tensor) -> None:
+        """State that the call mixes positions, by the same weights in each of these channels."""
 
     def fresh(self, count: int, reason: str, call: "Call") -> Tensor:
         """Give new channels that cannot be cut."""

@@ -52,7 +52,7 @@ def select(
         for heads in graph.attention:
             _fill_heads(heads, keep, scores, multiple)
         for knot in tied:
-            balance(knot, keep, scores)
+            balance(knot, keep, _heads_first(graph, keep, scores))
         for group in graph.groups:
             _fill_group(graph, group.channels, keep, scores, multiple)
         _fill_layers(graph, keep, scores)
@@ -119,6 +119,14 @@ def _fill_layers(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> None:
     for layer in graph.layers:
         if not bool(keep[layer.outputs].any() | graph.is_head[layer.outputs].any()):
             keep_best(layer.outputs.unique(), 1, keep, scores)
+
+
+def _heads_first(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> Tensor:
+    """Scores by which channels of heads that are kept come before those of others."""
+    if not graph.attention:
+        return scores
+    others = (graph.head_of >= 0) & ~keep[graph.head_of]
+    return scores - others * (1 + scores.max() - scores.min())
 
 
 def _fill_heads(heads: Heads, keep: Tensor, scores: Tensor, multiple: int) -> None:

@@ -28,12 +28,15 @@ class Apart(nn.Module):
 
 
 class Fused(nn.Module):
-    """One layer for all three, softmax by hand, and a table of relative positions with a column a head."""
+    """One layer for all three, softmax by hand, and a table of relative positions with a column a head.
+
+    The sizes of what is read from the table are held in a tuple.
+    """
 
     def __init__(self, heads: int = 3, head_dim: int = 4) -> None:
         super().__init__()
         self.num_heads, self.head_dim, self.attn_dim = heads, head_dim, heads * head_dim
-        self.scale = head_dim**-0.5
+        self.scale, self.bias_shape = head_dim**-0.5, (TOKENS, TOKENS, heads)
         self.qkv = nn.Linear(WIDTH, 3 * self.attn_dim)
         self.table = nn.Parameter(torch.randn(2 * TOKENS - 1, heads))
         places = torch.arange(TOKENS)
@@ -43,7 +46,7 @@ class Fused(nn.Module):
     def forward(self, x):
         qkv = self.qkv(x).reshape(x.size(0), TOKENS, 3, self.num_heads, self.head_dim).permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
-        bias = self.table[self.index.view(-1)].view(TOKENS, TOKENS, -1).permute(2, 0, 1)
+        bias = self.table[self.index.view(-1)].view(self.bias_shape).permute(2, 0, 1)
         weights = ((q * self.scale) @ k.transpose(-2, -1) + bias).softmax(-1)
         return self.proj((weights @ v).transpose(1, 2).reshape(x.size(0), TOKENS, self.attn_dim))
 
@@ -66,19 +69,72 @@ class OwnWidths(nn.Module):
         return self.proj((weights @ v).transpose(1, 2).flatten(2))
 
 
-class Written(nn.Module):
-    """Sizes of heads that come from the width of what it reads: no head can go."""
+class Fixed(nn.Module):
+    """Sizes of heads as numbers in the forward: none of them can change."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).reshape(x.size(0), -1, 3, 2, 5).permute(2, 0, 3, 1, 4).unbind(0)
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(x.size(0), -1, 10))
+
+
+class BiasInParts(nn.Linear):
+    """A linear layer whose bias is put together in the forward, as BEiT's is: none for keys, in a buffer not saved."""
+
+    def __init__(self, inputs: int, outputs: int) -> None:
+        super().__init__(inputs, 3 * outputs, bias=False)
+        self.q_bias, self.v_bias = (nn.Parameter(torch.randn(outputs)) for _ in range(2))
+        self.register_buffer("k_bias", torch.zeros(outputs), persistent=False)
+
+    def forward(self, x):
+        return F.linear(x, self.weight, torch.cat((self.q_bias, self.k_bias, self.v_bias)))
+
+
+class OverChannels(nn.Module):
+    """Attention of channels to channels (XCiT), then of its own sums (linear attention): heads go whole."""
+
+    def __init__(self, heads: int = 3, head_dim: int = 4) -> None:
+        super().__init__()
+        self.num_heads = heads
+        self.qkv, self.proj = nn.Linear(WIDTH, 3 * heads * head_dim), nn.Linear(heads * head_dim, WIDTH)
+
+    def forward(self, x):
+        q, k, v = self.qkv(x).reshape(x.size(0), x.size(1), 3, self.num_heads, -1).permute(2, 0, 3, 4, 1)
+        across = (F.normalize(q, dim=-1) @ F.normalize(k, dim=-1).transpose(-2, -1)).softmax(-1) @ v
+        linear = q.transpose(-2, -1).relu() @ (k.softmax(-1) @ v.transpose(-2, -1))
+        return self.proj((across.transpose(-2, -1) + linear).transpose(1, 2).flatten(2))
+
+
+class TalkingHeads(nn.Module):
+    """Layers over heads around the softmax, so that values have other heads, and sizes from the stream, as in CaiT."""
 
     def __init__(self, heads: int = 2) -> None:
         super().__init__()
         self.num_heads = heads
         self.qkv, self.proj = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        self.before, self.behind = nn.Linear(heads, heads), nn.Linear(heads, heads)
 
     def forward(self, x):
         batch, tokens, width = x.shape
-        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, width // self.num_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(batch, tokens, width))
+        qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, width // self.num_heads).permute(2, 0, 3, 1, 4)
+        q, k, v = qkv[0], qkv[1], qkv[2]
+        scores = self.before((q @ k.transpose(-2, -1)).permute(0, 2, 3, 1)).softmax(2)
+        weights = self.behind(scores).permute(0, 3, 1, 2)
+        return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, width))
+
+
+class OverPositions(nn.Module):
+    """Tokens are mixed by a layer over positions, every channel alike, as in an MLP-Mixer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.mixed, self.proj = nn.Linear(TOKENS, TOKENS), nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        return self.proj(F.gelu(self.mixed(x.transpose(1, 2))).transpose(1, 2))
 
 
 class Tokens(nn.Module):
@@ -96,9 +152,19 @@ class Tokens(nn.Module):
         return self.head(x.mean(1))
 
 
+def with_bias_in_parts(attention: Fused) -> Fused:
+    """Attention whose one layer has a bias that is made in the forward."""
+    attention.qkv = BiasInParts(WIDTH, attention.attn_dim)
+    return attention
+
+
 ATTENTION = {
     "attention": lambda: Tokens(Apart()),
     "attention_fused": lambda: Tokens(Fused()),
     "attention_own_widths": lambda: Tokens(OwnWidths()),
-    "attention_written": lambda: Tokens(Written()),
+    "attention_bias_in_parts": lambda: Tokens(with_bias_in_parts(Fused(heads=1))),
+    "attention_over_channels": lambda: Tokens(OverChannels()),
+    "attention_talking_heads": lambda: Tokens(TalkingHeads()),
+    "positions_mixed": lambda: Tokens(OverPositions()),
+    "attention_fixed": lambda: Tokens(Fixed()),
 }

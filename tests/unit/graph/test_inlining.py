@@ -105,6 +105,16 @@ def test_the_whole_forward_may_be_without_gradients():
     assert len(trace(model, inputs("plain")).layers) == 3
 
 
+def test_where_autocast_is_off_the_forward_says_its_precision():
+    """Linear attention of EfficientViT sums in single precision, whatever it is given; it was refused."""
+
+    def single(body, x):
+        with switched_off():
+            return body(x.float().to(x.dtype))
+
+    assert len(trace(Moded(single).double().eval(), inputs("plain")).layers) == 3
+
+
 def test_an_autocast_does_not_reach_doubles():
     model = Moded(under(bfloat16)).double().eval()
     assert len(trace(model, inputs("plain")).layers) == 3

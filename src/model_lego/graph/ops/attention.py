@@ -7,7 +7,7 @@ from model_lego.graph import labels as lab
 from model_lego.graph.ops import gathering
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.ops.frozen import PRODUCT, whole
-from model_lego.graph.rule import Call, OpRule, Route
+from model_lego.graph.rule import Call, OpRule, Route, freeze_all
 
 #: What happens to heads of which one side of a product has its own, and the other does not.
 ONE_SIDED = "belongs to heads that the other side of a product does not have"
@@ -28,7 +28,26 @@ def product(call: Call) -> Tensor | tuple[Tensor, ...]:
         return weighted(call, left, right)
     elif not any(over) and free == (True, False):
         return weighted(call, right.transpose(-1, -2), left.transpose(-1, -2)).transpose(-1, -2)
-    return whole(PRODUCT)(call)
+    return _by_heads(call, left, right)
+
+
+def _by_heads(call: Call, left: Tensor, right: Tensor) -> Tensor | tuple[Tensor, ...]:
+    """Products of channels by channels, over positions (XCiT, linear attention): a head goes with all of its channels.
+
+    Both sides have to have as many heads; one alone is kept.
+    """
+    firsts = _heads_of(left), _heads_of(right)
+    known = not any(bool((labels == lab.NONE).any()) for labels in (left, right))
+    if firsts[0].shape != firsts[1].shape or not known:
+        return whole(PRODUCT)(call)
+    if firsts[0].numel() == 1:
+        freeze_all(call, PRODUCT)
+    heads = []
+    for labels, first in zip((left, right), firsts, strict=True):
+        call.tracker.couple(first.expand_as(labels), labels, call)
+        heads.append(call.tracker.heads(labels.reshape(first.numel(), -1), call))
+    call.tracker.couple(heads[0], heads[1], call)
+    return firsts[1]
 
 
 #: Which sides of a product have channels along the dimension that is summed, and along the other one.
@@ -83,11 +102,10 @@ def _heads_of(labels: Tensor) -> Tensor:
 
 
 def _heads(call: Call, labels: Tensor) -> Tensor:
-    """The heads of a value (… x heads x positions x channels), where it has several."""
-    if _heads_of(labels).numel() == 1:
-        return lab.neutral(labels.dim())
+    """The heads of a value (… x heads x positions x channels)."""
     if bool((labels == lab.NONE).any()):
-        call.tracker.freeze(labels, ONE_SIDED, call)
+        if _heads_of(labels).numel() > 1:
+            call.tracker.freeze(labels, ONE_SIDED, call)
         return lab.neutral(labels.dim())
     found = call.tracker.heads(labels.reshape(-1, labels.shape[-1]), call)
     return found.reshape(_heads_of(labels).shape)

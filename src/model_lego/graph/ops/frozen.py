@@ -45,7 +45,7 @@ def _frozen(names: list[str], reason: str) -> dict[object, OpRule]:
 _SOFTMAX = ["softmax.int", "log_softmax.int", "_softmax", "_log_softmax"]
 _PRODUCTS = ["addmm", "baddbmm", "einsum", "dot", "mv", "outer"]
 _BY_POSITION = [
-    "sort", "topk", "argmax", "gather", "unfold", "im2col", "col2im", "scatter.src", "grid_sampler_2d",
+    "sort", "topk", "argmax", "gather", "unfold", "scatter.src", "grid_sampler_2d",
     "cross", "cdist", "embedding", "tril", "triu", "bilinear", "_weight_norm", "vdot",
 ]  # fmt: skip
 _MADE = [

@@ -14,7 +14,6 @@ from model_lego.graph.rule import BIAS_AT, WEIGHT_AT, Call, Holds, OpRule, Route
 #: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
 COMPUTED = "its weight is computed in the forward pass"
 
-
 #: What convolutions call their numbers of channels; the last one is that of fixed depthwise kernels (blur pools).
 CONVOLUTION: dict[str, Holds] = {
     "in_channels": "inputs",
@@ -46,7 +45,7 @@ def mixed(call: Call) -> Tensor:
     inputs = solid(call, call.args[0], call.shape(), dim)
     weight, bias = call.parameter(WEIGHT_AT), call.bias
     if inputs is None:
-        return _along_channels(call, dim)
+        return _beside_channels(call, dim)
     if weight is None:
         return _whole(call, dim, COMPUTED)
     if bias is None and _has_bias(call):
@@ -81,6 +80,17 @@ def _born(call: Call, weight: str, inputs: Tensor, out_size: int, window: Window
     if groups > 1:
         call.tracker.balance(outputs.reshape(groups, -1), call)
     return outputs
+
+
+def _beside_channels(call: Call, in_dim: int) -> Tensor:
+    """A layer over positions, as in an MLP-Mixer: it treats all channels alike, which stay what they are."""
+    labels: Tensor = call.args[0]
+    window = call.window
+    own = call.parameter(WEIGHT_AT) is not None and (call.bias is not None or not _has_bias(call))
+    if labels.shape[in_dim] > 1 or not own or not window.at_a_point:
+        return _along_channels(call, in_dim)
+    call.tracker.alike(call, labels.reshape(-1))
+    return labels
 
 
 def _along_channels(call: Call, in_dim: int) -> Tensor:

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.ops.frozen import COMPUTED_POSITIONS, whole
 from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
 SPLIT = "is split at channel numbers written into the forward"
@@ -223,6 +224,26 @@ def pixel_shuffle(call: Call) -> Tensor:
     return _shuffled(call, lambda channels: freeze(call.args[0], reason, call))
 
 
+def im2col(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """Each channel becomes a block of those that its pixels in a window make."""
+    if len(call.shape()) != 4 or lab.carried(call.args[0]) not in ((), (1,)):
+        return whole(COMPUTED_POSITIONS)(call)
+    channels = lab.vector(call.args[0], call.shape(), 1)
+    assert channels is not None  # at most that dimension carries any
+    return lab.compress(lab.along(channels.repeat_interleave(call.out[1] // call.shape()[1]), 3, 1))
+
+
+def col2im(call: Call) -> Tensor | tuple[Tensor, ...]:
+    """What `im2col` takes apart is added up again: the channels of a block go together."""
+    if len(call.shape()) != 3 or lab.carried(call.args[0]) not in ((), (1,)):
+        return whole(COMPUTED_POSITIONS)(call)
+    channels = lab.vector(call.args[0], call.shape(), 1)
+    assert channels is not None  # as above
+    blocks = channels.reshape(call.out[1], -1)
+    call.tracker.couple(blocks[:, :1].expand_as(blocks), blocks, call)
+    return lab.compress(lab.along(blocks[:, 0], 4, 1))
+
+
 def _shuffled(call: Call, report: Callable[[Tensor], None]) -> Tensor:
     """The labels of a shuffle, which reports what it does with the channels, one at each position of their axis."""
     channels = lab.vector(call.args[0], call.shape(), 1)
@@ -268,5 +289,7 @@ ROWS: dict[object, OpRule] = {
     ),
     **rows(["channel_shuffle"], OpRule("", Route.MOVES, channel_shuffle)),
     **rows(["pixel_unshuffle"], OpRule("", Route.MOVES, pixel_unshuffle)),
+    **rows(["im2col"], OpRule("", Route.MOVES, im2col)),
+    **rows(["col2im"], OpRule("", Route.MOVES, col2im)),
     **rows(["pixel_shuffle"], OpRule("", Route.MOVES, pixel_shuffle)),
 }

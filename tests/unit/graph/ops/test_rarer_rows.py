@@ -38,6 +38,10 @@ def as_maps(values):
     return values[..., None, None]
 
 
+def windows(maps):
+    return nn.functional.unfold(maps, 3, padding=1)
+
+
 def enlarged(values, mode):
     return nn.functional.interpolate(values, scale_factor=2, mode=mode)
 
@@ -68,10 +72,13 @@ CUT = {
     "nearest exact of a volume": (lambda a, b: enlarged(a.unflatten(3, (2, 4)), "nearest-exact").flatten(3), 8),
     "divided and rounded down": (lambda a, b: 0.1 * torch.div(a, 0.1 + b.abs(), rounding_mode="floor") + a // 0.5, 8),
     "what is left behind": (lambda a, b: a.remainder(0.3) + a.remainder(0.1 + b.abs()) + a.fmod(0.1 + b.abs()), 8),
+    "windows of pixels": (lambda a, b: windows(a)[..., None], 72),
+    "windows laid over each other": (lambda a, b: nn.functional.fold(windows(a), 8, 3, padding=1) + b, 8),
     "moveaxis": (lambda a, b: a.moveaxis(1, 2).moveaxis(2, 1), 8),
     "fliplr": (lambda a, b: a.fliplr() + b, 8),
 }
 WHOLE = {
+    "windows across channels": (lambda a, b: windows(a.movedim(1, 2)).mean((1, 2))[:, None, None, None] + b, 8),
     "diff of channels": (lambda a, b: a.diff(dim=1), 7),
     "sums along channels": (lambda a, b: a.cumsum(1), 8),
     "median of channels": (lambda a, b: a + a.median(1, keepdim=True).values, 8),
