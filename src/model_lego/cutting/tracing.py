@@ -131,7 +131,7 @@ def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
     Blocks that stay equal may fill up again what was drawn, and what is kept whole by chance is not tried out.
     """
     generator, cells = torch.Generator().manual_seed(0), cells_of(graph)
-    shares = SHARES if graph.products else (1 / 2,)
+    shares = SHARES if graph.attention else (1 / 2,)
     free = graph.cuttable if channels is None else graph.cuttable & torch.isin(torch.arange(graph.width), channels)
     possible, best, most = sum(bool(free[cell].any()) for cell in cells), None, -1
     for _ in range(DRAWS):

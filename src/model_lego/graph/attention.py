@@ -51,6 +51,12 @@ def heads_of(builder: Builder, channel: Tensor) -> tuple[Heads, ...]:
     return tuple(Heads(channel[each.rows], channel[each.heads], each.where) for each in builder.attention)
 
 
+def only_heads(attention: Sequence[Heads]) -> list[tuple[Tensor, Freeze]]:
+    """The channels that a single head cannot do without: one that stands for all of it."""
+    alone = [each for each in attention if len(each.heads.unique()) == 1 and len(each.rows.unique()) == 1]
+    return [(each.rows.unique(), Freeze("is all of the only head of an attention", each.where)) for each in alone]
+
+
 def held_heads(
     attention: Sequence[Heads], frozen: Sequence[tuple[Tensor, Freeze]], width: int
 ) -> list[tuple[Tensor, Freeze]]:

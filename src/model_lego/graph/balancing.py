@@ -31,6 +31,11 @@ class Knot:
         """Whether there is one partition into blocks only: then each can be filled up for itself."""
         return len(self.rows) == 1 and bool((self.rows[0].sum(0) == 1).all())
 
+    @property
+    def blocks(self) -> list[Tensor]:
+        """The blocks of a plain one."""
+        return [torch.cat([self.cells[place] for place in row.nonzero().reshape(-1)]) for row in self.rows[0]]
+
 
 def knots(graph: ChannelGraph) -> tuple[Knot, ...]:
     """The balances of a network, those that overlap together."""
@@ -69,17 +74,12 @@ def balance(knot: Knot, keep: Tensor, scores: Tensor) -> None:
     Of channels that can stand for each other those with the highest `scores` are added.
     """
     if knot.plain:
-        target = max(1, *[int(keep[block].sum()) for block in _blocks(knot)])
-        for block in _blocks(knot):
+        target = max(1, *[int(keep[block].sum()) for block in knot.blocks])
+        for block in knot.blocks:
             keep_best(block, target, keep, scores)
         return
     for cell, count in zip(knot.cells, _smallest(knot, keep, scores), strict=True):
         keep_best(cell, count, keep, scores)
-
-
-def _blocks(knot: Knot) -> list[Tensor]:
-    """The blocks of a plain knot."""
-    return [torch.cat([knot.cells[place] for place in row.nonzero().reshape(-1)]) for row in knot.rows[0]]
 
 
 def inseparable(knot: Knot, frozen: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ def inseparable(knot: Knot, frozen: Tensor) -> Tensor:
     `frozen` is one bool a channel of the graph: those that stay anyway.
     """
     if knot.plain:
-        full = any(len(block) == 1 or bool(frozen[block].all()) for block in _blocks(knot))  # no block is emptied
+        full = any(len(block) == 1 or bool(frozen[block].all()) for block in knot.blocks)  # no block is emptied
         bound = list(knot.cells) if full else []
     else:
         least = torch.tensor([int(frozen[cell].sum()) for cell in knot.cells])

@@ -88,6 +88,7 @@ class Suspect:
     channels: Tensor
     line: str
     where: str
+    node: str
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,6 +98,7 @@ class Split:
     pieces: tuple[Tensor, ...]
     line: str
     where: str
+    node: str
     operator: str
 
 
@@ -223,6 +225,7 @@ class ChannelGraph:
     attention: tuple[Heads, ...] = ()
     products: tuple[Product, ...] = ()
     folds: tuple[Fold, ...] = ()
+    views: Mapping[str, Tensor] = field(default_factory=dict)  # of suspects: the channel at each position of a view
     alike: Mapping[str, Tensor] = field(default_factory=dict)  # nodes that mix positions: the channels, each for itself
     named: tuple[Follow, ...] = ()  # attributes that tell how wide a network or a block is
     unclear: tuple[Unclear, ...] = ()

@@ -100,13 +100,13 @@ class Builder:
 
     def pieces(self, pieces: Sequence[Tensor], call: Call) -> None:
         """Note channels that are split into pieces of unequal numbers."""
-        self.splits.append(Split(tuple(pieces), source_line(call.node), call.where, _short(call)))
+        self.splits.append(Split(tuple(pieces), source_line(call.node), call.where, call.node.name, _short(call)))
 
     def suspect(self, labels: Tensor, call: Call) -> None:
         """Note channels whose number the forward may have written into it."""
         points = labels[labels != lab.NONE]
         if len(points):
-            self.suspects.append(Suspect(points, source_line(call.node), call.where))
+            self.suspects.append(Suspect(points, source_line(call.node), call.where, call.node.name))
 
     def bind(self, name: str, dim: int, channels: Tensor, call: Call, *, groups: int = 1) -> None:
         """Tie a dimension of a parameter or buffer to channels; what is used in two ways is kept whole."""

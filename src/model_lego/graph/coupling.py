@@ -1,6 +1,6 @@
 """From a network to its channel graph: what the rows of the table report is collected and tied together."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
-from model_lego.graph.attention import counted, heads_of, held_heads, tie_heads, with_blocks
+from model_lego.graph.attention import counted, heads_of, held_heads, only_heads, tie_heads, with_blocks
 from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
@@ -18,6 +18,7 @@ from model_lego.graph.head import head_channels
 from model_lego.graph.modules import find_tensor
 from model_lego.graph.named_widths import Widths, named_widths
 from model_lego.graph.op_table import RULES
+from model_lego.graph.ops.movement import VIEWS
 from model_lego.graph.ownership import refuse_foreign
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import carry_labels
@@ -100,10 +101,11 @@ def _finish(
     frozen = [(channel[points], freeze) for points, freeze in builder.frozen]
     for name, points in builder.leaves.items():
         frozen += _leaf_axes(name, channel[points], builder, channel, axes, model)
-    suspects = [Suspect(channel[s.channels], s.line, s.where) for s in builder.suspects]
+    suspects = [replace(suspect, channels=channel[suspect.channels]) for suspect in builder.suspects]
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
     statistics = tuple(replace(each, channels=channel[each.channels]) for each in builder.statistics)
     attention = heads_of(builder, channel)
+    frozen += only_heads(attention)
     frozen += held_heads(attention, frozen, width)
     is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
     for channels, _ in frozen:
@@ -112,7 +114,8 @@ def _finish(
         written[channel[points]] |= name != IMAGES
     if matched:
         read = Widths(builder.program, values, torch.arange(builder.size))
-        builder.balances += matched_widths(builder.suspects, read)
+        made = _views(builder.suspects, values, torch.arange(builder.size), builder.program)
+        builder.balances += matched_widths(builder.suspects, made, read)
     attention, balances = with_blocks(attention, joined(_balances(builder, channel)), width)
     products = tuple(
         replace(each, operands={place: _coupled(labels, channel) for place, labels in each.operands.items()})
@@ -150,6 +153,7 @@ def _finish(
         unused=_unused(builder.program, model),
         attention=(*attention, *equal),
         products=products,
+        views=_views(suspects, values, channel, builder.program),
         alike={node: channel[points] for node, points in builder.alikes.items()},
         folds=tuple(replace(fold, rows=channel[fold.rows]) for fold in builder.folds),
     )
@@ -157,6 +161,15 @@ def _finish(
     widths = Widths(builder.program, values, channel)
     named, unclear = named_widths(model, widths, graph.layers, graph.head, known)
     return _with_inseparable(replace(graph, named=named, unclear=unclear))
+
+
+def _views(
+    suspects: Iterable[Suspect], values: Mapping[fx.Node, Any], channel: Tensor, program: Program
+) -> dict[str, Tensor]:
+    """The coupled channel at each position of what the views of suspects give."""
+    names = {suspect.node for suspect in suspects}
+    nodes = (node for node in program.nodes if node.name in names and node.target in VIEWS)
+    return {node.name: _coupled(values[node], channel) for node in nodes if isinstance(values[node], Tensor)}
 
 
 def _coupled(labels: Tensor, channel: Tensor) -> Tensor:
@@ -202,9 +215,11 @@ def _whole_rows(rows: Tensor) -> bool:
 
 
 def _with_inseparable(graph: ChannelGraph) -> ChannelGraph:
-    """Freeze the channels that blocks which overlap hold together."""
+    """Freeze the channels that blocks which overlap hold together, and the heads in which they lie."""
     for knot in knots(graph):
-        graph = with_frozen(graph, inseparable(knot, graph.frozen), INSEPARABLE)
+        channels = inseparable(knot, graph.frozen)
+        heads = graph.head_of[channels].unique()
+        graph = with_frozen(graph, torch.cat([channels, heads[heads >= 0]]), INSEPARABLE)
     return graph
 
 

@@ -28,7 +28,7 @@ def find_group_counts(builder: Builder, model: nn.Module) -> None:
         where = module_path(nodes[each.node])
         if each.place is None or _held(each, where, builder, model):
             continue
-        builder.suspects.append(Suspect(each.channels, source_line(nodes[each.node]), where))
+        builder.suspects.append(Suspect(each.channels, source_line(nodes[each.node]), where, each.node))
         known = {(follow.owner, follow.attribute) for follow in builder.follows}
         for attribute, value in vars(model.get_submodule(where)).items():
             if type(value) is int and value == each.groups and (where, attribute) not in known:
@@ -82,7 +82,7 @@ def find_splits(builder: Builder, model: nn.Module) -> None:
         if set(held.values()) != set(range(len(split.pieces))):
             builder.frozen.append((channels, Freeze(f"{SPLIT} ({split.operator})", split.where)))
             continue
-        builder.suspects.append(Suspect(channels, split.line, split.where))
+        builder.suspects.append(Suspect(channels, split.line, split.where, split.node))
         for name, place in held.items():
             builder.follows.append(Follow(split.where, name, "outputs", split.pieces[place], split.pieces[place]))
 

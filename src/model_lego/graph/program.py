@@ -71,12 +71,16 @@ class Program:
         return self.run_by(Runner(self.module, intercept), model, images)
 
     def narrowed(
-        self, model: nn.Module, images: Tensor, groups: Mapping[str, tuple[int, int]]
+        self,
+        model: nn.Module,
+        images: Tensor,
+        groups: Mapping[str, tuple[int, int]],
+        sizes: Mapping[str, Mapping[int, int]] | None = None,
     ) -> tuple["Program", Tensor]:
         """The same operators on the tensors of a narrower network, without exporting it, and its logits.
 
         `groups` gives the nodes whose number of groups, or of channels that are normalised, is another one now: the
-        place of that argument, and the number.
+        place of that argument, and the number. `sizes` gives the views whose result has other sizes, by dimension.
         Only for networks that have no number of channels written into them elsewhere.
         """
         graph = copied(self.module.graph)
@@ -84,6 +88,9 @@ class Program:
             if node.name in groups:
                 place, number = groups[node.name]
                 node.update_arg(place, number if isinstance(node.args[place], int) else [number])
+            for dim, size in (sizes or {}).get(node.name, {}).items():
+                shape = list(node.args[1])
+                node.update_arg(1, [*shape[:dim], size if type(shape[dim]) is int else shape[dim], *shape[dim + 1 :]])
         for node in graph.find_nodes(op="placeholder"):
             if not node.users and node.name != self.image:  # of a module that the cut network does not have
                 graph.erase_node(node)

@@ -1,13 +1,13 @@
 """ChannelSelection: which channels are kept, completed so that the network can really be cut that way."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
-from model_lego.graph.balancing import balance, keep_best, knots
+from model_lego.graph.balancing import Knot, balance, keep_best, knots
 from model_lego.graph.channels import ChannelGraph, Heads
 
 
@@ -47,10 +47,10 @@ def select(
     keep[graph.head] = False
     keep[graph.head[list(chosen)]] = True
     tied = knots(graph)
+    spread = list(_blocks_of_heads(graph, tied))
     while True:
         before = int(keep.sum())
-        for heads in graph.attention:
-            _fill_heads(heads, keep, scores, multiple)
+        _fill_attention(graph, spread, keep, scores, multiple)
         for knot in tied:
             balance(knot, keep, _heads_first(graph, keep, scores))
         for group in graph.groups:
@@ -121,12 +121,46 @@ def _fill_layers(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> None:
             keep_best(layer.outputs.unique(), 1, keep, scores)
 
 
+def _blocks_of_heads(graph: ChannelGraph, tied: Sequence[Knot]) -> Iterator[tuple[Tensor, Heads]]:
+    """Blocks that keep as many channels as those of all heads of some attention together, and that attention."""
+    for knot in tied:
+        blocks = {_sorted(block): block for block in knot.blocks} if knot.plain else {}
+        for heads in graph.attention:
+            if len(heads.heads.unique()) == len(heads.heads) and _sorted(heads.rows.reshape(-1)) in blocks:
+                yield torch.stack(list(blocks.values())), heads
+
+
+def _sorted(channels: Tensor) -> bytes:
+    marked: bytes = channels.sort().values.numpy().tobytes()
+    return marked
+
+
+def _spread_over_heads(heads: Heads, count: int, keep: Tensor, scores: Tensor) -> None:
+    """Keep so many channels at least, in place, as many in each head: those that are kept, then the best of others."""
+    kept = keep[heads.heads]
+    number = max(int(kept.sum()), -(-count // heads.width))
+    level = scores[heads.rows].sum(1)
+    order = torch.argsort(torch.where(kept, torch.inf, level), descending=True, stable=True)
+    for row in order[:number].tolist():
+        keep[heads.heads[row]] = True
+        keep_best(heads.rows[row], -(-count // number), keep, scores)
+
+
 def _heads_first(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> Tensor:
     """Scores by which channels of heads that are kept come before those of others."""
     if not graph.attention:
         return scores
     others = (graph.head_of >= 0) & ~keep[graph.head_of]
     return scores - others * (1 + scores.max() - scores.min())
+
+
+def _fill_attention(
+    graph: ChannelGraph, spread: Sequence[tuple[Tensor, Heads]], keep: Tensor, scores: Tensor, multiple: int
+) -> None:
+    for heads in graph.attention:
+        _fill_heads(heads, keep, scores, multiple)
+    for blocks, heads in spread:
+        _spread_over_heads(heads, int(keep[blocks].sum(1).max()), keep, scores)
 
 
 def _fill_heads(heads: Heads, keep: Tensor, scores: Tensor, multiple: int) -> None:

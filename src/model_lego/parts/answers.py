@@ -82,16 +82,15 @@ def _held(network: nn.Module) -> list[Any]:
 
 
 def _heard(network: nn.Module, images: Tensor, watcher: Watcher | None) -> tuple[Tensor, str]:
-    heard = _Listener(watcher)
-    with heard:
+    with Listener(watcher) as heard:
         logits = answer_of(network, images)
     return logits, heard.digest.hexdigest()
 
 
-class _Listener(TorchDispatchMode):
-    """Notes each operator that does more than to lay out a tensor."""
+class Listener(TorchDispatchMode):
+    """Notes each operator that does more than to lay out a tensor, with its numbers and the shapes that it takes."""
 
-    def __init__(self, watcher: Watcher | None) -> None:
+    def __init__(self, watcher: Watcher | None = None) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
         self.digest, self.watcher = hashlib.sha256(), watcher
 

@@ -4,12 +4,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from model_lego.cutting import verification
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
 from model_lego.errors import CutMismatch
-from model_lego.graph import ChannelGraph, ChannelSelection, select
-from model_lego.graph.program import export_program
+from model_lego.graph import ChannelGraph, ChannelSelection, read_graph, select
+from model_lego.graph.program import Program, export_program
+from tests.support.plans import half_plan, traced
+from tests.support.tiny_models import build, inputs
 
 
 class Counting(nn.Module):
@@ -117,3 +120,34 @@ def test_a_network_that_gives_no_numbers_is_no_cut_that_was_checked():
         model[3].bias.fill_(float("nan"))
     with pytest.raises(CutMismatch, match="differ by nan"):
         check_cut(module, model, *others)
+
+
+def shapes_in(program: Program) -> list[tuple[int, ...]]:
+    values = [node.meta["val"] for node in program.nodes if node.op == "call_function"]
+    return [tuple(value.shape[1:]) for value in values if isinstance(value, Tensor)]
+
+
+@pytest.mark.parametrize("name", ["attention", "attention_own_widths"])
+def test_views_whose_sizes_follow_take_no_export(name, monkeypatch):
+    """The source's operators with the planned sizes are those of the cut, to the last bit; their sizes are written."""
+    model, graph = traced(name)
+    assert graph.suspects
+    cut = slice_model(model, graph, half_plan(graph, seed=0, logits=[2, 0])).module
+    exported = export_program(cut, inputs(name, batch=2))
+    monkeypatch.setattr(verification, "export_program", None)
+    program = check_cut(cut, model, graph, half_plan(graph, seed=0, logits=[2, 0]), inputs(name, batch=2)).program
+    assert shapes_in(program) == shapes_in(exported)
+    images = inputs(name, batch=5, seed=3)  # another batch size
+    torch.testing.assert_close(program.run(cut, images), exported.run(cut, images))
+
+
+def test_a_view_whose_size_does_not_follow_is_exported_and_refused(monkeypatch):
+    """`attention_fixed` has its sizes written into it: as it was read, before it was tried."""
+    model, x = build("attention_fixed"), inputs("attention_fixed", batch=2)
+    graph = read_graph(model, x)
+    assert set(graph.views) == {suspect.node for suspect in graph.suspects}
+    plan, asked = half_plan(graph, seed=0, logits=[2, 0]), []
+    monkeypatch.setattr(verification, "export_program", lambda *given: asked.append(given) or export_program(*given))
+    with pytest.raises(CutMismatch, match="does not run"):
+        check_cut(slice_model(model, graph, plan).module, model, graph, plan, x)
+    assert len(asked) == 1

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph import labels as lab
-from model_lego.graph.ops.elementwise import rows
+from model_lego.graph.ops.elementwise import overload, rows
 from model_lego.graph.ops.frozen import COMPUTED_POSITIONS, whole
 from model_lego.graph.rule import Call, OpRule, Route, tied_along
 
@@ -265,13 +265,17 @@ def _unflatten(call: Call) -> Tensor:
     return result
 
 
+_VIEWS = ["view", "reshape", "_unsafe_view"]
+#: Operators that are given all sizes of their result.
+VIEWS = frozenset(map(overload, (*_VIEWS, "expand")))
+
 ROWS: dict[object, OpRule] = {
     **rows(
         ["permute", "transpose.int", "unsqueeze", "t", "movedim.int", "moveaxis.int", "swapaxes", "numpy_T", "mT"],
         OpRule("", Route.MOVES, dims_only),
     ),
     **rows(["squeeze", "squeeze.dim", "squeeze.dims"], OpRule("", Route.MOVES, squeeze)),
-    **rows(["view", "reshape", "_unsafe_view"], OpRule("", Route.MOVES, reshape)),
+    **rows(_VIEWS, OpRule("", Route.MOVES, reshape)),
     **rows(["flatten.using_ints"], OpRule("", Route.MOVES, flatten)),
     **rows(["unflatten.int", "view_as", "reshape_as"], OpRule("", Route.MOVES, _unflatten)),
     **rows(["expand", "expand_as"], OpRule("", Route.MOVES, expand)),
