@@ -24,10 +24,8 @@ HEAD = (
     "reasons: `benchmarks/results/coverage.json`.",
 )
 TOKENS = (
-    "Transformers and hybrids, the smallest network of each family. Layer norms and attention hold the stream of",
-    "tokens; the hidden units of the MLP blocks, and convolutions around them, can be cut by the same table. They",
-    "are counted apart; here a cut of half of each group that takes less than 30 % of the parameters counts as not",
-    "passing, too.",
+    "Transformers and hybrids, the smallest network of each family. Streams, heads, channels within them, hidden layers",
+    "and convolutions are cut by the same table ([how](decisions/attention-in-heads.md)). They are counted apart.",
 )
 
 

@@ -23,7 +23,8 @@ FAILS = ("split_halves", "shuffles", "shuffles_bound")
 #: Networks of which it cuts something else: what comes out does not run, or is not the masked source.
 WRONG = (
     *("residual_pad", "depthwise_multiplier", "group_norm", "norm_groups", "norm_groups_grouped", "group_spread"),
-    *("blur", "attention", "attention_fused", "attention_own_widths"),
+    *("blur", "attention", "attention_fused", "attention_own_widths", "attention_bias_in_parts"),
+    *("attention_over_channels", "attention_talking_heads", "positions_mixed"),
 )
 #: A network whose two layers share a weight: it cuts one of them and lets go of the tie, we keep it.
 UNTIED = ("tied",)

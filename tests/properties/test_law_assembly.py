@@ -44,7 +44,7 @@ REFUSED = {
     "attention": "sums products of two values (queries and keys) over channels",
     "attention_fused": "sums products of two values (queries and keys) over channels",
     "attention_own_widths": "sums products of two values (queries and keys) over channels",
-    "attention_bias_in_parts": "sums products of two values (queries and keys) over channels",
+    "attention_bias_in_parts": "belongs to no channel and differs between the parts",
     "attention_over_channels": "parts would mix",
     "attention_talking_heads": "sums products of two values (queries and keys) over channels",
     "positions_mixed": "belongs to no channel and differs between the parts",

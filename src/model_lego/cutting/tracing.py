@@ -37,13 +37,11 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
     model = unwrapped(model)
     graph = read_graph(model, example, rules=rules)
     lines = frozenset(suspect.line for suspect in graph.suspects)
-    if not lines or _survives(model, graph, example):
+    if not lines or (_survives(model, graph, example) and _survives_alone(model, graph, example)):
         return graph
     if graph.attention:  # its heads may go where their width may not
         stiff = read_graph(model, example, rules=rules, program=graph.program, stiff=True)
-        inside = (stiff.head_of >= 0) | stiff.is_attention_head
-        alone = inside.nonzero().reshape(-1)  # else half of a stream might go with half of the heads
-        if _one_of_many(model, stiff, example) and _one_of_many(model, stiff, example, alone):
+        if _one_of_many(model, stiff, example) and _survives_alone(model, stiff, example):
             return stiff
     if (matched := _matched(model, graph, example)) is not None:
         return matched
@@ -80,6 +78,12 @@ def _matched(model: nn.Module, graph: ChannelGraph, example: Tensor) -> ChannelG
         if _one_of_many(model, matched, example):
             return matched
     return None
+
+
+def _survives_alone(model: nn.Module, graph: ChannelGraph, example: Tensor) -> bool:
+    """Whether heads can go without others: half of a stream might go with half of the heads, by chance."""
+    inside = (graph.head_of >= 0) | graph.is_attention_head
+    return not bool(inside.any()) or _one_of_many(model, graph, example, inside.nonzero().reshape(-1))
 
 
 def _only(

@@ -51,9 +51,10 @@ def heads_of(builder: Builder, channel: Tensor) -> tuple[Heads, ...]:
     return tuple(Heads(channel[each.rows], channel[each.heads], each.where) for each in builder.attention)
 
 
-def only_heads(attention: Sequence[Heads]) -> list[tuple[Tensor, Freeze]]:
-    """The channels that a single head cannot do without: one that stands for all of it."""
+def only_heads(attention: Sequence[Heads], frozen: Tensor) -> list[tuple[Tensor, Freeze]]:
+    """The channels that a single head cannot do without, and that are not `frozen`: one that stands for all of it."""
     alone = [each for each in attention if len(each.heads.unique()) == 1 and len(each.rows.unique()) == 1]
+    alone = [each for each in alone if not bool(torch.isin(each.rows, frozen).all())]
     return [(each.rows.unique(), Freeze("is all of the only head of an attention", each.where)) for each in alone]
 
 

@@ -105,7 +105,7 @@ def _finish(
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
     statistics = tuple(replace(each, channels=channel[each.channels]) for each in builder.statistics)
     attention = heads_of(builder, channel)
-    frozen += only_heads(attention)
+    frozen += only_heads(attention, torch.cat([channels for channels, _ in frozen]))
     frozen += held_heads(attention, frozen, width)
     is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
     for channels, _ in frozen:

@@ -67,7 +67,7 @@ def _held_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, An
         if len(axes) == 1 and len(shape) > 1:
             channels = labels.reshape(-1)
             for attribute, value in vars(model.get_submodule(where)).items():
-                if type(value) is tuple and value == shape:
+                if type(value) is tuple and [*map(type, value)] == [int] * len(shape) and value == shape:
                     yield Follow(where, one_of(attribute, axes[0]), "outputs", channels, channels)
 
 

@@ -31,15 +31,17 @@ def matched_widths(suspects: Iterable[Suspect], made: Mapping[str, Tensor], widt
 
 def joined(balances: Sequence[Balance]) -> tuple[Balance, ...]:
     """Balances with those that have a block in common as one: all their blocks are equal."""
-    found: list[tuple[str, dict[bytes, Tensor]]] = []
+    found: list[Balance] = []
     for balance in balances:
-        blocks = {_mark(block): block for block in balance.blocks}
-        same = [entry for entry in found if not entry[1].keys().isdisjoint(blocks)]
-        found = [entry for entry in found if entry not in same]
-        for _, others in same:
-            blocks = others | blocks
-        found.append((same[0][0] if same else balance.where, blocks))
-    return tuple(Balance(torch.stack(list(blocks.values())), where) for where, blocks in found if len(blocks) > 1)
+        marks = {*map(_mark, balance.blocks)}
+        same = [other for other in found if not marks.isdisjoint(map(_mark, other.blocks))]
+        found = [other for other in found if not any(other is each for each in same)]
+        if same:
+            blocks = {_mark(block): block for each in (*same, balance) for block in each.blocks}
+            found.append(Balance(torch.stack(list(blocks.values())), same[0].where))
+        else:
+            found.append(balance)
+    return tuple(found)
 
 
 def _mark(block: Tensor) -> bytes:
