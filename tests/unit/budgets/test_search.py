@@ -91,6 +91,16 @@ def test_the_price_of_a_channel_is_what_the_network_costs_less_without_it(name):
     assert tried or name == "grouped"
 
 
+def test_a_layer_over_positions_is_in_the_price_of_the_channels_that_it_treats_alike():
+    """9 tokens by 9, for each of 10 channels."""
+    model, graph = traced("positions_mixed")
+    keep = keep_all(graph).keep
+    beside = PriceList(model, graph).of(keep) - PriceList(model, replace(graph, alike={})).of(keep)
+    stream = graph.layer("patches").outputs
+    assert beside[1, stream].tolist() == [81.0] * 10
+    assert float(beside.sum()) == 810
+
+
 def test_channels_go_by_what_they_are_worth_for_their_price():
     model, graph = traced("plain")
     prices = PriceList(model, graph).of(torch.ones(graph.width, dtype=torch.bool))

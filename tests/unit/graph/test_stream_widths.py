@@ -1,0 +1,47 @@
+"""Attention as wide as the stream that it reads, heads that go whole, layers over positions: networks of timm."""
+
+import pytest
+import torch
+
+from model_lego.cutting.slicing import slice_model
+from model_lego.cutting.tracing import trace
+from tests.support.oracles import masked_forward
+from tests.support.plans import half_plan, kept_inputs, lost
+from tests.unit.graph.test_attention import IMAGES, spread
+
+timm = pytest.importorskip("timm")
+SIZES = {"img_size": 16, "patch_size": 8, "embed_dim": 12, "depth": 2, "num_heads": 3, "num_classes": 4}
+STAGES = {"num_classes": 4, "embed_dims": (12, 16), "num_heads": (1, 2), "mlp_ratios": (2, 2), "depths": (1, 2)}
+
+NETWORKS = {
+    "CaiT": lambda: timm.models.cait.Cait(**SIZES),
+    "PVT": lambda: timm.models.pvt_v2.PyramidVisionTransformerV2(**STAGES, sr_ratios=(2, 1)),
+    "Twins": lambda: timm.models.twins.Twins(**STAGES, img_size=16, patch_size=4, sr_ratios=(2, 1), wss=(2, 2)),
+    "MLP-Mixer": lambda: timm.models.mlp_mixer.MlpMixer(
+        num_classes=4, img_size=16, patch_size=8, num_blocks=2, embed_dim=12
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_half_of_each_group_is_cut_and_the_slice_is_its_mask(name):
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = spread(NETWORKS[name]())
+    graph = trace(model, IMAGES)
+    assert not any("written" in freeze.reason or "elsewhere" in freeze.reason for freeze in graph.freezes)
+    plan = half_plan(graph, seed=0, logits=[2, 0])
+    assert all(count > 0 for count, _ in lost(graph, plan).values()), lost(graph, plan)
+    expected = masked_forward(model, IMAGES, kept_inputs(graph, plan))[:, [2, 0]]
+    with torch.no_grad():
+        found, whole = slice_model(model, graph, plan).module(IMAGES), model(IMAGES)[:, [2, 0]]
+    assert (found - expected).abs().max() <= 1e-8 * expected.abs().max()
+    assert (whole - expected).abs().max() > 1e-3 * expected.abs().max()
+
+
+def test_half_of_a_stream_and_half_of_the_heads_may_fit_by_chance():
+    """Four heads of a stream of 48: a trial of both at once passed, and the first cut of another kind was refused."""
+    sizes = {"img_size": 32, "patch_size": 16, "embed_dim": 48, "depth": 2, "num_heads": 4, "num_classes": 4}
+    graph = trace(timm.models.beit.Beit(**sizes).eval(), torch.rand(1, 3, 32, 32))
+    blocks = [balance.blocks for balance in graph.balances]
+    assert [tuple(each.shape) for each in blocks] == [(3, 48)]  # the stream, and the values of two blocks
