@@ -52,7 +52,7 @@ def select(
         before = int(keep.sum())
         _fill_attention(graph, spread, keep, scores, multiple)
         for knot in tied:
-            balance(knot, keep, _heads_first(graph, keep, scores))
+            balance(knot, keep, scores)
         for group in graph.groups:
             _fill_group(graph, group.channels, keep, scores, multiple)
         _fill_layers(graph, keep, scores)
@@ -144,14 +144,6 @@ def _spread_over_heads(heads: Heads, count: int, keep: Tensor, scores: Tensor) -
     for row in order[:number].tolist():
         keep[heads.heads[row]] = True
         keep_best(heads.rows[row], -(-count // number), keep, scores)
-
-
-def _heads_first(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> Tensor:
-    """Scores by which channels of heads that are kept come before those of others."""
-    if not graph.attention:
-        return scores
-    others = (graph.head_of >= 0) & ~keep[graph.head_of]
-    return scores - others * (1 + scores.max() - scores.min())
 
 
 def _fill_attention(

@@ -151,3 +151,25 @@ def test_a_view_whose_size_does_not_follow_is_exported_and_refused(monkeypatch):
     with pytest.raises(CutMismatch, match="does not run"):
         check_cut(slice_model(model, graph, plan).module, model, graph, plan, x)
     assert len(asked) == 1
+
+
+class OtherOperators(nn.Module):
+    """A view that follows, and behind it another operator, which gives the same, for other widths."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.head = nn.Linear(6, 8), nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x.flatten(1))
+        x = x.view(x.shape[0], 1, x.shape[1]).mean(1)
+        return self.head(x.relu() if x.shape[1] == 8 else x.clamp(min=0))
+
+
+def test_other_operators_are_refused_though_they_give_the_same():
+    model, x = OtherOperators().double().eval(), torch.randn(2, 6, 1, 1, dtype=torch.float64)
+    graph = read_graph(model, x)
+    assert set(graph.views) == {suspect.node for suspect in graph.suspects} != set()
+    plan = select(graph, torch.arange(graph.width) % 2 == 0, logits=[0, 2])
+    with pytest.raises(CutMismatch, match="other operators than its source"):
+        check_cut(slice_model(model, graph, plan).module, model, graph, plan, x)

@@ -7,6 +7,7 @@ from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from tests.support.oracles import masked_forward
 from tests.support.plans import half_plan, kept_inputs, lost
+from tests.support.tiny.tokens import TalkingHeads, Tokens
 from tests.unit.graph.test_attention import IMAGES, spread
 
 timm = pytest.importorskip("timm")
@@ -45,3 +46,19 @@ def test_half_of_a_stream_and_half_of_the_heads_may_fit_by_chance():
     graph = trace(timm.models.beit.Beit(**sizes).eval(), torch.rand(1, 3, 32, 32))
     blocks = [balance.blocks for balance in graph.balances]
     assert [tuple(each.shape) for each in blocks] == [(3, 48)]  # the stream, and the values of two blocks
+
+
+class InWholeStream(Tokens):
+    """A softmax along the stream, which keeps it whole."""
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2).transpose(1, 2)
+        return self.head((x + self.attention(x.softmax(-1))).mean(1))
+
+
+def test_heads_that_are_as_wide_as_a_stream_kept_whole_are_kept_with_it():
+    graph = trace(InWholeStream(TalkingHeads()).double().eval(), IMAGES)
+    assert not bool(graph.cuttable[graph.layer("patches").outputs].any())
+    values = [each for each in graph.attention if not bool(graph.cuttable[each.rows].any())]
+    assert values
+    assert not any(bool(graph.cuttable[each.heads].any()) for each in values)
