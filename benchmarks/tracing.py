@@ -1,7 +1,8 @@
 """trace + cut at the image size that a network was made for: seconds, and peak memory beside a plain run of two images.
 
-ResNet-50, EfficientNet-B0, and the networks that took the most memory for their size in `make coverage`, which uses the
-smallest images that run. Float32, random weights; each network in a process of its own.
+ResNet-50, EfficientNet-B0, a ConvNeXt, two vision transformers, and the networks that took the most memory for their
+size in `make coverage`, which uses the smallest images that run. Float32, random weights; each network in a process of
+its own.
 """
 
 import multiprocessing
@@ -18,6 +19,7 @@ from model_lego.models import build, image_shape
 from model_lego.parts.origin import Builder
 
 NAMES = (
+    *("timm:vit_small_patch16_224", "torchvision:convnext_tiny", "timm:swin_tiny_patch4_window7_224"),
     *("torchvision:resnet50", "torchvision:efficientnet_b0", "torchvision:shufflenet_v2_x0_5"),
     *("torchvision:shufflenet_v2_x1_0", "torchvision:shufflenet_v2_x1_5", "torchvision:shufflenet_v2_x2_0"),
     *("timm:mixnet_s", "timm:nf_ecaresnet26", "timm:skresnet18", "timm:eca_nfnet_l0"),

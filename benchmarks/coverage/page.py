@@ -24,8 +24,8 @@ HEAD = (
     "reasons: `benchmarks/results/coverage.json`.",
 )
 TOKENS = (
-    "Transformers and hybrids, the smallest network of each family. Streams, heads, channels within them, hidden layers",
-    "and convolutions are cut by the same table ([how](decisions/attention-in-heads.md)). They are counted apart.",
+    "Transformers and hybrids, the smallest network of each family. Streams, heads, channels within them, hidden",
+    "layers and convolutions are cut by the same table ([how](decisions/attention-in-heads.md)). They count apart.",
 )
 
 

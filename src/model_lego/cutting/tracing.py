@@ -121,27 +121,28 @@ def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: 
 
     With `channels` all others are kept.
     """
-    selection = _half(graph, channels)
-    try:
-        check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)
-    except CutMismatch:
-        return False
+    for turn in range(2 if graph.attention else 1):  # numbers of heads and streams may fit by chance
+        selection = _half(graph, channels, turn)
+        try:
+            check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)
+        except CutMismatch:
+            return False
     return True
 
 
-def _half(graph: ChannelGraph, channels: Tensor | None) -> ChannelSelection:
-    """About half of the channels of each group, of some draws the one that cuts most cells.
+def _half(graph: ChannelGraph, channels: Tensor | None, turn: int) -> ChannelSelection:
+    """About half of the channels of each group, of some draws the one that cuts most cells; others in each turn.
 
     Blocks that stay equal may fill up again what was drawn, and what is kept whole by chance is not tried out.
     """
-    generator, cells = torch.Generator().manual_seed(0), cells_of(graph)
+    generator, cells = torch.Generator().manual_seed(turn), cells_of(graph)
     shares = SHARES if graph.attention else (1 / 2,)
     free = graph.cuttable if channels is None else graph.cuttable & torch.isin(torch.arange(graph.width), channels)
     possible, best, most = sum(bool(free[cell].any()) for cell in cells), None, -1
     for _ in range(DRAWS):
         wanted = torch.zeros(graph.width, dtype=torch.bool)
         for cell in cells:  # by chance, a small one might lose nothing
-            share = shares[int(graph.group_of[cell[0]]) % len(shares)]
+            share = shares[(int(graph.group_of[cell[0]]) + turn) % len(shares)]
             wanted[cell[torch.randperm(len(cell), generator=generator)[: int(share * len(cell))]]] = True
         wanted = without_heads(graph, wanted)
         if channels is not None:

@@ -88,7 +88,7 @@ def _finish(
     matched: bool,
     lone: bool,
 ) -> ChannelGraph:
-    find_folds(builder, rules, values)
+    find_folds(builder, rules, values, model)
     tie_heads(builder)
     edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
     left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))

@@ -1,14 +1,16 @@
 """Scales that follow the width of queries: which rows of which tensors make up for it where queries are cut.
 
 `scaled_dot_product_attention` divides by the root of the width that it finds. In a cut network that is another one, so
-what makes the queries is multiplied by the root of the share that is left, and the scores stay those of the source.
+what makes the queries is multiplied by the root of the share that is left, and the scores stay those of the source. So
+it is with a forward that computes the root itself (torchvision's Swin): a factor of that size which no attribute holds.
 """
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from model_lego.graph.channels import Fold, Layer
 from model_lego.graph.collector import Builder
@@ -19,15 +21,20 @@ _NAMES = ("dropout", "clone", "contiguous", "alias", "detach", "neg", "_to_copy"
 #: Operators that give the multiple of what they are given a multiple of, beside those that only move it.
 PROPORTIONAL = {overload(name) for name in (*_NAMES, "mul.Tensor", "div.Tensor", "mul.Scalar", "div.Scalar")}
 
+MULTIPLYING = {overload("mul.Tensor"), overload("mul.Scalar")}
+SCALING = {*MULTIPLYING, overload("div.Tensor"), overload("div.Scalar")}
 
-def find_folds(builder: Builder, rules: Mapping[object, OpRule], values: Mapping[fx.Node, Any]) -> None:
+
+def find_folds(
+    builder: Builder, rules: Mapping[object, OpRule], values: Mapping[fx.Node, Any], model: nn.Module
+) -> None:
     """Note the tensors that make queries; where these have other uses, or are not proportional to them, tie each head.
 
     The channels of a head that is tied are kept or cut together, so that its width stays what it is.
     """
     nodes = {node.name: node for node in builder.program.nodes}
     names = [name for layer in builder.layers for name in (layer.weight, layer.bias)]
-    for name, labels in builder.scaled:
+    for name, labels in (*builder.scaled, *_computed(builder, nodes, model)):
         made = _Queries(labels, builder, rules, values).makers(nodes[name])
         if made is None or any(names.count(each) > 1 for layer in made for each in (layer.weight, layer.bias) if each):
             first, every = torch.broadcast_tensors(labels[..., :1], labels)
@@ -39,6 +46,29 @@ def find_folds(builder: Builder, rules: Mapping[object, OpRule], values: Mapping
             builder.folds.append(Fold(layer.weight, layer.window.output_axis, positions, rows))
             if layer.bias is not None:
                 builder.folds.append(Fold(builder.program.canonical(layer.bias), 0, positions, rows))
+
+
+def _computed(builder: Builder, nodes: Mapping[str, fx.Node], model: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Products, with the labels of their queries, whose scale a forward computes; `trace` tries them."""
+    for product in builder.products:
+        node, labels = nodes[product.node], product.operands[0]
+        width, held = labels.shape[-1], vars(model.get_submodule(product.where)).values()
+        scales = (scale for scale in _factors(node) if width > 1 and math.isclose(scale, width**-0.5))
+        if any(not any(isinstance(one, float) and math.isclose(one, scale) for one in held) for scale in scales):
+            yield product.node, labels
+
+
+def _factors(product: fx.Node) -> Iterator[float]:
+    """The numbers by which what a product takes, or gives, is multiplied, just before or behind it."""
+    near = [*product.users]
+    for node in product.all_input_nodes:
+        while node.target not in SCALING and node.op == "call_function" and len(node.all_input_nodes) == 1:
+            node = node.all_input_nodes[0]
+        near.append(node)
+    for node in near:
+        factor = node.args[1] if node.target in SCALING else None
+        if isinstance(factor, int | float) and factor:
+            yield factor if node.target in MULTIPLYING else 1 / factor
 
 
 class _Queries:

@@ -121,7 +121,8 @@ class TalkingHeads(nn.Module):
         batch, tokens, width = x.shape
         qkv = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, width // self.num_heads).permute(2, 0, 3, 1, 4)
         q, k, v = qkv[0], qkv[1], qkv[2]
-        scores = self.before((q @ k.transpose(-2, -1)).permute(0, 2, 3, 1)).softmax(2)
+        scale = (width // self.num_heads) ** -0.5  # as torchvision's Swin computes it
+        scores = self.before(((q * scale) @ k.transpose(-2, -1)).permute(0, 2, 3, 1)).softmax(2)
         weights = self.behind(scores).permute(0, 3, 1, 2)
         return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, width))
 
