@@ -51,11 +51,14 @@ def heads_of(builder: Builder, channel: Tensor) -> tuple[Heads, ...]:
     return tuple(Heads(channel[each.rows], channel[each.heads], each.where) for each in builder.attention)
 
 
-def only_heads(attention: Sequence[Heads], frozen: Tensor) -> list[tuple[Tensor, Freeze]]:
-    """The channels that a single head cannot do without, and that are not `frozen`: one that stands for all of it."""
-    alone = [each for each in attention if len(each.heads.unique()) == 1 and len(each.rows.unique()) == 1]
-    alone = [each for each in alone if not bool(torch.isin(each.rows, frozen).all())]
-    return [(each.rows.unique(), Freeze("is all of the only head of an attention", each.where)) for each in alone]
+def held_rows(attention: Sequence[Heads], frozen: Tensor) -> Iterator[tuple[Tensor, Freeze]]:
+    """The channels that stand for all of a head which stays: the only one, or one that is `frozen`."""
+    for each in attention:
+        stays = torch.isin(each.heads, frozen) | (len(each.heads.unique()) == 1)
+        whole = (each.rows == each.rows[:, :1]).all(1)
+        channels = each.rows[stays & whole, 0].unique()
+        if not bool(torch.isin(channels, frozen).all()):
+            yield channels, Freeze("is all of a head that is kept", each.where)
 
 
 def held_heads(

@@ -9,7 +9,7 @@ from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
-from model_lego.graph.attention import counted, heads_of, held_heads, only_heads, tie_heads, with_blocks
+from model_lego.graph.attention import counted, heads_of, held_heads, held_rows, tie_heads, with_blocks
 from model_lego.graph.balancing import inseparable, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
@@ -105,8 +105,8 @@ def _finish(
     frozen += [(s.channels, Freeze(WRITTEN_IN, s.where)) for s in suspects if s.line in whole]
     statistics = tuple(replace(each, channels=channel[each.channels]) for each in builder.statistics)
     attention = heads_of(builder, channel)
-    frozen += only_heads(attention, torch.cat([channels for channels, _ in frozen]))
     frozen += held_heads(attention, frozen, width)
+    frozen += held_rows(attention, torch.cat([channels for channels, _ in frozen]))
     is_frozen, written = torch.zeros(2, width, dtype=torch.bool)
     for channels, _ in frozen:
         is_frozen[channels] = True
