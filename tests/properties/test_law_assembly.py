@@ -46,7 +46,7 @@ REFUSED = {
     "attention_own_widths": "sums products of two values (queries and keys) over channels",
     "attention_bias_in_parts": "belongs to no channel and differs between the parts",
     "attention_over_channels": "parts would mix",
-    "attention_talking_heads": "sums products of two values (queries and keys) over channels",
+    "attention_talking_heads": "differ in the settings of aten.mul",  # of their scales, which follow other widths
     "positions_mixed": "belongs to no channel and differs between the parts",
     "attention_fixed": "sums products of two values (queries and keys) over channels",
 }
