@@ -35,7 +35,10 @@ def main() -> None:
     rows = {}
     for name in NAMES:
         with context.Pool(1) as pool:
-            rows[name] = pool.apply(_measured, (name,))
+            try:
+                rows[name] = pool.apply(_measured, (name,))
+            except ml.LegoError as error:
+                rows[name] = {"error": str(error)}
     record("tracing", {"seed": SEED, "networks": rows})
 
 
