@@ -59,6 +59,12 @@ def meet(one: Tensor, other: Tensor) -> bool:
     return bool(torch.isin(one, other).any())
 
 
+def set_of(channels: Tensor) -> bytes:
+    """What is the same for the same channels in another order, to look them up by."""
+    ordered: bytes = channels.sort().values.numpy().tobytes()
+    return ordered
+
+
 def components(size: int, left: Tensor, right: Tensor) -> Tensor:
     """Number the connected components of `size` points under the edges left[i] - right[i]; one number a point.
 

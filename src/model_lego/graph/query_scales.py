@@ -18,11 +18,11 @@ from model_lego.graph.ops.elementwise import overload
 from model_lego.graph.rule import OpRule, Route, flat_labels
 
 _NAMES = ("dropout", "clone", "contiguous", "alias", "detach", "neg", "_to_copy", "to.dtype", "to.device")
-#: Operators that give the multiple of what they are given a multiple of, beside those that only move it.
-PROPORTIONAL = {overload(name) for name in (*_NAMES, "mul.Tensor", "div.Tensor", "mul.Scalar", "div.Scalar")}
-
 MULTIPLYING = {overload("mul.Tensor"), overload("mul.Scalar")}
+#: Operators that multiply or divide by a number, or by another value.
 SCALING = {*MULTIPLYING, overload("div.Tensor"), overload("div.Scalar")}
+#: Operators that give the multiple of what they are given a multiple of, beside those that only move it.
+PROPORTIONAL = {*map(overload, _NAMES), *SCALING}
 
 
 def find_folds(

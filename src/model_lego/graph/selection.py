@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
+from model_lego.graph import labels as lab
 from model_lego.graph.balancing import Knot, balance, keep_best, knots
 from model_lego.graph.channels import ChannelGraph, Heads
 
@@ -124,15 +125,10 @@ def _fill_layers(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> None:
 def _blocks_of_heads(graph: ChannelGraph, tied: Sequence[Knot]) -> Iterator[tuple[Tensor, Heads]]:
     """Blocks that keep as many channels as those of all heads of some attention together, and that attention."""
     for knot in tied:
-        blocks = {_sorted(block): block for block in knot.blocks} if knot.plain else {}
+        blocks = {lab.set_of(block): block for block in knot.blocks} if knot.plain else {}
         for heads in graph.attention:
-            if len(heads.heads.unique()) == len(heads.heads) and _sorted(heads.rows.reshape(-1)) in blocks:
+            if len(heads.heads.unique()) == len(heads.heads) and lab.set_of(heads.rows.reshape(-1)) in blocks:
                 yield torch.stack(list(blocks.values())), heads
-
-
-def _sorted(channels: Tensor) -> bytes:
-    marked: bytes = channels.sort().values.numpy().tobytes()
-    return marked
 
 
 def _spread_over_heads(heads: Heads, count: int, keep: Tensor, scores: Tensor) -> None:

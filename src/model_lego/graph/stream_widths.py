@@ -33,17 +33,12 @@ def joined(balances: Sequence[Balance]) -> tuple[Balance, ...]:
     """Balances with those that have a block in common as one: all their blocks are equal."""
     found: list[Balance] = []
     for balance in balances:
-        marks = {*map(_mark, balance.blocks)}
-        same = [other for other in found if not marks.isdisjoint(map(_mark, other.blocks))]
+        marks = {*map(lab.set_of, balance.blocks)}
+        same = [other for other in found if not marks.isdisjoint(map(lab.set_of, other.blocks))]
         found = [other for other in found if not any(other is each for each in same)]
         if same:
-            blocks = {_mark(block): block for each in (*same, balance) for block in each.blocks}
+            blocks = {lab.set_of(block): block for each in (*same, balance) for block in each.blocks}
             found.append(Balance(torch.stack(list(blocks.values())), same[0].where))
         else:
             found.append(balance)
     return tuple(found)
-
-
-def _mark(block: Tensor) -> bytes:
-    marked: bytes = block.sort().values.numpy().tobytes()
-    return marked
