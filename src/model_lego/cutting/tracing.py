@@ -82,8 +82,8 @@ def _matched(model: nn.Module, graph: ChannelGraph, example: Tensor) -> ChannelG
 
 def _survives_alone(model: nn.Module, graph: ChannelGraph, example: Tensor) -> bool:
     """Whether heads can go without others: half of a stream might go with half of the heads, by chance."""
-    inside = (graph.head_of >= 0) | graph.is_attention_head
-    return not bool(inside.any()) or _one_of_many(model, graph, example, inside.nonzero().reshape(-1))
+    inside = ((graph.head_of >= 0) | graph.is_attention_head).nonzero().reshape(-1)
+    return len(inside) == 0 or _survives(model, graph, example, inside, turns=1)
 
 
 def _only(
@@ -116,12 +116,14 @@ def _one_of_many(model: nn.Module, graph: ChannelGraph, example: Tensor, channel
         clear_away(model)
 
 
-def _survives(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
+def _survives(
+    model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None, *, turns: int = 2
+) -> bool:
     """Cut about half of the channels of each group, others in each block, and see whether that is what was planned.
 
     With `channels` all others are kept.
     """
-    for turn in range(2 if graph.attention else 1):  # numbers of heads and streams may fit by chance
+    for turn in range(turns if graph.attention else 1):  # numbers of heads and streams may fit by chance
         selection = _half(graph, channels, turn)
         try:
             check_cut(slice_model(model, graph, selection).module, model, graph, selection, example)

@@ -61,13 +61,14 @@ def _held_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, An
     lines = {(suspect.line, suspect.where) for suspect in builder.suspects}
     for node in builder.program.nodes:
         labels, where = values.get(node), module_path(node)
-        if not isinstance(labels, Tensor) or (source_line(node), where) not in lines:
+        value = node.meta.get("val")  # an assertion on a tensor (`x.to(dtype)`) has labels and gives nothing
+        if not (isinstance(labels, Tensor) and isinstance(value, Tensor)) or (source_line(node), where) not in lines:
             continue
-        shape, axes = tuple(concrete(node.meta["val"].shape)), lab.carried(labels)
+        shape, axes = tuple(concrete(value.shape)), lab.carried(labels)
         if len(axes) == 1 and len(shape) > 1:
             channels = labels.reshape(-1)
-            for attribute, value in vars(model.get_submodule(where)).items():
-                if type(value) is tuple and [*map(type, value)] == [int] * len(shape) and value == shape:
+            for attribute, held in vars(model.get_submodule(where)).items():
+                if type(held) is tuple and [*map(type, held)] == [int] * len(shape) and held == shape:
                     yield Follow(where, one_of(attribute, axes[0]), "outputs", channels, channels)
 
 

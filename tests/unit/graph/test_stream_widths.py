@@ -2,12 +2,13 @@
 
 import pytest
 import torch
+from torch import nn
 
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from tests.support.oracles import masked_forward
 from tests.support.plans import half_plan, kept_inputs, lost
-from tests.support.tiny.tokens import TalkingHeads, Tokens
+from tests.support.tiny.tokens import WIDTH, TalkingHeads, Tokens
 from tests.unit.graph.test_attention import IMAGES, spread
 
 timm = pytest.importorskip("timm")
@@ -62,3 +63,19 @@ def test_heads_that_are_as_wide_as_a_stream_kept_whole_are_kept_with_it():
     values = [each for each in graph.attention if not bool(graph.cuttable[each.rows].any())]
     assert values
     assert not any(bool(graph.cuttable[each.heads].any()) for each in values)
+
+
+class Converted(nn.Module):
+    """A view and a conversion in one line: an export notes the data type by an assertion, which gives nothing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads, self.mixed = 2, nn.Linear(WIDTH, WIDTH)
+
+    def forward(self, x):
+        return self.mixed(x).unflatten(2, (self.heads, -1)).softmax(1).to(x.dtype).flatten(2).to(x.dtype)
+
+
+def test_a_conversion_in_the_line_of_a_view_gives_no_shape():
+    graph = trace(Tokens(Converted()).double().eval(), IMAGES)
+    assert "attention.mixed" in {layer.name for layer in graph.layers}
