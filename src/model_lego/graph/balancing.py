@@ -4,6 +4,7 @@ A network that shuffles its channels deals the same ones out over other blocks a
 blocks up unbalances the next, until everything is kept; the smallest set that suits all of them is found instead.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor
 
 from model_lego.graph import labels as lab
-from model_lego.graph.channels import ChannelGraph
+from model_lego.graph.channels import Balance, ChannelGraph
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,6 +36,21 @@ class Knot:
     def blocks(self) -> list[Tensor]:
         """The blocks of a plain one."""
         return [torch.cat([self.cells[place] for place in row.nonzero().reshape(-1)]) for row in self.rows[0]]
+
+
+def joined(balances: Sequence[Balance]) -> tuple[Balance, ...]:
+    """Balances with those that have a block in common as one: all their blocks are equal."""
+    found: list[Balance] = []
+    for balance in balances:
+        marks = {*map(lab.set_of, balance.blocks)}
+        same = [other for other in found if not marks.isdisjoint(map(lab.set_of, other.blocks))]
+        found = [other for other in found if not any(other is each for each in same)]
+        if same:
+            blocks = {lab.set_of(block): block for each in (*same, balance) for block in each.blocks}
+            found.append(Balance(torch.stack(list(blocks.values())), same[0].where))
+        else:
+            found.append(balance)
+    return tuple(found)
 
 
 def knots(graph: ChannelGraph) -> tuple[Knot, ...]:

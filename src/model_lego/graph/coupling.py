@@ -10,7 +10,7 @@ from torch import Tensor, fx, nn
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
 from model_lego.graph.attention import counted, heads_of, held_heads, held_rows, tie_heads, with_blocks
-from model_lego.graph.balancing import inseparable, knots
+from model_lego.graph.balancing import inseparable, joined, knots
 from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
 from model_lego.graph.collector import IMAGES, Builder
 from model_lego.graph.group_counts import find_group_counts, find_shapes, find_splits
@@ -28,7 +28,7 @@ from model_lego.graph.randomness import refuse_random
 from model_lego.graph.rule import OpRule
 from model_lego.graph.same_answer import refuse_other_operators
 from model_lego.graph.spare import spare_modules
-from model_lego.graph.stream_widths import joined, matched_widths
+from model_lego.graph.stream_widths import matched_widths
 from model_lego.graph.written_images import refuse_written_images
 
 WRITTEN_IN = "the forward has the number of channels written into it"

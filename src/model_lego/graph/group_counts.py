@@ -58,18 +58,17 @@ def find_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, Any
 
 def _held_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, Any]) -> Iterator[Follow]:
     """Of the views of suspects, the sizes that channels take in a tuple with all sizes (`bias_shape`)."""
-    lines = {(suspect.line, suspect.where) for suspect in builder.suspects}
-    for node in builder.program.nodes:
-        labels, where = values.get(node), module_path(node)
-        value = node.meta.get("val")  # an assertion on a tensor (`x.to(dtype)`) has labels and gives nothing
-        if not (isinstance(labels, Tensor) and isinstance(value, Tensor)) or (source_line(node), where) not in lines:
+    nodes = {node.name: node for node in builder.program.nodes}
+    for suspect in builder.suspects:
+        node = nodes[suspect.node]
+        labels = values[node]
+        if not isinstance(labels, Tensor):
             continue
-        shape, axes = tuple(concrete(value.shape)), lab.carried(labels)
+        shape, axes, channels = tuple(concrete(node.meta["val"].shape)), lab.carried(labels), labels.reshape(-1)
         if len(axes) == 1 and len(shape) > 1:
-            channels = labels.reshape(-1)
-            for attribute, held in vars(model.get_submodule(where)).items():
-                if type(held) is tuple and [*map(type, held)] == [int] * len(shape) and held == shape:
-                    yield Follow(where, one_of(attribute, axes[0]), "outputs", channels, channels)
+            for attribute, value in vars(model.get_submodule(suspect.where)).items():
+                if type(value) is tuple and [*map(type, value)] == [int] * len(shape) and value == shape:
+                    yield Follow(suspect.where, one_of(attribute, axes[0]), "outputs", channels, channels)
 
 
 def find_splits(builder: Builder, model: nn.Module) -> None:

@@ -4,7 +4,7 @@
 as the stream's: blocks that keep equal numbers.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
@@ -27,18 +27,3 @@ def matched_widths(suspects: Iterable[Suspect], made: Mapping[str, Tensor], widt
             if side is not None and bool((side != lab.NONE).all()):
                 found.append(Balance(torch.stack([taken, side]), suspect.where))
     return found
-
-
-def joined(balances: Sequence[Balance]) -> tuple[Balance, ...]:
-    """Balances with those that have a block in common as one: all their blocks are equal."""
-    found: list[Balance] = []
-    for balance in balances:
-        marks = {*map(lab.set_of, balance.blocks)}
-        same = [other for other in found if not marks.isdisjoint(map(lab.set_of, other.blocks))]
-        found = [other for other in found if not any(other is each for each in same)]
-        if same:
-            blocks = {lab.set_of(block): block for each in (*same, balance) for block in each.blocks}
-            found.append(Balance(torch.stack(list(blocks.values())), same[0].where))
-        else:
-            found.append(balance)
-    return tuple(found)
