@@ -152,6 +152,7 @@ def _follow_names(
     """Let attributes that tell how wide something is follow the cut; gives the names of those that cannot.
 
     Two of a module that differed, or did not, stay so: a forward may ask (a block adds its input if both are equal).
+    All follow where it divides channels or views them by numbers, which may be these (`in_channels // 2`).
     """
     gone = tuple(f"{path}." for path in graph.spare)
     owners: dict[str, list[Follow]] = {}
@@ -160,9 +161,11 @@ def _follow_names(
             owners.setdefault(follow.owner, []).append(follow)
     stale = [each for each in graph.unclear if selection.kept(each.channels) < len(each.channels)]
     names = [f"{each.owner}.{each.attribute}" for each in stale if not f"{each.owner}.".startswith(gone)]
+    dividing = {suspect.where for suspect in graph.suspects}
     for path, follows in owners.items():
         widths = [(len(follow.outputs), selection.kept(follow.outputs)) for follow in follows]
-        if all((one[0] == other[0]) == (one[1] == other[1]) for one, other in combinations(widths, 2)):
+        alike = all((one[0] == other[0]) == (one[1] == other[1]) for one, other in combinations(widths, 2))
+        if alike or path in dividing:
             for follow in follows:
                 _follow(model, follow, selection, changed)
         else:

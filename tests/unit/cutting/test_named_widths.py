@@ -8,6 +8,7 @@ from torch.nn import functional as F
 import model_lego as ml
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
+from model_lego.cutting.verification import check_cut
 from model_lego.graph import select
 from tests.support.plans import half_plan
 from tests.support.tiny_models import CLASSES, inputs, randomize_batchnorm
@@ -100,6 +101,34 @@ def test_widths_that_differed_differ_after_the_cut():
     lost = model.fc.weight.data[:, 8:].zero_()
     assert not lost.any()
     torch.testing.assert_close(made.module(x), model(x))
+
+
+class Paths(nn.Module):
+    """Each half of what it takes goes a way of its own, and both give as many channels as it takes: SKNet's block."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.in_channels = self.out_channels = width
+        self.near, self.far = nn.Conv2d(width // 2, width, 1), nn.Conv2d(width // 2, width, 3, padding=1)
+
+    def forward(self, x):
+        near, far = x.split(self.in_channels // 2, 1)
+        return F.relu(self.near(near) + self.far(far))
+
+
+def test_widths_by_which_a_forward_divides_follow_though_they_part():
+    torch.manual_seed(0)
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, CLASSES))
+    model = nn.Sequential(nn.Conv2d(3, 8, 3), Paths(8), *head).double().eval()
+    x = inputs("plain")
+    graph = trace(model, x)
+    keep = torch.ones(graph.width, dtype=torch.bool)
+    keep[graph.layer("0").outputs[[3, 4]]] = False
+    keep[graph.layer("1.near").outputs[0]] = False
+    selection = select(graph, keep, logits=range(CLASSES))
+    made = slice_model(model, graph, selection)
+    assert (made.module[1].in_channels, made.module[1].out_channels) == (6, 7)
+    check_cut(made.module, model, graph, selection, x)
 
 
 def test_they_are_saved_and_loaded(tmp_path):
