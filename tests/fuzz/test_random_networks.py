@@ -11,6 +11,7 @@ from tests.fuzz.drawing import network
 from tests.fuzz.trial import Outcome, tried
 
 SEED, COUNT = 21, 50
+pytestmark = pytest.mark.filterwarnings("ignore")  # torch's own, about even kernels and sizes of one
 
 
 @functools.cache
@@ -18,7 +19,6 @@ def outcome(number: int) -> Outcome:
     return tried(network(SEED, number))
 
 
-@pytest.mark.filterwarnings("ignore")  # torch's own, about even kernels and sizes of one
 @pytest.mark.parametrize("number", range(COUNT))
 def test_what_a_random_network_becomes_is_right_or_it_is_refused(number):
     found = outcome(number)

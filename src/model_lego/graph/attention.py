@@ -91,6 +91,22 @@ def with_blocks(
     return tuple(found), tuple(left)
 
 
+def whole_beside_whole(attention: Sequence[Heads], channel: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """Edges that couple all channels of a row where the row beside it, which keeps as many, stands or falls as one.
+
+    So do values whose queries are turned in halves, where a view has both side by side.
+    """
+    point = torch.zeros(int(channel.max()) + 1, dtype=torch.int64)
+    point[channel] = torch.arange(len(channel))
+    found = []
+    for each in attention:
+        whole = (each.rows == each.rows[:, :1]).all(1)
+        if each.width > 1 and bool(whole.any()) and not bool(whole.all()):
+            rows = point[each.rows[~whole]]
+            found.append((rows[:, :1].expand_as(rows).flatten(), rows.flatten()))
+    return found
+
+
 def _apart(sets: Sequence[Tensor], heads: Tensor) -> list[Tensor]:
     """Of sets of heads those, each once, whose heads are among some."""
     found = {tuple(each.tolist()): each for each in sets if bool(torch.isin(each, heads).all())}

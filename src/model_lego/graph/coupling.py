@@ -9,9 +9,17 @@ from torch import Tensor, fx, nn
 
 from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
-from model_lego.graph.attention import counted, heads_of, held_heads, held_rows, tie_heads, with_blocks
+from model_lego.graph.attention import (
+    counted,
+    heads_of,
+    held_heads,
+    held_rows,
+    tie_heads,
+    whole_beside_whole,
+    with_blocks,
+)
 from model_lego.graph.balancing import inseparable, joined, knots
-from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Suspect
+from model_lego.graph.channels import Axis, Balance, ChannelGraph, ChannelGroup, Follow, Freeze, Heads, Suspect
 from model_lego.graph.collector import IMAGES, Builder
 from model_lego.graph.group_counts import find_group_counts, find_shapes, find_splits
 from model_lego.graph.head import head_channels
@@ -89,10 +97,10 @@ def _finish(
     lone: bool,
 ) -> ChannelGraph:
     find_folds(builder, rules, values, model)
-    tie_heads(builder)
-    edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
-    left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
-    channel = lab.components(builder.size, left, right)
+    channel = _channels(builder)
+    while builder.attention and (edges := whole_beside_whole(_rows_and_balances(builder, channel)[0], channel)):
+        builder.edges += edges
+        channel = _channels(builder)
     width = int(channel.max()) + 1
     axes = {
         name: {dim: Axis(channel[axis.channels], axis.groups) for dim, axis in dims.items()}
@@ -116,7 +124,7 @@ def _finish(
         read = Widths(builder.program, values, torch.arange(builder.size))
         made = _views(builder.suspects, values, torch.arange(builder.size), builder.program)
         builder.balances += matched_widths(builder.suspects, made, read)
-    attention, balances = with_blocks(attention, joined(_balances(builder, channel)), width)
+    attention, balances = _rows_and_balances(builder, channel)
     products = tuple(
         replace(each, operands={place: _coupled(labels, channel) for place, labels in each.operands.items()})
         for each in builder.products
@@ -161,6 +169,19 @@ def _finish(
     widths = Widths(builder.program, values, channel)
     named, unclear = named_widths(model, widths, graph.layers, graph.head, known)
     return _with_inseparable(replace(graph, named=named, unclear=unclear))
+
+
+def _channels(builder: Builder) -> Tensor:
+    """The channel of each point: those that are coupled are one."""
+    tie_heads(builder)
+    edges = builder.edges or [(torch.empty(0, dtype=torch.int64),) * 2]
+    left, right = (torch.cat([edge[side] for edge in edges]) for side in (0, 1))
+    return lab.components(builder.size, left, right)
+
+
+def _rows_and_balances(builder: Builder, channel: Tensor) -> tuple[tuple[Heads, ...], tuple[Balance, ...]]:
+    """Rows of heads that keep equal numbers, and other blocks that do."""
+    return with_blocks(heads_of(builder, channel), joined(_balances(builder, channel)), int(channel.max()) + 1)
 
 
 def _views(

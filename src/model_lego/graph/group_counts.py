@@ -57,7 +57,10 @@ def find_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, Any
 
 
 def _held_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, Any]) -> Iterator[Follow]:
-    """Of the views of suspects, the sizes that channels take in a tuple with all sizes (`bias_shape`)."""
+    """Of the views of suspects, the sizes that channels take in a tuple with all sizes (`bias_shape`).
+
+    A module inside may hold it, too: one whose method makes the view is not noted as the place where it is made.
+    """
     nodes = {node.name: node for node in builder.program.nodes}
     for suspect in builder.suspects:
         node = nodes[suspect.node]
@@ -66,9 +69,10 @@ def _held_shapes(builder: Builder, model: nn.Module, values: Mapping[fx.Node, An
             continue
         shape, axes, channels = tuple(concrete(node.meta["val"].shape)), lab.carried(labels), labels.reshape(-1)
         if len(axes) == 1 and len(shape) > 1:
-            for attribute, value in vars(model.get_submodule(suspect.where)).items():
-                if type(value) is tuple and [*map(type, value)] == [int] * len(shape) and value == shape:
-                    yield Follow(suspect.where, one_of(attribute, axes[0]), "outputs", channels, channels)
+            for path, module in model.get_submodule(suspect.where).named_modules(prefix=suspect.where):
+                for attribute, value in vars(module).items():
+                    if type(value) is tuple and [*map(type, value)] == [int] * len(shape) and value == shape:
+                        yield Follow(path, one_of(attribute, axes[0]), "outputs", channels, channels)
 
 
 def find_splits(builder: Builder, model: nn.Module) -> None:

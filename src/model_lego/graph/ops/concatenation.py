@@ -52,7 +52,7 @@ def _side_by_side(call: Call, values: Sequence[Tensor], shapes: Sequence[tuple[i
     if dim != 0 and not others and _spatial(operands):
         along: Tensor = operands[0][0]
         return along
-    return lab.along(torch.cat(vectors), len(call.out), dim)
+    return lab.compress(lab.along(torch.cat(vectors), len(call.out), dim))  # a head that is left alone is one channel
 
 
 def _tie(call: Call, left: Tensor, right: Tensor) -> None:
