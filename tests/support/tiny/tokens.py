@@ -127,6 +127,58 @@ class TalkingHeads(nn.Module):
         return self.proj((weights @ v).transpose(1, 2).reshape(batch, tokens, width))
 
 
+class Turned(nn.Module):
+    """Halves of queries and keys are turned by the token's place, as in DINOv3; the first token stays."""
+
+    def __init__(self, heads: int = 5) -> None:
+        super().__init__()
+        self.num_heads = heads
+        self.qkv, self.proj = nn.Linear(WIDTH, 3 * WIDTH), nn.Linear(WIDTH, WIDTH)
+        angles = torch.arange(1.0, TOKENS)[:, None].repeat(1, WIDTH // heads)
+        self.register_buffer("sine", angles.sin())
+        self.register_buffer("cosine", angles.cos())
+
+    def turned(self, x):
+        first, rest = x[:, :, :1], x[:, :, 1:]
+        low, high = rest.chunk(2, dim=-1)
+        turned = rest * self.cosine + torch.cat([-high, low], dim=-1) * self.sine
+        return torch.cat([first, turned.to(x.dtype)], dim=2)
+
+    def forward(self, x):
+        batch, tokens, width = x.shape
+        q, k, v = self.qkv(x).reshape(batch, tokens, 3, self.num_heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        x = F.scaled_dot_product_attention(self.turned(q), self.turned(k), v)
+        return self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
+
+
+class Places(nn.Module):
+    """A table of relative positions that a method gives, not a forward."""
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.shape, self.table = (TOKENS, TOKENS, heads), nn.Parameter(torch.randn(2 * TOKENS - 1, heads))
+        places = torch.arange(TOKENS)
+        self.register_buffer("index", (places[:, None] - places + TOKENS - 1).flatten())
+
+    def bias(self):
+        return self.table[self.index].view(self.shape).permute(2, 0, 1)
+
+
+class HeadsFirst(nn.Module):
+    """Queries, keys and values of a head lie side by side, and are chunks of it, as in CoAtNet."""
+
+    def __init__(self, heads: int = 3, head_dim: int = 4) -> None:
+        super().__init__()
+        self.num_heads, self.dim_head, self.places = heads, head_dim, Places(heads)
+        self.qkv, self.proj = nn.Linear(WIDTH, 3 * heads * head_dim), nn.Linear(heads * head_dim, WIDTH)
+
+    def forward(self, x):
+        qkv = self.qkv(x).transpose(1, 2).view(x.size(0), self.num_heads, self.dim_head * 3, -1)
+        q, k, v = (each.transpose(-1, -2) for each in qkv.chunk(3, dim=2))
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=self.places.bias())
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+
 class OverPositions(nn.Module):
     """Tokens are mixed by a layer over positions, every channel alike, as in an MLP-Mixer."""
 

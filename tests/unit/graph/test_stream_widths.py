@@ -6,9 +6,12 @@ from torch import nn
 
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
+from model_lego.cutting.verification import check_cut
+from model_lego.graph import select
+from model_lego.graph.selection import without_heads
 from tests.support.oracles import masked_forward
 from tests.support.plans import half_plan, kept_inputs, lost
-from tests.support.tiny.tokens import WIDTH, TalkingHeads, Tokens
+from tests.support.tiny.tokens import WIDTH, HeadsFirst, TalkingHeads, Tokens, Turned
 from tests.unit.graph.test_attention import IMAGES, spread
 
 timm = pytest.importorskip("timm")
@@ -22,7 +25,10 @@ NETWORKS = {
     "MLP-Mixer": lambda: timm.models.mlp_mixer.MlpMixer(
         num_classes=4, img_size=16, patch_size=8, num_blocks=2, embed_dim=12
     ),
+    "halves turned": lambda: Tokens(Turned()),
+    "heads first": lambda: Tokens(HeadsFirst()),
 }
+NINE = IMAGES[..., :12, :12]
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -30,15 +36,36 @@ def test_half_of_each_group_is_cut_and_the_slice_is_its_mask(name):
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = spread(NETWORKS[name]())
-    graph = trace(model, IMAGES)
+    images = NINE if isinstance(model, Tokens) else IMAGES
+    graph = trace(model, images)
     assert not any("written" in freeze.reason or "elsewhere" in freeze.reason for freeze in graph.freezes)
     plan = half_plan(graph, seed=0, logits=[2, 0])
     assert all(count > 0 for count, _ in lost(graph, plan).values()), lost(graph, plan)
-    expected = masked_forward(model, IMAGES, kept_inputs(graph, plan))[:, [2, 0]]
+    expected = masked_forward(model, images, kept_inputs(graph, plan))[:, [2, 0]]
     with torch.no_grad():
-        found, whole = slice_model(model, graph, plan).module(IMAGES), model(IMAGES)[:, [2, 0]]
+        found, whole = slice_model(model, graph, plan).module(images), model(images)[:, [2, 0]]
     assert (found - expected).abs().max() <= 1e-8 * expected.abs().max()
     assert (whole - expected).abs().max() > 1e-3 * expected.abs().max()
+
+
+@pytest.mark.parametrize("attention", [Turned, HeadsFirst])
+def test_a_head_that_is_left_alone_is_followed(attention):
+    """All of it is one channel, whose number of positions nothing tells."""
+    model = Tokens(attention()).double().eval()
+    graph = trace(model, NINE)
+    keep = torch.ones(graph.width, dtype=torch.bool)
+    keep[graph.attention[0].heads.unique()[1:]] = False
+    width = model.attention.proj.in_features // model.attention.num_heads
+    keep[graph.layer("patches").outputs[width:]] = False
+    selection = select(graph, without_heads(graph, keep), logits=[0, 1])
+    cut = slice_model(model, graph, selection).module
+    check_cut(cut, model, graph, selection, NINE)
+    assert cut.attention.proj.in_features == cut.patches.out_channels == width
+
+
+def test_values_beside_queries_that_go_as_one_go_as_one():
+    graph = trace(Tokens(Turned()).double().eval(), NINE)
+    assert all(each.width > 1 and each.rows.equal(each.rows[:, :1].expand_as(each.rows)) for each in graph.attention)
 
 
 def test_half_of_a_stream_and_half_of_the_heads_may_fit_by_chance():
