@@ -68,8 +68,9 @@ def is_sibling(module: nn.Module, other: nn.Module, graph: ChannelGraph) -> bool
     if mine.keys() != theirs.keys() or tied_names(module) != tied_names(other):
         return False
     left_out: dict[str, set[str]] = {path: {"_modules"} for path in mine}  # these have paths of their own
+    first = {module: path for path, module in theirs.items()}  # one that is used in several places has one here
     for follow in (*graph.follows, *graph.named):
-        left_out[follow.owner].add(attribute_of(follow.attribute))
+        left_out[first[other.get_submodule(follow.owner)]].add(attribute_of(follow.attribute))
 
     def settings(module_here: nn.Module, path: str) -> dict[str, Any]:
         return {key: value for key, value in vars(module_here).items() if key not in left_out[path]}

@@ -203,3 +203,32 @@ def test_what_all_networks_note_alike_does_no_harm():
     assert is_sibling(second, first, read_graph(first, x, lone=True))
     second[4].noted["names"][2] = (2, None)
     assert not is_sibling(second, first, read_graph(first, x, lone=True))
+
+
+class Holder(nn.Module):
+    """Runs a layer that belongs to another module, too."""
+
+    def __init__(self, layer):
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, x):
+        return self.layer(x).relu()
+
+
+class Lender(nn.Module):
+    """Blocks that share a layer which the network holds under a name of its own, as CoaT does."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.stem, self.shared = nn.Conv2d(3, width, 3), nn.Conv2d(width, width, 3, padding=1, groups=width)
+        self.blocks = nn.Sequential(Holder(self.shared), Holder(self.shared))
+        self.fc = nn.Linear(width, 4)
+
+    def forward(self, x):
+        return self.fc(self.blocks(self.stem(x)).mean((2, 3)))
+
+
+def test_a_layer_with_two_names_is_one_layer():
+    wide, narrow, x = Lender(8).double().eval(), Lender(5).double().eval(), inputs("plain", batch=2)
+    assert is_sibling(narrow, wide, read_graph(wide, x))
