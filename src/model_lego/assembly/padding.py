@@ -206,7 +206,7 @@ class _Placer:
         if bool((labels > SHARED).any()):
             raise IncompatibleComponents(f"layer '{call.where}' {reason}: parts would mix; use layout='parallel'")
 
-    def balance(self, blocks: Tensor, call: Call) -> None:
+    def balance(self, blocks: Tensor, call: Call, *, filled: bool = False) -> None:
         grouped = call.rule is not None and call.rule.route is Route.MIXES
         if grouped and bool((blocks != blocks[:, :1]).any()):
             raise IncompatibleComponents(

@@ -201,7 +201,7 @@ class _Checker:
     def freeze(self, labels: Tensor, reason: str, call: Call) -> None:
         return
 
-    def balance(self, blocks: Tensor, call: Call) -> None:
+    def balance(self, blocks: Tensor, call: Call, *, filled: bool = False) -> None:
         return
 
     def grid(self, rows: Tensor, call: Call) -> None:

@@ -80,7 +80,7 @@ def with_blocks(
     """
     head_of, found, left = _owners(width, [(each.rows, each.heads) for each in attention]), list(attention), []
     for balance in balances:
-        rows = _rows(balance.blocks, head_of)
+        rows = None if balance.filled else _rows(balance.blocks, head_of)
         if rows is None:
             left.append(balance)
         elif not any(torch.equal(rows, each.rows) for each in found):

@@ -47,7 +47,8 @@ def joined(balances: Sequence[Balance]) -> tuple[Balance, ...]:
         found = [other for other in found if not any(other is each for each in same)]
         if same:
             blocks = {lab.set_of(block): block for each in (*same, balance) for block in each.blocks}
-            found.append(Balance(torch.stack(list(blocks.values())), same[0].where))
+            filled = any(each.filled for each in (*same, balance))
+            found.append(Balance(torch.stack(list(blocks.values())), same[0].where, filled))
         else:
             found.append(balance)
     return tuple(found)

@@ -79,6 +79,7 @@ class Balance:
 
     blocks: Tensor  # blocks x channels in a block
     where: str
+    filled: bool = False  # whether all blocks stay: an operator has as many groups
 
 
 @dataclass(frozen=True, slots=True, eq=False)

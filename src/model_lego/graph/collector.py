@@ -90,9 +90,9 @@ class Builder:
         if len(points):
             self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
 
-    def balance(self, blocks: Tensor, call: Call) -> None:
-        """Note blocks of channels that keep equal numbers."""
-        self.balances.append(Balance(blocks, call.where))
+    def balance(self, blocks: Tensor, call: Call, *, filled: bool = False) -> None:
+        """Note blocks of channels that keep equal numbers, of which none may be empty if all are to be `filled`."""
+        self.balances.append(Balance(blocks, call.where, filled))
 
     def grid(self, rows: Tensor, call: Call) -> None:
         """Note channels that are viewed as rows."""

@@ -210,8 +210,8 @@ def _told(channels: Tensor, freeze: Freeze, builder: Builder, channel: Tensor) -
 
 def _balances(builder: Builder, channel: Tensor) -> tuple[Balance, ...]:
     """Blocks that keep equal numbers; the rows of a view need not where each of them is kept or cut whole."""
-    blocks = [Balance(channel[each.blocks], each.where) for each in builder.balances]
-    grids = [Balance(channel[each.blocks], each.where) for each in builder.grids]
+    blocks = [replace(each, blocks=channel[each.blocks]) for each in builder.balances]
+    grids = [replace(each, blocks=channel[each.blocks]) for each in builder.grids]
     return (*blocks, *(grid for grid in grids if not _whole_rows(grid.blocks)))
 
 

@@ -87,8 +87,8 @@ class Tracker(Protocol):
     def freeze(self, labels: Tensor, reason: str, call: "Call") -> None:
         """State that these channels cannot be cut."""
 
-    def balance(self, blocks: Tensor, call: "Call") -> None:
-        """State that these blocks (rows) of channels must keep equal numbers."""
+    def balance(self, blocks: Tensor, call: "Call", *, filled: bool = False) -> None:
+        """State that these blocks (rows) of channels must keep equal numbers, and all blocks some if `filled`."""
 
     def grid(self, rows: Tensor, call: "Call") -> None:
         """State that channels are viewed as rows: these keep equal numbers, unless each goes as a whole."""

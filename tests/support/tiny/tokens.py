@@ -179,6 +179,19 @@ class HeadsFirst(nn.Module):
         return self.proj(x.transpose(1, 2).flatten(2))
 
 
+class HeadsInGroups(HeadsFirst):
+    """A layer with a group for the queries, keys and values of each head, as in EfficientViT."""
+
+    def __init__(self, heads: int = 3, head_dim: int = 4) -> None:
+        super().__init__(heads, head_dim)
+        self.mixed = nn.Conv1d(3 * heads * head_dim, 3 * heads * head_dim, 1, groups=3 * heads)
+
+    def forward(self, x):
+        qkv = self.mixed(self.qkv(x).transpose(1, 2)).view(x.size(0), self.num_heads, self.dim_head * 3, -1)
+        q, k, v = (each.transpose(-1, -2) for each in qkv.chunk(3, dim=2))
+        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+
+
 class OverPositions(nn.Module):
     """Tokens are mixed by a layer over positions, every channel alike, as in an MLP-Mixer."""
 

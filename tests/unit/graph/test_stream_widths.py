@@ -7,11 +7,11 @@ from torch import nn
 from model_lego.cutting.slicing import slice_model
 from model_lego.cutting.tracing import trace
 from model_lego.cutting.verification import check_cut
-from model_lego.graph import select
+from model_lego.graph import read_graph, select
 from model_lego.graph.selection import without_heads
 from tests.support.oracles import masked_forward
 from tests.support.plans import half_plan, kept_inputs, lost
-from tests.support.tiny.tokens import WIDTH, HeadsFirst, TalkingHeads, Tokens, Turned
+from tests.support.tiny.tokens import WIDTH, HeadsFirst, HeadsInGroups, TalkingHeads, Tokens, Turned
 from tests.unit.graph.test_attention import IMAGES, spread
 
 timm = pytest.importorskip("timm")
@@ -61,6 +61,12 @@ def test_a_head_that_is_left_alone_is_followed(attention):
     cut = slice_model(model, graph, selection).module
     check_cut(cut, model, graph, selection, NINE)
     assert cut.attention.proj.in_features == cut.patches.out_channels == width
+
+
+def test_heads_of_which_a_layer_has_a_group_each_stay():
+    graph = read_graph(Tokens(HeadsInGroups()).double().eval(), NINE)
+    assert not graph.cuttable[graph.layer("attention.mixed").outputs].any()
+    assert graph.cuttable[graph.layer("patches").outputs].all()
 
 
 def test_values_beside_queries_that_go_as_one_go_as_one():

@@ -74,11 +74,11 @@ def _born(call: Call, weight: str, inputs: Tensor, out_size: int, window: Window
     """New channels, made of the inputs of their group; every group has to keep as many."""
     groups = window.groups
     if groups > 1:
-        call.tracker.balance(inputs.reshape(groups, -1), call)
+        call.tracker.balance(inputs.reshape(groups, -1), call, filled=True)
     call.tracker.bind(weight, window.input_axis, inputs, call, groups=groups)
     outputs = call.tracker.born(weight, window.output_axis, out_size, call)
     if groups > 1:
-        call.tracker.balance(outputs.reshape(groups, -1), call)
+        call.tracker.balance(outputs.reshape(groups, -1), call, filled=True)
     return outputs
 
 
