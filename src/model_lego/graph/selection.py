@@ -8,7 +8,7 @@ from torch import Tensor
 
 from model_lego.errors import BadConfig, EmptySelection, UnknownClass
 from model_lego.graph import labels as lab
-from model_lego.graph.balancing import Knot, balance, keep_best, knots
+from model_lego.graph.balancing import balance, keep_best, knots
 from model_lego.graph.channels import ChannelGraph, Heads
 
 
@@ -48,7 +48,7 @@ def select(
     keep[graph.head] = False
     keep[graph.head[list(chosen)]] = True
     tied = knots(graph)
-    spread = list(_blocks_of_heads(graph, tied))
+    spread = list(_blocks_of_heads(graph))
     while True:
         before = int(keep.sum())
         _fill_attention(graph, spread, keep, scores, multiple)
@@ -122,13 +122,13 @@ def _fill_layers(graph: ChannelGraph, keep: Tensor, scores: Tensor) -> None:
             keep_best(layer.outputs.unique(), 1, keep, scores)
 
 
-def _blocks_of_heads(graph: ChannelGraph, tied: Sequence[Knot]) -> Iterator[tuple[Tensor, Heads]]:
+def _blocks_of_heads(graph: ChannelGraph) -> Iterator[tuple[Tensor, Heads]]:
     """Blocks that keep as many channels as those of all heads of some attention together, and that attention."""
-    for knot in tied:
-        blocks = {lab.set_of(block): block for block in knot.blocks} if knot.plain else {}
+    for tied in graph.balances:
+        sets = {*map(lab.set_of, tied.blocks)}
         for heads in graph.attention:
-            if len(heads.heads.unique()) == len(heads.heads) and lab.set_of(heads.rows.reshape(-1)) in blocks:
-                yield torch.stack(list(blocks.values())), heads
+            if len(heads.heads.unique()) == len(heads.heads) and lab.set_of(heads.rows.reshape(-1)) in sets:
+                yield tied.blocks, heads
 
 
 def _spread_over_heads(heads: Heads, count: int, keep: Tensor, scores: Tensor) -> None:
@@ -147,8 +147,11 @@ def _fill_attention(
 ) -> None:
     for heads in graph.attention:
         _fill_heads(heads, keep, scores, multiple)
-    for blocks, heads in spread:
-        _spread_over_heads(heads, int(keep[blocks].sum(1).max()), keep, scores)
+    before = -1
+    while before < int(keep.sum()):  # where heads go whole, others have to hold more channels than were counted
+        before = int(keep.sum())
+        for blocks, heads in spread:
+            _spread_over_heads(heads, int(keep[blocks].sum(1).max()), keep, scores)
 
 
 def _fill_heads(heads: Heads, keep: Tensor, scores: Tensor, multiple: int) -> None:

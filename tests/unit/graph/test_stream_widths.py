@@ -25,6 +25,9 @@ NETWORKS = {
     "MLP-Mixer": lambda: timm.models.mlp_mixer.MlpMixer(
         num_classes=4, img_size=16, patch_size=8, num_blocks=2, embed_dim=12
     ),
+    "DaViT": lambda: timm.models.davit.DaVit(
+        num_classes=4, depths=(1,), embed_dims=(12,), num_heads=(3,), mlp_ratio=2, window_size=2
+    ),
     "halves turned": lambda: Tokens(Turned()),
     "heads first": lambda: Tokens(HeadsFirst()),
 }

@@ -110,13 +110,14 @@ def _blocks(call: Call, dim: int, sizes: list[int], *, written: bool) -> tuple[T
     labels: Tensor = call.args[0]
     if labels.shape[dim] == 1:
         return tuple(labels for _ in sizes)
-    if len(lab.carried(labels)) > 1:  # of a grid, as heads are turned in halves: what lies along it goes together
+    several = len(lab.carried(labels)) > 1
+    if several and not written:  # of a grid, as heads are turned in halves: what lies along it goes together
         return (tied_along(call, labels, {dim}),) * len(sizes)
-    if len(set(sizes)) == 1:
+    if len(set(sizes)) == 1 and not several:
         call.tracker.balance(labels.reshape(len(sizes), -1), call)
         if written:
             call.tracker.suspect(labels, call)
-    elif written and bool((labels != lab.NONE).all()):
+    elif written and not several and bool((labels != lab.NONE).all()):
         call.tracker.pieces(labels.reshape(-1).split(sizes), call)
     else:
         call.tracker.freeze(labels, SPLIT, call)
