@@ -9,6 +9,7 @@ import copy
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -197,9 +198,16 @@ def plain_step(layer: nn.Module, x: Tensor) -> Tensor:
 # ------------------------------------------------------------------------------------------------------------ masking
 
 
-#: What of a network is kept: input channels of a module by its name, those over which one normalises, or what of an
-#: operand of a product is not zero.
-Kept = Mapping[str | Place | Operand, Any]
+@dataclass(frozen=True)
+class Rows:
+    """The first axis of a tensor by which a forward multiplies (`x @ self.weight`): it reads channels of x."""
+
+    tensor: str
+
+
+#: What of a network is kept: input channels of a module by its name, those over which one normalises, what of an
+#: operand of a product is not zero, or rows of a tensor.
+Kept = Mapping[str | Place | Operand | Rows, Any]
 
 
 @contextmanager
@@ -219,10 +227,13 @@ def masked(model: nn.Module, kept: Kept) -> Iterator[nn.Module]:
 @contextmanager
 def statistics_and_products(model: nn.Module, kept: Kept) -> Iterator[None]:
     """Within the context, norms and products are over what is kept; what modules read stays what it is."""
-    with (
-        norms_over(model, {at: one for at, one in kept.items() if isinstance(at, tuple)}),
-        products_over(model, {at: one for at, one in kept.items() if isinstance(at, Operand)}),
-    ):
+    with ExitStack() as stack:
+        stack.enter_context(norms_over(model, {at: one for at, one in kept.items() if isinstance(at, tuple)}))
+        stack.enter_context(products_over(model, {at: one for at, one in kept.items() if isinstance(at, Operand)}))
+        for rows in (at for at in kept if isinstance(at, Rows)):
+            tensor = model.get_parameter(rows.tensor)
+            stack.callback(setattr, tensor, "data", tensor.data)
+            tensor.data = torch.zeros_like(tensor.data).index_copy(0, torch.tensor(kept[rows]), tensor.data[kept[rows]])
         yield
 
 

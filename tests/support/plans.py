@@ -14,6 +14,7 @@ from model_lego.graph.nodes import module_path
 from model_lego.graph.selection import without_heads
 from tests.support.masked_norms import Place
 from tests.support.masked_products import Operand
+from tests.support.oracles import Rows
 from tests.support.tiny_models import build, inputs
 
 aten = torch.ops.aten
@@ -77,7 +78,7 @@ def some_logits(graph: ChannelGraph, *, seed: int) -> list[int]:
     return order[::-1] if order == sorted(order) else order
 
 
-def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | Place | Operand, Any]:
+def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | Place | Operand | Rows, Any]:
     """Module -> its kept input channels, as the oracle `masked_forward` takes them; all owners of a tied weight.
 
     Where a module normalises over channels, it and their number -> the kept ones; of what products sum over channels,
@@ -85,7 +86,7 @@ def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | 
 
     Modules that keep all of their inputs are left out: what they take need not be the input of their weight.
     """
-    kept: dict[str | Place | Operand, Any] = {**_multiplied(graph, selection)}
+    kept: dict[str | Place | Operand | Rows, Any] = {**_multiplied(graph, selection)}
     for statistic in graph.statistics:
         positions = selection.keep[statistic.channels].nonzero().flatten().tolist()
         place = (statistic.why.where, len(statistic.channels))
@@ -96,6 +97,9 @@ def kept_inputs(graph: ChannelGraph, selection: ChannelSelection) -> dict[str | 
             continue
         if layer.groups > 1 and layer.groups == len(layer.inputs):
             assert positions  # a depthwise layer keeps some maps
+        if layer.op.startswith("model_lego.times"):  # of a module that takes something else
+            kept[Rows(layer.weight)] = positions
+            continue
         for tensor in graph.program.aliases.get(layer.weight, (layer.weight,)):
             module = tensor.rpartition(".")[0]
             assert kept.setdefault(module, positions) == positions  # a module that is called twice is cut once

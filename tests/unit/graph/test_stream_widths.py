@@ -28,6 +28,9 @@ NETWORKS = {
     "DaViT": lambda: timm.models.davit.DaVit(
         num_classes=4, depths=(1,), embed_dims=(12,), num_heads=(3,), mlp_ratio=2, window_size=2
     ),
+    "SwiftFormer": lambda: timm.models.swiftformer.SwiftFormer(
+        num_classes=4, layers=(1, 1), embed_dims=(12, 14), downsamples=(False, True)
+    ),
     "halves turned": lambda: Tokens(Turned()),
     "heads first": lambda: Tokens(HeadsFirst()),
 }
