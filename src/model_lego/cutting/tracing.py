@@ -45,7 +45,7 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
             return stiff
     if (matched := _matched(model, graph, example)) is not None:
         return matched
-    whole = {line for line in lines if not _one_of_many(model, _only(model, example, graph, lines, line), example)}
+    whole = {line for line in lines if not _alone(model, graph, example, line, lines)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
     if _survives(model, graph, example):
         return graph
@@ -86,15 +86,10 @@ def _survives_alone(model: nn.Module, graph: ChannelGraph, example: Tensor) -> b
     return len(inside) == 0 or _survives(model, graph, example, inside, turns=1)
 
 
-def _only(
-    model: nn.Module,
-    example: Tensor,
-    graph: ChannelGraph,
-    lines: frozenset[str],
-    line: str,
-) -> ChannelGraph:
-    """The graph with all suspects kept whole but those of one line."""
-    return read_graph(model, example, rules=graph.rules, program=graph.program, whole=lines - {line})
+def _alone(model: nn.Module, graph: ChannelGraph, example: Tensor, line: str, lines: frozenset[str]) -> bool:
+    """Whether a cut survives with all suspects kept whole but those of one line, in one turn: what is left is tried."""
+    only = read_graph(model, example, rules=graph.rules, program=graph.program, whole=lines - {line})
+    return _one_of_many(model, only, example, turns=1)
 
 
 def _failing(model: nn.Module, graph: ChannelGraph, example: Tensor, groups: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -108,10 +103,12 @@ def _failing(model: nn.Module, graph: ChannelGraph, example: Tensor, groups: tup
     return (*_failing(model, graph, example, groups[:middle]), *_failing(model, graph, example, groups[middle:]))
 
 
-def _one_of_many(model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None) -> bool:
+def _one_of_many(
+    model: nn.Module, graph: ChannelGraph, example: Tensor, channels: Tensor | None = None, *, turns: int = 2
+) -> bool:
     """`_survives`, and what it leaves is cleared away: exported programs refer to themselves, and would pile up."""
     try:
-        return _survives(model, graph, example, channels)
+        return _survives(model, graph, example, channels, turns=turns)
     finally:
         clear_away(model)
 

@@ -13,7 +13,7 @@ from model_lego.errors import CutMismatch, LegoError
 from model_lego.graph import labels as lab
 from model_lego.graph.channels import ChannelGraph
 from model_lego.graph.modules import first_line, hookless_copy, plain_run
-from model_lego.graph.program import Program, export_program
+from model_lego.graph.program import Program, export_program, refuse_misfits
 from model_lego.graph.propagation import IDLE, carry_labels, concrete
 from model_lego.graph.rule import Call, OpRule
 from model_lego.graph.selection import ChannelSelection
@@ -72,6 +72,7 @@ def _exported(
     cut: nn.Module, graph: ChannelGraph, selection: ChannelSelection, images: Tensor
 ) -> tuple[Program, Tensor]:
     """Export the cut network again and carry the planned channels through it."""
+    refuse_misfits(cut, images)  # most that do not fit do not run either, which takes no export to find out
     program = export_program(cut, images)
     if _operators(program) != _operators(graph.program):
         raise CutMismatch("the cut network runs other operators than its source")

@@ -195,7 +195,7 @@ def export_program(model: nn.Module, example: Tensor, *, training: bool = False)
     if not training:
         refuse_deciding_hooks(model, images)
     if any(p.is_floating_point() and p.dtype != images.dtype for p in twin.parameters()):
-        _try(model, images, training)  # export does not look at data types
+        refuse_misfits(model, images, training=training)  # export does not look at data types
     return _exported(model, twin, images)
 
 
@@ -205,7 +205,7 @@ def _exported(model: nn.Module, twin: nn.Module, images: Tensor) -> Program:
         with silence():  # it would print what we raise
             exported = torch.export.export(twin, (images,), dynamic_shapes=({0: torch.export.Dim.AUTO},), strict=False)
     except Exception as error:
-        _try(model, images, twin.training)
+        refuse_misfits(model, images, training=twin.training)
         raise TraceFailed(f"torch.export cannot follow {type(model).__name__}: {_where(error)}") from error
     return _program(exported, twin, images)
 
@@ -223,7 +223,7 @@ def silence() -> Iterator[None]:
     sys.stderr.write(said.getvalue())
 
 
-def _try(model: nn.Module, images: Tensor, training: bool) -> None:
+def refuse_misfits(model: nn.Module, images: Tensor, *, training: bool = False) -> None:
     """Raise ShapeMismatch where it is the images that a network cannot take."""
     try:
         with torch.no_grad():

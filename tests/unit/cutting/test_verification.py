@@ -141,16 +141,15 @@ def test_views_whose_sizes_follow_take_no_export(name, monkeypatch):
     torch.testing.assert_close(program.run(cut, images), exported.run(cut, images))
 
 
-def test_a_view_whose_size_does_not_follow_is_exported_and_refused(monkeypatch):
+def test_a_view_whose_size_does_not_follow_is_refused_without_an_export(monkeypatch):
     """`attention_fixed` has its sizes written into it: as it was read, before it was tried."""
     model, x = build("attention_fixed"), inputs("attention_fixed", batch=2)
     graph = read_graph(model, x)
     assert set(graph.views) == {suspect.node for suspect in graph.suspects}
-    plan, asked = half_plan(graph, seed=0, logits=[2, 0]), []
-    monkeypatch.setattr(verification, "export_program", lambda *given: asked.append(given) or export_program(*given))
+    plan = half_plan(graph, seed=0, logits=[2, 0])
+    monkeypatch.setattr(verification, "export_program", None)
     with pytest.raises(CutMismatch, match="does not run"):
         check_cut(slice_model(model, graph, plan).module, model, graph, plan, x)
-    assert len(asked) == 1
 
 
 class OtherOperators(nn.Module):
