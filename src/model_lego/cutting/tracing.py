@@ -45,7 +45,7 @@ def trace(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule] =
             return stiff
     if (matched := _matched(model, graph, example)) is not None:
         return matched
-    whole = {line for line in lines if not _alone(model, graph, example, line, lines)}
+    whole = {line for line in lines if not _line_survives(model, graph, example, line, lines)}
     graph = read_graph(model, example, rules=rules, program=graph.program, whole=frozenset(whole))
     if _survives(model, graph, example):
         return graph
@@ -86,7 +86,7 @@ def _survives_alone(model: nn.Module, graph: ChannelGraph, example: Tensor) -> b
     return len(inside) == 0 or _survives(model, graph, example, inside, turns=1)
 
 
-def _alone(model: nn.Module, graph: ChannelGraph, example: Tensor, line: str, lines: frozenset[str]) -> bool:
+def _line_survives(model: nn.Module, graph: ChannelGraph, example: Tensor, line: str, lines: frozenset[str]) -> bool:
     """Whether a cut survives with all suspects kept whole but those of one line, in one turn: what is left is tried."""
     only = read_graph(model, example, rules=graph.rules, program=graph.program, whole=lines - {line})
     return _one_of_many(model, only, example, turns=1)
