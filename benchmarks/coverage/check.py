@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from benchmarks.coverage.comparing import Wrong, compare, count, planned, same, saved
 from benchmarks.coverage.material import enliven, images
 from benchmarks.coverage.memory import Memory
-from benchmarks.coverage.opinion import second_opinion
+from benchmarks.coverage.opinion import opinion_in_time
 from model_lego import assemble, attribute, canonize, trace
 from model_lego.cutting.canonizing import can_be_plain
 from model_lego.cutting.slicing import slice_model
@@ -110,7 +110,7 @@ def _check(result: Result, layouts: Sequence[Layout]) -> Result:
     padded = _joined([component, other], x, layouts)
     saved(component, x)
     result = replace(
-        result, difference=difference, effect=effect, padded=padded, opinion=second_opinion(model, graph, x)
+        result, difference=difference, effect=effect, padded=padded, opinion=opinion_in_time(model, graph, x)
     )
     if result.half < LEAST:
         result = replace(result, error=f"half of each group is {100 * result.half:.0f} % of the parameters only")

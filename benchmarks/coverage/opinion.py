@@ -1,17 +1,33 @@
 """A second opinion on what is coupled: Torch-Pruning's dependency graph, which follows autograd, not an export."""
 
+import multiprocessing
+import resource
 import warnings
 from collections import defaultdict
+from functools import partial
 
 import torch
 from torch import Tensor, nn
 
+from benchmarks.apart import Stopped, apart
 from model_lego.graph import ChannelGraph, Layer
 
 #: layer and side ("in", "out") -> the positions that go when one channel goes.
 Reach = dict[tuple[str, str], frozenset[int]]
 
 AGREES = "agrees"
+PROCESSES = multiprocessing.get_context("fork")  # the network and its graph are there already
+SECONDS, OF_A_PROCESSOR = 300, 60  # of some networks it makes lists until the memory is full
+
+
+def opinion_in_time(model: nn.Module, graph: ChannelGraph, images: Tensor) -> str:
+    """The second opinion, asked in a process of its own; what takes more than a minute has none."""
+    limits = {resource.RLIMIT_CPU: OF_A_PROCESSOR}
+    try:
+        opinion: str = apart(PROCESSES, partial(second_opinion, model, graph, images), seconds=SECONDS, limits=limits)
+    except Stopped as error:
+        return f"fails: gives no answer in {OF_A_PROCESSOR} s of a processor: {error}"
+    return opinion
 
 
 def second_opinion(model: nn.Module, graph: ChannelGraph, images: Tensor) -> str:

@@ -10,10 +10,12 @@ import os
 import resource
 import sys
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
+from benchmarks.apart import Stopped, apart
 from benchmarks.common import ROOT, code_digest, record
-from benchmarks.coverage.isolated import IMPORTED, PROCESSES, Stopped, apart
+from benchmarks.coverage.isolated import IMPORTED, PROCESSES
 from benchmarks.foreign.check import CRASHED, NOT_DONE, REFUSED, RIGHT, SEED, WRONG, Result, check
 from benchmarks.foreign.networks import Network, installed, networks
 from benchmarks.foreign.page import page
@@ -55,7 +57,7 @@ def _result(network: Network, kept: Path) -> Result:
     if path.exists():
         return Result(**json.loads(path.read_text()))
     try:
-        result = Result(**apart(check, network.name, seconds=SECONDS, limits=LIMITS))
+        result = Result(**apart(PROCESSES, partial(check, network.name), seconds=SECONDS, limits=LIMITS))
     except Stopped as error:
         result = Result(network.name, network.package.version, outcome=NOT_DONE, error=str(error))
     first = result.error.partition("\n")[0][:200]

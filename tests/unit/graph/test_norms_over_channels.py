@@ -88,6 +88,9 @@ NORMS = {
     "length": lambda: Written(lambda own, x: 5 * F.normalize(x, dim=1)),
     "shape of an attribute": lambda: Written(lambda own, x: 3 * F.normalize(x, dim=1) * own.scale.view(own.shape)),
     "width of an attribute": lambda: Written(lambda own, x: in_last(own, x, own.dim)),
+    "statistic in the type of its values": lambda: Written(
+        lambda own, x: 2 * x / (x.double().pow(2).mean(1, keepdim=True) + 1e-6).sqrt().to(x.dtype)
+    ),
     "width of the value": lambda: Written(lambda own, x: in_last(own, x, x.shape[1])),
 }
 #: These are kept whole, with the reason.

@@ -102,9 +102,10 @@ def _only_scales(node: fx.Node) -> bool:
 
 
 def _readers(node: fx.Node) -> Iterator[fx.Node]:
-    """What reads a value, or the value repeated."""
+    """What reads a value, or the value repeated; to ask for its type is not to read it."""
     for user in node.users:
-        yield from user.users if user.target in _EXPANDING else (user,)
+        readers = user.users if user.target in _EXPANDING else (user,)
+        yield from (reader for reader in readers if reader.target not in _ASKING)
 
 
 def _size(node: fx.Node) -> int:
@@ -120,6 +121,7 @@ _LENGTHS = (overload("linalg_vector_norm"), overload("norm.ScalarOpt_dim"))
 #: What gives the numbers of a statistic another shape, and what repeats them.
 _RESHAPING = (operator.getitem, *map(overload, ("unsqueeze", "squeeze.dim", "view", "reshape", "slice.Tensor")))
 _EXPANDING = (overload("expand"), overload("expand_as"))
+_ASKING = (overload("_assert_tensor_metadata"),)
 
 _POOLING_1D = [
     "avg_pool1d",
