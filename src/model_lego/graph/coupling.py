@@ -232,7 +232,7 @@ def _row_counts(builder: Builder, channel: Tensor, model: nn.Module) -> Iterator
 
 
 def _whole_rows(rows: Tensor) -> bool:
-    return rows.shape[1] > 1 and bool((rows == rows[:, :1]).all())
+    return bool((rows == rows[:, :1]).all())
 
 
 def _with_inseparable(graph: ChannelGraph) -> ChannelGraph:

@@ -161,6 +161,11 @@ def group_spread() -> nn.Sequential:
     return nn.Sequential(*stem, unit(8, 12, act=False), GroupSpread(4), unit(12, 10), Head(10))
 
 
+def group_spread_each() -> nn.Sequential:
+    """As many groups as channels at first, so that the number of groups is a number of channels."""
+    return nn.Sequential(unit(3, 8, act=False), GroupSpread(8), unit(8, 16, act=False), GroupSpread(8), Head(16))
+
+
 def shuffles() -> nn.Sequential:
     """Three units in a row: the channels lie in blocks of blocks."""
     return nn.Sequential(unit(3, 32), *(ShuffleUnit(32) for _ in range(3)), Head(32))
@@ -204,6 +209,7 @@ COUPLED = {
     "select_kernels": select_kernels,
     "group_means": group_means,
     "group_spread": group_spread,
+    "group_spread_each": group_spread_each,
     "shuffles": shuffles,
     "shuffles_bound": shuffles_bound,
     "blur": blur,

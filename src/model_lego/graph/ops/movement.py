@@ -48,11 +48,19 @@ def reshape(call: Call) -> Tensor:
     axes = lab.carried(result)
     if len(axes) > 1:
         call.tracker.grid(_grid(result, axes), call)
+    elif _rows_of_one(call, axes):
+        call.tracker.grid(result.reshape(-1, 1), call)
     written = call.written(1) if isinstance(call.node.args[1], list | tuple) else ()
     touched = [dim for dim, fixed in enumerate(written) if fixed and call.out[dim] > 1]
     if any(_holds_channels(call, result, dim) for dim in touched):
         call.tracker.suspect(labels, call)
     return result
+
+
+def _rows_of_one(call: Call, axes: tuple[int, ...]) -> bool:
+    """Whether maps get a dimension of 1 behind their channels, as do groups of one channel: `(B, groups, -1, H, W)`."""
+    batch, *rest = call.shape()
+    return axes == (1,) and len(rest) > 1 and list(call.out) == [batch, rest[0], 1, *rest[1:]]
 
 
 def _holds_channels(call: Call, result: Tensor, dim: int) -> bool:
