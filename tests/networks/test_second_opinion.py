@@ -24,7 +24,7 @@ FAILS = ("split_halves", "shuffles", "shuffles_bound")
 WRONG = (
     *("residual_pad", "depthwise_multiplier", "group_norm", "norm_groups", "norm_groups_grouped", "group_spread"),
     *("blur", "attention", "attention_fused", "attention_own_widths", "attention_bias_in_parts"),
-    *("attention_over_channels", "attention_talking_heads", "positions_mixed"),
+    *("attention_over_channels", "attention_talking_heads", "positions_mixed", "group_spread_each"),
 )
 #: A network whose two layers share a weight: it cuts one of them and lets go of the tie, we keep it.
 UNTIED = ("tied",)
