@@ -18,18 +18,19 @@ class Stopped(Exception):
 def apart(
     processes: BaseContext, work: Callable[[], Any], *, seconds: int, limits: Mapping[int, int] | None = None
 ) -> Any:
-    """What some work gives, done in a process of its own, which is killed when its time is over; raises Stopped.
+    """What some work gives, done in a process of its own, which is killed when its time is over.
 
-    `limits` are the system's: resource.RLIMIT_CPU for seconds of a processor, RLIMIT_DATA for bytes.
+    `limits` are the system's: resource.RLIMIT_CPU for seconds of a processor, RLIMIT_DATA for bytes. Raises
+    Stopped, and what the work itself raises.
     """
     receive, send = processes.Pipe(duplex=False)
     process = processes.Process(target=_child, args=(work, limits or {}, send))  # type: ignore[attr-defined]
     process.start()
     send.close()
     try:
-        if receive.poll(seconds):
-            return receive.recv()
-        raise Stopped(f"not done after {seconds} s")
+        if not receive.poll(seconds):
+            raise Stopped(f"not done after {seconds} s")
+        given = receive.recv()
     except EOFError:
         process.join()
         code = process.exitcode or 0
@@ -37,6 +38,9 @@ def apart(
     finally:
         process.kill()
         process.join()
+    if isinstance(given, Exception):
+        raise given
+    return given
 
 
 def _child(work: Callable[[], Any], limits: Mapping[int, int], send: Connection) -> None:
@@ -44,4 +48,8 @@ def _child(work: Callable[[], Any], limits: Mapping[int, int], send: Connection)
     warnings.simplefilter("ignore")
     for kind, limit in limits.items():
         resource.setrlimit(kind, (limit, limit))
-    send.send(work())
+    try:
+        given = work()
+    except Exception as error:  # of any kind: it is raised again on the other side
+        given = error
+    send.send(given)

@@ -27,6 +27,11 @@ def test_what_it_gives_comes_back():
     assert apart(FORKED, os.getpid, seconds=60) != os.getpid()
 
 
+def test_what_the_work_raises_is_raised():
+    with pytest.raises(ZeroDivisionError):
+        apart(FORKED, lambda: 1 / 0, seconds=60)
+
+
 @pytest.mark.parametrize(
     ("work", "seconds", "limits", "reason"),
     [

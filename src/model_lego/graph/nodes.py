@@ -1,4 +1,4 @@
-"""What is asked of an exported operator: where in the network and in the user's code it stands, whether it writes."""
+"""What is asked of an exported operator: where in the network and in the user's code it stands, what it does."""
 
 from torch import fx
 
@@ -42,3 +42,8 @@ def writes(node: fx.Node) -> bool:
     """Whether an operator changes a value in place."""
     schema = getattr(node.target, "_schema", None)
     return schema is not None and bool(schema.is_mutable)
+
+
+def asserts(node: fx.Node) -> bool:
+    """Whether an operator gives nothing and only looks at what it takes."""
+    return node.meta.get("val") is None and str(node.target).removeprefix("aten.").startswith(("_assert", "sym_"))

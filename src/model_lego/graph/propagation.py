@@ -10,7 +10,7 @@ from torch import Tensor, fx
 
 from model_lego.errors import RefusedError, UnsupportedOpError
 from model_lego.graph import labels as lab
-from model_lego.graph.nodes import from_tensors, module_path, writes
+from model_lego.graph.nodes import asserts, from_tensors, module_path, writes
 from model_lego.graph.program import Program
 from model_lego.graph.rule import Call, OpRule, Route, Tracker, flat_labels, without_channels
 
@@ -73,7 +73,7 @@ def _call(state: _State, node: fx.Node, *, is_output: bool) -> Any:
     rule = state.rules.get(node.target)
     where = module_path(node)
     _refuse_hidden_writes(state, node, where)
-    if rule is None and _asserts(node):
+    if rule is None and asserts(node):
         return None
     bound = rule.weights if rule is not None else ()
     args = tuple(_labels(state, arg, weight=place in bound) for place, arg in enumerate(node.args))
@@ -135,16 +135,11 @@ def weights_only(program: Program, rules: Mapping[object, OpRule]) -> set[fx.Nod
     constant = from_tensors(program.module.graph, program.image)
     found: set[fx.Node] = set()
     for node in reversed(program.nodes):
-        users = [user for user in node.users if not _asserts(user)]
+        users = [user for user in node.users if not asserts(user)]
         read = users or writes(node)  # a write into a part of such a value has no users
         if node in constant and read and all(_as_weight(user, node, rules, found) for user in users):
             found.add(node)
     return found
-
-
-def _asserts(node: fx.Node) -> bool:
-    """Whether an operator gives nothing and only looks at what it takes."""
-    return node.meta.get("val") is None and str(node.target).removeprefix("aten.").startswith(("_assert", "sym_"))
 
 
 def _as_weight(user: fx.Node, node: fx.Node, rules: Mapping[object, OpRule], found: set[fx.Node]) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, fx
 
 from model_lego.graph import labels as lab
+from model_lego.graph.nodes import asserts
 from model_lego.graph.ops import elementwise
 from model_lego.graph.ops.elementwise import overload, rows
 from model_lego.graph.rule import Call, OpRule, Route, tied_along
@@ -102,10 +103,10 @@ def _only_scales(node: fx.Node) -> bool:
 
 
 def _readers(node: fx.Node) -> Iterator[fx.Node]:
-    """What reads a value, or the value repeated; to ask for its type is not to read it."""
+    """What reads a value, or the value repeated; to look at it is not to read it."""
     for user in node.users:
         readers = user.users if user.target in _EXPANDING else (user,)
-        yield from (reader for reader in readers if reader.target not in _ASKING)
+        yield from (reader for reader in readers if not asserts(reader))
 
 
 def _size(node: fx.Node) -> int:
@@ -121,7 +122,6 @@ _LENGTHS = (overload("linalg_vector_norm"), overload("norm.ScalarOpt_dim"))
 #: What gives the numbers of a statistic another shape, and what repeats them.
 _RESHAPING = (operator.getitem, *map(overload, ("unsqueeze", "squeeze.dim", "view", "reshape", "slice.Tensor")))
 _EXPANDING = (overload("expand"), overload("expand_as"))
-_ASKING = (overload("_assert_tensor_metadata"),)
 
 _POOLING_1D = [
     "avg_pool1d",
