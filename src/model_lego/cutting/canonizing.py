@@ -16,7 +16,6 @@ from model_lego.cutting.plain_attention import PlainAttention, arguments_of, wit
 from model_lego.graph import RULES, ChannelGraph
 from model_lego.graph.modules import hookless_copy
 from model_lego.graph.nodes import module_path
-from model_lego.graph.ops.mixing import COMPUTED
 from model_lego.graph.program import Program, export_program
 from model_lego.graph.propagation import concrete, weights_only
 from model_lego.graph.rule import OpRule, Route
@@ -68,8 +67,8 @@ def canonize(model: nn.Module, example: Tensor, *, rules: Mapping[object, OpRule
 
 
 def can_be_plain(model: nn.Module, graph: ChannelGraph) -> bool:
-    """Whether a network has layers that `canonize` makes plain: some are kept whole since they compute their weight."""
-    return any(COMPUTED in freeze.reason for freeze in graph.freezes) or _has_attention(model)
+    """Whether a network has layers that `canonize` makes plain; not all that compute their weight are (CondConv)."""
+    return any(_computed(graph.program, graph.rules)) or _has_attention(model)
 
 
 def _has_attention(model: nn.Module) -> bool:

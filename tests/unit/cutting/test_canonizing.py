@@ -89,6 +89,7 @@ def test_a_layer_that_does_more_stays_as_it_is():
     torch.manual_seed(0)
     model = nn.Sequential(unit(3, 8), Doing(8, 12, 3), unit(12, 10), Head(10)).double().eval()
     assert canonize(model, inputs("plain")) is model
+    assert not can_be_plain(model, trace(model, inputs("plain")))
 
 
 def test_a_plain_linear_layer_with_its_bias():
