@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import nn
 
+from model_lego.budgets.trials import TRIED
 from model_lego.cutting.cut import Cut
 from model_lego.data.batching import Drawn, together
 from model_lego.disassembly.request import Request
@@ -18,8 +19,8 @@ from model_lego.parts.verdict import SOURCE, Verdict
 from model_lego.repairing.refitting import CALIBRATION, calibration_images, repair_cut
 from model_lego.verdicts.judging import JUDGED, Basis, judge
 
-#: Fewer held-out images than this tell too little: then a twin that is repaired with four fifths of the others is
-#: judged on the last fifth.
+#: Fewer held-out images than this tell too little: then a twin that is repaired with four fifths of the others, no more
+#: than a search repairs with, is judged on the last fifth.
 ENOUGH = 100
 FOLDS = 5
 
@@ -114,10 +115,10 @@ def needs_twin(images: Images) -> bool:
 
 
 def _twin(request: Request, unrepaired: Cut, fit: Drawn) -> tuple[Cut, Drawn]:
-    """The cut repaired with four fifths of the images, at most as many as by default, and the last fifth."""
+    """The cut repaired with four fifths of the images, at most as many as a search tries with, and the last fifth."""
     generator = torch.Generator().manual_seed(request.settings.seed)
     order = torch.randperm(len(fit.labels), generator=generator).tolist()
-    held, rest = order[: max(1, min(JUDGED, len(order) // FOLDS))], order[len(order) // FOLDS :][:CALIBRATION]
+    held, rest = order[: max(1, min(JUDGED, len(order) // FOLDS))], order[len(order) // FOLDS :][:TRIED]
     made, _ = repair_cut(
         unrepaired,
         fit.at(rest).seen,

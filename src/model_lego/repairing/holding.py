@@ -2,10 +2,12 @@
 
 import ctypes
 import math
+import mmap
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from pathlib import Path
 
 from torch import Tensor, fx
 from torch.utils._pytree import tree_leaves
@@ -46,8 +48,19 @@ def holding(
     return Holding(chunk, tuple(every if some >= images else max(1, some // chunk) for some in rooms))
 
 
-def give_back() -> None:
-    """Give memory that was freed back to the system, where the allocator keeps it for later (glibc)."""
+def resident() -> int:
+    """Bytes of memory that the process has of the system; 0 where Linux does not tell."""
+    told = Path("/proc/self/statm")
+    return int(told.read_text().split()[1]) * mmap.PAGESIZE if told.is_file() else 0
+
+
+def give_back(above: int = 0) -> None:
+    """Give memory that was freed back to the system, where the allocator keeps it for later (glibc).
+
+    Only where the process has more than so many bytes: what is given back has to be asked for again.
+    """
+    if resident() <= above:
+        return
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None
     if trim is not None:
         trim(0)

@@ -31,7 +31,7 @@ from model_lego.processes import Group, add_up, place_in
 from model_lego.progress import Progress, quiet
 from model_lego.repairing.additions import addition_behind, made_up
 from model_lego.repairing.blending import blended
-from model_lego.repairing.holding import Holding, fit_bytes, give_back, holding, live_bytes, peak_bytes
+from model_lego.repairing.holding import Holding, fit_bytes, give_back, holding, live_bytes, peak_bytes, resident
 from model_lego.repairing.intercepts import home_of
 from model_lego.repairing.least_squares import Fit
 from model_lego.repairing.patches import input_rows, output_rows, row_count
@@ -145,6 +145,7 @@ class Walk:
         """Walk through both programs from stop to stop, over this process's share of the chunks."""
         clear_away(self.source.model)  # what was cut before would come on top of this
         give_back()
+        room = resident() + int(self.settings.memory / WALKING)
         like, fast = first_parameter(self.source.model), pays(self.source.program, self.source.model)
         stops = self._stops()
         blends = self.settings.blend and self.settings.method == "ridge" and not self.carried
@@ -167,7 +168,7 @@ class Walk:
             self.numbers = list(given)
             self._mend(self.source.calls[stop], self.cut.calls[stop], given)
             given.clear()
-            give_back()
+            give_back(room)
             progress("repairing", stop + 1, stops[-1] + 1)
         return tuple(self.left_alone)
 

@@ -1,13 +1,24 @@
 """A network that is walked through operator by operator, over many chunks of images."""
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, fx, nn
 
 from model_lego.graph.channels_last import COPIES
 from model_lego.graph.nodes import writes
 from model_lego.graph.program import Program
+
+aten = torch.ops.aten
+
+#: Activations that write over what they read, and operators whose result is no view of another value.
+IN_PLACE: Mapping[Any, Any] = {
+    aten.relu.default: aten.relu_.default,
+    aten.hardtanh.default: aten.hardtanh_.default,
+    aten.silu.default: aten.silu_.default,
+}
+FRESH = {aten.batch_norm.default, aten.conv2d.default}
 
 
 class Side:
@@ -17,6 +28,7 @@ class Side:
         self.model, self.program = model, program
         self.calls = [node for node in program.nodes if node.op == "call_function"]
         self.last_use = _last_uses(program)
+        self.operators = {node: self._operator(node) for node in self.calls}
         self.values: dict[fx.Node, dict[int, Any]] = {}
 
     def start(self, number: int, images: Tensor) -> None:
@@ -35,6 +47,12 @@ class Side:
 
         return fx.node.map_arg(node.args, value), fx.node.map_arg(node.kwargs, value)
 
+    def _operator(self, node: fx.Node) -> Callable[..., Any]:
+        """How to run an operator: in place where nothing else reads what it reads, which saves a map and its memory."""
+        operator: Callable[..., Any] = COPIES.get(node.target, node.target)  # type: ignore[arg-type]
+        dying = {value for value in self.last_use.get(node, ()) if value.target in FRESH}
+        return IN_PLACE.get(operator, operator) if dying.intersection(node.all_input_nodes) else operator
+
     def ahead(self, node: fx.Node, number: int, layers: Collection[str]) -> Any:
         """A value of a chunk, held or computed ahead of its turn; None where that takes a layer, or is written over."""
         if node.op == "placeholder" and node.name != self.program.image:
@@ -52,7 +70,7 @@ class Side:
     def run(self, node: fx.Node, number: int) -> Any:
         """Run an operator on a chunk, and forget what nothing reads any more."""
         args, kwargs = self.arguments(node, number)
-        result = COPIES.get(node.target, node.target)(*args, **kwargs)  # type: ignore[operator]
+        result = self.operators[node](*args, **kwargs)
         self.values.setdefault(node, {})[number] = result
         for dead in self.last_use.get(node, ()):
             del self.values[dead][number]

@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 import model_lego as ml
+from model_lego.disassembly import judging
 from model_lego.parts.verdict import DoubtfulResult, Verdict
 from model_lego.training import TrainingSettings, finetuning
 from model_lego.verdicts.judging import Basis, by_hits, judge
@@ -52,6 +53,19 @@ def test_a_component_says_how_its_source_does_on_images_that_its_repair_did_not_
 def test_where_all_images_go_into_the_repair_a_twin_is_judged():
     verdict = ml.disassemble(colours(), blobs(90), classes=[0, 1, 2], thresholds=ml.Thresholds()).verdict
     assert (verdict.images, verdict.held_out, verdict.fitted) == (18, True, 30)
+
+
+def test_a_twin_is_repaired_with_no_more_images_than_a_search_tries(monkeypatch):
+    counts, repair_cut = [], judging.repair_cut
+    monkeypatch.setattr(judging, "TRIED", 20)
+    monkeypatch.setattr(
+        judging,
+        "repair_cut",
+        lambda cut, images, *a, **k: [counts.append(len(images)), repair_cut(cut, images, *a, **k)][1],
+    )
+    verdict = ml.disassemble(colours(), blobs(90), classes=[0, 1, 2], thresholds=ml.Thresholds()).verdict
+    assert counts == [20]
+    assert (verdict.images, verdict.fitted) == (18, 30)
 
 
 def test_images_of_a_calibration_of_their_own_are_not_judged_by():
