@@ -14,6 +14,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -104,7 +105,7 @@ class _Left:
     def lowered(self, left: Tensor) -> Tensor:
         """What each channel would lower it by, where `left` is what is left over of x."""
         variance = left.diagonal().clamp(min=1e-300)
-        explained, itself = (left * self.noticed).sum(0) / variance, (left * self.reached).sum(0) / variance
+        explained, itself = (_dots(left, each) / variance for each in (self.noticed, self.reached))
         return 2 * explained - self.error.diagonal() / variance * itself
 
     def take(self, places: Tensor, inverse: Tensor, solved: Tensor) -> None:
@@ -112,8 +113,9 @@ class _Left:
         rows, reached = self.error[places], self.reached[:, places]
         through, itself = reached @ inverse, rows[:, places]
         half, noticed = rows - itself @ solved / 2, self.noticed[:, places] - through @ itself / 2
-        self.error.addmm_(solved.T, half, alpha=-1).addmm_(half.T, solved, alpha=-1)  # R error R', R = 1 - solved' E
-        self.noticed.addmm_(through, half, alpha=-1).addmm_(noticed, solved, alpha=-1)
+        both = torch.cat([half, solved])  # each of the large ones is gone through once
+        self.error.addmm_(torch.cat([solved, half]).T, both, alpha=-1)  # R error R', R = 1 - solved' E
+        self.noticed.addmm_(torch.cat([through, noticed], 1), both, alpha=-1)
         self.reached.addmm_(reached, solved, alpha=-1)
 
     def narrow(self, free: Tensor) -> None:
@@ -121,6 +123,11 @@ class _Left:
         self.error, self.noticed, self.reached = (
             each[free][:, free] for each in (self.error, self.noticed, self.reached)
         )
+
+
+def _dots(one: Tensor, other: Tensor) -> Tensor:
+    """The product of each column of one with the same of the other; torch takes six times as long."""
+    return torch.from_numpy(np.einsum("ij,ij->j", one.numpy(), other.numpy()))
 
 
 def _sum(tensors: Iterable[Tensor]) -> Tensor:
