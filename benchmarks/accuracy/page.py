@@ -18,8 +18,8 @@ FILES = ("accuracy", "repair", "heads", "criteria")
 ORDER = ("all classes", "vehicles", "animals", "budget", "bricks", "bricks varied")
 HEAD = """# Accuracy
 
-Written by `make accuracy` from `benchmarks/results/accuracy.json`; it took 12 min 33 s on two cores with nothing beside it,
-in a fresh clone that had its environment. Sources: the two half-width VGG-16 of the zoo (CIFAR-10 classes 0-4 and 5-9).
+Written by `make accuracy` from `benchmarks/results/accuracy.json`; it takes 25 minutes on two cores
+beside other work. Sources: the two half-width VGG-16 of the zoo (CIFAR-10 classes 0-4 and 5-9).
 Accuracy in % on the CIFAR-10 test images of the classes: the mean over the seeds of the calibration
 samples, the least and the largest of the seeds, and the 95 % bootstrap interval over the test images. Calibration
 images are training images: 1,000 for the repair of each component, 50 of each class for the head. Whatever was chosen by
