@@ -71,6 +71,7 @@ class Freeze:
 
     reason: str
     where: str
+    computed: bool = False  # whether the forward makes the weight that writes them
 
 
 @dataclass(frozen=True, slots=True, eq=False)

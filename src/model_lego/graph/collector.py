@@ -166,7 +166,7 @@ class Builder:
         self.births[(self.position, self.count)] = points
         self.count += 1
         self.writers.append((call.where, points))
-        self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where)))
+        self.frozen.append((points, Freeze(f"{reason} ({_short(call)})", call.where, call.computes_weight)))
         return points
 
     def mixes(self, call: Call, inputs: Tensor, outputs: Tensor) -> None:

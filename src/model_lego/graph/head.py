@@ -10,7 +10,6 @@ from model_lego.errors import RefusedError
 from model_lego.graph import labels as lab
 from model_lego.graph.channels import Freeze
 from model_lego.graph.nodes import place_of
-from model_lego.graph.ops.mixing import COMPUTED
 from model_lego.graph.program import Program
 from model_lego.graph.propagation import concrete
 
@@ -57,7 +56,7 @@ def head_channels(
 
 def _because(freeze: Freeze) -> str:
     place = f"layer '{freeze.where}'" if freeze.where else "the forward of the network"
-    if COMPUTED in freeze.reason:
+    if freeze.computed:
         return f"{place} computes their weight anew each time; {PLAIN_WEIGHT}"
     return f"an operator reads across them: {freeze.reason}, {place}; take the logits before it"
 

@@ -185,6 +185,12 @@ class Call:
         return self.rule.window(self.args, self.shapes)
 
     @property
+    def computes_weight(self) -> bool:
+        """Whether it mixes channels with a weight that the forward makes."""
+        mixes = self.rule is not None and self.rule.window is not None
+        return mixes and self.parameter(WEIGHT_AT) is None
+
+    @property
     def bias(self) -> str | None:
         """Name of the bias of a mixing operator; None where it is computed or absent."""
         assert self.rule is not None  # as above

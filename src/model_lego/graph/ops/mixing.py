@@ -11,9 +11,6 @@ from model_lego.graph import labels as lab
 from model_lego.graph.ops.elementwise import rows
 from model_lego.graph.rule import BIAS_AT, WEIGHT_AT, Call, Holds, OpRule, Route, Window, as_tuple, freeze_all, solid
 
-#: Why a layer is kept whole whose weight depends on all of its inputs; `model_lego.canonize` makes some of them plain.
-COMPUTED = "its weight is computed in the forward pass"
-
 #: What convolutions call their numbers of channels; the last one is that of fixed depthwise kernels (blur pools).
 CONVOLUTION: dict[str, Holds] = {
     "in_channels": "inputs",
@@ -47,7 +44,7 @@ def mixed(call: Call) -> Tensor:
     if inputs is None:
         return _beside_channels(call, dim)
     if weight is None:
-        return _whole(call, dim, COMPUTED)
+        return _whole(call, dim, "its weight is computed in the forward pass")
     if bias is None and _has_bias(call):
         return _whole(call, dim, "its bias is computed in the forward pass")
     depthwise = groups > 1 and call.tracker.apart(weight, groups, inputs)
@@ -86,7 +83,7 @@ def _beside_channels(call: Call, in_dim: int) -> Tensor:
     """A layer over positions, as in an MLP-Mixer: it treats all channels alike, which stay what they are."""
     labels: Tensor = call.args[0]
     window = call.window
-    own = call.parameter(WEIGHT_AT) is not None and (call.bias is not None or not _has_bias(call))
+    own = not call.computes_weight and (call.bias is not None or not _has_bias(call))
     if labels.shape[in_dim] > 1 or not own or not window.at_a_point:
         return _along_channels(call, in_dim)
     call.tracker.alike(call, labels.reshape(-1))
