@@ -56,7 +56,8 @@ test-processors: venv ## the tests as on other processors: three sets of instruc
 	@failed=; for capability in default avx2 own; do for threads in 1 2; do \
 		echo "$$capability instructions, threads: $$threads"; \
 		if [ $$capability = own ]; then unset ATEN_CPU_CAPABILITY; else export ATEN_CPU_CAPABILITY=$$capability; fi; \
-		OMP_NUM_THREADS=$$threads $(pytest) || failed="$$failed $$capability/$$threads"; \
+		workers=$$((($(WORKERS) + threads - 1) / threads)); : "more threads than processors wait for each other"; \
+		OMP_NUM_THREADS=$$threads $(pytest) -n $$workers || failed="$$failed $$capability/$$threads"; \
 	done; done; [ -z "$$failed" ] || { echo "failed (instructions/threads):$$failed"; exit 1; }
 
 test-pythons: ## the tests on each of PYTHONS

@@ -1,10 +1,12 @@
 """A tiny world for the command line: four kinds of grey squares of 16 x 16 pixels and small LeNets that know them."""
 
 import contextlib
+import copy
 import io
 import json
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -100,7 +102,12 @@ def write_npz(path: Path, **changes: Any) -> Path:
 
 
 def trained(*, seed: int, side: int = 16) -> nn.Module:
-    """A LeNet that tells the four classes apart, in images of its own size."""
+    """A LeNet that tells the four classes apart, in images of its own size; the same weights at each call."""
+    return copy.deepcopy(_trained(seed, side))  # last bits of a training depend on how many threads there are
+
+
+@cache
+def _trained(seed: int, side: int) -> nn.Module:
     from model_lego.models import build
 
     images, labels = pictures(24, seed=0)
