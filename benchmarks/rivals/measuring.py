@@ -1,6 +1,6 @@
 """Cut and mend a network in everybody's way at equal multiply-adds, and measure each."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -45,16 +45,23 @@ WAYS = (
 )
 
 
-def measured(
-    network: Network, sizes: tuple[float, ...], seed: int, only: str | None = None
-) -> Iterator[dict[str, Any]]:
-    """A row for everyone at each size (share of the multiply-adds), with one sample of training images.
+def everything(sizes: Iterable[float], seed: int) -> list[dict[str, Any]]:
+    """What is measured of a network: everyone at each size, with widths of its own (`equally`) and with ours."""
+    theirs = [(method, mended, widths) for widths in ("its own", OURS) for method, mended in WAYS]
+    return [
+        {"size": size, "seed": seed, "method": method, "mended": mended, "widths": widths}
+        for size in sizes
+        for method, mended, widths in [(OURS, OUR_REPAIR, OURS), *theirs]
+    ]
 
-    Each is cut with widths of its own, the same share of each group, and with ours. With `only`, what is not
-    mended so is left out. Raises AssertionError where costs are not equal.
+
+def measured(network: Network, asked: Sequence[Mapping[str, Any]], seed: int) -> Iterator[dict[str, Any]]:
+    """The rows that are asked for with their accuracy, all with one sample of training images.
+
+    Raises AssertionError where costs are not equal.
     """
     images = sample(network, seed)
-    way = shrinking(trials(network, images, seed), ml.Budget(macs=sizes[0]))
+    way = shrinking(trials(network, images, seed), ml.Budget(macs=1.0))
     heard = grams(network.model, network.graph, images)
     few = grams(network.model, network.graph, images[:FEW])
     parts = contributions(network.model, network.graph, images, seed=seed)
@@ -71,25 +78,20 @@ def measured(
         "BatchNorm estimated again": lambda cut: repair_cut(cut, images, ml.RepairSettings(method="bn", seed=seed)),
         "as cut": lambda cut: None,
     }
-    for size in sizes:
-        selection = within(way, size)
-        row = {"size": size, "seed": seed, "images": len(images)}
-        ours = cut_of_network(network, selection, images)
-        mends[OUR_REPAIR](ours)
-        yield row | {"method": OURS, "mended": OUR_REPAIR, "widths": OURS, "accuracy": network.accuracy(ours.module)}
-        for widths in ("its own", OURS):
-            for method, mended in (way for way in WAYS if only in (None, way[1])):
-                ranked = scores["magnitude" if method == "folding" else method]
-                theirs = equally(way, ranked) if widths == "its own" else replace(way, within=ranked)
-                chosen = within(theirs, size)
-                if method == "folding":
-                    chosen, onto = folded(network.model, network.graph, chosen)
-                cut = cut_of_network(network, chosen, images)
-                if method == "folding":
-                    fold(cut, onto)
-                mends[mended](cut)
-                about = {"method": method, "mended": mended, "widths": widths}
-                yield row | about | {"accuracy": network.accuracy(cut.module)}
+    for row in asked:
+        method = row["method"]
+        ranked = scores.get("magnitude" if method == "folding" else method)
+        theirs = way
+        if ranked is not None:
+            theirs = equally(way, ranked) if row["widths"] == "its own" else replace(way, within=ranked)
+        chosen, onto = within(theirs, row["size"]), None
+        if method == "folding":
+            chosen, onto = folded(network.model, network.graph, chosen)
+        cut = cut_of_network(network, chosen, images)
+        if onto is not None:
+            fold(cut, onto)
+        mends[row["mended"]](cut)
+        yield {**row, "images": len(images), "accuracy": network.accuracy(cut.module)}
 
 
 def estimated_again(network: Network, seed: int) -> float:

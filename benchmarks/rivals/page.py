@@ -7,7 +7,7 @@ HEAD = """# Rivals
 
 Other ways to make a trained network smaller without training, written from their papers
 (`benchmarks/rivals/methods.py`), beside ours at equal multiply-adds (within 3 %, from below). Everybody
-chooses and mends by the same {images} training images with one seed; accuracy in % on test images that serve nothing
+chooses and mends by the same training images with one seed; accuracy in % on test images that serve nothing
 else, among the classes of the network that are here. *Its own widths*: the same share of each layer goes; *our
 widths*: as many channels of each layer stay as in ours, chosen by the rival's scores.
 
@@ -24,6 +24,7 @@ measured here: at 73 % of the multiply-adds of a CIFAR ResNet-20, NVIDIA ModelOp
 epochs of training and 90.3 % after it (its own notebook; source 91.0 %).
 """
 CALLED = {"magnitude": "L1 magnitude"}
+WIDTHS = {"its own": "its own widths", "ours": "our widths"}
 WINNERS = """
 Who wins, and why. As published, folding is above ours on the VGG at 75 %, by a tenth of a point; with our widths by
 0.3 to 0.5. What it gains there is BatchNorm estimated again: the uncut VGG has 88.54 % with that alone, 0.4 above
@@ -37,8 +38,7 @@ fourteen points ([narrow networks](narrow.md)): they are not taken up.
 def page(result: Mapping[str, Any]) -> str:
     """The page as Markdown."""
     found = result["networks"]
-    images = next((rows["rows"][0]["images"] for rows in found.values()), 0)
-    parts = [HEAD.format(images=f"{images:,}"), _summary(found)]
+    parts = [HEAD, _summary(found)]
     parts += [_network(name, measured) for name, measured in found.items()]
     if result["superclasses"]:
         parts.append(_superclasses(result["superclasses"]))
@@ -79,12 +79,13 @@ def _network(name: str, measured: Mapping[str, Any]) -> str:
     rows = measured["rows"]
     sizes = sorted({row["size"] for row in rows}, reverse=True)
     kinds = [(size, widths) for size in sizes for widths in ("its own", "ours")]
-    head = ["method", "mended by", *(f"{100 * size:g} %, {widths} widths" for size, widths in kinds)]
+    head = ["method", "mended by", *(f"{100 * size:g} %, {WIDTHS[widths]}" for size, widths in kinds)]
     lines = [
         f"## {name}",
         "",
         f"Source among these classes: {measured['restricted']:.2f} % of {measured['test_images']:,} test images, "
-        f"{measured['estimated_again']:.2f} % with its BatchNorm estimated again.",
+        f"{measured['estimated_again']:.2f} % with its BatchNorm estimated again. "
+        f"{rows[0]['images']:,} training images to choose and mend by.",
         "",
         f"| {' | '.join(head)} |",
         f"| {' | '.join('---' for _ in head)} |",
@@ -119,7 +120,7 @@ def _superclasses(result: Mapping[str, Any]) -> str:
         "| cut by | parameters | multiply-adds | component | source, restricted | source, among all 100 |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for way, means in result["means"].items():
+    for way, means in sorted(result["means"].items()):
         lines.append(
             f"| {way} | {means['parameters_percent']:.1f} % | {means['macs_percent']:.1f} % | "
             f"{means['component']:.2f} | {means['restricted']:.2f} | {means['among_all']:.2f} |"
