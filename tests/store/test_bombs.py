@@ -67,6 +67,7 @@ def loading(folder, told):
     """Load a folder where little more memory can be had; tells what came of it, and the MB and seconds that it took."""
     import resource
 
+    torch.set_num_threads(1)  # those of the process that was forked are not here, and would be waited for
     said = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     limit = int(said["VmSize"].split()[0]) * 1024 + 2**31  # the machine that tests it has to live on
     resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
